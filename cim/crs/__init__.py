@@ -16,13 +16,33 @@ transformation says which operation it used, how accurate it is, and refuses whe
 
 from __future__ import annotations
 
+from cim.crs.cgcs2000 import GaussKruegerGuess, ZoneCRS, cgcs2000_zone, detect_cgcs2000
 from cim.crs.city_crs import CityCRS, parse
+from cim.crs.gcj02 import bd09_to_gcj02, bd09_to_wgs84, gcj02_to_bd09, gcj02_to_wgs84, wgs84_to_bd09, wgs84_to_gcj02
+from cim.crs.plausible import check_plausible
+from cim.crs.suitability import Distortion, check_model_crs, distortion, is_web_mercator, suggest_model_crs
 from cim.crs.transform import Transformed, transform_geometries, transform_points
 
 __all__ = [
     "CityCRS",
+    "Distortion",
+    "GaussKruegerGuess",
     "Transformed",
+    "ZoneCRS",
+    "bd09_to_gcj02",
+    "bd09_to_wgs84",
+    "cgcs2000_zone",
+    "check_model_crs",
+    "check_plausible",
+    "detect_cgcs2000",
+    "distortion",
+    "gcj02_to_bd09",
+    "gcj02_to_wgs84",
+    "is_web_mercator",
     "parse",
+    "suggest_model_crs",
     "transform_geometries",
     "transform_points",
+    "wgs84_to_bd09",
+    "wgs84_to_gcj02",
 ]

@@ -30,6 +30,7 @@ __all__ = ["Transformed", "transform_geometries", "transform_points"]
 
 # How far [degrees] points may lie outside the area of use of an operation: areas are drawn as boxes around countries.
 _AREA_SLACK = 0.25
+_POINTS = "points"
 # Datums that agree within `metres` though PROJ has no operation between them; both names as PROJ prints them.
 _AGREE = {
     frozenset({"China Geodetic Coordinate System 2000", "WGS 84"}): (
@@ -106,7 +107,7 @@ def transform_points(
     (557122.865, 3464391.326, ())
     """
     east, north, up = _as_points(x, y, z)
-    where = path or "points"
+    where = path or _POINTS
     source_used, target_used, notes = _vertical_plan(source, target, up is not None)
     if source_used == target_used:
         exact = "the two systems are the same"
@@ -238,11 +239,11 @@ def _chosen(source_text: str, target_text: str, box: Box | None, allow_ballpark:
     )
     pair = f"from {source_text} to {target_text}"
     if not ranked:
-        raise CRSError("points", f"no transformation {pair} is available{_missing(group)}", _remedy(source, target))
+        raise CRSError(_POINTS, f"no transformation {pair} is available{_missing(group)}", _remedy(source, target))
     best = ranked[0]
     if best.problems and not allow_ballpark:
         reason = f"{pair} there is only {'; '.join(best.problems)}{_missing(group)}"
-        raise CRSError("points", reason, _remedy(source, target))
+        raise CRSError(_POINTS, reason, _remedy(source, target))
     notes = best.notes + best.problems + _better(group, best)
     return _Operation(best.pipeline, best.name, best.accuracy, notes)
 
@@ -262,7 +263,7 @@ def _candidates(source: CRS, target: CRS, box: Box | None) -> Any:
     from pyproj.transformer import TransformerGroup
 
     area = None
-    if box is not None and -180 <= box[0] <= 180 and -180 <= box[2] <= 180 and -90 <= box[1] and box[3] <= 90:
+    if box is not None and -180 <= box[0] <= 180 and -180 <= box[2] <= 180 and box[1] >= -90 and box[3] <= 90:
         area = AreaOfInterest(*box)
     with warnings.catch_warnings():  # the missing grid is told in the notes
         warnings.simplefilter("ignore", UserWarning)
