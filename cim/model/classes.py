@@ -36,7 +36,7 @@ class CityClass:
     kind: Kind
     """By descent in CityGML 3.0: a space, a thematic surface, or any other feature."""
     parents: tuple[str, ...]
-    """Classes that may contain it; empty for what stands by itself."""
+    """Classes that may contain it, in CityGML 3.0 or as CityJSON and IFC nest it; empty for what stands by itself. Groups hold anything."""
     label_en: str
     """English label."""
     label_zh: str
@@ -194,4 +194,4 @@ def to_cityjson(name: str, *, as_object: bool = False) -> tuple[str, bool]:
     """
     item = get(name)
     written = item.cityjson_object if as_object else item.cityjson
-    return written, from_cityjson(written) != name
+    return written, from_cityjson(written) != (name if item.module == EXTENSION else item.name)

@@ -254,16 +254,16 @@ def level_for(
     >>> level_for(pa.array(["Building", "Road", "BuildingStorey"]), pa.array(["2.2", None, "1"])).to_pylist()
     ['CIM3', 'CIM1', 'CIM5']
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     names = _text(types)
     levels = _look_up(names, _bands(max_lods, len(names)), _levels_by_band)
     if has_rooms is not None:
-        hosts = _look_up(names, None, lambda name: [get(name).name in _content()["hosts_of_rooms"]])
-        inside = pc.and_(hosts, pc.fill_null(_flat(has_rooms, len(names), "has_rooms"), fill_value=False))
-        levels = _raise(levels, pc.if_else(inside, "CIM5", None))
+        rooms = _flat(has_rooms, len(names), "has_rooms").cast(pa.bool_())
+        levels = _raise(levels, pc.if_else(rooms, _look_up(names, None, _level_with_rooms), None))
     if codes is not None:
-        levels = _raise(levels, _look_up(_flat(codes, len(names), "codes"), None, _inner_level))
+        levels = _raise(levels, _look_up(_flat(codes, len(names), "codes").cast(pa.string()), None, _inner_level))
     return levels
 
 
@@ -272,6 +272,10 @@ def _raise(levels: pa.Array, least: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     return pc.max_element_wise(levels, least)
+
+
+def _level_with_rooms(name: str) -> list[str | None]:
+    return ["CIM5" if get(name).name in _content()["hosts_of_rooms"] else None]
 
 
 def _inner_level(code: str) -> list[str | None]:
@@ -305,15 +309,14 @@ def _levels_by_band(name: str) -> list[str | None]:
     return ["CIM1", "CIM1", "CIM2", "CIM3", "CIM4", "CIM5", None]
 
 
-def _look_up(names: pa.Array, bands: pa.Array | None, answers: Callable[[str], list[Any]]) -> pa.Array:
+def _look_up(names: pa.Array, bands: pa.Array | None, answers: Callable[[str], list[str | None]]) -> pa.Array:
     """Return for each row one of the answers that its name gives, asked once per distinct name."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     coded = names.dictionary_encode()
     rows = [answers(name) for name in coded.dictionary.to_pylist()]
-    kind = pa.bool_() if rows and isinstance(rows[0][0], bool) else pa.string()
-    flat = pa.array([value for row in rows for value in row], kind)
+    flat = pa.array([value for row in rows for value in row], pa.string())
     width = len(rows[0]) if rows else 1
     place = pc.multiply(coded.indices.cast(pa.int64()), width)
     return flat.take(place if bands is None else pc.add(place, bands))
@@ -326,12 +329,10 @@ def _bands(lods: pa.Array | pa.ChunkedArray | None, count: int) -> pa.Array:
 
     if lods is None:
         return pa.repeat(pa.scalar(0, pa.int64()), count)
-    given = _flat(lods, count, "lods")
-    text = given.cast(pa.string())
-    digits = pc.struct_field(pc.extract_regex(text, r"^\s*(?:[Ll][Oo][Dd])?\s*(?P<lod>[0-9])(?:[.][0-9]*)?\s*$"), "lod")
-    band = pc.add(pc.min_element_wise(digits.cast(pa.int64()), 4), 1)
-    band = pc.if_else(pc.is_valid(digits), band, _UNREADABLE)
-    return pc.if_else(pc.is_valid(given), band, 0).cast(pa.int64())
+    coded = _flat(lods, count, "lods").cast(pa.string()).dictionary_encode()
+    digits = pc.struct_field(pc.extract_regex(coded.dictionary, r"^\s*(?:[Ll][Oo][Dd])?\s*(?P<lod>[0-9])(?:[.][0-9]*)?\s*$"), "lod")
+    band = pc.add(pc.min_element_wise(digits.cast(pa.int64()), 4, skip_nulls=False), 1)
+    return pc.fill_null(pc.fill_null(band, _UNREADABLE).take(coded.indices), 0)
 
 
 def _text(types: pa.Array | pa.ChunkedArray) -> pa.Array:

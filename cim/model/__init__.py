@@ -1,0 +1,12 @@
+"""What a city is: tables of objects, attributes, geometry, relations, claims, sources and issues, and the views on them."""
+
+from __future__ import annotations
+
+from cim.model.builder import CityBuilder, Column, SourceRecord
+from cim.model.city import City
+from cim.model.combine import concat
+from cim.model.history import Diff, diff
+from cim.model.objects import CityObject, Claim
+from cim.model.report import Report
+
+__all__ = ["City", "CityBuilder", "CityObject", "Claim", "Column", "Diff", "Report", "SourceRecord", "concat", "diff"]

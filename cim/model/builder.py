@@ -1,0 +1,516 @@
+"""Building a city: readers add columns of objects, attributes and geometry; `build` puts them in order and derives what follows.
+
+Keys handed out while building are provisional; `build` sorts the objects by class and along a Hilbert curve, numbers them anew
+and carries every table along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.errors import UsageError
+from cim.model.city import City
+from cim.model.geometry import flatten, shift
+from cim.model.schema import SCHEMAS, conform, empty, make_table
+from cim.model.spatial import bbox_column, hilbert_order
+from cim.model.tables import Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from cim.crs import CityCRS
+
+    Keys = NDArray[np.int64]
+
+__all__ = ["CityBuilder", "Column", "SourceRecord"]
+
+OBJECT_COLUMNS = {"objects": ("key", "parent"), "relations": ("subject", "object"), "links": ("object",), "issues": ("object",)}
+"""Columns of each table that hold object keys; ``object`` where a table is not named."""
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """One source as the catalogue keeps it; what is not known stays None."""
+
+    name: str
+    path: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    reader: str | None = None
+    format: str | None = None
+    layer: str | None = None
+    declared_crs: str | None = None
+    used_crs: str | None = None
+    declared_vertical: str | None = None
+    used_vertical: str | None = None
+    pipeline: str | None = None
+    accuracy: float | None = None
+    encoding: str | None = None
+    mapping: str | None = None
+    licence: str | None = None
+    owner: str | None = None
+    grade: str | None = None
+    read_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    records_in: int | None = None
+    objects_out: int | None = None
+    rejected: int | None = None
+    repaired: int | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One attribute column."""
+
+    values: Any
+    """Shape (n,): numpy, Arrow or a sequence; None and NaN are missing."""
+    unit: str = ""
+    source_field: str = ""
+    """Name the source gives it."""
+    label_en: str = ""
+    label_zh: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the Arrow field says about the column."""
+        said = {"unit": self.unit, "source_field": self.source_field, "label_en": self.label_en, "label_zh": self.label_zh}
+        return {key: value for key, value in said.items() if value}
+
+
+class CityBuilder:
+    """Collects the tables of a city.
+
+    Parameters
+    ----------
+    crs
+        Coordinate reference system of all coordinates given to the builder.
+    name
+        Name of the city.
+    time_zone
+        IANA name; times themselves are always UTC.
+    origin
+        Model origin [m]; chosen near the lower corner when left out.
+    """
+
+    def __init__(self, crs: str | CityCRS, *, name: str = "", time_zone: str = "UTC", origin: ArrayLike | None = None) -> None:
+        from cim.crs import parse
+
+        self.crs = parse(crs)
+        self.name = name
+        self.time_zone = time_zone
+        self._origin = None if origin is None else np.asarray(origin, float)
+        self._parts: dict[str, list[pa.Table]] = {}
+        self._attributes: dict[str, list[tuple[Keys, dict[str, Column]]]] = {}
+        self._parent_ids: list[tuple[Keys, pa.Array]] = []
+        self._count = 0
+        self._geometries = 0
+        self._sources: list[SourceRecord] = []
+
+    def _add(self, table: str, rows: int | None = None, **columns: Any) -> None:
+        self._parts.setdefault(table, []).append(make_table(table, columns, rows))
+
+    def add_source(self, source: SourceRecord) -> int:
+        """Register a source and return its key."""
+        self._sources.append(source)
+        return len(self._sources) - 1
+
+    def add_objects(
+        self,
+        type: str | Sequence[str],  # the field's own word
+        ids: Sequence[str] | pa.Array | NDArray[Any],
+        *,
+        footprints: NDArray[Any] | Sequence[Any] | None = None,
+        names: Any = None,
+        parents: Sequence[str | None] | None = None,
+        z_ground: ArrayLike | None = None,
+        z_roof: ArrayLike | None = None,
+        cim_codes: Any = None,
+        cim_levels: Any = None,
+        valid_from: Any = None,
+        valid_to: Any = None,
+        grades: Any = None,
+        source: int | None = None,
+    ) -> Keys:
+        """Add objects and return their provisional keys, shape (n,).
+
+        Parameters
+        ----------
+        type
+            CityGML 3.0 class, one for all or one each.
+        ids : shape (n,)
+            Stable ids; one that occurs twice is made unique and named in an issue.
+        footprints : shape (n,)
+            shapely geometries in the CRS of the builder, east and north [m]; None where there is none. Height is dropped.
+        parents : shape (n,)
+            Ids of parents, in this or another call.
+        z_ground, z_roof : shape (n,)
+            Height of ground and roof [m] in the vertical CRS.
+        """
+        count = len(ids)
+        keys = np.arange(self._count, self._count + count, dtype=np.int64)
+        self._count += count
+        wkb = bbox = None
+        if footprints is not None:
+            wkb, bbox = _footprints(footprints)
+        text = pa.array([str(value) for value in ids], pa.string()) if not isinstance(ids, pa.Array | pa.ChunkedArray) else ids.cast(pa.string())
+        self._add(
+            "objects", count, key=keys, id=text, type=type, name=names, bbox=bbox, footprint=wkb, z_ground=z_ground, z_roof=z_roof,
+            cim_code=cim_codes, cim_level=cim_levels, level_scheme=None, valid_from=valid_from, valid_to=valid_to, grade=grades, source=source,
+        )  # fmt: skip
+        if parents is not None:
+            self._parent_ids.append((keys, pa.array(parents, pa.string())))
+        return keys
+
+    def add_attributes(self, keys: ArrayLike, type: str, columns: Mapping[str, Column]) -> None:
+        """Give objects of one class attribute values; several calls may fill different rows and columns."""
+        self._attributes.setdefault(type, []).append((np.asarray(keys, np.int64), dict(columns)))
+
+    def add_properties(self, keys: ArrayLike, set_name: Any, names: Any, values: Any, units: Any = None) -> None:
+        """Add values in long form: property sets, generic attributes, whatever has no column."""
+        self._add("properties", object=np.asarray(keys, np.int64), set=set_name, name=names, value=values, unit=units)
+
+    def add_geometries(
+        self, keys: ArrayLike, *, lod: Any, role: Any, type: Any, vertices: pa.Array, boundaries: pa.Array, semantics: Any = None,
+        source: int | None = None,
+    ) -> Keys:  # fmt: skip
+        """Add one geometry per key and return the provisional geometry keys.
+
+        Parameters
+        ----------
+        vertices
+            List column of absolute coordinates [m], east, north, up; see `cim.model.geometry.vertices_from`.
+        boundaries
+            Five list levels: solid, shell, surface, ring, index into the vertices of the geometry.
+        semantics
+            Per surface, index into the surfaces of the geometry, -1 for none; null where a geometry has no semantics.
+        """
+        owners = np.asarray(keys, np.int64)
+        gkeys = np.arange(self._geometries, self._geometries + len(owners), dtype=np.int64)
+        self._geometries += len(owners)
+        self._add(
+            "geometries", len(owners), key=gkeys, object=owners, lod=lod, role=role, type=type, source=source, vertices=vertices,
+            boundaries=boundaries, semantics=semantics,
+        )  # fmt: skip
+        return gkeys
+
+    def add_surfaces(self, gkeys: ArrayLike, index: ArrayLike, type: Any, *, parents: Any = None, attributes: Any = None) -> None:
+        """Add semantic surfaces: the rows that `semantics` of a geometry points to."""
+        self._add("surfaces", geometry=np.asarray(gkeys, np.int64), index=index, type=type, parent=parents, attributes=attributes)
+
+    def add_identifiers(self, keys: ArrayLike, scheme: Any, values: Any, normalised: Any = None) -> None:
+        """Add identifiers other registers know the objects by."""
+        self._add("identifiers", object=np.asarray(keys, np.int64), scheme=scheme, value=values, normalised=values if normalised is None else normalised)
+
+    def add_relations(self, subjects: ArrayLike, predicate: Any, objects: ArrayLike, *, scores: Any = None, source: int | None = None) -> None:
+        """Add relations between objects."""
+        self._add("relations", subject=np.asarray(subjects, np.int64), predicate=predicate, object=np.asarray(objects, np.int64), score=scores, source=source)
+
+    def add_claims(
+        self, keys: ArrayLike, attribute: Any, values: Any, *, unit: Any = None, source: int | None = None, method: Any = "read",
+        confidence: Any = None, time: Any = None, chosen: Any = True,
+    ) -> None:  # fmt: skip
+        """Add claims; `values` are JSON text."""
+        self._add(
+            "claims", object=np.asarray(keys, np.int64), attribute=attribute, value=values, unit=unit, source=source, method=method,
+            confidence=confidence, time=time, chosen=chosen,
+        )  # fmt: skip
+
+    def add_matches(self, keys: ArrayLike, source: Any, records: Any, *, kind: Any = "same", scores: Any = None, evidence: Any = None) -> None:
+        """Say which record of which source became which object."""
+        self._add("matches", object=np.asarray(keys, np.int64), source=source, record=records, kind=kind, score=scores, evidence=evidence)
+
+    def add_coverage(self, key: int, *, kind: str, path: str, format: str, box: tuple[float, ...] | None = None, **columns: Any) -> None:
+        """Attach a raster or point cloud that stays a file; `box` is (xmin, ymin, zmin, xmax, ymax, zmax)."""
+        bbox = None if box is None else pa.array([dict(zip(("xmin", "ymin", "zmin", "xmax", "ymax", "zmax"), box, strict=True))], SCHEMAS["coverages"].field("bbox").type)
+        self._add("coverages", 1, object=[key], kind=kind, path=path, format=format, bbox=bbox, **columns)
+
+    def add_links(self, keys: ArrayLike, network: str, from_node: Any, to_node: Any, *, direction: Any = "both", length: Any = None, attributes: Any = None) -> None:
+        """Add network links owned by objects."""
+        owners = np.asarray(keys, np.int64)
+        first = sum(part.num_rows for part in self._parts.get("links", []))
+        self._add("links", len(owners), key=np.arange(first, first + len(owners)), network=network, object=owners, from_node=from_node,
+                  to_node=to_node, direction=direction, length=length, attributes=attributes)  # fmt: skip
+
+    def add_issue(
+        self, code: str, message: str, *, severity: str = "warning", object: int | None = None, source: int | None = None,
+        record: str | None = None, count: int = 1,
+    ) -> None:  # fmt: skip
+        """Record what was guessed, repaired, lost, conflicting or invalid."""
+        self._add("issues", 1, code=code, severity=severity, object=object, source=source, record=record, count=count, message=message)
+
+    def build(self) -> City:
+        """Return the city: unique ids, parents resolved, boxes and CIM codes derived, objects in order."""
+        objects = _concat("objects", self._parts.get("objects", []))
+        objects = self._unique_ids(objects)
+        objects = self._parents(objects)
+        geometries = _concat("geometries", self._parts.get("geometries", []))
+        objects = _boxes(objects, geometries)
+        origin = self._origin if self._origin is not None else _origin(objects)
+        if geometries.num_rows:
+            moved = shift(geometries["vertices"], -origin)
+            geometries = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), moved)
+        objects = _classify(objects, geometries)
+        order = _order(objects)
+        new_key = np.empty(self._count, np.int64)
+        new_key[order] = np.arange(self._count)
+        tables = {name: _concat(name, self._parts.get(name, [])) for name in SCHEMAS}
+        tables.update(objects=objects.take(order), geometries=geometries, sources=self._source_table(objects))
+        tables = {name: remap(name, table, new_key) for name, table in tables.items()}
+        tables = _sort_geometries(tables)
+        attributes = self._attribute_tables(tables["objects"], new_key)
+        extra = _concat("issues", self._parts.get("issues", []))
+        tables["issues"] = remap("issues", extra, new_key)
+        return City(crs=self.crs, origin=origin, name=self.name, time_zone=self.time_zone, tables=Tables(tables), attributes=Tables(attributes))
+
+    def _unique_ids(self, objects: pa.Table) -> pa.Table:
+        """Make ids unique among objects that are valid at the same time; each change is an issue."""
+        repeat = _repeats(objects)
+        twice = np.flatnonzero(repeat)
+        if not len(twice):
+            return objects
+        ids = objects["id"].to_numpy(zero_copy_only=False).copy()
+        taken = set(ids.tolist())
+        for place in twice.tolist():  # only the few that collide
+            number, name = int(repeat[place]) + 1, str(ids[place])
+            while f"{name}#{number}" in taken:
+                number += 1
+            ids[place] = f"{name}#{number}"
+            taken.add(ids[place])
+            self.add_issue("duplicate", f"id {name!r} occurs again; this record is kept as {ids[place]!r}", object=int(objects["key"][place].as_py()),
+                           source=objects["source"][place].as_py(), record=name)  # fmt: skip
+        return objects.set_column(1, SCHEMAS["objects"].field("id"), pa.array(ids, pa.string()))
+
+    def _parents(self, objects: pa.Table) -> pa.Table:
+        """Turn the ids of parents into keys; a parent that is not there is an issue."""
+        if not self._parent_ids:
+            return objects
+        parent = np.full(objects.num_rows, -1, np.int64)
+        for keys, ids in self._parent_ids:
+            found = pc.index_in(ids, objects["id"].combine_chunks() if isinstance(objects["id"], pa.ChunkedArray) else objects["id"])
+            place = np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
+            parent[keys] = place
+            lost = np.flatnonzero((place < 0) & np.asarray(ids.is_valid().to_numpy(zero_copy_only=False)))
+            for one in lost.tolist():
+                self.add_issue("lost", f"parent {ids[one].as_py()!r} is not in the source; the object stands alone", object=int(keys[one]), record=ids[one].as_py())
+        column = pa.array(parent, mask=parent < 0)
+        return objects.set_column(objects.column_names.index("parent"), SCHEMAS["objects"].field("parent"), column)
+
+    def _source_table(self, objects: pa.Table) -> pa.Table:
+        """Return the catalogue with the counts that follow from the other tables."""
+        if not self._sources:
+            return empty("sources")
+        rows = [asdict(source) for source in self._sources]
+        made = np.bincount(np.asarray(pc.drop_null(objects["source"]).to_numpy(), np.int64), minlength=len(rows))
+        issues = _concat("issues", self._parts.get("issues", []))
+        for key, row in enumerate(rows):
+            row["key"] = key
+            row["objects_out"] = int(made[key]) if row["objects_out"] is None else row["objects_out"]
+            for counter, code in (("rejected", "rejected"), ("repaired", "repaired")):
+                if row[counter] is None:
+                    mine = issues.filter((pc.field("source") == key) & (pc.field("code") == code))
+                    row[counter] = int(pc.sum(mine["count"]).as_py() or 0)
+        return pa.Table.from_pylist(rows, schema=SCHEMAS["sources"])
+
+    def _attribute_tables(self, objects: pa.Table, new_key: Keys) -> dict[str, pa.Table]:
+        """Return one table per class, one row per object, in the order of the keys."""
+        tables = {}
+        types = objects["type"].to_numpy(zero_copy_only=False)
+        for name in dict.fromkeys(types.tolist()):
+            keys = np.flatnonzero(types == name).astype(np.int64)
+            tables[name] = self._attribute_table(keys, self._attributes.get(name, []), new_key, name)
+        stray = set(self._attributes) - set(tables)
+        if stray:
+            msg = f"attributes were given for {', '.join(sorted(stray))}, but no object is of that class"
+            raise UsageError(msg)
+        return tables
+
+    def _attribute_table(self, keys: Keys, calls: list[tuple[Keys, dict[str, Column]]], new_key: Keys, type_name: str) -> pa.Table:
+        fields, arrays = [pa.field("object", pa.int64(), nullable=False)], [pa.array(keys)]
+        for column_name in dict.fromkeys(name for _, columns in calls for name in columns):
+            pieces = [(rows, columns[column_name]) for rows, columns in calls if column_name in columns]
+            array = _scatter(keys, [(new_key[rows], column) for rows, column in pieces])
+            stored = f"{column_name}_attribute" if column_name in _RESERVED else column_name
+            metadata: dict[str, str] = {}
+            for _, column in pieces:
+                metadata = {**column.metadata(), **metadata}
+            if len({column.unit for _, column in pieces}) > 1:
+                units = sorted({column.unit or "none" for _, column in pieces})
+                msg = f"attribute {type_name}.{column_name} comes in several units ({', '.join(units)}); convert before adding"
+                raise UsageError(msg)
+            fields.append(pa.field(stored, array.type, metadata=metadata or None))
+            arrays.append(array)
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+_RESERVED = frozenset(SCHEMAS["objects"].names) | {"object", "geometry"}
+
+
+def _footprints(shapes: Any) -> tuple[pa.Array, pa.Array]:
+    """Return WKB and boxes of shapely geometries, height dropped."""
+    import shapely
+
+    flat = shapely.force_2d(np.asarray(shapes, object))
+    flat = np.where(shapely.is_empty(flat), None, flat)
+    bounds = shapely.bounds(flat)
+    nothing = np.full((len(bounds), 1), np.nan)
+    box = bbox_column(np.hstack([bounds[:, :2], nothing]), np.hstack([bounds[:, 2:], nothing]))
+    return pa.array(shapely.to_wkb(flat, byte_order=1).tolist(), pa.binary()), box
+
+
+def _concat(name: str, parts: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(parts).combine_chunks() if parts else empty(name)
+
+
+def remap(name: str, table: pa.Table, new_key: Keys) -> pa.Table:
+    """Return a table with its object keys exchanged: key k becomes ``new_key[k]``."""
+    for column in OBJECT_COLUMNS.get(name, ("object",) if "object" in table.column_names else ()):
+        old = table[column]
+        missing = np.asarray(old.is_null().to_numpy())
+        values = np.asarray(old.fill_null(0).to_numpy(), np.int64)
+        new = pa.array(new_key[values] if len(new_key) else values, pa.int64(), mask=missing)
+        table = table.set_column(table.column_names.index(column), table.schema.field(column), new)
+    return table
+
+
+def _repeats(objects: pa.Table) -> NDArray[np.int64]:
+    """Return how many earlier rows hold the same id at the same time, shape (n,)."""
+    code = objects["id"].combine_chunks().dictionary_encode()
+    code = code.combine_chunks() if isinstance(code, pa.ChunkedArray) else code
+    index = np.asarray(code.indices.to_numpy(zero_copy_only=False), np.int64)
+    repeat = np.zeros(len(index), np.int64)
+    many = np.flatnonzero(np.bincount(index, minlength=1)[index] > 1) if len(index) else np.empty(0, np.int64)
+    if not len(many):
+        return repeat
+    first = objects["valid_from"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
+    last = objects["valid_to"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    order = np.lexsort((many, first, index[many]))
+    same = index[many][order]
+    begins = np.concatenate([[True], same[1:] != same[:-1]])
+    until = -np.inf
+    number = 0
+    for place, begin, start, end in zip(many[order].tolist(), begins.tolist(), first[order].tolist(), last[order].tolist(), strict=True):
+        number, until = (0, -np.inf) if begin else (number, until)  # only rows whose id occurs more than once come here
+        if not begin and start < until:
+            number += 1
+            repeat[place] = number
+        until = max(until, end)
+    return repeat
+
+
+def _boxes(objects: pa.Table, geometries: pa.Table) -> pa.Table:
+    """Widen the boxes of the footprints by the vertices of the geometries and by ground and roof height."""
+    count = objects.num_rows
+    corner = [np.asarray(pc.struct_field(objects["bbox"], name).to_numpy(), float) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")]
+    low, high = np.stack(corner[:3], axis=1), np.stack(corner[3:], axis=1)
+    for name in ("z_ground", "z_roof"):
+        z = np.asarray(objects[name].to_numpy(), float)
+        low[:, 2], high[:, 2] = np.fmin(low[:, 2], z), np.fmax(high[:, 2], z)
+    if geometries.num_rows:
+        flat = flatten(geometries)
+        used = np.diff(flat.vertex_start) > 0
+        start = flat.vertex_start[:-1][used]
+        owner = np.asarray(geometries["object"].to_numpy(), np.int64)[used]
+        least, most = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+        if len(start):
+            np.minimum.at(least, owner, np.minimum.reduceat(flat.vertices, start, axis=0))
+            np.maximum.at(most, owner, np.maximum.reduceat(flat.vertices, start, axis=0))
+        low = np.fmin(low, np.where(np.isfinite(least), least, np.nan))
+        high = np.fmax(high, np.where(np.isfinite(most), most, np.nan))
+    return objects.set_column(objects.column_names.index("bbox"), SCHEMAS["objects"].field("bbox"), bbox_column(low, high))
+
+
+def _origin(objects: pa.Table) -> NDArray[np.float64]:
+    """Return a whole-metre point near the lower corner of everything; height stays 0."""
+    corner = [pc.min(pc.struct_field(objects["bbox"], name)).as_py() for name in ("xmin", "ymin")]
+    return np.array([np.floor(value) if value is not None and np.isfinite(value) else 0.0 for value in corner] + [0.0])
+
+
+def _classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
+    """Fill CIM code and level where the source gives none, from class and finest level of detail."""
+    from cim.model.classification import LEVEL_SCHEME, code_for, level_for
+
+    lods = finest_lod(objects, geometries)
+    types = objects["type"].combine_chunks()
+    types = types.combine_chunks() if isinstance(types, pa.ChunkedArray) else types
+    code = pc.coalesce(objects["cim_code"], code_for(types, lods))
+    scheme = pc.if_else(pc.is_null(objects["cim_level"]), pa.scalar(LEVEL_SCHEME), pa.scalar("source"))
+    level = pc.coalesce(objects["cim_level"], level_for(types, lods))
+    for name, column in (("cim_code", code), ("cim_level", level), ("level_scheme", pc.if_else(pc.is_null(level), pa.scalar(None, pa.string()), scheme))):
+        objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
+    return objects
+
+
+def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
+    """Return the finest level of detail of each object as text, null where it has no geometry.
+
+    `objects` has keys 0 to n - 1 in any order; the result follows the rows.
+    """
+    if not geometries.num_rows:
+        return pa.nulls(objects.num_rows, pa.string())
+    finest = geometries.group_by("object").aggregate([("lod", "max")])
+    place = pc.index_in(objects["key"], finest["object"].combine_chunks())
+    taken = finest["lod_max"].take(place)
+    return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+
+
+def _order(objects: pa.Table) -> NDArray[np.int64]:
+    """Return the rows sorted by class, then along the Hilbert curve, then as they came."""
+    middle = [
+        (np.asarray(pc.struct_field(objects["bbox"], low).to_numpy(), float) + np.asarray(pc.struct_field(objects["bbox"], high).to_numpy(), float)) / 2
+        for low, high in (("xmin", "xmax"), ("ymin", "ymax"))
+    ]
+    kinds = objects["type"].combine_chunks().dictionary_encode()
+    kinds = kinds.combine_chunks() if isinstance(kinds, pa.ChunkedArray) else kinds
+    rank = np.argsort(np.argsort(np.asarray(kinds.dictionary.to_pylist(), object))) if len(kinds.dictionary) else np.empty(0, np.int64)
+    code = rank[np.asarray(kinds.indices.to_numpy(zero_copy_only=False), np.int64)] if len(rank) else np.empty(0, np.int64)
+    return np.lexsort((np.arange(objects.num_rows), hilbert_order(*middle), code))
+
+
+def _sort_geometries(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Put geometries in the order of their objects, number them anew and carry the surfaces along."""
+    geometries, surfaces = tables["geometries"], tables["surfaces"]
+    if not geometries.num_rows:
+        return tables
+    order = np.argsort(np.asarray(geometries["object"].to_numpy(), np.int64), kind="stable")
+    new = np.empty(len(order), np.int64)
+    new[np.asarray(geometries["key"].to_numpy(), np.int64)[order]] = np.arange(len(order))
+    sorted_ = geometries.take(order).set_column(0, SCHEMAS["geometries"].field("key"), pa.array(np.arange(len(order))))
+    if surfaces.num_rows:
+        renamed = pa.array(new[np.asarray(surfaces["geometry"].to_numpy(), np.int64)])
+        surfaces = surfaces.set_column(0, SCHEMAS["surfaces"].field("geometry"), renamed)
+        place = np.lexsort((np.asarray(surfaces["index"].to_numpy()), np.asarray(renamed)))
+        surfaces = surfaces.take(place)
+    return {**tables, "geometries": conform("geometries", sorted_), "surfaces": surfaces}
+
+
+def _scatter(keys: Keys, pieces: list[tuple[Keys, Column]]) -> pa.Array:
+    """Return one array over `keys` from values given for some of them; the last value given wins."""
+    arrays = [_as_array(column.values) for _, column in pieces]
+    kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
+    kind = next(iter(kinds)) if len(kinds) == 1 else _common(kinds)
+    values = pa.concat_arrays([array.cast(kind) for array in arrays])
+    owner = np.concatenate([rows for rows, _ in pieces])
+    place = np.full(int(keys[-1]) + 1 if len(keys) else 0, -1, np.int64)
+    place[owner] = np.arange(len(owner))
+    index = place[keys]
+    return values.take(pa.array(index, mask=index < 0))
+
+
+def _as_array(values: Any) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+    if isinstance(values, pa.Array):
+        return values
+    array = pa.array(values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "US" else values, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _common(kinds: set[pa.DataType]) -> pa.DataType:
+    """Return a type that holds all of `kinds`: float for numbers, text otherwise."""
+    return pa.float64() if kinds and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds) else pa.string()

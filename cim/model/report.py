@@ -1,0 +1,114 @@
+"""The report of a city: sources, matches, conflicts, leftovers and issues, drawn from its tables; nothing is kept twice."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    import pandas
+
+    from cim.model.city import City
+
+__all__ = ["Report", "report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every part is a pandas DataFrame; `text` and the notebook view show them in one page."""
+
+    sources: pandas.DataFrame
+    """Per source: format, CRS, records in, objects out, rejected, repaired, accuracy."""
+    objects: pandas.DataFrame
+    """Objects per class."""
+    matches: pandas.DataFrame
+    """Per record of a source: the object it became, kind of match, score and evidence."""
+    balance: pandas.DataFrame
+    """Per source: records by kind of match; the rows add up to the records that came in."""
+    conflicts: pandas.DataFrame
+    """Attributes two sources disagree on, with all claims."""
+    issues: pandas.DataFrame
+    """Counts by code and severity, with the first message of each."""
+
+    def text(self) -> str:
+        """Return the report as plain text."""
+        parts = [f"{title}\n{'-' * len(title)}\n{frame.to_string(index=False) if len(frame) else 'none'}" for title, frame in self._parts()]
+        return "\n\n".join(parts) + "\n"
+
+    def _parts(self) -> list[tuple[str, pandas.DataFrame]]:
+        return [
+            ("Sources 数据来源", self.sources),
+            ("Objects 对象", self.objects),
+            ("Balance: what became of each record 核对", self.balance),
+            (f"Matches 匹配 (first 20 of {len(self.matches):,})", self.matches.head(20)),
+            (f"Conflicts 冲突 (first 20 of {len(self.conflicts):,})", self.conflicts.head(20)),
+            ("Issues 问题", self.issues),
+        ]
+
+    def __repr__(self) -> str:
+        """Return the text."""
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<h4>{html.escape(title)}</h4>{frame.to_html(index=False, na_rep='', escape=True)}" for title, frame in self._parts())
+
+
+def report(city: City) -> Report:
+    """Return the report of a city."""
+    import pandas as pd
+
+    sources = city.tables["sources"]
+    names = dict(zip(sources["key"].to_pylist(), sources["name"].to_pylist(), strict=True))
+    shown = ["name", "format", "layer", "used_crs", "used_vertical", "encoding", "records_in", "objects_out", "rejected", "repaired", "accuracy"]
+    matches = _matches(city, names)
+    classes = pd.DataFrame([{"class": name, "objects": count} for name, count in city.types().items()], columns=["class", "objects"])
+    return Report(sources.select(shown).to_pandas(), classes, matches, _balance(matches), _conflicts(city, names), _issues(city))
+
+
+def _ids(city: City) -> dict[int, str]:
+    table = city.tables.scan("objects", ["key", "id"])
+    return dict(zip(table["key"].to_pylist(), table["id"].to_pylist(), strict=True))
+
+
+def _matches(city: City, names: dict[int, str]) -> pandas.DataFrame:
+    frame: pandas.DataFrame = city.tables["matches"].to_pandas()
+    frame["object"] = frame["object"].map(_ids(city))
+    frame["source"] = frame["source"].map(names)
+    return frame
+
+
+def _balance(matches: pandas.DataFrame) -> pandas.DataFrame:
+    """Count records per source and kind; a record in several objects counts once, under its best kind."""
+    if matches.empty:
+        return matches[["source"]].head(0)
+    order = {"same": 0, "part": 1, "whole": 1, "new": 2}
+    first = matches.assign(rank=matches["kind"].map(order).fillna(3)).sort_values("rank", kind="stable").drop_duplicates(["source", "record"])
+    counted = first.groupby(["source", "kind"], sort=False).size().unstack(fill_value=0)
+    counted["records"] = counted.sum(axis=1)
+    result: pandas.DataFrame = counted.reset_index()
+    result.columns.name = None
+    return result
+
+
+def _conflicts(city: City, names: dict[int, str]) -> pandas.DataFrame:
+    """Return the claims of every attribute that has an issue ``conflict``."""
+    claims = city.tables["claims"]
+    issues = city.tables["issues"].filter(pc.field("code") == "conflict")
+    touched = pa.array(sorted(set(issues["object"].to_pylist()) - {None}), pa.int64())
+    several = claims.filter(pc.is_in(claims["object"], touched)).to_pandas()
+    several = several[several.duplicated(["object", "attribute"], keep=False)]
+    several["object"] = several["object"].map(_ids(city))
+    several["source"] = several["source"].map(names)
+    result: pandas.DataFrame = several[["object", "attribute", "value", "unit", "source", "method", "confidence", "chosen"]]
+    return result.sort_values(["object", "attribute", "chosen"], ascending=[True, True, False])
+
+
+def _issues(city: City) -> pandas.DataFrame:
+    frame: pandas.DataFrame = city.tables["issues"].to_pandas()
+    grouped = frame.groupby(["code", "severity"], sort=True).agg(count=("count", "sum"), example=("message", "first"))
+    result: pandas.DataFrame = grouped.reset_index()
+    return result
