@@ -436,14 +436,27 @@ def _classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
     from cim.model.classification import LEVEL_SCHEME, code_for, level_for
 
     lods = finest_lod(objects, geometries)
-    types = objects["type"].combine_chunks()
-    types = types.combine_chunks() if isinstance(types, pa.ChunkedArray) else types
+    types = _one(objects["type"])
     code = pc.coalesce(objects["cim_code"], code_for(types, lods))
     scheme = pc.if_else(pc.is_null(objects["cim_level"]), pa.scalar(LEVEL_SCHEME), pa.scalar("source"))
-    level = pc.coalesce(objects["cim_level"], level_for(types, lods))
+    level = pc.coalesce(objects["cim_level"], level_for(types, lods, has_rooms=_has_rooms(objects, types), codes=_one(code)))
     for name, column in (("cim_code", code), ("cim_level", level), ("level_scheme", pc.if_else(pc.is_null(level), pa.scalar(None, pa.string()), scheme))):
         objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
     return objects
+
+
+def _has_rooms(objects: pa.Table, types: pa.Array) -> pa.Array:
+    """Say which objects have storeys, units or rooms right below them."""
+    inner = pc.is_in(types, pa.array(["BuildingStorey", "BuildingUnit", "BuildingRoom"]))
+    return pc.is_in(_one(objects["key"]), _one(objects["parent"].filter(inner)))
+
+
+def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array."""
+    if isinstance(column, pa.Array):
+        return column
+    joined = column.combine_chunks()
+    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], joined.type)
 
 
 def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
