@@ -188,8 +188,9 @@ def track(
     >>> work.done
     100.0
     """
-    if total is None and isinstance(iterable, Sized):
-        total = len(iterable)
+    source: object = iterable
+    if total is None and isinstance(source, Sized):
+        total = len(source)
     return Tracker(iterable, total, label, unit)
 
 

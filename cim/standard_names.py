@@ -93,7 +93,7 @@ eaves_height|m|number||Eaves height|檐口高度|Height of the eaves above the g
     eavesheight relativeeavesheight goothoogte 檐口高度 檐高 yankougaodu
 ridge_height|m|number||Ridge height|屋脊高度|Height of the ridge above the ground of the object|屋脊距地面高度
     ridgeheight relativeridgeheight nokhoogte 屋脊高度 脊高
-z_ground|m|number|z|Ground elevation|地面高程|Elevation of the ground at the object, in the city's height system|对象处地面高程（城市高程系统）
+z_ground|m|number|z|Ground elevation|地面高程|Elevation of the ground at the object, in the city's height system|对象处地面高程
     zground groundelevation groundheight? baseheight? baseelevation basez minz zmin minheightsurface? maaiveld maaiveldhoogte
     b3hmaaiveld hmaaiveld 地面高程 基底高程 底部高程 地面标高 室外地坪标高 dimiangaocheng dmgc
 z_roof|m|number||Roof elevation|屋顶高程|Elevation of the highest point, in the city's height system|屋顶最高点高程（城市高程系统）
@@ -105,7 +105,7 @@ z_roof_p50|m|number||Roof elevation, median|屋顶高程中位数|Median elevati
     zroofp50 b3hdak50p hdak50p roof050 roofp50 roof50
 z_roof_p90|m|number||Roof elevation, 90th percentile|屋顶高程 90 分位|90th percentile of the elevations on the roof|屋顶点高程 90 分位数
     zroofp90 b3hdak90p roof090 roofp90 roof90
-z_ground_p10|m|number||Ground elevation, 10th percentile|地面高程 10 分位|10th percentile of the ground elevations around the object|周边地面点高程 10 分位数
+z_ground_p10|m|number||Ground elevation, 10th percentile|地面高程 10 分位|10th percentile of the ground around the object|10 分位数
     zgroundp10 ground010 groundp10 ground10
 elevation|m|number|z|Elevation|高程|Elevation of a point, in the city's height system|点高程（城市高程系统）
     elevation elev? altitude alt? z? 高程 标高 海拔 gaocheng gc? biaogao hoogtenap nap? ele contour?
@@ -129,7 +129,7 @@ footprint_area|m²|number|A|Footprint area|基底面积|Plan area of the footpri
     oppervlakte? opp?
 floor_area|m²|number||Floor area|使用面积|Usable floor area|使用面积
     floorarea usablearea 使用面积 套内面积 gebruiksoppervlakte gebruiksoppervlak vloeroppervlak livingarea
-gross_floor_area|m²|number|GFA|Gross floor area|建筑面积|Floor area of all storeys, measured to the outside of the walls|各层外墙外围面积之和
+gross_floor_area|m²|number|GFA|Gross floor area|建筑面积|Floor area of all storeys, to the outside of the walls|各层外墙外围面积之和
     grossfloorarea gfa 建筑面积 总建筑面积 房屋面积? jianzhumianji jzmj zjzmj brutovloeroppervlak bvo bruttogeschossflaeche
     totalfloorarea bldgarea?
 far_floor_area|m²|number||Floor area counted for FAR|计容建筑面积|Floor area that counts for the floor area ratio|计入容积率的建筑面积
@@ -175,7 +175,7 @@ free_flow_time|s|number||Free-flow time|自由流时间|Time to drive the link w
     freeflowtime fft? 自由流时间
 diameter|m|number|D|Diameter|管径|Inner or nominal diameter of a pipe|管道公称直径或内径
     diameter diam dn? 管径 直径 公称直径 口径 guanjing gj? pipediameter pipesize buisdiameter
-invert_level|m|number||Invert level|管底高程|Elevation of the inside bottom of a pipe, in the city's height system|管内底高程（城市高程系统）
+invert_level|m|number||Invert level|管底高程|Elevation of the inside bottom of a pipe, in the city's height system|管内底高程
     invertlevel invert invertelevation 管底高程 管内底标高 管底标高 bob guandigaocheng gdgc
 cover_depth|m|number||Cover|埋深|Depth of soil over the top of a pipe|管顶覆土厚度
     coverdepth cover? burialdepth 覆土 覆土深度 埋深? maishen? gronddekking

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cim.crs.city_crs import CityCRS, parse
-from cim.errors import CRSError, UsageError
+from cim.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -129,10 +129,10 @@ def detect_cgcs2000(
         east, north = north, east
     if not _is_pair(east, north, _NORTHING):
         return _no_guess(f"({east:.3f}, {north:.3f}) cannot be an easting and a northing of a zone of China")
-    return _guess(east, north, swapped, _claim(declared), longitude)
+    return _guess(east, north, _claim(declared), longitude, swapped=swapped)
 
 
-def _guess(east: float, north: float, swapped: bool, claim: _Claim | None, longitude: float | None) -> GaussKruegerGuess:
+def _guess(east: float, north: float, claim: _Claim | None, longitude: float | None, *, swapped: bool) -> GaussKruegerGuess:
     prefix, width = _prefix(east)
     problems = ["axes_swapped"] if swapped else []
     words = ["the first number is the northing"] if swapped else []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CityCRS", "parse"]
 
 _STATE_IT = 'state it, for example crs="EPSG:7415" or "EPSG:4549+5737"'
+_CRS = "crs"  # stands in a message where no file is known
 _ELLIPSOIDAL = "Ellipsoidal height of "  # how this module names heights above an ellipsoid
 _ELLIPSOIDAL_SUFFIX = "+ellipsoidal"
 # Confidence of PROJ's identification; 70 means equal in every parameter, only the name differs.
@@ -35,15 +36,15 @@ _OLD_CODES = {
     "CGCS2000": "EPSG:4490",
 }
 _NOTATIONS = (
-    re.compile(r"(?:https?://)?(?:www\.)?opengis\.net/def/crs/(?P<authority>\w+)/[\w.]+/(?P<code>\w+)/?", re.I),
-    re.compile(r"https?://(?:www\.)?opengis\.net/gml/srs/(?P<authority>\w+)\.xml#(?P<code>\w+)", re.I),
-    re.compile(r"urn:(?:x-)?ogc:def:crs:(?P<authority>\w+):[\w.]*:(?P<code>\w+)", re.I),
-    re.compile(r"urn:(?:x-)?ogc:def:crs:(?P<authority>\w+):(?P<code>\w+)", re.I),
-    re.compile(r"\+?init=(?P<authority>epsg|esri):(?P<code>\d+)(?:\s+\+?(?:type=crs|no_defs|wktext))*", re.I),
-    re.compile(r"(?P<authority>EPSG|ESRI|OGC|IAU_2015|IGNF)\s*[:/ _]\s*(?P<code>\w+)", re.I),
+    re.compile(r"(?:https?://)?(?:www\.)?opengis\.net/def/crs/(?P<authority>\w+)/[\w.]+/(?P<code>\w+)/?", re.IGNORECASE),
+    re.compile(r"https?://(?:www\.)?opengis\.net/gml/srs/(?P<authority>\w+)\.xml#(?P<code>\w+)", re.IGNORECASE),
+    re.compile(r"urn:(?:x-)?ogc:def:crs:(?P<authority>\w+):[\w.]*:(?P<code>\w+)", re.IGNORECASE),
+    re.compile(r"urn:(?:x-)?ogc:def:crs:(?P<authority>\w+):(?P<code>\w+)", re.IGNORECASE),
+    re.compile(r"\+?init=(?P<authority>epsg|esri):(?P<code>\d+)(?:\s+\+?(?:type=crs|no_defs|wktext))*", re.IGNORECASE),
+    re.compile(r"(?P<authority>EPSG|ESRI|OGC|IAU_2015|IGNF)\s*[:/ _]\s*(?P<code>\w+)", re.IGNORECASE),
 )
 _COMPOUND = re.compile(r"[?&]\d+=([^&]+)")
-_OUTSIDE_FILE = re.compile(r"(?:nadgrids|geoidgrids|grids|init|file)\s*=\s*[^\s\"]*[/\\]|\+?init=(?!epsg|esri)", re.I)
+_OUTSIDE_FILE = re.compile(r"(?:nadgrids|geoidgrids|grids|init|file)\s*=\s*[^\s\"]*[/\\]|\+?init=(?!epsg|esri)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +193,7 @@ def parse(value: str | int | CRS | CityCRS | None, *, path: str = "") -> CityCRS
     """
     if isinstance(value, CityCRS):
         return value
-    where = path or "crs"
+    where = path or _CRS
     if value is None or (isinstance(value, str) and not value.strip()):
         raise CRSError(where, "no coordinate reference system is given", _STATE_IT)
     if isinstance(value, bool):
@@ -221,7 +222,7 @@ def _from_text(text: str) -> CityCRS:
 
     text = text.removeprefix("\ufeff").strip("\x00 \t\r\n")
     if _OUTSIDE_FILE.search(text):
-        raise CRSError("crs", f"{_short(text)!r} reaches for a file", "name the system by its EPSG code")
+        raise CRSError(_CRS, f"{_short(text)!r} reaches for a file", "name the system by its EPSG code")
     ellipsoidal = text.lower().endswith(_ELLIPSOIDAL_SUFFIX)
     plain = _canonical(text[: -len(_ELLIPSOIDAL_SUFFIX)] if ellipsoidal else text)
     try:
@@ -229,7 +230,7 @@ def _from_text(text: str) -> CityCRS:
         return _split(crs.to_3d() if ellipsoidal else crs)
     except ProjError as error:
         reason = f"{_short(text)!r} is no coordinate reference system that PROJ knows"
-        raise CRSError("crs", reason, _STATE_IT) from error
+        raise CRSError(_CRS, reason, _STATE_IT) from error
 
 
 def _canonical(text: str) -> str:
@@ -253,12 +254,12 @@ def _split(crs: CRS) -> CityCRS:
         parts = outer.sub_crs_list
         base = _split(parts[0])
         if base.vertical is not None or len(parts) != 2 or not parts[1].is_vertical:
-            raise CRSError("crs", f"{outer.name!r} is not one horizontal and one vertical system", _STATE_IT)
+            raise CRSError(_CRS, f"{outer.name!r} is not one horizontal and one vertical system", _STATE_IT)
         return CityCRS(base.horizontal, _identified(_unbound(parts[1])), _authority_code(outer))
     if not (outer.is_projected or outer.is_geographic):
         reason = f"{crs.name!r} is a {crs.type_name}, expected a projected or geographic system"
         remedy = "EPSG:4979 is the geographic system of the geocentric one" if outer.is_geocentric else _STATE_IT
-        raise CRSError("crs", reason, remedy)
+        raise CRSError(_CRS, reason, remedy)
     if len(outer.axis_info) == 3:
         return CityCRS(_identified(outer.to_2d()), _ellipsoidal_height(outer), _authority_code(outer))
     horizontal = _identified(outer)

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cim.crs.cgcs2000 import detect_cgcs2000
+from cim.crs.cgcs2000 import GaussKruegerGuess, detect_cgcs2000
 from cim.crs.city_crs import CityCRS
 from cim.errors import CRSError
 
@@ -114,13 +114,14 @@ def _refuse_zone_mistakes(bounds: Box, crs: CityCRS, where: str) -> None:
     """Raise for the mistakes that numbers of a Chinese zone give away: swapped axes, a zone number too many or missing."""
     if (guess := _zone_guess(bounds, crs)) is None:
         return
-    severe = [one for one in guess.problems if one != "wrong_zone" and one != "not_gauss_kruger"]
+    severe = [one for one in guess.problems if one not in {"wrong_zone", "not_gauss_kruger"}]
     if severe or ("wrong_zone" in guess.problems and guess.zone_prefix is not None and guess.crs != crs.to_string()):
-        raise CRSError(where, f"{guess.reason}, but the file says {crs.horizontal.name}", _zone_remedy(guess.swapped, guess.crs))
+        raise CRSError(where, f"{guess.reason}, but the file says {crs.horizontal.name}", _zone_remedy(guess))
 
 
-def _zone_remedy(swapped: bool, code: str | None) -> str:
-    if swapped:
+def _zone_remedy(guess: GaussKruegerGuess) -> str:
+    code = guess.crs
+    if guess.swapped:
         return "swap x and y" + (f" and read it as {code}" if code else "")
     return f"read it as {code}" if code else "state the zone it is in"
 
@@ -132,7 +133,7 @@ def _zone_warning(bounds: Box, crs: CityCRS) -> list[str]:
     return [f"{guess.reason} better than {crs.horizontal.name}"]
 
 
-def _zone_guess(bounds: Box, crs: CityCRS):  # type: ignore[no-untyped-def]
+def _zone_guess(bounds: Box, crs: CityCRS) -> GaussKruegerGuess | None:
     if not crs.horizontal.name.startswith("CGCS2000"):
         return None
     middle = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2

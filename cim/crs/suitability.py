@@ -38,9 +38,7 @@ class Distortion:
         return max(self.east_west - 1.0, self.north_south - 1.0, key=abs) * 1e6
 
 
-def check_model_crs(
-    crs: CityCRS, *, path: str = "", place: tuple[float, float] | None = None, allow_geographic: bool = False
-) -> None:
+def check_model_crs(crs: CityCRS, *, path: str = "", place: tuple[float, float] | None = None, allow_geographic: bool = False) -> None:
     """Refuse systems in which lengths and areas are wrong.
 
     For the city that is built, fused or saved. A reader may hold a source in the system its file declares, whatever it is, EPSG:3857

@@ -7,6 +7,8 @@ and then noted. The operation is chosen for the place of the points, and its are
 
 from __future__ import annotations
 
+import math
+import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,6 +40,7 @@ _AGREE = {
         "CGCS2000 and WGS 84 are taken as equal; they differ by plate motion since the year 2000, less than 1 m",
     ),
 }
+_BALLPARK = re.compile(r"ballpark geographic offset from (.+?) to (.+?)(?= \+ |$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,14 @@ def transform_points(
     """
     east, north, up = _as_points(x, y, z)
     where = path or _POINTS
-    source_used, target_used, notes = _vertical_plan(source, target, up is not None)
+    source_used, target_used, notes = _vertical_plan(source, target, has_heights=up is not None)
     if source_used == target_used:
         exact = "the two systems are the same"
         return Transformed(east, north, up, "+proj=noop", 0.0, notes, exact)
+    if not (np.isfinite(east) & np.isfinite(north)).any():
+        return Transformed(east, north, up, "+proj=noop", None, (*notes, "there are no points"), "nothing to transform")
     box = _place(east, north, source)
-    operation = _choose(source_used, target_used, box, allow_ballpark, where)
+    operation = _choose(source_used, target_used, box, where, allow_ballpark=allow_ballpark)
     moved = _apply(operation, east, north, up, source_used, target_used, where)
     return Transformed(*moved, operation.pipeline, operation.accuracy, notes + operation.notes, operation.name)
 
@@ -146,9 +151,7 @@ def transform_geometries(
     has_z = bool(np.any(shapely.has_z(array)))
     coordinates = shapely.get_coordinates(array, include_z=has_z)
     flat_source, flat_target = source.without_vertical(), target.without_vertical()
-    done = transform_points(
-        coordinates[:, 0], coordinates[:, 1], None, flat_source, flat_target, allow_ballpark=allow_ballpark, path=path
-    )
+    done = transform_points(coordinates[:, 0], coordinates[:, 1], None, flat_source, flat_target, allow_ballpark=allow_ballpark, path=path)
     coordinates[:, 0], coordinates[:, 1] = done.x, done.y
     if not has_z:
         return shapely.set_coordinates(array, coordinates), done
@@ -170,7 +173,7 @@ def _as_points(x: ArrayLike, y: ArrayLike, z: ArrayLike | None) -> tuple[Floats,
     return east, north, up
 
 
-def _vertical_plan(source: CityCRS, target: CityCRS, has_heights: bool) -> tuple[CityCRS, CityCRS, tuple[str, ...]]:
+def _vertical_plan(source: CityCRS, target: CityCRS, *, has_heights: bool) -> tuple[CityCRS, CityCRS, tuple[str, ...]]:
     """Drop the vertical systems where heights need no change or cannot be changed; say which."""
     flat = (source.without_vertical(), target.without_vertical())
     if not has_heights:
@@ -207,7 +210,7 @@ def degrees_box(bounds: Box, crs: CRS) -> Box | None:
         return None
     turn = geodetic.axis_info[0].unit_conversion_factor * 180.0 / np.pi
     meridian = geodetic.prime_meridian
-    shift = 0.0 if meridian is None else np.degrees(meridian.longitude * meridian.unit_conversion_factor)
+    shift = 0.0 if meridian is None else np.degrees(float(meridian.longitude) * float(meridian.unit_conversion_factor))
     lon, lat = longitude * turn + shift, latitude * turn
     return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
 
@@ -219,24 +222,20 @@ def _direct(source_wkt: str, target_wkt: str) -> Transformer:
     return Transformer.from_crs(source_wkt, target_wkt, always_xy=True)
 
 
-def _choose(source: CityCRS, target: CityCRS, box: Box | None, allow_ballpark: bool, where: str) -> _Operation:
+def _choose(source: CityCRS, target: CityCRS, box: Box | None, where: str, *, allow_ballpark: bool) -> _Operation:
     """Pick the operation for this place; widen the box to tenths of a degree so that neighbours share the answer."""
-    rounded = None
-    if box is not None:
-        rounded = tuple(float(v) for v in (*np.floor(np.array(box[:2]) * 10) / 10, *np.ceil(np.array(box[2:]) * 10) / 10))
+    rounded = None if box is None else tuple(math.floor(v * 10) / 10 for v in box[:2]) + tuple(math.ceil(v * 10) / 10 for v in box[2:])
     try:
-        return _chosen(source.to_string(), target.to_string(), rounded, allow_ballpark)
+        return _chosen(source.to_string(), target.to_string(), rounded, allow_ballpark=allow_ballpark)
     except CRSError as error:
         raise CRSError(where, error.reason, error.remedy) from error
 
 
 @lru_cache(maxsize=256)
-def _chosen(source_text: str, target_text: str, box: Box | None, allow_ballpark: bool) -> _Operation:
+def _chosen(source_text: str, target_text: str, box: Box | None, *, allow_ballpark: bool) -> _Operation:
     source, target = parse(source_text), parse(target_text)
     group = _candidates(source.joint(), target.joint(), box)
-    ranked = sorted(
-        (_graded(candidate, box, index) for index, candidate in enumerate(group.transformers)), key=lambda grade: grade.rank
-    )
+    ranked = sorted((_graded(candidate, box, index) for index, candidate in enumerate(group.transformers)), key=lambda grade: grade.rank)
     pair = f"from {source_text} to {target_text}"
     if not ranked:
         raise CRSError(_POINTS, f"no transformation {pair} is available{_missing(group)}", _remedy(source, target))
@@ -262,12 +261,11 @@ def _candidates(source: CRS, target: CRS, box: Box | None) -> Any:
     from pyproj.aoi import AreaOfInterest
     from pyproj.transformer import TransformerGroup
 
-    area = None
-    if box is not None and -180 <= box[0] <= 180 and -180 <= box[2] <= 180 and box[1] >= -90 and box[3] <= 90:
-        area = AreaOfInterest(*box)
+    on_earth = box is not None and box[0] >= -180.0 and box[1] >= -90.0 and box[2] <= 180.0 and box[3] <= 90.0
+    area = AreaOfInterest(*box) if box is not None and on_earth else None
     with warnings.catch_warnings():  # the missing grid is told in the notes
         warnings.simplefilter("ignore", UserWarning)
-        return TransformerGroup(source, target, always_xy=True, area_of_interest=area)
+        return TransformerGroup(source, target, always_xy=True, area_of_interest=area)  # type: ignore[arg-type]
 
 
 def _graded(candidate: Any, box: Box | None, index: int) -> _Graded:
@@ -277,26 +275,35 @@ def _graded(candidate: Any, box: Box | None, index: int) -> _Graded:
     problems: list[str] = []
     notes: list[str] = []
     weight = 0
-    if "ballpark geographic offset" in name.lower():
-        agreed = next((told for pair, told in _AGREE.items() if all(f" {one}" in name for one in pair)), None)
-        if agreed is None:
-            problems.append("a ballpark horizontal transformation, which leaves the coordinates where they were")
-            weight += 4
-        else:
-            accuracy = agreed[0]
-            notes.append(agreed[1])
+    guesses = [frozenset(pair) for pair in _BALLPARK.findall(name)]
+    if all(pair in _AGREE for pair in guesses):
+        notes += [_AGREE[pair][1] for pair in guesses]
+        if guesses:
+            accuracy = _summed_accuracy(candidate, sum(_AGREE[pair][0] for pair in guesses))
+    else:
+        problems.append("a ballpark horizontal transformation, which leaves the coordinates where they were")
+        weight += 4
     if "ballpark vertical" in name.lower():
         problems.append("a ballpark vertical transformation, which leaves the heights as they were")
         weight += 1
     outside = _outside(box, candidate.area_of_use)
-    if outside > _AREA_SLACK:
-        problems.append(f"an operation whose area of use ({candidate.area_of_use.name}) ends {outside:.2f}° from the points: {name}")
+    if box is not None and outside > _AREA_SLACK:
+        place = f"longitude {box[0]:.1f} to {box[2]:.1f}, latitude {box[1]:.1f} to {box[3]:.1f}"
+        problems.append(f"{name}, whose area of use ({candidate.area_of_use.name}) ends {outside:.1f}° before the points ({place})")
         weight += 2
     elif outside > 0:
         notes.append(f"points lie up to {outside:.2f}° outside the area of use of {name}")
     if problems:
         accuracy = None
     return _Graded((weight, outside, index), str(candidate.definition), name, accuracy, tuple(problems), tuple(notes))
+
+
+def _summed_accuracy(candidate: Any, agreed: float) -> float | None:
+    """Add the accuracy of datums that agree to that of the other steps; None when one of them states none."""
+    steps = [one for one in candidate.operations or () if one.type_name == "Transformation" and not _BALLPARK.search(one.name)]
+    if any(one.accuracy is None or one.accuracy < 0 for one in steps):
+        return None
+    return agreed + float(sum(one.accuracy for one in steps))
 
 
 def _outside(box: Box | None, area: Any) -> float:
@@ -309,7 +316,7 @@ def _outside(box: Box | None, area: Any) -> float:
         box = box if box[0] >= west - 180.0 else (box[0] + 360.0, box[1], box[2] + 360.0, box[3])
     # The box was rounded outward by a tenth of a degree at most.
     sticks = max(west - box[0], box[2] - east, south - box[1], box[3] - north)
-    return max(0.0, sticks - 0.1)
+    return max(0.0, float(sticks) - 0.1)
 
 
 def _missing(group: Any) -> str:
@@ -344,7 +351,8 @@ def _apply(
     """Run the pipeline; heights go along only where both height systems are known."""
     transformer = _pipeline(operation.pipeline)
     with_heights = up is not None and source.vertical is not None and target.vertical is not None
-    inputs = (east, north, up * _metres(source)) if with_heights and up is not None else (east, north)
+    # A point whose height is missing keeps its place: it goes through at height 0 and its height stays missing.
+    inputs = (east, north, np.where(np.isnan(up), 0.0, up) * _metres(source)) if with_heights and up is not None else (east, north)
     valid = np.logical_and.reduce([np.isfinite(one) for one in inputs])
     outputs = [np.asarray(one, dtype=np.float64) for one in transformer.transform(*inputs)]
     failed = valid & ~np.logical_and.reduce([np.isfinite(one) for one in outputs])
@@ -354,7 +362,9 @@ def _apply(
         raise CRSError(where, reason, f"check that they are in {source.name}")
     for one in outputs:
         one[~valid] = np.nan
-    return outputs[0], outputs[1], (outputs[2] / _metres(target) if with_heights else up)
+    if not with_heights or up is None:
+        return outputs[0], outputs[1], up
+    return outputs[0], outputs[1], np.where(np.isnan(up), np.nan, outputs[2] / _metres(target))
 
 
 def _metres(crs: CityCRS) -> float:
