@@ -250,12 +250,12 @@ class CityBuilder:
         objects = self._unique_ids(objects)
         objects = self._parents(objects)
         geometries = _concat("geometries", self._parts.get("geometries", []))
-        objects = _boxes(objects, geometries)
+        objects = boxes_of(objects, geometries)
         origin = self._origin if self._origin is not None else _origin(objects)
         if geometries.num_rows:
             moved = shift(geometries["vertices"], -origin)
             geometries = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), moved)
-        objects = _classify(objects, geometries)
+        objects = classify(objects, geometries)
         order = _order(objects)
         new_key = np.empty(self._count, np.int64)
         new_key[order] = np.arange(self._count)
@@ -403,8 +403,8 @@ def _repeats(objects: pa.Table) -> NDArray[np.int64]:
     return repeat
 
 
-def _boxes(objects: pa.Table, geometries: pa.Table) -> pa.Table:
-    """Widen the boxes of the footprints by the vertices of the geometries and by ground and roof height."""
+def boxes_of(objects: pa.Table, geometries: pa.Table) -> pa.Table:
+    """Widen the boxes of the objects by the (absolute) vertices of their geometries and by ground and roof height."""
     count = objects.num_rows
     corner = [np.asarray(pc.struct_field(objects["bbox"], name).to_numpy(), float) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")]
     low, high = np.stack(corner[:3], axis=1), np.stack(corner[3:], axis=1)
@@ -415,7 +415,9 @@ def _boxes(objects: pa.Table, geometries: pa.Table) -> pa.Table:
         flat = flatten(geometries)
         used = np.diff(flat.vertex_start) > 0
         start = flat.vertex_start[:-1][used]
-        owner = np.asarray(geometries["object"].to_numpy(), np.int64)[used]
+        keys = np.asarray(objects["key"].to_numpy(), np.int64)
+        by_key = np.argsort(keys, kind="stable")
+        owner = by_key[np.searchsorted(keys, np.asarray(geometries["object"].to_numpy(), np.int64)[used], sorter=by_key)]
         least, most = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
         if len(start):
             np.minimum.at(least, owner, np.minimum.reduceat(flat.vertices, start, axis=0))
@@ -431,7 +433,7 @@ def _origin(objects: pa.Table) -> NDArray[np.float64]:
     return np.array([np.floor(value) if value is not None and np.isfinite(value) else 0.0 for value in corner] + [0.0])
 
 
-def _classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
+def classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
     """Fill CIM code and level where the source gives none, from class and finest level of detail."""
     from cim.model.classification import LEVEL_SCHEME, code_for, level_for
 

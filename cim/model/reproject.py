@@ -1,0 +1,118 @@
+"""A city in another coordinate system: footprints, geometry and heights together, with the operation noted on every source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.crs import CityCRS, check_model_crs, parse, transform_geometries, transform_points
+from cim.model.geometry import flatten, vertices_from
+from cim.model.schema import SCHEMAS
+from cim.model.spatial import bbox_column
+
+if TYPE_CHECKING:
+    from cim.model.city import City
+
+__all__ = ["to_crs"]
+
+
+def to_crs(city: City, crs: str | CityCRS, *, allow_ballpark: bool = False) -> City:
+    """Return the city in another coordinate system.
+
+    Footprints and vertices are transformed point by point in float64; rasters and point clouds keep their own system, which their
+    row in `coverages` states. The pipeline and its accuracy go to the sources, what PROJ could not do well to the issues.
+
+    Parameters
+    ----------
+    crs
+        Target; a projected system.
+    allow_ballpark
+        Accept operations that PROJ itself calls a guess; each is noted as an issue.
+
+    Raises
+    ------
+    CRSError
+        If the target cannot carry a model, or no operation good enough is known.
+    """
+    target = parse(crs)
+    check_model_crs(target, path=city.name or "city")
+    if target == city.crs:
+        return city
+    where = city.name or "city"
+    objects, geometries = city.tables["objects"], city.tables["geometries"]
+    shapes, plane = transform_geometries(city.footprints(), city.crs, target, allow_ballpark=allow_ballpark, path=where)
+    notes = list(plane.notes)
+    heights: dict[str, Any] = {}
+    for name in ("z_ground", "z_roof"):
+        heights[name], more = _heights(city, name, target, allow_ballpark=allow_ballpark)
+        notes += more
+    moved = geometries
+    origin = city.origin
+    if geometries.num_rows:
+        flat = flatten(geometries)
+        points = flat.vertices + city.origin
+        done = transform_points(points[:, 0], points[:, 1], points[:, 2], city.crs, target, allow_ballpark=allow_ballpark, path=where)
+        notes += done.notes
+        absolute = np.stack([done.x, done.y, done.z if done.z is not None else points[:, 2]], axis=1)
+        origin = np.append(np.floor(absolute[:, :2].min(axis=0)), 0.0) if len(absolute) else np.zeros(3)
+        vertices = vertices_from(absolute - origin, np.diff(flat.vertex_start))
+        moved = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), vertices)
+    changed = _rows(objects, shapes, heights, moved, origin)
+    sources = _noted(city.tables["sources"], target, plane.pipeline, plane.accuracy)
+    result = replace(city.replace_tables(objects=changed, geometries=moved, sources=sources), crs=target, origin=origin)
+    return result.with_issues([{"code": "crs", "message": f"{where}: {note}", "severity": "info"} for note in dict.fromkeys(notes)])
+
+
+def _heights(city: City, name: str, target: CityCRS, *, allow_ballpark: bool) -> tuple[pa.Array, list[str]]:
+    """Return a height column in the vertical system of the target."""
+    column = city.tables["objects"][name]
+    z = np.asarray(column.to_numpy(), float)
+    known = np.flatnonzero(np.isfinite(z))
+    if not len(known) or city.crs.same_vertical(target):
+        return column, []
+    boxes = city.tables["objects"]["bbox"].take(pa.array(known)).to_pylist()
+    x = np.array([(box["xmin"] + box["xmax"]) / 2 for box in boxes])
+    y = np.array([(box["ymin"] + box["ymax"]) / 2 for box in boxes])
+    done = transform_points(x, y, z[known], city.crs, target, allow_ballpark=allow_ballpark, path=city.name or "city")
+    if done.z is not None:
+        z[known] = done.z
+    return pa.array(z, from_pandas=True), list(done.notes)
+
+
+def _rows(objects: pa.Table, shapes: Any, heights: dict[str, Any], geometries: pa.Table, origin: Any) -> pa.Table:
+    """Return the objects with new footprints, heights and boxes."""
+    import shapely
+
+    from cim.model.builder import boxes_of
+    from cim.model.geometry import shift
+
+    bounds = shapely.bounds(shapes)
+    nothing = np.full((len(bounds), 1), np.nan)
+    new = {
+        "bbox": bbox_column(np.hstack([bounds[:, :2], nothing]), np.hstack([bounds[:, 2:], nothing])),
+        "footprint": pa.array(shapely.to_wkb(shapes, byte_order=1).tolist(), pa.binary()),
+        **heights,
+    }
+    for name, column in new.items():
+        objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
+    if geometries.num_rows:
+        at = geometries.column_names.index("vertices")
+        geometries = geometries.set_column(at, SCHEMAS["geometries"].field("vertices"), shift(geometries["vertices"], origin))
+    return boxes_of(objects, geometries)
+
+
+def _noted(sources: pa.Table, target: CityCRS, pipeline: str, accuracy: float | None) -> pa.Table:
+    """Return the catalogue with the system used and the operation that led there."""
+    rows = sources.num_rows
+    values = {
+        "used_crs": pa.array([target.without_vertical().to_string()] * rows, pa.string()),
+        "used_vertical": pa.array([target.vertical.name if target.vertical is not None else "unknown"] * rows, pa.string()),
+        "pipeline": pa.array([pipeline] * rows, pa.string()),
+        "accuracy": pa.array([accuracy] * rows, pa.float64()),
+    }
+    for name, column in values.items():
+        sources = sources.set_column(sources.column_names.index(name), SCHEMAS["sources"].field(name), column)
+    return sources

@@ -1,0 +1,255 @@
+"""Ground and roof heights of buildings from terrain, point cloud and surface model, each a claim beside what sources state.
+
+The roof height of a footprint is a percentile of the points inside it, never of a neighbour's; the ground height is the lowest
+terrain along its ring, where the building meets the ground first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.errors import UsageError
+from cim.loaders.fusion.merge import conflicts, json_column
+from cim.model.schema import SCHEMAS, make_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cim.model import City
+
+    Ints = NDArray[np.int64]
+    Reals = NDArray[np.float64]
+
+__all__ = ["add_heights"]
+
+BUILDING, GROUND_CLASSES = 6, (2, 8, 9)
+"""ASPRS classes: building; ground, model key point, water."""
+MINIMUM_POINTS = 3
+"""Fewer points than this inside a footprint say nothing about its roof."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One way of measuring one height of all buildings."""
+
+    way: str
+    z: Reals
+    """Shape (n,): height [m], NaN where it says nothing."""
+    source: int | None
+    method: NDArray[Any]
+    """Shape (n,): how, in words."""
+
+
+def add_heights(city: City, *, percentile: float = 90.0, order: Sequence[str] = ("points", "dsm", "read")) -> City:
+    """Return the city with ground and roof heights of its buildings, and a claim for each way they were found.
+
+    Parameters
+    ----------
+    percentile
+        Percentile of the heights inside the footprint that is the roof height [%], linear between points.
+    order
+        Whose roof height is chosen, best first, of ``points``, ``dsm`` and ``read``.
+
+    Notes
+    -----
+    Points of class 6 (building) count; where a cloud has none, all points but ground and water do, and an issue says so. Where the
+    chosen height differs from another claim by more than the tolerance of `cim.loaders.fusion.merge` that is a conflict.
+    """
+    unknown = set(order) - {"points", "dsm", "read"}
+    if unknown:
+        msg = f"heights order {', '.join(sorted(unknown))!r} is not known; give points, dsm and read in the order you trust them"
+        raise UsageError(msg)
+    present = [type for type in ("Building", "BuildingPart") if type in city.attributes]
+    keys = np.sort(np.concatenate([city.keys(type) for type in present])) if present else np.empty(0, np.int64)
+    shapes = _polygons(city, keys)
+    if not len(keys):
+        return city
+    issues: list[dict[str, Any]] = []
+    roofs = [*_from_points(city, shapes, percentile, issues), *_from_surface(city, shapes, percentile, issues)]
+    city = _apply(city, keys, "z_roof", roofs, order)
+    city = _apply(city, keys, "z_ground", _from_terrain(city, shapes, issues), ("terrain", "read"))
+    return _checked(city.with_issues(issues), keys)
+
+
+def _polygons(city: City, keys: Ints) -> NDArray[Any]:
+    import shapely
+
+    shapes = city.footprints(keys)
+    return np.where(np.isin(shapely.get_type_id(shapes), (3, 6)), shapes, None)
+
+
+# --------------------------------------------------------------------------------------------- ways of measuring
+
+
+def _coverages(city: City, kind: str, codes: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Return the coverage rows of a kind, with the id and the CIM code of the object they belong to."""
+    objects = city.tables["objects"]
+    rows = city.tables["coverages"].filter(pc.field("kind") == kind).to_pylist()
+    for row in rows:
+        at = int(city.row_of_key(row["object"]))
+        row["id"], row["code"] = objects["id"][at].as_py(), objects["cim_code"][at].as_py()
+    return [row for row in rows if not codes or row["code"] in codes]
+
+
+def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
+    """Measure roofs in all point clouds together: neighbouring tiles are one cloud."""
+    from cim.loaders.pointcloud import iter_points
+    from cim.loaders.zonal import percentile_per_group, points_in_polygons
+
+    rows = _coverages(city, "points")
+    if not rows:
+        return []
+    z_parts, owner_parts = [], []
+    for row in rows:
+        classes = _roof_classes(row, issues)
+        for points in iter_points(row):
+            wanted = np.isin(points.classification, classes) if classes else ~np.isin(points.classification, GROUND_CLASSES)
+            x, y = _into(city, row, points.x[wanted], points.y[wanted])
+            owner = points_in_polygons(x, y, shapes)
+            z_parts.append(points.z[wanted][owner >= 0])
+            owner_parts.append(owner[owner >= 0])
+    z, owner = np.concatenate([*z_parts, np.empty(0)]), np.concatenate([*owner_parts, np.empty(0, np.int64)])
+    count = np.bincount(owner, minlength=len(shapes))
+    roof = percentile_per_group(z, owner, percentile, len(shapes))
+    roof = np.where(count >= MINIMUM_POINTS, roof, np.nan)
+    method = np.asarray([f"{percentile:g}th percentile (linear) of {n} roof points inside the footprint" for n in count.tolist()], object)
+    few = int((~np.isfinite(roof) & (shapes != None)).sum())  # noqa: E711  # elementwise on an object array
+    if few:
+        issues.append({"code": "unmatched", "count": few, "severity": "info", "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points; their roof height comes from elsewhere or stays missing"})
+    return [_Measured("points", roof, rows[0]["source"], method)]
+
+
+def _roof_classes(row: dict[str, Any], issues: list[dict[str, Any]]) -> tuple[int, ...]:
+    """Return the classes that are roofs in a cloud: 6 where it was classified for buildings."""
+    import json
+
+    histogram = json.loads(row["meta"] or "{}").get("classes", {})
+    if int(histogram.get(str(BUILDING), 0)):
+        return (BUILDING,)
+    issues.append({"code": "assumed", "object": row["object"], "message": "the point cloud has no building class (6); every point that is not ground or water counts as roof"})
+    return ()
+
+
+def _into(city: City, row: dict[str, Any], x: Reals, y: Reals) -> tuple[Reals, Reals]:
+    """Return coordinates of a coverage in the system of the city."""
+    from cim.crs import parse, transform_points
+
+    own = parse(row["crs"]) if row["crs"] else city.crs
+    if own.same_horizontal(city.crs) or not len(x):
+        return x, y
+    done = transform_points(x, y, None, own.without_vertical(), city.crs.without_vertical(), path=row["path"])
+    return done.x, done.y
+
+
+def _from_surface(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
+    """Measure roofs in a digital surface model."""
+    from cim.loaders.zonal import raster_percentile_in_polygons
+    from cim.model.coverages import read_raster
+
+    found = []
+    for row in _coverages(city, "raster", ("010402",)):
+        if not _same_place(city, row, issues):
+            continue
+        z = raster_percentile_in_polygons(read_raster(city, row["id"]), shapes, percentile).values
+        method = np.full(len(shapes), f"{percentile:g}th percentile (linear) of surface model cells inside the footprint", object)
+        found.append(_Measured("dsm", z, row["source"], method))
+    return found
+
+
+def _from_terrain(city: City, shapes: NDArray[Any], issues: list[dict[str, Any]]) -> list[_Measured]:
+    """Measure the ground in a terrain model: the lowest terrain along the ring of the footprint."""
+    from cim.loaders.zonal import sample_terrain_along_rings
+    from cim.model.coverages import read_raster
+
+    found = []
+    for row in _coverages(city, "raster", ("010401",)):
+        if not _same_place(city, row, issues):
+            continue
+        z = sample_terrain_along_rings(read_raster(city, row["id"]), shapes, how="min")
+        found.append(_Measured("terrain", z, row["source"], np.full(len(shapes), "lowest terrain along the footprint", object)))
+    return found
+
+
+def _same_place(city: City, row: dict[str, Any], issues: list[dict[str, Any]]) -> bool:
+    """Say whether a raster is in the system of the city; one that is not is named and not used."""
+    from cim.crs import parse
+
+    if not row["crs"] or parse(row["crs"]).same_horizontal(city.crs):
+        return True
+    issues.append({"code": "unsupported", "object": row["object"], "message": f"raster {row['id']!r} is in {row['crs']}, the city in {city.crs.to_string()}: not used for heights; warp it first"})
+    return False
+
+
+# --------------------------------------------------------------------------------------------- choosing
+
+
+def _apply(city: City, keys: Ints, name: str, measured: Sequence[_Measured], order: Sequence[str]) -> City:
+    """Write the best height into its column and every way into the claims."""
+    if not measured:
+        return city
+    objects = city.tables["objects"]
+    rows = city.row_of_key(keys)
+    read = np.asarray(objects[name].take(pa.array(rows)).to_numpy(), float)
+    ways: dict[str, list[Reals]] = {"read": [read]}
+    for way in measured:
+        ways.setdefault(way.way, []).append(way.z)
+    chosen, by = np.full(len(keys), np.nan), np.full(len(keys), -1)
+    ranked = [(way, z) for way in order for z in ways.get(way, [])]
+    for rank, (_, z) in enumerate(ranked):
+        take = ~np.isfinite(chosen) & np.isfinite(z)
+        chosen[take], by[take] = z[take], rank
+    claims = _claims(city, keys, name, measured, read, chosen_read=(by >= 0) & np.isin(by, [i for i, (way, _) in enumerate(ranked) if way == "read"]), chosen=chosen)
+    column = np.asarray(objects[name].to_numpy(), float).copy()
+    column[rows] = np.where(np.isfinite(chosen), chosen, read)
+    at = objects.column_names.index(name)
+    changed = objects.set_column(at, SCHEMAS["objects"].field(name), pa.array(column, from_pandas=True))
+    return city.replace_tables(objects=changed, claims=claims)
+
+
+def _claims(city: City, keys: Ints, name: str, measured: Sequence[_Measured], read: Reals, *, chosen_read: NDArray[np.bool_], chosen: Reals) -> pa.Table:
+    """Return all claims: what was read keeps standing, chosen or not, and each measurement is added."""
+    table = city.tables["claims"]
+    mine = np.asarray(pc.and_(pc.equal(table["attribute"], name), pc.is_in(table["object"], pa.array(keys))).to_numpy())
+    owner = np.asarray(table["object"].to_numpy(), np.int64)
+    keep_chosen = np.zeros(len(owner), bool)
+    keep_chosen[mine] = chosen_read[np.searchsorted(keys, owner[mine])]
+    flag = np.where(mine, np.asarray(table["chosen"].to_numpy()) & keep_chosen, np.asarray(table["chosen"].to_numpy()))
+    table = table.set_column(table.column_names.index("chosen"), SCHEMAS["claims"].field("chosen"), pa.array(flag))
+    parts = [table]
+    silent = np.flatnonzero(np.isfinite(read) & ~np.isin(keys, owner[mine]))
+    sources = city.tables["objects"]["source"]
+    if len(silent):
+        parts.append(_rows(keys[silent], name, read[silent], sources.take(pa.array(city.row_of_key(keys[silent]))), "read", chosen_read[silent]))
+    taken = chosen_read.copy()
+    for way in measured:
+        said = np.flatnonzero(np.isfinite(way.z))
+        best = (way.z[said] == chosen[said]) & ~taken[said]
+        taken[said] |= best
+        parts.append(_rows(keys[said], name, way.z[said], way.source, way.method[said], best))
+    return pa.concat_tables(parts)
+
+
+def _rows(keys: Ints, name: str, values: Reals, source: Any, method: Any, chosen: Any) -> pa.Table:
+    return make_table("claims", {"object": keys, "attribute": name, "value": json_column(pa.array(values)), "unit": "m", "source": source, "method": method, "chosen": chosen}, len(keys))
+
+
+def _checked(city: City, keys: Ints) -> City:
+    """Add the conflicts between heights, and name buildings whose roof lies under their ground."""
+    claims = city.tables["claims"]
+    heights = claims.filter(pc.is_in(claims["attribute"], pa.array(["z_ground", "z_roof"])))
+    rows = pa.array(city.row_of_key(keys))
+    ground, roof = (np.asarray(city.tables["objects"][name].take(rows).to_numpy(), float) for name in ("z_ground", "z_roof"))
+    below = keys[np.isfinite(ground) & np.isfinite(roof) & (roof <= ground)]
+    upside = [{"code": "invalid", "object": key, "record": "z_roof", "message": "the roof height is not above the ground height; the building gets no block"} for key in below.tolist()]
+    known = city.tables["issues"]
+    stated = known.filter((pc.field("code") == "conflict") & pc.field("record").isin(["z_ground", "z_roof"]))
+    told = set(zip(stated["object"].to_pylist(), stated["record"].to_pylist(), strict=True))
+    fresh = [row for row in conflicts(heights) if (row.get("object"), row["record"]) not in told]
+    return city.with_issues(upside + fresh)

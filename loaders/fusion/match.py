@@ -1,0 +1,197 @@
+"""Which object of one city is which object of another: by normalised identifiers first, then by overlap of footprints.
+
+A match is a pair of keys with a kind, a score and its evidence. Overlap is judged in groups, since one register's building may be
+another's three: the connected parts of the graph of pairs that share most of the smaller footprint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.model import City
+
+    Ints = NDArray[np.int64]
+    Reals = NDArray[np.float64]
+
+__all__ = ["Pairs", "match_cities"]
+
+FAR_APART = 50.0
+"""Footprints that share an identifier but lie further apart than this [m] are a conflict, not a match: several building widths."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Matched pairs; a key may stand in several."""
+
+    left: Ints
+    """Shape (p,): key in the first city."""
+    right: Ints
+    """Shape (p,): key in the second city."""
+    kind: NDArray[Any]
+    """Shape (p,): ``same``; ``part`` - the right object is a part of the left; ``whole`` - the left object is a part of the right."""
+    score: Reals
+    """Shape (p,): 1 for identifiers, else intersection over union of the group, between 0 and 1."""
+    evidence: NDArray[Any]
+    """Shape (p,): text for people."""
+    rejected: tuple[str, ...] = ()
+    """Pairs that an identifier claims and geometry denies, in words."""
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.left)
+
+
+def match_cities(left: City, right: City, *, minimum: float = 0.5, use_identifiers: bool = True) -> Pairs:
+    """Return which objects of two cities are the same real thing.
+
+    Parameters
+    ----------
+    left, right
+        Cities in the same coordinate system.
+    minimum
+        Least intersection over union [0 to 1] for a match by geometry; of the two unions where several objects meet several.
+    use_identifiers
+        Compare normalised identifiers before geometry.
+
+    Notes
+    -----
+    Identifiers count only where one object of each city holds the value, and where the footprints, if both have one, are not far
+    apart. By geometry only objects of the same class are compared, and only polygons.
+    """
+    named, rejected = _by_identifier(left, right) if use_identifiers else (_none(), ())
+    shaped = _by_overlap(left, right, named, minimum)
+    parts = [named, shaped]
+    return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("left", "right", "kind", "score", "evidence")), rejected)
+
+
+def _none() -> Pairs:
+    nothing = np.empty(0, np.int64)
+    return Pairs(nothing, nothing, np.empty(0, object), np.empty(0), np.empty(0, object))
+
+
+# --------------------------------------------------------------------------------------------- identifiers
+
+
+def _identifiers(city: City) -> tuple[pa.Array, Ints]:
+    """Return every identifier value that exactly one object of the city holds, with the key of that object."""
+    table = city.tables["identifiers"]
+    objects = city.tables.scan("objects", ["key", "id"])
+    values = pa.chunked_array([*objects["id"].chunks, *table["normalised"].chunks], pa.string())
+    owners = np.concatenate([objects["key"].to_numpy(), table["object"].to_numpy()]).astype(np.int64)
+    both = pa.table({"value": values, "owner": owners}).group_by(["value", "owner"]).aggregate([])
+    single = both.group_by("value").aggregate([("owner", "count"), ("owner", "min")])
+    single = single.filter((pc.field("owner_count") == 1) & (pc.field("value") != ""))
+    return _flat(single["value"]), np.asarray(single["owner_min"].to_numpy(), np.int64)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    joined = column.combine_chunks()
+    return joined if isinstance(joined, pa.Array) else joined.chunk(0)
+
+
+def _by_identifier(left: City, right: City) -> tuple[Pairs, tuple[str, ...]]:
+    values, owners = _identifiers(left)
+    others, other_owners = _identifiers(right)
+    place = np.asarray(pc.fill_null(pc.index_in(others, values), -1).to_numpy(zero_copy_only=False), np.int64)
+    hit = np.flatnonzero(place >= 0)
+    pair = np.stack([owners[place[hit]], other_owners[hit]], axis=1)
+    if not len(pair):
+        return _none(), ()
+    words = np.asarray(others.take(pa.array(hit)).to_pylist(), object)
+    pair, first = np.unique(pair, axis=0, return_index=True)
+    words = words[first]
+    once = (np.bincount(_code(pair[:, 0]))[_code(pair[:, 0])] == 1) & (np.bincount(_code(pair[:, 1]))[_code(pair[:, 1])] == 1)
+    contradicting = [f"identifier {word!r} ties several objects together and is not used" for word in words[~once].tolist()]
+    pair, words = pair[once], words[once]
+    away = _distance(left, right, pair)
+    far = away > FAR_APART
+    denied = [
+        f"{a!r} and {b!r} share the identifier {word!r} but lie {gap:.0f} m apart; they are kept as two objects"
+        for a, b, word, gap in zip(left.ids(pair[far, 0]), right.ids(pair[far, 1]), words[far].tolist(), away[far].tolist(), strict=True)
+    ]
+    pair, words = pair[~far], words[~far]
+    evidence = np.asarray([f"identifier {word}" for word in words.tolist()], object)
+    same = np.full(len(pair), "same", object)
+    return Pairs(pair[:, 0], pair[:, 1], same, np.ones(len(pair)), evidence), (*contradicting, *denied)
+
+
+def _code(keys: Ints) -> Ints:
+    return np.unique(keys, return_inverse=True)[1]
+
+
+def _distance(left: City, right: City, pair: Ints) -> Reals:
+    """Return the distance between the footprints of each pair [m], 0 where one has none."""
+    import shapely
+
+    gap = shapely.distance(left.footprints(pair[:, 0]), right.footprints(pair[:, 1]))
+    return np.nan_to_num(np.asarray(gap, float))
+
+
+# --------------------------------------------------------------------------------------------- overlap
+
+
+def _by_overlap(left: City, right: City, named: Pairs, minimum: float) -> Pairs:
+    """Match what identifiers left over, class by class."""
+    found = [_none()]
+    for type in sorted(set(left.attributes) & set(right.attributes)):
+        mine = np.setdiff1d(left.keys(type), named.left)
+        theirs = np.setdiff1d(right.keys(type), named.right)
+        if len(mine) and len(theirs):
+            found.append(_overlap(mine, _polygons(left, mine), theirs, _polygons(right, theirs), minimum))
+    return Pairs(*(np.concatenate([getattr(part, name) for part in found]) for name in ("left", "right", "kind", "score", "evidence")))
+
+
+def _polygons(city: City, keys: Ints) -> NDArray[Any]:
+    """Return valid polygons, None for everything else."""
+    import shapely
+
+    shapes = city.footprints(keys)
+    shapes = np.where(np.isin(shapely.get_type_id(shapes), (3, 6)), shapes, None)
+    bad = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
+    shapes[bad] = shapely.make_valid(shapes[bad])
+    return shapes
+
+
+def _overlap(mine: Ints, left: NDArray[Any], theirs: Ints, right: NDArray[Any], minimum: float) -> Pairs:
+    """Match polygons of one class in groups."""
+    import shapely
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    tree = shapely.STRtree(right)
+    a, b = tree.query(left, predicate="intersects")
+    shared = shapely.area(shapely.intersection(left[a], right[b]))
+    areas, other_areas = np.nan_to_num(shapely.area(left)), np.nan_to_num(shapely.area(right))
+    share = shared / np.maximum(np.minimum(areas[a], other_areas[b]), 1e-9)
+    keep = share >= minimum
+    a, b, shared = a[keep], b[keep], shared[keep]
+    if not len(a):
+        return _none()
+    graph = coo_array((np.ones(len(a)), (a, len(left) + b)), shape=(len(left) + len(right),) * 2)
+    _, group = connected_components(graph, directed=False)
+    group_of_pair = group[a]
+    total = np.bincount(group_of_pair, shared, group.max() + 1)
+    lefts = np.bincount(group[: len(left)], areas, group.max() + 1)
+    rights = np.bincount(group[len(left) :], other_areas, group.max() + 1)
+    iou = np.minimum(total / np.maximum(lefts + rights - total, 1e-9), 1.0)
+    count_left = np.bincount(group[np.unique(a)], minlength=group.max() + 1)
+    count_right = np.bincount(group[len(left) + np.unique(b)], minlength=group.max() + 1)
+    good = (iou >= minimum)[group_of_pair]
+    a, b, shared, group_of_pair = a[good], b[good], shared[good], group_of_pair[good]
+    n, m, score = count_left[group_of_pair], count_right[group_of_pair], iou[group_of_pair]
+    kind = np.where(n == 1, np.where(m == 1, "same", "part"), "whole").astype(object)
+    several = (n > 1) & (m > 1)  # a right object that touches one left object only is a part of it
+    alone = np.bincount(b, minlength=len(right))[b] == 1
+    kind[several & alone] = "part"
+    evidence = np.asarray(
+        [f"overlap {s:.1f} m², IoU {i:.3f}" + ("" if x == y == 1 else f" of a group of {x} and {y}") for s, i, x, y in zip(shared, score, n, m, strict=True)], object
+    )
+    return Pairs(mine[a], theirs[b], kind, score, evidence)

@@ -1,0 +1,344 @@
+"""Merging two matched cities into one: one object per real thing, every value with its claim, every record accounted for.
+
+The first city leads: its objects keep their ids and their values. The records of the second bring geometry, identifiers and
+attributes; where both say something both are kept as claims, and where they differ beyond tolerance that is a conflict.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.model import City, concat
+from cim.model.schema import SCHEMAS, make_table
+from cim.standard_names import STANDARD_NAMES
+
+if TYPE_CHECKING:
+    from cim.loaders.fusion.match import Ints, Pairs
+
+__all__ = ["merge"]
+
+TOLERANCE = {"m": 0.5, "m²": 1.0}
+"""Numbers of this unit that differ by no more agree: half a metre is what roof edges and percentiles leave open."""
+_CORE = ("name", "z_ground", "z_roof", "valid_from", "valid_to", "grade")
+
+
+def merge(left: City, right: City, pairs: Pairs) -> City:
+    """Return one city from two and the matches between them.
+
+    Parameters
+    ----------
+    left, right
+        Cities in the same CRS; `left` leads.
+    pairs
+        From `match_cities`, in keys of the two cities.
+    """
+    offset = _next(left)
+    both = concat([left, right], name=left.name)
+    pairs = replace(pairs, right=pairs.right + offset)
+    target = _targets(pairs, offset + _next(right))
+    claims, filled = _compare(both, pairs)
+    tables = _moved(both, pairs, target)
+    tables["claims"] = pa.concat_tables([tables["claims"], *claims])
+    tables["matches"] = _matches(both, pairs)
+    gone = pa.array(np.unique(pairs.right))
+    merged = both.replace_tables(**{**tables, "objects": _objects(both, filled, gone)}, attributes=_attributes(both, filled))
+    merged = _unique_ids(merged, offset)
+    return merged.with_issues(_issues(both, pairs, claims))
+
+
+def _next(city: City) -> int:
+    keys = city.tables.scan("objects", ["key"])["key"]
+    return int(np.max(keys.to_numpy())) + 1 if len(keys) else 0
+
+
+def _targets(pairs: Pairs, size: int) -> Ints:
+    """Return, for each key, the key its rows go to: a matched record goes to the object it overlaps most."""
+    target = np.arange(size, dtype=np.int64)
+    order = np.argsort(pairs.score, kind="stable")
+    target[pairs.right[order]] = pairs.left[order]
+    return target
+
+
+def _moved(both: City, pairs: Pairs, target: Ints) -> dict[str, pa.Table]:
+    """Return the tables with the rows of matched records carried over to their objects."""
+    from cim.model.builder import remap
+
+    moved = {name: remap(name, both.tables[name], target) for name in SCHEMAS if name not in {"objects", "sources"}}
+    whole = pa.array(np.unique(pairs.right[pairs.kind == "whole"]))
+    geometry = both.tables["geometries"]
+    lost = pc.is_in(geometry["object"], whole)
+    if pc.any(lost).as_py():
+        moved["geometries"] = moved["geometries"].filter(pc.invert(lost))
+        moved["surfaces"] = moved["surfaces"].filter(pc.is_in(moved["surfaces"]["geometry"], moved["geometries"]["key"].combine_chunks()))
+    moved["geometries"] = moved["geometries"].sort_by([("object", "ascending"), ("key", "ascending")])
+    return {**moved, "identifiers": _identifiers(both, pairs, moved["identifiers"])}
+
+
+def _identifiers(both: City, pairs: Pairs, moved: pa.Table) -> pa.Table:
+    """Add the id of each merged record as an identifier of its object (of each of them, where it covers several), and drop repeats."""
+    rows = both.row_of_key(pairs.right)
+    ids = both.tables["objects"]["id"].take(pa.array(rows))
+    own = make_table("identifiers", {"object": pairs.left, "scheme": "id", "value": ids, "normalised": ids}, len(pairs))
+    table = pa.concat_tables([moved, own])
+    return table.group_by(table.column_names, use_threads=False).aggregate([]).select(table.column_names).cast(table.schema)
+
+
+def _matches(both: City, pairs: Pairs) -> pa.Table:
+    """Return what became of every record: those of matched objects follow them, with the kind and score of the match."""
+    table = both.tables["matches"]
+    mine = pc.is_in(table["object"], pa.array(np.unique(pairs.right)))
+    moving = table.filter(mine)
+    owner = np.asarray(moving["object"].to_numpy(), np.int64)
+    order = np.argsort(pairs.right, kind="stable")
+    first, last = (np.searchsorted(pairs.right[order], owner, side) for side in ("left", "right"))
+    row = np.repeat(np.arange(len(owner)), last - first)  # a record in several pairs gets one row for each
+    pair = order[np.repeat(first, last - first) + np.arange(len(row)) - np.repeat(np.cumsum(last - first) - (last - first), last - first)]
+    followed = {
+        "object": pairs.left[pair],
+        "source": moving["source"].take(pa.array(row)),
+        "record": moving["record"].take(pa.array(row)),
+        "kind": pairs.kind[pair].tolist(),
+        "score": pairs.score[pair],
+        "evidence": pairs.evidence[pair].tolist(),
+    }
+    return pa.concat_tables([table.filter(pc.invert(mine)), make_table("matches", followed, len(row))])
+
+
+def new_matches(city: City) -> pa.Table:
+    """Return one row ``new`` for every object that no row of `matches` names yet: it stands for its own record."""
+    objects = city.tables["objects"]
+    fresh = objects.filter(pc.invert(pc.is_in(objects["key"], city.tables["matches"]["object"].combine_chunks())))
+    fresh = fresh.filter(pc.is_valid(fresh["source"]))
+    return make_table("matches", {"object": fresh["key"], "source": fresh["source"], "record": fresh["id"], "kind": "new"}, fresh.num_rows)
+
+
+# --------------------------------------------------------------------------------------------- attributes and claims
+
+
+def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], dict[tuple[str, str], tuple[Ints, pa.Array, pa.Field]]]:
+    """Return the claims of both sides, and the values that fill gaps of the leading side, by class and column."""
+    claims: list[pa.Table] = []
+    filled: dict[tuple[str, str], tuple[Ints, pa.Array, pa.Field]] = {}
+    sources = both.tables["objects"]["source"]
+    claimed = _already(both)
+    for type, other, where in _by_classes(both, pairs):
+        left, right = pairs.left[where], pairs.right[where]
+        kind, score = pairs.kind[where], pairs.score[where]
+        said_by = sources.take(pa.array(both.row_of_key(right)))
+        led_by = sources.take(pa.array(both.row_of_key(left)))
+        for name, field in _columns(both, other):
+            theirs = _values(both, other, name, right)
+            known = np.asarray(pc.is_valid(theirs).to_numpy(zero_copy_only=False))
+            if not known.any():
+                continue
+            theirs, ours, unit = _same_terms(both, type, name, field, theirs, left)
+            have = np.asarray(pc.is_valid(ours).to_numpy(zero_copy_only=False))
+            take = known & ~have & (kind == "same")
+            if take.any():
+                filled[type, name] = (left[take], theirs.filter(pa.array(take)), field)
+            speak = np.flatnonzero(known)
+            method = np.where(kind[speak] == "same", "read", np.where(kind[speak] == "part", "read from a record of a part", "read from a record of a larger whole"))
+            claims.append(_claim_rows(left[speak], name, theirs.take(pa.array(speak)), unit, said_by.take(pa.array(speak)), method, score[speak], take[speak]))
+            disputed = np.flatnonzero(known & have & ~np.isin(left, claimed.get(name, np.empty(0, np.int64))))
+            _, first = np.unique(left[disputed], return_index=True)
+            disputed = disputed[first]
+            claims.append(_claim_rows(left[disputed], name, ours.take(pa.array(disputed)), unit, led_by.take(pa.array(disputed)), "read", None, chosen=True))
+    return claims, filled
+
+
+def _already(both: City) -> dict[str, Ints]:
+    """Return the objects that have a chosen claim, by attribute."""
+    chosen = both.tables["claims"].filter(pc.field("chosen"))
+    names = chosen["attribute"].to_numpy(zero_copy_only=False) if chosen.num_rows else np.empty(0, object)
+    owners = np.asarray(chosen["object"].to_numpy(), np.int64)
+    return {name: owners[names == name] for name in dict.fromkeys(names.tolist())}
+
+
+def _by_classes(both: City, pairs: Pairs) -> list[tuple[str, str, Ints]]:
+    """Return (class of the left, class of the right, rows of `pairs`)."""
+    types = both.tables["objects"]["type"]
+    left = types.take(pa.array(both.row_of_key(pairs.left))).to_numpy(zero_copy_only=False)
+    right = types.take(pa.array(both.row_of_key(pairs.right))).to_numpy(zero_copy_only=False)
+    combos = dict.fromkeys(zip(left.tolist(), right.tolist(), strict=True))
+    return [(a, b, np.flatnonzero((left == a) & (right == b))) for a, b in combos]
+
+
+def _columns(both: City, type: str) -> list[tuple[str, pa.Field]]:
+    schema = both.attributes.schema(type)
+    core = [(name, SCHEMAS["objects"].field(name)) for name in _CORE]
+    return core + [(field.name, field) for field in schema if field.name != "object"]
+
+
+def _values(both: City, type: str, name: str, keys: Ints) -> pa.Array:
+    """Return a core or attribute column for keys, null where the class has no such column."""
+    if name in _CORE:
+        column = both.tables["objects"][name].take(pa.array(both.row_of_key(keys)))
+    elif name in both.attributes.schema(type).names:
+        table = both.attributes[type]
+        column = table[name].take(pa.array(np.searchsorted(np.asarray(table["object"].to_numpy()), keys)))
+    else:
+        return pa.nulls(len(keys))
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _same_terms(both: City, type: str, name: str, field: pa.Field, theirs: pa.Array, left: Ints) -> tuple[pa.Array, pa.Array, str]:
+    """Return both sides in one type and unit, and the unit; a column the leading class lacks is null there."""
+    unit = (field.metadata or {}).get(b"unit", b"").decode()
+    ours = _values(both, type, name, left)
+    if pa.types.is_null(ours.type):
+        return theirs, ours.cast(theirs.type), unit
+    mine = both.unit(type, name)
+    if unit and mine and unit != mine:
+        from cim.units import to_si
+
+        scale = to_si(1.0, unit)[0] / to_si(1.0, mine)[0]
+        theirs = pc.multiply(theirs.cast(pa.float64()), pa.scalar(float(scale)))
+        unit = mine
+    if theirs.type != ours.type:
+        number = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (theirs.type, ours.type))
+        common = pa.float64() if number else pa.string()
+        theirs, ours = theirs.cast(common), ours.cast(common)
+    return theirs, ours, mine or unit
+
+
+def _claim_rows(owners: Ints, name: str, values: pa.Array, unit: str, source: Any, method: Any, confidence: Any, chosen: Any) -> pa.Table:
+    return make_table(
+        "claims",
+        {"object": owners, "attribute": name, "value": json_column(values), "unit": unit, "source": source, "method": method,
+         "confidence": confidence, "chosen": chosen},
+        len(owners),
+    )  # fmt: skip
+
+
+def json_column(values: pa.Array) -> pa.Array:
+    """Return values as JSON text; each distinct value is written once."""
+    coded = values.dictionary_encode()
+    texts = [None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in coded.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(coded.indices)
+
+
+def disagree(first: pa.Array, second: pa.Array, unit: str) -> np.ndarray:
+    """Say where two columns differ beyond tolerance; a missing value disagrees with nothing, shape (n,)."""
+    both = np.asarray(pc.and_(pc.is_valid(first), pc.is_valid(second)).to_numpy(zero_copy_only=False))
+    if pa.types.is_integer(first.type) or pa.types.is_floating(first.type):
+        a, b = (np.asarray(side.to_numpy(zero_copy_only=False), float) for side in (first, second))
+        allowed = TOLERANCE.get(unit, 0.0) + 1e-9 * np.fmax(np.abs(a), np.abs(b))
+        return np.asarray(both & (np.abs(a - b) > allowed))
+    if pa.types.is_string(first.type):
+        first, second = (pc.utf8_lower(pc.utf8_trim_whitespace(side)) for side in (first, second))
+    return np.asarray(both & np.asarray(pc.fill_null(pc.not_equal(first, second), False).to_numpy(zero_copy_only=False)))
+
+
+def _objects(both: City, filled: dict[tuple[str, str], Any], gone: pa.Array) -> pa.Table:
+    """Return the objects without the merged records, gaps in the core columns filled."""
+    objects = both.tables["objects"]
+    for (_, name), (keys, values, _) in filled.items():
+        if name in _CORE:
+            objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), _fill(objects["key"], objects[name], keys, values))
+    kept = objects.filter(pc.invert(pc.is_in(objects["key"], gone)))
+    orphan = pc.is_in(kept["parent"], gone)
+    return kept.set_column(3, SCHEMAS["objects"].field("parent"), pc.if_else(orphan, pa.scalar(None, pa.int64()), kept["parent"]))
+
+
+def _attributes(both: City, filled: dict[tuple[str, str], Any]) -> dict[str, pa.Table]:
+    """Return the attribute tables with gaps filled and the columns the second city adds."""
+    tables = {type: both.attributes[type] for type in both.attributes}
+    for (type, name), (keys, values, field) in filled.items():
+        if name in _CORE:
+            continue
+        table = tables[type]
+        if name in table.column_names:
+            at = table.column_names.index(name)
+            old = table[name]
+            kind = old.type if values.type == old.type else pa.float64() if not pa.types.is_string(old.type) and not pa.types.is_string(values.type) else pa.string()
+            tables[type] = table.set_column(at, table.schema.field(at).with_type(kind), _fill(table["object"], old.cast(kind), keys, values.cast(kind)))
+        else:
+            tables[type] = table.append_column(field, _fill(table["object"], pa.chunked_array([pa.nulls(table.num_rows, values.type)]), keys, values))
+    return tables
+
+
+def _fill(owners: pa.ChunkedArray, column: pa.ChunkedArray, keys: Ints, values: pa.Array) -> pa.ChunkedArray:
+    """Return `column` with its nulls filled for some owners."""
+    place = pc.index_in(owners.combine_chunks(), pa.array(keys))
+    given = values.cast(column.type).take(place)
+    return pc.coalesce(column, given)
+
+
+def _unique_ids(city: City, offset: int) -> City:
+    """Rename objects of the second city whose id the first city has given to another thing; the renaming is an issue."""
+    objects = city.tables["objects"]
+    ids = objects["id"].to_numpy(zero_copy_only=False).copy()
+    keys = np.asarray(objects["key"].to_numpy(), np.int64)
+    first = set(ids[keys < offset].tolist())
+    clash = np.flatnonzero((keys >= offset) & np.isin(ids, np.asarray(list(first), object)))
+    if not len(clash):
+        return city
+    taken = set(ids.tolist())
+    issues = []
+    for row in clash.tolist():  # only the few that collide
+        number, name = 2, ids[row]
+        while f"{name}#{number}" in taken:
+            number += 1
+        ids[row] = f"{name}#{number}"
+        taken.add(ids[row])
+        issues.append({"code": "duplicate", "object": int(keys[row]), "record": name, "message": f"two different things have the id {name!r}; this one is kept as {ids[row]!r}"})
+    renamed = objects.set_column(1, SCHEMAS["objects"].field("id"), pa.array(ids, pa.string()))
+    return city.replace_tables(objects=renamed).with_issues(issues)
+
+
+def _issues(both: City, pairs: Pairs, claims: list[pa.Table]) -> list[dict[str, Any]]:
+    """Return the conflicts and what could not be kept."""
+    rows: list[dict[str, Any]] = [{"code": "conflict", "message": text} for text in pairs.rejected]
+    whole = np.unique(pairs.right[pairs.kind == "whole"])
+    if len(whole):
+        lost = int(pc.sum(pc.is_in(both.tables["geometries"]["object"], pa.array(whole))).as_py() or 0)
+        if lost:
+            rows.append({"code": "lost", "count": lost, "message": f"{lost} geometries of records that cover several objects have no object to go to"})
+    return rows + conflicts(pa.concat_tables(claims) if claims else SCHEMAS["claims"].empty_table())
+
+
+def conflicts(claims: pa.Table) -> list[dict[str, Any]]:
+    """Return one issue per object and attribute whose claims differ beyond tolerance, and one summary per attribute."""
+    chosen = claims.filter(pc.field("chosen"))
+    others = claims.filter(~pc.field("chosen"))
+    if not others.num_rows or not chosen.num_rows:
+        return []
+    joined = others.join(chosen, ["object", "attribute"], join_type="inner", right_suffix="_chosen", use_threads=False)
+    rows: list[dict[str, Any]] = []
+    for name in sorted(set(joined["attribute"].to_pylist())):
+        mine = joined.filter(pc.field("attribute") == name)
+        rows += _conflicts_of(name, mine)
+    return rows
+
+
+def _conflicts_of(name: str, joined: pa.Table) -> list[dict[str, Any]]:
+    unit = joined["unit"][0].as_py() or ""
+    first = pa.array([json.loads(text) for text in joined["value_chosen"].to_pylist()])
+    second = pa.array([json.loads(text) for text in joined["value"].to_pylist()])
+    if first.type != second.type:
+        first, second = (side.cast(pa.float64() if not pa.types.is_string(first.type) and not pa.types.is_string(second.type) else pa.string()) for side in (first, second))
+    differ = np.flatnonzero(disagree(first, second, unit))
+    if not len(differ):
+        return []
+    label = STANDARD_NAMES[name].label_zh if name in STANDARD_NAMES else name
+    a, b = first.take(pa.array(differ)).to_pylist(), second.take(pa.array(differ)).to_pylist()
+    owners = joined["object"].take(pa.array(differ)).to_pylist()
+    rows: list[dict[str, Any]] = [
+        {"code": "conflict", "object": owner, "record": name, "message": f"{name} {label}: {_show(x)} {unit} is chosen, another source says {_show(y)} {unit}".replace("  ", " ")}
+        for owner, x, y in zip(owners, a, b, strict=True)
+    ]
+    if pa.types.is_floating(first.type) and len(differ) > 2:
+        gap = np.asarray(b, float) - np.asarray(a, float)
+        rows.append({"code": "conflict", "severity": "warning", "record": name, "message":
+                     f"{name}: {len(differ)} of {joined.num_rows} objects disagree between sources; the other source is {np.median(gap):+.2f} {unit} off in the median"})  # fmt: skip
+    return rows
+
+
+def _show(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
