@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_plausible"]
 
-# How far outside the area of use coordinates may lie before they are refused: twice its size, and 500 km (or 5 degrees) at least,
-# because areas of use are drawn around land and many data sets reach beyond.
+# How far outside the area of use coordinates may lie before they are refused: twice its size, but 500 km (or 5 degrees) at
+# least, because areas of use are drawn around land and many data sets reach beyond, and ten times that at most.
 _SIZES_AWAY = 2.0
+_TIMES_LEAST = 10.0
 _METRES_AWAY = 5.0e5
 _DEGREES_AWAY = 5.0
 _LOCAL = 1.0e4  # metres: a system that starts at its own corner rather than at the projection's
@@ -153,7 +154,7 @@ def _check_area(bounds: Box, area: Box | None, name: str, where: str, measure: t
     if _distance(swapped, area) == 0.0 and not _touches(bounds, area):
         raise CRSError(where, f"{found} lie outside the area of use of {name}, and inside it with the axes swapped", "swap x and y")
     size = max(area[2] - area[0], area[3] - area[1])
-    if away > max(_SIZES_AWAY * min(size, 20 * least / scale), least / scale):
+    if away * scale > max(least, min(_SIZES_AWAY * size * scale, _TIMES_LEAST * least)):
         reason = f"{found} lie {away * scale:.3g} {unit} outside the area of use of {name}"
         raise CRSError(where, reason, "state the system they are really in")
     return [f"{found} reach {away * scale:.3g} {unit} outside the area of use of {name}"]

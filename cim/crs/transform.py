@@ -238,11 +238,11 @@ def _chosen(source_text: str, target_text: str, box: Box | None, *, allow_ballpa
     ranked = sorted((_graded(candidate, box, index) for index, candidate in enumerate(group.transformers)), key=lambda grade: grade.rank)
     pair = f"from {source_text} to {target_text}"
     if not ranked:
-        raise CRSError(_POINTS, f"no transformation {pair} is available{_missing(group)}", _remedy(source, target))
+        raise CRSError(_POINTS, f"no transformation {pair} is available{_missing(group)}", _remedy(source, target, group))
     best = ranked[0]
     if best.problems and not allow_ballpark:
         reason = f"{pair} there is only {'; '.join(best.problems)}{_missing(group)}"
-        raise CRSError(_POINTS, reason, _remedy(source, target))
+        raise CRSError(_POINTS, reason, _remedy(source, target, group))
     notes = best.notes + best.problems + _better(group, best)
     return _Operation(best.pipeline, best.name, best.accuracy, notes)
 
@@ -337,12 +337,11 @@ def _better(group: Any, best: _Graded) -> tuple[str, ...]:
     return (f"a better operation ({min(stated):g} m) needs the grid {_grids(group)}, which is not installed",)
 
 
-def _remedy(source: CityCRS, target: CityCRS) -> str:
-    choices = ["pass allow_ballpark=True to accept an unknown error"]
+def _remedy(source: CityCRS, target: CityCRS, group: Any) -> str:
+    choices = ["install the PROJ grids (projsync)"] if _grids(group) else []
     if source.vertical is not None and target.vertical is not None and not source.same_vertical(target):
-        choices.insert(0, f"keep the heights in {source.vertical.name}")
-    choices.insert(0, "install the PROJ grids (projsync) ")
-    return ", or ".join(choice.strip() for choice in choices)
+        choices.append(f"keep the heights in {source.vertical.name}")
+    return ", or ".join([*choices, "pass allow_ballpark=True to accept an unknown error"])
 
 
 def _apply(
