@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -15,9 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pyarrow.compute as pc
-    import pyarrow.dataset
 
-__all__ = ["Condition", "Tables", "condition"]
+__all__ = ["Condition", "Stored", "Tables", "condition"]
+
+
+class Stored(Protocol):
+    """A table that lies on disk; `pyarrow.dataset.Dataset` is one."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns with their metadata."""
+        ...
+
+    def count_rows(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def to_table(self, columns: list[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
+        """Return some columns of the rows that meet a condition."""
+        ...
 
 
 class Tables(Mapping[str, pa.Table]):
@@ -26,18 +42,25 @@ class Tables(Mapping[str, pa.Table]):
     Parameters
     ----------
     entries
-        Tables, or datasets of the parts on disk.
+        Tables, or what lies on disk and is read when it is needed.
     """
 
-    def __init__(self, entries: Mapping[str, pa.Table | pyarrow.dataset.Dataset]) -> None:
+    def __init__(self, entries: Mapping[str, pa.Table | Stored]) -> None:
         self._entries = dict(entries)
+        self._read: dict[str, pa.Table] = {}
 
     def __getitem__(self, name: str) -> pa.Table:
         """Return the whole table."""
         entry = self._entry(name)
-        if not isinstance(entry, pa.Table):
-            entry = self._entries[name] = _restore(entry.to_table(), entry.schema)
-        return entry
+        if isinstance(entry, pa.Table):
+            return entry
+        self._read[name] = table = _restore(entry.to_table(), entry.schema)
+        return table
+
+    def entry(self, name: str) -> pa.Table | Stored:
+        """Return the table, or where it lies on disk, whether or not it has been read."""
+        self._entry(name)
+        return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -45,7 +68,9 @@ class Tables(Mapping[str, pa.Table]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _entry(self, name: str) -> pa.Table | pyarrow.dataset.Dataset:
+    def _entry(self, name: str) -> pa.Table | Stored:
+        if name in self._read:
+            return self._read[name]
         if name not in self._entries:
             msg = f"there is no table {name!r}; there are {', '.join(sorted(self._entries)) or 'none'}"
             raise ObjectNotFoundError(msg)
@@ -78,9 +103,11 @@ class Tables(Mapping[str, pa.Table]):
             return table if columns is None else table.select(list(columns))
         return _restore(entry.to_table(columns=None if columns is None else list(columns), filter=where), entry.schema)
 
-    def replace(self, **changed: pa.Table) -> Tables:
+    def replace(self, **changed: pa.Table | Stored) -> Tables:
         """Return the same tables with some exchanged or added."""
-        return Tables({**self._entries, **changed})
+        new = Tables({**self._entries, **changed})
+        new._read = {name: table for name, table in self._read.items() if name not in changed}
+        return new
 
 
 def _restore(table: pa.Table, schema: pa.Schema) -> pa.Table:
