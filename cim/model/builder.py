@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from cim.errors import UsageError
 from cim.model.city import City
 from cim.model.geometry import flatten, shift
-from cim.model.schema import SCHEMAS, conform, empty, make_table
+from cim.model.schema import SCHEMAS, conform, empty, make_table, one_array
 from cim.model.spatial import bbox_column, hilbert_order
 from cim.model.tables import Tables
 
@@ -292,7 +292,7 @@ class CityBuilder:
             return objects
         parent = np.full(objects.num_rows, -1, np.int64)
         for keys, ids in self._parent_ids:
-            found = pc.index_in(ids, objects["id"].combine_chunks() if isinstance(objects["id"], pa.ChunkedArray) else objects["id"])
+            found = pc.index_in(ids, one_array(objects["id"]))
             place = np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
             parent[keys] = place
             lost = np.flatnonzero((place < 0) & np.asarray(ids.is_valid().to_numpy(zero_copy_only=False)))
@@ -380,8 +380,7 @@ def remap(name: str, table: pa.Table, new_key: Keys) -> pa.Table:
 
 def _repeats(objects: pa.Table) -> NDArray[np.int64]:
     """Return how many earlier rows hold the same id at the same time, shape (n,)."""
-    code = objects["id"].combine_chunks().dictionary_encode()
-    code = code.combine_chunks() if isinstance(code, pa.ChunkedArray) else code
+    code = one_array(objects["id"]).dictionary_encode()
     index = np.asarray(code.indices.to_numpy(zero_copy_only=False), np.int64)
     repeat = np.zeros(len(index), np.int64)
     many = np.flatnonzero(np.bincount(index, minlength=1)[index] > 1) if len(index) else np.empty(0, np.int64)
@@ -438,10 +437,10 @@ def classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
     from cim.model.classification import LEVEL_SCHEME, code_for, level_for
 
     lods = finest_lod(objects, geometries)
-    types = _one(objects["type"])
+    types = one_array(objects["type"])
     code = pc.coalesce(objects["cim_code"], code_for(types, lods))
     scheme = pc.if_else(pc.is_null(objects["cim_level"]), pa.scalar(LEVEL_SCHEME), pa.scalar("source"))
-    level = pc.coalesce(objects["cim_level"], level_for(types, lods, has_rooms=_has_rooms(objects, types), codes=_one(code)))
+    level = pc.coalesce(objects["cim_level"], level_for(types, lods, has_rooms=_has_rooms(objects, types), codes=one_array(code)))
     for name, column in (("cim_code", code), ("cim_level", level), ("level_scheme", pc.if_else(pc.is_null(level), pa.scalar(None, pa.string()), scheme))):
         objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
     return objects
@@ -450,15 +449,7 @@ def classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
 def _has_rooms(objects: pa.Table, types: pa.Array) -> pa.Array:
     """Say which objects have storeys, units or rooms right below them."""
     inner = pc.is_in(types, pa.array(["BuildingStorey", "BuildingUnit", "BuildingRoom"]))
-    return pc.is_in(_one(objects["key"]), _one(objects["parent"].filter(inner)))
-
-
-def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array."""
-    if isinstance(column, pa.Array):
-        return column
-    joined = column.combine_chunks()
-    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], joined.type)
+    return pc.is_in(one_array(objects["key"]), one_array(objects["parent"].filter(inner)))
 
 
 def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
@@ -469,9 +460,8 @@ def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
     if not geometries.num_rows:
         return pa.nulls(objects.num_rows, pa.string())
     finest = geometries.group_by("object").aggregate([("lod", "max")])
-    place = pc.index_in(objects["key"], finest["object"].combine_chunks())
-    taken = finest["lod_max"].take(place)
-    return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+    place = pc.index_in(objects["key"], one_array(finest["object"]))
+    return one_array(finest["lod_max"].take(place))
 
 
 def _order(objects: pa.Table) -> NDArray[np.int64]:
@@ -480,8 +470,7 @@ def _order(objects: pa.Table) -> NDArray[np.int64]:
         (np.asarray(pc.struct_field(objects["bbox"], low).to_numpy(), float) + np.asarray(pc.struct_field(objects["bbox"], high).to_numpy(), float)) / 2
         for low, high in (("xmin", "xmax"), ("ymin", "ymax"))
     ]
-    kinds = objects["type"].combine_chunks().dictionary_encode()
-    kinds = kinds.combine_chunks() if isinstance(kinds, pa.ChunkedArray) else kinds
+    kinds = one_array(objects["type"]).dictionary_encode()
     rank = np.argsort(np.argsort(np.asarray(kinds.dictionary.to_pylist(), object))) if len(kinds.dictionary) else np.empty(0, np.int64)
     code = rank[np.asarray(kinds.indices.to_numpy(zero_copy_only=False), np.int64)] if len(rank) else np.empty(0, np.int64)
     return np.lexsort((np.arange(objects.num_rows), hilbert_order(*middle), code))
@@ -518,12 +507,9 @@ def _scatter(keys: Keys, pieces: list[tuple[Keys, Column]]) -> pa.Array:
 
 
 def _as_array(values: Any) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
-    if isinstance(values, pa.Array):
-        return values
-    array = pa.array(values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "US" else values, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return one_array(values)
+    return one_array(pa.array(values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "US" else values, from_pandas=True))
 
 
 def _common(kinds: set[pa.DataType]) -> pa.DataType:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cim.model.schema import BOUNDARIES, VERTICES
+from cim.model.schema import BOUNDARIES, VERTICES, one_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,13 +74,6 @@ def _peel(lists: pa.Array) -> tuple[Ints, pa.Array]:
     return offsets - first if len(offsets) else np.zeros(1, np.int64), lists.values.slice(first, last - first)
 
 
-def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return a column as one contiguous array."""
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    return column
-
-
 def flatten(geometries: pa.Table) -> Flat:
     """Return the vertices and the offsets of every level of a geometry table.
 
@@ -96,10 +89,10 @@ def flatten(geometries: pa.Table) -> Flat:
     >>> len(flat.vertices), len(flat.surface_start) - 1
     (8, 6)
     """
-    vertex_start, points = _peel(_one(geometries["vertices"]))
+    vertex_start, points = _peel(one_array(geometries["vertices"]))
     first = points.offset * 3
     vertices = points.values.to_numpy(zero_copy_only=False)[first : first + 3 * len(points)].reshape(-1, 3)
-    levels, values = [], _one(geometries["boundaries"])
+    levels, values = [], one_array(geometries["boundaries"])
     for _ in range(5):
         start, values = _peel(values)
         levels.append(start)
@@ -164,7 +157,7 @@ def nest(array: pa.Array, levels: int) -> pa.Array:
 
 def shift(vertices: pa.Array | pa.ChunkedArray, by: ArrayLike) -> pa.Array:
     """Return the list column of vertices moved by a constant (3,) or by one vector per geometry (g, 3) [m]."""
-    start, points = _peel(_one(vertices))
+    start, points = _peel(one_array(vertices))
     first = points.offset * 3
     flat = points.values.to_numpy(zero_copy_only=False)[first : first + 3 * len(points)].reshape(-1, 3)
     move = np.asarray(by, np.float64)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import CRSMismatchError, UsageError
+from cim.model.schema import one_array
 
 if TYPE_CHECKING:
     import pandas
+    from numpy.typing import NDArray
 
     from cim.model.city import City
 
@@ -99,73 +102,113 @@ def diff(first: City, second: City) -> Diff:
     """
     if first.crs != second.crs:
         raise CRSMismatchError("diff", f"the first city is in {first.crs.to_string()}, the second in {second.crs.to_string()}", "bring both to one CRS first")
-    old, new = _cells(first), _cells(second)
-    old_ids, new_ids = set(old), set(new)
-    rows = [
-        {"id": id, "attribute": name, "old": old[id].get(name), "new": new[id].get(name)}
-        for id in sorted(old_ids & new_ids)
-        if old[id] != new[id]
-        for name in sorted(old[id].keys() | new[id].keys())
-        if old[id].get(name) != new[id].get(name)
+    old, new = _texts(first), _texts(second)
+    old_ids, new_ids = old.pop("id"), new.pop("id")
+    place = pc.index_in(old_ids, new_ids)
+    stayed = pc.is_valid(place)
+    there = place.filter(stayed)
+    ids = old_ids.filter(stayed)
+    nothing = pa.nulls(len(ids), pa.string())
+    parts = [
+        _differing(name, ids, old[name].filter(stayed) if name in old else nothing, new[name].take(there) if name in new else nothing)
+        for name in sorted(old.keys() | new.keys())
     ]
-    schema = pa.schema([(name, pa.string()) for name in ("id", "attribute", "old", "new")])
-    return Diff(tuple(sorted(new_ids - old_ids)), tuple(sorted(old_ids - new_ids)), pa.Table.from_pylist(rows, schema=schema))
+    changed = pa.concat_tables(parts).sort_by([("id", "ascending"), ("attribute", "ascending")]) if parts else _CHANGED.empty_table()
+    added = new_ids.filter(pc.invert(pc.is_in(new_ids, old_ids)))
+    removed = old_ids.filter(pc.invert(stayed))
+    return Diff(tuple(sorted(added.to_pylist())), tuple(sorted(removed.to_pylist())), changed)
 
 
 _COMPARED = ("type", "name", "z_ground", "z_roof", "cim_code", "cim_level", "valid_from", "valid_to", "grade")
+_CHANGED = pa.schema([(name, pa.string()) for name in ("id", "attribute", "old", "new")])
 
 
-def _cells(city: City) -> dict[str, dict[str, str]]:
-    """Return the compared values of every object as text, by id; missing values are left out."""
-    objects = city.tables["objects"]
-    ids = objects["id"].to_pylist()
-    if len(set(ids)) < len(ids):
-        twice = next(id for id in ids if ids.count(id) > 1)
+def _differing(name: str, ids: pa.Array, old: pa.Array, new: pa.Array) -> pa.Table:
+    """Return the rows where a column differs, a missing value being unlike any other."""
+    unlike = pc.or_(pc.fill_null(pc.not_equal(old, new), False), pc.xor(pc.is_null(old), pc.is_null(new)))
+    found = ids.filter(unlike)
+    return pa.table([found, pa.repeat(name, len(found)), old.filter(unlike), new.filter(unlike)], schema=_CHANGED)
+
+
+def _texts(city: City) -> dict[str, pa.Array]:
+    """Return every compared column as text over all objects, in the order of the objects."""
+    objects = city.tables["objects"].combine_chunks()
+    ids, keys = one_array(objects["id"]), one_array(objects["key"])
+    counts = pc.value_counts(ids)
+    if len(counts) < len(ids):
+        twice = next(row["values"] for row in counts.to_pylist() if row["counts"] > 1)
         msg = f"id {twice!r} stands for several periods of validity; compare city.asof(time) instead"
         raise UsageError(msg)
-    cells: dict[str, dict[str, str]] = {id: {} for id in ids}
-    by_key = dict(zip(objects["key"].to_pylist(), ids, strict=True))
-    columns: list[tuple[str, list[str], pa.ChunkedArray]] = [(name, ids, objects[name]) for name in _COMPARED]
+    columns = {"id": ids, "parent": ids.take(pc.index_in(one_array(objects["parent"]), keys))}
+    columns.update({name: one_array(objects[name]).cast(pa.string()) for name in _COMPARED})
+    columns["footprint"] = _footprint_marks(one_array(objects["footprint"]))
+    columns["geometry"] = _geometry_marks(city, keys)
     for type in city.attributes:
         table = city.attributes[type]
-        owners = [by_key[key] for key in table["object"].to_pylist()]
-        columns += [(name, owners, table[name]) for name in table.column_names if name != "object"]
-    for name, owners, column in columns:
-        for id, value in zip(owners, column.to_pylist(), strict=True):
-            if value is not None:
-                cells[id][name] = _text(value)
-    for id, parent in zip(ids, objects["parent"].to_pylist(), strict=True):
-        if parent is not None:
-            cells[id]["parent"] = by_key.get(parent, str(parent))
-    for id, wkb in zip(ids, objects["footprint"].to_pylist(), strict=True):
-        if wkb is not None:
-            cells[id]["footprint"] = _digest(wkb)
-    for key, mark in _geometry_marks(city).items():
-        cells[by_key[key]]["geometry"] = mark
-    return cells
+        place = pc.index_in(keys, one_array(table["object"]))
+        for name in table.column_names:
+            if name != "object":
+                mine = one_array(table[name]).cast(pa.string()).take(place)
+                columns[name] = pc.coalesce(columns[name], mine) if name in columns else mine
+    return columns
 
 
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else repr(value) if isinstance(value, float) else str(value)
+def _footprint_marks(wkb: pa.Array) -> pa.Array:
+    """Return a short mark per distinct footprint."""
+    coded = wkb.dictionary_encode()
+    marks = pa.array([None if value is None else blake2b(value, digest_size=8).hexdigest() for value in coded.dictionary.to_pylist()], pa.string())
+    return marks.take(coded.indices)
 
 
-def _digest(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def _geometry_marks(city: City) -> dict[int, str]:
+def _geometry_marks(city: City, keys: pa.Array) -> pa.Array:
     """Return one mark per object that changes when any of its geometries does; vertices are compared to the micrometre."""
     table = city.tables["geometries"]
     if not table.num_rows:
-        return {}
-    owners = table["object"].to_pylist()
-    marks: dict[int, list[str]] = {}
-    for row, owner in enumerate(owners):
-        piece = table.slice(row, 1)
-        vertices = np.asarray(piece["vertices"][0].as_py() or [], float).reshape(-1, 3) + city.origin
-        shape = repr((piece["lod"][0].as_py(), piece["role"][0].as_py(), piece["type"][0].as_py(), piece["boundaries"][0].as_py(), piece["semantics"][0].as_py()))
-        exact = np.round(vertices * 1e6).astype(np.int64).tobytes()
-        marks.setdefault(owner, []).append(_digest(shape.encode() + exact))
-    return {owner: "+".join(sorted(each)) for owner, each in marks.items()}
+        return pa.nulls(len(keys), pa.string())
+    from cim.model.geometry import flatten
+
+    flat = flatten(table)
+    exact = np.round((flat.vertices + city.origin) * 1e6).astype(np.int64)
+    total = _hash(exact.reshape(-1), flat.vertex_start * 3)
+    rings = flat.surface_start[flat.shell_start[flat.solid_start[flat.geometry_start]]]
+    local = flat.index - np.repeat(flat.vertex_start[flat.geometry_of_ring], np.diff(flat.ring_start))
+    total += _hash(local, flat.ring_start[rings])
+    levels = ((flat.ring_start, rings), (flat.surface_start, flat.shell_start[flat.solid_start[flat.geometry_start]]),
+              (flat.shell_start, flat.solid_start[flat.geometry_start]), (flat.solid_start, flat.geometry_start))  # fmt: skip
+    for number, (start, owners) in enumerate(levels):
+        total += _mix(_hash(np.diff(start), owners) + np.uint64(number))
+    for name in ("lod", "role", "type"):
+        total += _text_hash(one_array(table[name]))
+    semantics = one_array(table["semantics"])
+    total += _hash(semantics.flatten().to_numpy(zero_copy_only=False).astype(np.int64), _starts(semantics))
+    owner, row = np.unique(np.asarray(table["object"].to_numpy(), np.int64), return_inverse=True)
+    whole = np.zeros(len(owner), np.uint64)
+    np.add.at(whole, row, _mix(total))
+    marks = pa.array([f"{value:016x}" for value in whole.tolist()])
+    return marks.take(pc.index_in(keys, pa.array(owner)))
+
+
+def _starts(lists: pa.Array) -> NDArray[np.int64]:
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), np.int64)
+    return np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scatter 64-bit values (the finaliser of splitmix64; Steele, Lea and Flood 2014), so that sums of them serve as a hash."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def _hash(values: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return a hash of each stretch of `values`, order included, shape (len(start) - 1,)."""
+    place = np.arange(len(values)) - np.repeat(start[:-1], np.diff(start))
+    each = _mix(values.astype(np.uint64) + _mix(place.astype(np.uint64) + np.uint64(1)))
+    total = np.concatenate([[np.uint64(0)], np.cumsum(each, dtype=np.uint64)])
+    return _mix(total[start[1:]] - total[start[:-1]])
+
+
+def _text_hash(texts: pa.Array) -> NDArray[np.uint64]:
+    coded = texts.dictionary_encode()
+    marks = np.asarray([int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") for text in coded.dictionary.to_pylist()], np.uint64)
+    return marks[coded.indices.to_numpy(zero_copy_only=False)]

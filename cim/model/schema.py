@@ -16,7 +16,7 @@ from cim.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["BBOX", "BOUNDARIES", "SCHEMAS", "TIME", "VERTICES", "conform", "empty", "make_table"]
+__all__ = ["BBOX", "BOUNDARIES", "SCHEMAS", "TIME", "VERTICES", "conform", "empty", "make_table", "one_array"]
 
 TIME = pa.timestamp("us", tz="UTC")
 BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")])
@@ -242,3 +242,18 @@ def conform(name: str, table: pa.Table) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         msg = f"table {name} does not follow its schema: {error}"
         raise UsageError(msg) from error
+
+
+def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one contiguous array, without a copy where it is one already.
+
+    Examples
+    --------
+    >>> one_array(pa.chunked_array([[1], [2]])).to_pylist()
+    [1, 2]
+    """
+    if isinstance(column, pa.Array):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cim.model.schema import one_array
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -89,12 +91,7 @@ def _identifiers(city: City) -> tuple[pa.Array, Ints]:
     both = pa.table({"value": values, "owner": owners}).group_by(["value", "owner"]).aggregate([])
     single = both.group_by("value").aggregate([("owner", "count"), ("owner", "min")])
     single = single.filter((pc.field("owner_count") == 1) & (pc.field("value") != ""))
-    return _flat(single["value"]), np.asarray(single["owner_min"].to_numpy(), np.int64)
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    joined = column.combine_chunks()
-    return joined if isinstance(joined, pa.Array) else joined.chunk(0)
+    return one_array(single["value"]), np.asarray(single["owner_min"].to_numpy(), np.int64)
 
 
 def _by_identifier(left: City, right: City) -> tuple[Pairs, tuple[str, ...]]:

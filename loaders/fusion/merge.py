@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model import City, concat
-from cim.model.schema import SCHEMAS, make_table
+from cim.model.schema import SCHEMAS, make_table, one_array
 from cim.standard_names import STANDARD_NAMES
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _values(both: City, type: str, name: str, keys: Ints) -> pa.Array:
         column = table[name].take(pa.array(np.searchsorted(np.asarray(table["object"].to_numpy()), keys)))
     else:
         return pa.nulls(len(keys))
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    return one_array(column)
 
 
 def _same_terms(both: City, type: str, name: str, field: pa.Field, theirs: pa.Array, left: Ints) -> tuple[pa.Array, pa.Array, str]:
