@@ -117,6 +117,8 @@ _TABLE: dict[str, dict[str, tuple[float, str]]] = {
     },
     "W": {"W": (1.0, "watt watts 瓦"), "kW": (1e3, "千瓦"), "MW": (1e6, "兆瓦")},
     "J": {"J": (1.0, "joule 焦耳"), "kWh": (3.6e6, "千瓦时 度电"), "MJ": (1e6, "兆焦")},
+    "1/m²": {"1/m²": (1.0, "m-2 点/平方米 pts/m2 points/m2 个/平方米"), "1/ha": (1e-4, "株/公顷 人/公顷")},
+    "s/m^(1/3)": {"s/m^(1/3)": (1.0, "sm-1/3 s*m-1/3")},
     "dB": {"dB": (1.0, "db dba db(a) decibel decibels 分贝")},
     "K": {"K": (1.0, "kelvin 开"), "°C": (1.0, "degc celsius c 摄氏度 摄氏"), "°F": (5.0 / 9.0, "degf fahrenheit f 华氏度")},
 }
@@ -124,7 +126,7 @@ _TABLE: dict[str, dict[str, tuple[float, str]]] = {
 _OFFSETS = {"°C": 273.15, "°F": 459.67 * 5.0 / 9.0}
 _MILLI_OR_MEGA = re.compile(r"m[A-Z]|M[a-z]{1,2}(?![a-z])")
 # What is handed to pint: names with a one-digit power, multiplied and divided. Its parser also does arithmetic, which a file could abuse.
-_ATOM = r"\(*[A-Za-zµ°Ω_]+(?:(?:\^|\*\*)?-?\d)?\)*"
+_ATOM = r"\(*[A-Za-zµ°Ω_]+(?:(?:\^|\*\*)?-?\d|[²³])?\)*"
 _FOR_PINT = re.compile(rf"(?:1\s*/\s*)?{_ATOM}(?:(?:\s*[*/·]\s*|\s+){_ATOM}){{0,5}}")
 _NOISE = re.compile(r"[\s_^]|\*\*")
 
