@@ -158,7 +158,11 @@ class CityBuilder:
         wkb = bbox = None
         if footprints is not None:
             wkb, bbox = _footprints(footprints)
-        text = pa.array([str(value) for value in ids], pa.string()) if not isinstance(ids, pa.Array | pa.ChunkedArray) else ids.cast(pa.string())
+        text = (
+            pa.array([str(value) for value in ids], pa.string())
+            if not isinstance(ids, pa.Array | pa.ChunkedArray)
+            else ids.cast(pa.string())
+        )
         self._add(
             "objects", count, key=keys, id=text, type=type, name=names, bbox=bbox, footprint=wkb, z_ground=z_ground, z_roof=z_roof,
             cim_code=cim_codes, cim_level=cim_levels, level_scheme=None, valid_from=valid_from, valid_to=valid_to, grade=grades, source=source,
@@ -205,11 +209,26 @@ class CityBuilder:
 
     def add_identifiers(self, keys: ArrayLike, scheme: Any, values: Any, normalised: Any = None) -> None:
         """Add identifiers other registers know the objects by."""
-        self._add("identifiers", object=np.asarray(keys, np.int64), scheme=scheme, value=values, normalised=values if normalised is None else normalised)
+        self._add(
+            "identifiers",
+            object=np.asarray(keys, np.int64),
+            scheme=scheme,
+            value=values,
+            normalised=values if normalised is None else normalised,
+        )
 
-    def add_relations(self, subjects: ArrayLike, predicate: Any, objects: ArrayLike, *, scores: Any = None, source: int | None = None) -> None:
+    def add_relations(
+        self, subjects: ArrayLike, predicate: Any, objects: ArrayLike, *, scores: Any = None, source: int | None = None
+    ) -> None:
         """Add relations between objects."""
-        self._add("relations", subject=np.asarray(subjects, np.int64), predicate=predicate, object=np.asarray(objects, np.int64), score=scores, source=source)
+        self._add(
+            "relations",
+            subject=np.asarray(subjects, np.int64),
+            predicate=predicate,
+            object=np.asarray(objects, np.int64),
+            score=scores,
+            source=source,
+        )
 
     def add_claims(
         self, keys: ArrayLike, attribute: Any, values: Any, *, unit: Any = None, source: int | None = None, method: Any = "read",
@@ -221,16 +240,34 @@ class CityBuilder:
             confidence=confidence, time=time, chosen=chosen,
         )  # fmt: skip
 
-    def add_matches(self, keys: ArrayLike, source: Any, records: Any, *, kind: Any = "same", scores: Any = None, evidence: Any = None) -> None:
+    def add_matches(
+        self, keys: ArrayLike, source: Any, records: Any, *, kind: Any = "same", scores: Any = None, evidence: Any = None
+    ) -> None:
         """Say which record of which source became which object."""
         self._add("matches", object=np.asarray(keys, np.int64), source=source, record=records, kind=kind, score=scores, evidence=evidence)
 
     def add_coverage(self, key: int, *, kind: str, path: str, format: str, box: tuple[float, ...] | None = None, **columns: Any) -> None:
         """Attach a raster or point cloud that stays a file; `box` is (xmin, ymin, zmin, xmax, ymax, zmax)."""
-        bbox = None if box is None else pa.array([dict(zip(("xmin", "ymin", "zmin", "xmax", "ymax", "zmax"), box, strict=True))], SCHEMAS["coverages"].field("bbox").type)
+        bbox = (
+            None
+            if box is None
+            else pa.array(
+                [dict(zip(("xmin", "ymin", "zmin", "xmax", "ymax", "zmax"), box, strict=True))], SCHEMAS["coverages"].field("bbox").type
+            )
+        )
         self._add("coverages", 1, object=[key], kind=kind, path=path, format=format, bbox=bbox, **columns)
 
-    def add_links(self, keys: ArrayLike, network: str, from_node: Any, to_node: Any, *, direction: Any = "both", length: Any = None, attributes: Any = None) -> None:
+    def add_links(
+        self,
+        keys: ArrayLike,
+        network: str,
+        from_node: Any,
+        to_node: Any,
+        *,
+        direction: Any = "both",
+        length: Any = None,
+        attributes: Any = None,
+    ) -> None:
         """Add network links owned by objects."""
         owners = np.asarray(keys, np.int64)
         first = sum(part.num_rows for part in self._parts.get("links", []))
@@ -266,7 +303,9 @@ class CityBuilder:
         attributes = self._attribute_tables(tables["objects"], new_key)
         extra = _concat("issues", self._parts.get("issues", []))
         tables["issues"] = remap("issues", extra, new_key)
-        return City(crs=self.crs, origin=origin, name=self.name, time_zone=self.time_zone, tables=Tables(tables), attributes=Tables(attributes))
+        return City(
+            crs=self.crs, origin=origin, name=self.name, time_zone=self.time_zone, tables=Tables(tables), attributes=Tables(attributes)
+        )
 
     def _unique_ids(self, objects: pa.Table) -> pa.Table:
         """Make ids unique among objects that are valid at the same time; each change is an issue."""
@@ -297,7 +336,12 @@ class CityBuilder:
             parent[keys] = place
             lost = np.flatnonzero((place < 0) & np.asarray(ids.is_valid().to_numpy(zero_copy_only=False)))
             for one in lost.tolist():
-                self.add_issue("lost", f"parent {ids[one].as_py()!r} is not in the source; the object stands alone", object=int(keys[one]), record=ids[one].as_py())
+                self.add_issue(
+                    "lost",
+                    f"parent {ids[one].as_py()!r} is not in the source; the object stands alone",
+                    object=int(keys[one]),
+                    record=ids[one].as_py(),
+                )
         column = pa.array(parent, mask=parent < 0)
         return objects.set_column(objects.column_names.index("parent"), SCHEMAS["objects"].field("parent"), column)
 
@@ -405,7 +449,9 @@ def _repeats(objects: pa.Table) -> NDArray[np.int64]:
 def boxes_of(objects: pa.Table, geometries: pa.Table) -> pa.Table:
     """Widen the boxes of the objects by the (absolute) vertices of their geometries and by ground and roof height."""
     count = objects.num_rows
-    corner = [np.asarray(pc.struct_field(objects["bbox"], name).to_numpy(), float) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")]
+    corner = [
+        np.asarray(pc.struct_field(objects["bbox"], name).to_numpy(), float) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
+    ]
     low, high = np.stack(corner[:3], axis=1), np.stack(corner[3:], axis=1)
     for name in ("z_ground", "z_roof"):
         z = np.asarray(objects[name].to_numpy(), float)
@@ -441,7 +487,11 @@ def classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
     code = pc.coalesce(objects["cim_code"], code_for(types, lods))
     scheme = pc.if_else(pc.is_null(objects["cim_level"]), pa.scalar(LEVEL_SCHEME), pa.scalar("source"))
     level = pc.coalesce(objects["cim_level"], level_for(types, lods, has_rooms=_has_rooms(objects, types), codes=one_array(code)))
-    for name, column in (("cim_code", code), ("cim_level", level), ("level_scheme", pc.if_else(pc.is_null(level), pa.scalar(None, pa.string()), scheme))):
+    for name, column in (
+        ("cim_code", code),
+        ("cim_level", level),
+        ("level_scheme", pc.if_else(pc.is_null(level), pa.scalar(None, pa.string()), scheme)),
+    ):
         objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
     return objects
 
@@ -467,7 +517,11 @@ def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
 def _order(objects: pa.Table) -> NDArray[np.int64]:
     """Return the rows sorted by class, then along the Hilbert curve, then as they came."""
     middle = [
-        (np.asarray(pc.struct_field(objects["bbox"], low).to_numpy(), float) + np.asarray(pc.struct_field(objects["bbox"], high).to_numpy(), float)) / 2
+        (
+            np.asarray(pc.struct_field(objects["bbox"], low).to_numpy(), float)
+            + np.asarray(pc.struct_field(objects["bbox"], high).to_numpy(), float)
+        )
+        / 2
         for low, high in (("xmin", "xmax"), ("ymin", "ymax"))
     ]
     kinds = one_array(objects["type"]).dictionary_encode()
@@ -509,7 +563,9 @@ def _scatter(keys: Keys, pieces: list[tuple[Keys, Column]]) -> pa.Array:
 def _as_array(values: Any) -> pa.Array:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return one_array(values)
-    return one_array(pa.array(values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "US" else values, from_pandas=True))
+    return one_array(
+        pa.array(values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "US" else values, from_pandas=True)
+    )
 
 
 def _common(kinds: set[pa.DataType]) -> pa.DataType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -149,7 +149,11 @@ class City:
         """
         wanted = np.asarray(keys, np.int64)
         row = np.searchsorted(self._keys, wanted)
-        bad = (row >= len(self._keys)) | (self._keys[np.minimum(row, len(self._keys) - 1)] != wanted) if len(self._keys) else np.ones(wanted.shape, bool)
+        bad = (
+            (row >= len(self._keys)) | (self._keys[np.minimum(row, len(self._keys) - 1)] != wanted)
+            if len(self._keys)
+            else np.ones(wanted.shape, bool)
+        )
         if bad.any():
             msg = f"no object has the key {np.atleast_1d(wanted)[np.atleast_1d(bad)][0]}"
             raise ObjectNotFoundError(msg)
@@ -187,11 +191,11 @@ class City:
         bbox
             (xmin, ymin, xmax, ymax) in `crs`; objects whose box touches it.
         """
-        self._known_type(type)
+        self.require_type(type)
         parsed = condition(where) if isinstance(where, str) else where
         names = parsed.names if isinstance(parsed, Condition) else frozenset()
         expression = parsed.build() if isinstance(parsed, Condition) else parsed
-        attribute_names = self._attribute_names(type, names)
+        attribute_names = self.require_columns(type, names)
         core = self._core_filter(type, bbox, expression if expression is not None and not attribute_names else None)
         if not attribute_names or type is None:
             return np.asarray(self.tables.scan("objects", ["key"], core)["key"].to_numpy(), np.int64)
@@ -203,7 +207,9 @@ class City:
             return np.asarray(np.intersect1d(chosen, inside, assume_unique=True), np.int64)
         return self._mixed(type, sorted(names - attribute_names), sorted(attribute_names), expression, core)
 
-    def _mixed(self, type: str, core_names: list[str], attribute_names: list[str], expression: pc.Expression | None, core: pc.Expression | None) -> Keys:
+    def _mixed(
+        self, type: str, core_names: list[str], attribute_names: list[str], expression: pc.Expression | None, core: pc.Expression | None
+    ) -> Keys:
         """Filter on core and attribute columns together: both are read and laid side by side."""
         left = self.tables.scan("objects", ["key", *core_names], core)
         right = self.attributes.scan(type, ["object", *attribute_names])
@@ -212,12 +218,13 @@ class City:
             left = left.append_column(name, right[name].take(pa.array(place)))
         return np.asarray(left.filter(expression)["key"].to_numpy(), np.int64)
 
-    def _known_type(self, type: str | None) -> None:
+    def require_type(self, type: str | None) -> None:
+        """Raise `ObjectNotFoundError` when the city holds no object of a class."""
         if type is not None and type not in self.attributes:
             msg = f"the city holds no {type!r}; it holds {', '.join(sorted(self.attributes)) or 'nothing'}"
             raise ObjectNotFoundError(msg)
 
-    def _attribute_names(self, type: str | None, names: frozenset[str]) -> frozenset[str]:
+    def require_columns(self, type: str | None, names: frozenset[str]) -> frozenset[str]:
         """Return those of `names` that are attributes of `type`; a name known nowhere is an error."""
         beyond = names - set(SCHEMAS["objects"].names)
         known = set(self.attributes.schema(type).names) if type is not None else set()
@@ -265,7 +272,7 @@ class City:
 
     def table(
         self, type: str, columns: Sequence[str] | None = None, *, where: str | pc.Expression | None = None, bbox: Box | None = None,
-        labels: str | None = None,
+        labels: Literal["en", "zh"] | None = None,
     ) -> geopandas.GeoDataFrame:  # fmt: skip
         """Return the objects of one class as a GeoDataFrame, one row per object, indexed by id.
 
@@ -290,12 +297,12 @@ class City:
 
     def column(self, type: str, name: str, keys: ArrayLike | None = None) -> pa.ChunkedArray:
         """Return one attribute or core column of a class, in the order of the keys (or of `keys`)."""
-        self._known_type(type)
+        self.require_type(type)
         if name in self.attributes.schema(type).names:
             table = self.attributes.scan(type, ["object", name])
             owner = table["object"]
         else:
-            self._attribute_names(type, frozenset({name}))
+            self.require_columns(type, frozenset({name}))
             table = self.tables.scan("objects", list(dict.fromkeys(["key", name])), pc.field("type") == type)
             owner = table["key"]
         if keys is None:
@@ -306,7 +313,8 @@ class City:
         """Return the unit of a column, ``""`` where it has none."""
         schema = self.attributes.schema(type)
         metadata = (schema.field(name) if name in schema.names else SCHEMAS["objects"].field(name)).metadata or {}
-        return metadata.get(b"unit", b"").decode()
+        text: bytes = metadata.get(b"unit", b"")
+        return text.decode()
 
     def statistics(self, type: str, name: str) -> dict[str, Any]:
         """Return count, missing, minimum, maximum and mean of a numeric column, with its unit; count and distinct of a text one."""
@@ -328,7 +336,9 @@ class City:
             column = column.take(pa.array(self.row_of_key(keys)))
         return np.asarray(shapely.from_wkb(np.asarray(column.to_pylist() or [], object)))
 
-    def geometry_table(self, *, lod: str | None = None, type: str | None = None, role: str | None = None, keys: ArrayLike | None = None) -> pa.Table:
+    def geometry_table(
+        self, *, lod: str | None = None, type: str | None = None, role: str | None = None, keys: ArrayLike | None = None
+    ) -> pa.Table:
         """Return rows of `geometries`; vertices are relative to `origin`."""
         wanted = keys if keys is not None else (self.keys(type) if type is not None else None)
         expression: pc.Expression | None = None

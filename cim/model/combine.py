@@ -44,7 +44,11 @@ def concat(cities: Sequence[City], *, name: str = "") -> City:
     first = cities[0]
     for other in cities[1:]:
         if other.crs != first.crs:
-            raise CRSMismatchError(other.name or "city", f"it is in {other.crs.to_string()}, the first city in {first.crs.to_string()}", "bring all to one CRS first")
+            raise CRSMismatchError(
+                other.name or "city",
+                f"it is in {other.crs.to_string()}, the first city in {first.crs.to_string()}",
+                "bring all to one CRS first",
+            )
     parts: dict[str, list[pa.Table]] = {table: [] for table in SCHEMAS}
     attributes: dict[str, list[pa.Table]] = {}
     next_key = dict.fromkeys(("objects", "sources", "geometries", "links"), 0)
@@ -58,7 +62,9 @@ def concat(cities: Sequence[City], *, name: str = "") -> City:
             column = city.tables[counted]["key"]
             next_key[counted] += int(np.max(column.to_numpy())) + 1 if len(column) else 0
     tables = {table: pa.concat_tables(pieces).combine_chunks() for table, pieces in parts.items()}
-    merged = City(crs=first.crs, origin=first.origin, name=name or first.name, time_zone=first.time_zone, tables=Tables(tables), attributes=Tables({}))
+    merged = City(
+        crs=first.crs, origin=first.origin, name=name or first.name, time_zone=first.time_zone, tables=Tables(tables), attributes=Tables({})
+    )
     return merged.replace_tables(attributes={kind: _stack(pieces) for kind, pieces in attributes.items()})
 
 
@@ -68,7 +74,9 @@ def _moved(name: str, city: City, offset: dict[str, int], first: City) -> pa.Tab
     if name in offset:
         table = _add(table, "key", offset[name])
     if name == "geometries" and table.num_rows and (city.origin != first.origin).any():
-        table = table.set_column(table.column_names.index("vertices"), SCHEMAS[name].field("vertices"), shift(table["vertices"], city.origin - first.origin))
+        table = table.set_column(
+            table.column_names.index("vertices"), SCHEMAS[name].field("vertices"), shift(table["vertices"], city.origin - first.origin)
+        )
     for column in OBJECT_COLUMNS.get(name, ("object",) if "object" in table.column_names else ()):
         if column != "key":
             table = _add(table, column, offset["objects"])
@@ -94,7 +102,10 @@ def _stack(pieces: list[pa.Table]) -> pa.Table:
     fields = [_common_field(name, pieces) for name in names]
     rows = []
     for piece in pieces:
-        columns = [piece[field.name].cast(field.type) if field.name in piece.column_names else pa.nulls(piece.num_rows, field.type) for field in fields]
+        columns = [
+            piece[field.name].cast(field.type) if field.name in piece.column_names else pa.nulls(piece.num_rows, field.type)
+            for field in fields
+        ]
         rows.append(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
     return pa.concat_tables(rows).combine_chunks()
 

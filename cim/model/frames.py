@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,9 @@ __all__ = ["city_html", "issue_frame", "object_frame", "object_html"]
 _SHOWN = ("type", "name", "parent", "z_ground", "z_roof", "cim_code", "cim_level", "valid_from", "valid_to", "grade")
 
 
-def object_frame(city: City, type: str, columns: Sequence[str] | None, *, where: Any, bbox: Any, labels: str | None) -> geopandas.GeoDataFrame:
+def object_frame(
+    city: City, type: str, columns: Sequence[str] | None, *, where: Any, bbox: Any, labels: Literal["en", "zh"] | None
+) -> geopandas.GeoDataFrame:
     """Return the objects of one class as a GeoDataFrame; see `City.table`."""
     import geopandas
     import pandas as pd
@@ -36,10 +38,10 @@ def object_frame(city: City, type: str, columns: Sequence[str] | None, *, where:
         msg = f"labels={labels!r}; give 'en', 'zh' or leave it out"
         raise UsageError(msg)
     selected = None if where is None and bbox is None else city.keys(type, where=where, bbox=bbox)
-    city._known_type(type)
+    city.require_type(type)
     have = [name for name in city.attributes.schema(type).names if name != "object"]
     wanted = [*_SHOWN, *have] if columns is None else list(columns)
-    city._attribute_names(type, frozenset(wanted))
+    city.require_columns(type, frozenset(wanted))
     core = [name for name in wanted if name in SCHEMAS["objects"].names]
     filter_ = pc.field("type") == type
     if selected is not None:
@@ -74,7 +76,7 @@ def _parent_ids(city: City, parents: pa.ChunkedArray) -> list[str | None]:
     return found
 
 
-def _title(city: City, type: str, name: str, language: str) -> str:
+def _title(city: City, type: str, name: str, language: Literal["en", "zh"]) -> str:
     """Return the title of a column in a language, with its unit: what the source says, else the nomenclature, else the name."""
     from cim.standard_names import STANDARD_NAMES
 
@@ -101,7 +103,10 @@ def city_html(city: City) -> str:
     """Return a small table: counts by class, place, units and how many issues."""
     from cim.model.classes import label
 
-    rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(label(name, 'zh'))}</td><td style='text-align:right'>{count:,}</td></tr>" for name, count in city.types().items())
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(label(name, 'zh'))}</td><td style='text-align:right'>{count:,}</td></tr>"
+        for name, count in city.types().items()
+    )
     west, south, east, north = city.bounds
     extent = f"{west:,.1f} to {east:,.1f} m east, {south:,.1f} to {north:,.1f} m north" if np.isfinite(west) else "no place known"
     if np.isfinite(west) and not city.crs.is_projected:
@@ -116,7 +121,13 @@ def city_html(city: City) -> str:
 
 def object_html(view: CityObject) -> str:
     """Return one object as a table of attributes with units."""
-    core = {name: value for name, value in view.core.items() if value is not None and name not in {"bbox", "source", "id", "type", "level_scheme"}}
+    core = {
+        name: value
+        for name, value in view.core.items()
+        if value is not None and name not in {"bbox", "source", "id", "type", "level_scheme"}
+    }
     rows = [(name, value, view.city.unit(view.type, name)) for name, value in {**core, **view.attributes}.items() if value is not None]
-    body = "".join(f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))} {html.escape(unit)}</td></tr>" for name, value, unit in rows)
+    body = "".join(
+        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))} {html.escape(unit)}</td></tr>" for name, value, unit in rows
+    )
     return f"<div><b>{html.escape(view.id)}</b> {html.escape(view.type)}<table>{body}</table></div>"

@@ -21,7 +21,20 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["Extrusion", "Flat", "TriangleMesh", "boundaries_from", "extrude", "flatten", "nest", "ring_normals", "shift", "triangulate", "vertices_from", "volume"]
+__all__ = [
+    "Extrusion",
+    "Flat",
+    "TriangleMesh",
+    "boundaries_from",
+    "extrude",
+    "flatten",
+    "nest",
+    "ring_normals",
+    "shift",
+    "triangulate",
+    "vertices_from",
+    "volume",
+]
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,9 @@ def vertices_from(points: ArrayLike, counts: ArrayLike) -> pa.Array:
         Vertices per geometry.
     """
     flat = np.ascontiguousarray(points, np.float64).reshape(-1)
-    return pa.ListArray.from_arrays(_offsets(counts), pa.FixedSizeListArray.from_arrays(pa.array(flat), type=VERTICES.value_type), type=VERTICES)
+    return pa.ListArray.from_arrays(
+        _offsets(counts), pa.FixedSizeListArray.from_arrays(pa.array(flat), type=VERTICES.value_type), type=VERTICES
+    )
 
 
 def boundaries_from(index: ArrayLike, *counts: ArrayLike) -> pa.Array:

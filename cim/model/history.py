@@ -76,7 +76,10 @@ class Diff:
         whole = [(id, "added", None, None, None) for id in self.added] + [(id, "removed", None, None, None) for id in self.removed]
         parts = self.changed.to_pandas().assign(what="changed")
         frame = pd.DataFrame(whole, columns=["id", "what", "attribute", "old", "new"])
-        return pd.concat([frame, parts[frame.columns]], ignore_index=True) if len(frame) else parts[frame.columns]
+        whole_and_parts: pandas.DataFrame = (
+            pd.concat([frame, parts[frame.columns]], ignore_index=True) if len(frame) else parts[frame.columns]
+        )
+        return whole_and_parts
 
     def __repr__(self) -> str:
         """Return the three counts."""
@@ -101,7 +104,9 @@ def diff(first: City, second: City) -> Diff:
         If a city holds the same id several times; ask with `asof` first.
     """
     if first.crs != second.crs:
-        raise CRSMismatchError("diff", f"the first city is in {first.crs.to_string()}, the second in {second.crs.to_string()}", "bring both to one CRS first")
+        raise CRSMismatchError(
+            "diff", f"the first city is in {first.crs.to_string()}, the second in {second.crs.to_string()}", "bring both to one CRS first"
+        )
     old, new = _texts(first), _texts(second)
     old_ids, new_ids = old.pop("id"), new.pop("id")
     place = pc.index_in(old_ids, new_ids)
@@ -156,7 +161,9 @@ def _texts(city: City) -> dict[str, pa.Array]:
 def _footprint_marks(wkb: pa.Array) -> pa.Array:
     """Return a short mark per distinct footprint."""
     coded = wkb.dictionary_encode()
-    marks = pa.array([None if value is None else blake2b(value, digest_size=8).hexdigest() for value in coded.dictionary.to_pylist()], pa.string())
+    marks = pa.array(
+        [None if value is None else blake2b(value, digest_size=8).hexdigest() for value in coded.dictionary.to_pylist()], pa.string()
+    )
     return marks.take(coded.indices)
 
 
@@ -210,5 +217,8 @@ def _hash(values: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[np.uin
 
 def _text_hash(texts: pa.Array) -> NDArray[np.uint64]:
     coded = texts.dictionary_encode()
-    marks = np.asarray([int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") for text in coded.dictionary.to_pylist()], np.uint64)
-    return marks[coded.indices.to_numpy(zero_copy_only=False)]
+    marks = np.asarray(
+        [int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") for text in coded.dictionary.to_pylist()], np.uint64
+    )
+    spread: NDArray[np.uint64] = marks[coded.indices.to_numpy(zero_copy_only=False)]
+    return spread

@@ -186,7 +186,15 @@ class CityObject:
         else:
             msg = f"{self.type} {self.id!r} has no attribute {attribute!r}; it has {', '.join(sorted(attributes)) or 'none'}"
             raise ObjectNotFoundError(msg)
-        read = Claim(value, self.city.unit(self.type, attribute), self._source(self._core("source")), f"read from field {column}" if column else "read", None, None, chosen=True)
+        read = Claim(
+            value,
+            self.city.unit(self.type, attribute),
+            self._source(self._core("source")),
+            f"read from field {column}" if column else "read",
+            None,
+            None,
+            chosen=True,
+        )
         return [read, *claims]
 
     def _source(self, key: int | None) -> str:
@@ -214,8 +222,13 @@ def relations_graph(city: City) -> networkx.MultiDiGraph:
     ids = dict(zip(objects["key"].to_pylist(), objects["id"].to_pylist(), strict=True))
     graph.add_nodes_from((id, {"type": type}) for id, type in zip(objects["id"].to_pylist(), objects["type"].to_pylist(), strict=True))
     part = objects.filter(pc.field("parent").is_valid())
-    graph.add_edges_from((ids[a], ids[b], {"predicate": "partOf", "score": None}) for a, b in zip(part["key"].to_pylist(), part["parent"].to_pylist(), strict=True))
+    graph.add_edges_from(
+        (ids[a], ids[b], {"predicate": "partOf", "score": None})
+        for a, b in zip(part["key"].to_pylist(), part["parent"].to_pylist(), strict=True)
+    )
     rows = city.tables["relations"]
     columns = (rows[name].to_pylist() for name in ("subject", "object", "predicate", "score"))
-    graph.add_edges_from((ids[a], ids[b], {"predicate": predicate, "score": score}) for a, b, predicate, score in zip(*columns, strict=True))
+    graph.add_edges_from(
+        (ids[a], ids[b], {"predicate": predicate, "score": score}) for a, b, predicate, score in zip(*columns, strict=True)
+    )
     return graph

@@ -54,7 +54,9 @@ class Report:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return "".join(f"<h4>{html.escape(title)}</h4>{frame.to_html(index=False, na_rep='', escape=True)}" for title, frame in self._parts())
+        return "".join(
+            f"<h4>{html.escape(title)}</h4>{frame.to_html(index=False, na_rep='', escape=True)}" for title, frame in self._parts()
+        )
 
 
 def report(city: City) -> Report:
@@ -63,7 +65,19 @@ def report(city: City) -> Report:
 
     sources = city.tables["sources"]
     names = dict(zip(sources["key"].to_pylist(), sources["name"].to_pylist(), strict=True))
-    shown = ["name", "format", "layer", "used_crs", "used_vertical", "encoding", "records_in", "objects_out", "rejected", "repaired", "accuracy"]
+    shown = [
+        "name",
+        "format",
+        "layer",
+        "used_crs",
+        "used_vertical",
+        "encoding",
+        "records_in",
+        "objects_out",
+        "rejected",
+        "repaired",
+        "accuracy",
+    ]
     matches = _matches(city, names)
     classes = pd.DataFrame([{"class": name, "objects": count} for name, count in city.types().items()], columns=["class", "objects"])
     return Report(sources.select(shown).to_pandas(), classes, matches, _balance(matches), _conflicts(city, names), _issues(city))
@@ -86,7 +100,9 @@ def _balance(matches: pandas.DataFrame) -> pandas.DataFrame:
     if matches.empty:
         return matches[["source"]].head(0)
     order = {"same": 0, "part": 1, "whole": 1, "new": 2}
-    first = matches.assign(rank=matches["kind"].map(order).fillna(3)).sort_values("rank", kind="stable").drop_duplicates(["source", "record"])
+    first = (
+        matches.assign(rank=matches["kind"].map(order).fillna(3)).sort_values("rank", kind="stable").drop_duplicates(["source", "record"])
+    )
     counted = first.groupby(["source", "kind"], sort=False).size().unstack(fill_value=0)
     counted["records"] = counted.sum(axis=1)
     result: pandas.DataFrame = counted.reset_index()

@@ -96,7 +96,9 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ("attributes", _TEXT, ""),
     ),
     "identifiers": _schema(("object!", _INT, ""), ("scheme!", _TEXT, ""), ("value!", _TEXT, ""), ("normalised!", _TEXT, "")),
-    "relations": _schema(("subject!", _INT, ""), ("predicate!", _TEXT, ""), ("object!", _INT, ""), ("score", _REAL, ""), ("source", _INT, "")),
+    "relations": _schema(
+        ("subject!", _INT, ""), ("predicate!", _TEXT, ""), ("object!", _INT, ""), ("score", _REAL, ""), ("source", _INT, "")
+    ),
     "matches": _schema(
         ("object!", _INT, ""),
         ("source!", _INT, ""),
@@ -235,9 +237,7 @@ def conform(name: str, table: pa.Table) -> pa.Table:
         return table
     have = set(table.column_names)
     try:
-        arrays = [
-            table[field.name].cast(field.type) if field.name in have else pa.nulls(table.num_rows, field.type) for field in schema
-        ]
+        arrays = [table[field.name].cast(field.type) if field.name in have else pa.nulls(table.num_rows, field.type) for field in schema]
         return pa.Table.from_arrays(arrays, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         msg = f"table {name} does not follow its schema: {error}"

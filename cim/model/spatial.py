@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from cim.model.schema import BBOX
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["bbox_column", "hilbert_order", "in_box"]
+__all__ = ["bbox_column", "hilbert_order", "polygons_only"]
 
 _LEVEL = 16  # bits per axis: 1.5 m steps over 100 km, fine enough to order objects
 
@@ -71,13 +71,10 @@ def bbox_column(low: ArrayLike, high: ArrayLike) -> pa.Array:
     return pa.StructArray.from_arrays(children, fields=list(BBOX), mask=nothing)
 
 
-def in_box(boxes: pa.ChunkedArray | pa.Array, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
-    """Say which boxes touch ``(xmin, ymin, xmax, ymax)``; a missing box touches nothing, shape (n,)."""
-    import pyarrow.compute as pc
+def polygons_only(shapes: NDArray[Any]) -> NDArray[Any]:
+    """Return polygons and multipolygons as they are and None for every other geometry, shape (n,)."""
+    import shapely
 
-    west, south, east, north = box
-    xmin, ymin, xmax, ymax = (pc.struct_field(boxes, name) for name in ("xmin", "ymin", "xmax", "ymax"))
-    meets = pc.and_(
-        pc.and_(pc.less_equal(xmin, east), pc.greater_equal(xmax, west)), pc.and_(pc.less_equal(ymin, north), pc.greater_equal(ymax, south))
-    )
-    return np.asarray(pc.fill_null(meets, False).to_numpy(zero_copy_only=False) if isinstance(meets, pa.Array) else pc.fill_null(meets, False).to_numpy())
+    kept = shapes.copy()
+    kept[~np.isin(shapely.get_type_id(shapes), (3, 6))] = None
+    return kept

@@ -192,7 +192,7 @@ def _operand(node: ast.AST, text: str) -> pc.Expression:
 
 def _constant(node: ast.AST, text: str) -> Any:
     try:
-        return ast.literal_eval(node)  # type: ignore[arg-type]  # any node; what is no literal is refused by ValueError
+        return ast.literal_eval(ast.unparse(node))
     except ValueError as error:
         msg = f"condition {text!r}: {ast.unparse(node)!r} is neither a column nor a constant"
         raise UsageError(msg) from error

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -82,24 +83,18 @@ def fuse(
         msg = "fuse needs at least one city"
         raise UsageError(msg)
     target = _target(cities, crs)
-    result: City | None = None
-    for city in track(cities, label="fusing", unit="source"):
-        moved = to_crs(city, target, allow_ballpark=allow_ballpark)
-        moved = moved.replace_tables(matches=_with_new(moved))
-        if result is None:
-            result = moved
-            continue
+    result = _moved(cities[0], target, allow_ballpark=allow_ballpark)
+    for city in track(cities[1:], label="fusing", unit="source"):
+        moved = _moved(city, target, allow_ballpark=allow_ballpark)
         result = merge(result, moved, match_cities(result, moved, minimum=minimum_iou, use_identifiers=use_identifiers))
     fused = add_blocks(add_heights(result, percentile=percentile, order=heights))
-    return fused if not name else _named(fused, name)
+    return replace(fused, name=name) if name else fused
 
 
-def _with_new(city: City) -> pa.Table:
-    return pa.concat_tables([city.tables["matches"], new_matches(city)])
-
-
-def _named(city: City, name: str) -> City:
-    return replace(city, name=name)
+def _moved(city: City, target: CityCRS, *, allow_ballpark: bool) -> City:
+    """Return a city in the system of the result, with a row in `matches` for each of its records."""
+    moved = to_crs(city, target, allow_ballpark=allow_ballpark)
+    return moved.replace_tables(matches=pa.concat_tables([moved.tables["matches"], new_matches(moved)]))
 
 
 def _target(cities: Sequence[City], crs: str | CityCRS | None) -> CityCRS:
@@ -120,4 +115,4 @@ def _target(cities: Sequence[City], crs: str | CityCRS | None) -> CityCRS:
 
 def _place(city: City) -> tuple[float, float] | None:
     west, south, east, north = city.bounds
-    return None if west != west else ((west + east) / 2, (south + north) / 2)
+    return None if math.isnan(west) else ((west + east) / 2, (south + north) / 2)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from cim.model.geometry import boundaries_from, extrude, shift, vertices_from
 from cim.model.schema import make_table
+from cim.model.spatial import polygons_only
 
 if TYPE_CHECKING:
     from typing import Any
@@ -41,14 +42,26 @@ def add_blocks(city: City, types: tuple[str, ...] = ("Building", "BuildingPart")
         return city
     rows = pa.array(city.row_of_key(keys))
     ground, roof = (np.asarray(city.tables["objects"][name].take(rows).to_numpy(), float) for name in ("z_ground", "z_roof"))
-    shapes = city.footprints(keys)
+    shapes = polygons_only(city.footprints(keys))
     demoted, settled = _judge(city, keys, roof)
-    wanted = ~np.isin(keys, settled)
-    blocks = extrude(np.where(wanted, shapes, None), ground, roof)
+    missing = shapes.copy()
+    missing[np.isin(keys, settled)] = None
+    blocks = extrude(missing, ground, roof)
     flats = _flat(city, keys, shapes, ground)
     next_key = int(np.max(demoted["key"].to_numpy(), initial=-1)) + 1 if demoted.num_rows else 0
-    solid = {"object": keys[blocks.row], "lod": "1", "role": "solid", "type": blocks.type, "boundaries": blocks.boundaries, "semantics": blocks.semantics}
-    solids = make_table("geometries", {**solid, "key": np.arange(next_key, next_key + len(blocks.row)), "vertices": shift(blocks.vertices, -city.origin)}, len(blocks.row))
+    solid = {
+        "object": keys[blocks.row],
+        "lod": "1",
+        "role": "solid",
+        "type": blocks.type,
+        "boundaries": blocks.boundaries,
+        "semantics": blocks.semantics,
+    }
+    solids = make_table(
+        "geometries",
+        {**solid, "key": np.arange(next_key, next_key + len(blocks.row)), "vertices": shift(blocks.vertices, -city.origin)},
+        len(blocks.row),
+    )
     surfaces = make_table(
         "surfaces", {"geometry": np.repeat(np.asarray(solids["key"].to_numpy(), np.int64), 3), "index": np.tile([0, 1, 2], len(blocks.row)), "type": list(blocks.SURFACES) * len(blocks.row)}, 3 * len(blocks.row),
     )  # fmt: skip
@@ -74,7 +87,9 @@ def _judge(city: City, keys: NDArray[np.int64], roof: NDArray[np.float64]) -> tu
     wrong = known & np.isfinite(chosen) & (np.abs(top - chosen) > AGREE)
     role = table["role"].to_numpy(zero_copy_only=False).copy()
     role[np.flatnonzero(block)[wrong]] = "alternative"
-    return table.set_column(table.column_names.index("role"), table.schema.field("role"), pa.array(role, pa.string())), np.unique(owner[~wrong])
+    return table.set_column(table.column_names.index("role"), table.schema.field("role"), pa.array(role, pa.string())), np.unique(
+        owner[~wrong]
+    )
 
 
 def _tops(geometries: pa.Table) -> NDArray[np.float64]:
@@ -95,7 +110,7 @@ def _flat(city: City, keys: NDArray[np.int64], shapes: NDArray[Any], ground: NDA
 
     table = city.tables["geometries"]
     have = np.asarray(table.filter(pc.starts_with(table["lod"], "0"))["object"].to_numpy(), np.int64)
-    polygonal = np.isin(shapely.get_type_id(shapes), (3, 6)) & ~np.isin(keys, have) & np.isfinite(ground)
+    polygonal = ~shapely.is_missing(shapes) & ~np.isin(keys, have) & np.isfinite(ground)
     row = np.flatnonzero(polygonal)
     parts, part_row = shapely.get_parts(shapely.orient_polygons(shapes[row]), return_index=True)
     rings, ring_part = shapely.get_rings(parts, return_index=True)
@@ -126,7 +141,9 @@ def _levels(city: City) -> City:
     ours = pc.fill_null(pc.not_equal(objects["level_scheme"], "source"), fill_value=True)
     blank = pa.scalar(None, pa.string())
     for name in ("cim_code", "cim_level"):
-        objects = objects.set_column(objects.column_names.index(name), objects.schema.field(name), pc.if_else(_derived(objects, name, ours), blank, objects[name]))
+        objects = objects.set_column(
+            objects.column_names.index(name), objects.schema.field(name), pc.if_else(_derived(objects, name, ours), blank, objects[name])
+        )
     return city.replace_tables(objects=classify(objects, city.tables["geometries"]))
 
 

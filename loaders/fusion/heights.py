@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from cim.errors import UsageError
 from cim.loaders.fusion.merge import conflicts, json_column
 from cim.model.schema import SCHEMAS, make_table
+from cim.model.spatial import polygons_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ def add_heights(city: City, *, percentile: float = 90.0, order: Sequence[str] = 
         raise UsageError(msg)
     present = [type for type in ("Building", "BuildingPart") if type in city.attributes]
     keys = np.sort(np.concatenate([city.keys(type) for type in present])) if present else np.empty(0, np.int64)
-    shapes = _polygons(city, keys)
+    shapes = polygons_only(city.footprints(keys))
     if not len(keys):
         return city
     issues: list[dict[str, Any]] = []
@@ -76,13 +77,6 @@ def add_heights(city: City, *, percentile: float = 90.0, order: Sequence[str] = 
     city = _apply(city, keys, "z_roof", roofs, order)
     city = _apply(city, keys, "z_ground", _from_terrain(city, shapes, issues), ("terrain", "read"))
     return _checked(city.with_issues(issues), keys)
-
-
-def _polygons(city: City, keys: Ints) -> NDArray[Any]:
-    import shapely
-
-    shapes = city.footprints(keys)
-    return np.where(np.isin(shapely.get_type_id(shapes), (3, 6)), shapes, None)
 
 
 # --------------------------------------------------------------------------------------------- ways of measuring
@@ -100,6 +94,8 @@ def _coverages(city: City, kind: str, codes: tuple[str, ...] = ()) -> list[dict[
 
 def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
     """Measure roofs in all point clouds together: neighbouring tiles are one cloud."""
+    import shapely
+
     from cim.loaders.pointcloud import iter_points
     from cim.loaders.zonal import percentile_per_group, points_in_polygons
 
@@ -120,9 +116,16 @@ def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: li
     roof = percentile_per_group(z, owner, percentile, len(shapes))
     roof = np.where(count >= MINIMUM_POINTS, roof, np.nan)
     method = np.asarray([f"{percentile:g}th percentile (linear) of {n} roof points inside the footprint" for n in count.tolist()], object)
-    few = int((~np.isfinite(roof) & (shapes != None)).sum())  # noqa: E711  # elementwise on an object array
+    few = int((~np.isfinite(roof) & ~shapely.is_missing(shapes)).sum())
     if few:
-        issues.append({"code": "unmatched", "count": few, "severity": "info", "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points; their roof height comes from elsewhere or stays missing"})
+        issues.append(
+            {
+                "code": "unmatched",
+                "count": few,
+                "severity": "info",
+                "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points; their roof height comes from elsewhere or stays missing",
+            }
+        )
     return [_Measured("points", roof, rows[0]["source"], method)]
 
 
@@ -133,7 +136,13 @@ def _roof_classes(row: dict[str, Any], issues: list[dict[str, Any]]) -> tuple[in
     histogram = json.loads(row["meta"] or "{}").get("classes", {})
     if int(histogram.get(str(BUILDING), 0)):
         return (BUILDING,)
-    issues.append({"code": "assumed", "object": row["object"], "message": "the point cloud has no building class (6); every point that is not ground or water counts as roof"})
+    issues.append(
+        {
+            "code": "assumed",
+            "object": row["object"],
+            "message": "the point cloud has no building class (6); every point that is not ground or water counts as roof",
+        }
+    )
     return ()
 
 
@@ -183,7 +192,13 @@ def _same_place(city: City, row: dict[str, Any], issues: list[dict[str, Any]]) -
 
     if not row["crs"] or parse(row["crs"]).same_horizontal(city.crs):
         return True
-    issues.append({"code": "unsupported", "object": row["object"], "message": f"raster {row['id']!r} is in {row['crs']}, the city in {city.crs.to_string()}: not used for heights; warp it first"})
+    issues.append(
+        {
+            "code": "unsupported",
+            "object": row["object"],
+            "message": f"raster {row['id']!r} is in {row['crs']}, the city in {city.crs.to_string()}: not used for heights; warp it first",
+        }
+    )
     return False
 
 
@@ -205,7 +220,15 @@ def _apply(city: City, keys: Ints, name: str, measured: Sequence[_Measured], ord
     for rank, (_, z) in enumerate(ranked):
         take = ~np.isfinite(chosen) & np.isfinite(z)
         chosen[take], by[take] = z[take], rank
-    claims = _claims(city, keys, name, measured, read, chosen_read=(by >= 0) & np.isin(by, [i for i, (way, _) in enumerate(ranked) if way == "read"]), chosen=chosen)
+    claims = _claims(
+        city,
+        keys,
+        name,
+        measured,
+        read,
+        chosen_read=(by >= 0) & np.isin(by, [i for i, (way, _) in enumerate(ranked) if way == "read"]),
+        chosen=chosen,
+    )
     column = np.asarray(objects[name].to_numpy(), float).copy()
     column[rows] = np.where(np.isfinite(chosen), chosen, read)
     at = objects.column_names.index(name)
@@ -213,7 +236,9 @@ def _apply(city: City, keys: Ints, name: str, measured: Sequence[_Measured], ord
     return city.replace_tables(objects=changed, claims=claims)
 
 
-def _claims(city: City, keys: Ints, name: str, measured: Sequence[_Measured], read: Reals, *, chosen_read: NDArray[np.bool_], chosen: Reals) -> pa.Table:
+def _claims(
+    city: City, keys: Ints, name: str, measured: Sequence[_Measured], read: Reals, *, chosen_read: NDArray[np.bool_], chosen: Reals
+) -> pa.Table:
     """Return all claims: what was read keeps standing, chosen or not, and each measurement is added."""
     table = city.tables["claims"]
     mine = np.asarray(pc.and_(pc.equal(table["attribute"], name), pc.is_in(table["object"], pa.array(keys))).to_numpy())
@@ -226,7 +251,9 @@ def _claims(city: City, keys: Ints, name: str, measured: Sequence[_Measured], re
     silent = np.flatnonzero(np.isfinite(read) & ~np.isin(keys, owner[mine]))
     sources = city.tables["objects"]["source"]
     if len(silent):
-        parts.append(_rows(keys[silent], name, read[silent], sources.take(pa.array(city.row_of_key(keys[silent]))), "read", chosen_read[silent]))
+        parts.append(
+            _rows(keys[silent], name, read[silent], sources.take(pa.array(city.row_of_key(keys[silent]))), "read", chosen_read[silent])
+        )
     taken = chosen_read.copy()
     for way in measured:
         said = np.flatnonzero(np.isfinite(way.z))
@@ -237,7 +264,19 @@ def _claims(city: City, keys: Ints, name: str, measured: Sequence[_Measured], re
 
 
 def _rows(keys: Ints, name: str, values: Reals, source: Any, method: Any, chosen: Any) -> pa.Table:
-    return make_table("claims", {"object": keys, "attribute": name, "value": json_column(pa.array(values)), "unit": "m", "source": source, "method": method, "chosen": chosen}, len(keys))
+    return make_table(
+        "claims",
+        {
+            "object": keys,
+            "attribute": name,
+            "value": json_column(pa.array(values)),
+            "unit": "m",
+            "source": source,
+            "method": method,
+            "chosen": chosen,
+        },
+        len(keys),
+    )
 
 
 def _checked(city: City, keys: Ints) -> City:
@@ -247,7 +286,15 @@ def _checked(city: City, keys: Ints) -> City:
     rows = pa.array(city.row_of_key(keys))
     ground, roof = (np.asarray(city.tables["objects"][name].take(rows).to_numpy(), float) for name in ("z_ground", "z_roof"))
     below = keys[np.isfinite(ground) & np.isfinite(roof) & (roof <= ground)]
-    upside = [{"code": "invalid", "object": key, "record": "z_roof", "message": "the roof height is not above the ground height; the building gets no block"} for key in below.tolist()]
+    upside = [
+        {
+            "code": "invalid",
+            "object": key,
+            "record": "z_roof",
+            "message": "the roof height is not above the ground height; the building gets no block",
+        }
+        for key in below.tolist()
+    ]
     known = city.tables["issues"]
     stated = known.filter((pc.field("code") == "conflict") & pc.field("record").isin(["z_ground", "z_roof"]))
     told = set(zip(stated["object"].to_pylist(), stated["record"].to_pylist(), strict=True))

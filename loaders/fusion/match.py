@@ -14,8 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model.schema import one_array
+from cim.model.spatial import polygons_only
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cim.model import City
@@ -70,8 +73,12 @@ def match_cities(left: City, right: City, *, minimum: float = 0.5, use_identifie
     """
     named, rejected = _by_identifier(left, right) if use_identifiers else (_none(), ())
     shaped = _by_overlap(left, right, named, minimum)
-    parts = [named, shaped]
-    return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("left", "right", "kind", "score", "evidence")), rejected)
+    return _joined([named, shaped], rejected)
+
+
+def _joined(parts: Sequence[Pairs], rejected: tuple[str, ...] = ()) -> Pairs:
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in ("left", "right", "kind", "score", "evidence")]
+    return Pairs(columns[0], columns[1], columns[2], columns[3], columns[4], rejected)
 
 
 def _none() -> Pairs:
@@ -129,7 +136,7 @@ def _distance(left: City, right: City, pair: Ints) -> Reals:
     import shapely
 
     gap = shapely.distance(left.footprints(pair[:, 0]), right.footprints(pair[:, 1]))
-    return np.nan_to_num(np.asarray(gap, float))
+    return np.asarray(np.nan_to_num(np.asarray(gap, float)))
 
 
 # --------------------------------------------------------------------------------------------- overlap
@@ -143,15 +150,14 @@ def _by_overlap(left: City, right: City, named: Pairs, minimum: float) -> Pairs:
         theirs = np.setdiff1d(right.keys(type), named.right)
         if len(mine) and len(theirs):
             found.append(_overlap(mine, _polygons(left, mine), theirs, _polygons(right, theirs), minimum))
-    return Pairs(*(np.concatenate([getattr(part, name) for part in found]) for name in ("left", "right", "kind", "score", "evidence")))
+    return _joined(found)
 
 
 def _polygons(city: City, keys: Ints) -> NDArray[Any]:
     """Return valid polygons, None for everything else."""
     import shapely
 
-    shapes = city.footprints(keys)
-    shapes = np.where(np.isin(shapely.get_type_id(shapes), (3, 6)), shapes, None)
+    shapes = polygons_only(city.footprints(keys))
     bad = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
     shapes[bad] = shapely.make_valid(shapes[bad])
     return shapes
@@ -189,6 +195,10 @@ def _overlap(mine: Ints, left: NDArray[Any], theirs: Ints, right: NDArray[Any], 
     alone = np.bincount(b, minlength=len(right))[b] == 1
     kind[several & alone] = "part"
     evidence = np.asarray(
-        [f"overlap {s:.1f} m², IoU {i:.3f}" + ("" if x == y == 1 else f" of a group of {x} and {y}") for s, i, x, y in zip(shared, score, n, m, strict=True)], object
+        [
+            f"overlap {s:.1f} m², IoU {i:.3f}" + ("" if x == y == 1 else f" of a group of {x} and {y}")
+            for s, i, x, y in zip(shared, score, n, m, strict=True)
+        ],
+        object,
     )
     return Pairs(mine[a], theirs[b], kind, score, evidence)

@@ -143,12 +143,24 @@ def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], dict[tuple[str, 
             if take.any():
                 filled[type, name] = (left[take], theirs.filter(pa.array(take)), field)
             speak = np.flatnonzero(known)
-            method = np.where(kind[speak] == "same", "read", np.where(kind[speak] == "part", "read from a record of a part", "read from a record of a larger whole"))
-            claims.append(_claim_rows(left[speak], name, theirs.take(pa.array(speak)), unit, said_by.take(pa.array(speak)), method, score[speak], take[speak]))
+            method = np.where(
+                kind[speak] == "same",
+                "read",
+                np.where(kind[speak] == "part", "read from a record of a part", "read from a record of a larger whole"),
+            )
+            claims.append(
+                _claim_rows(
+                    left[speak], name, theirs.take(pa.array(speak)), unit, said_by.take(pa.array(speak)), method, score[speak], take[speak]
+                )
+            )
             disputed = np.flatnonzero(known & have & ~np.isin(left, claimed.get(name, np.empty(0, np.int64))))
             _, first = np.unique(left[disputed], return_index=True)
             disputed = disputed[first]
-            claims.append(_claim_rows(left[disputed], name, ours.take(pa.array(disputed)), unit, led_by.take(pa.array(disputed)), "read", None, chosen=True))
+            claims.append(
+                _claim_rows(
+                    left[disputed], name, ours.take(pa.array(disputed)), unit, led_by.take(pa.array(disputed)), "read", None, chosen=True
+                )
+            )
     return claims, filled
 
 
@@ -240,7 +252,9 @@ def _objects(both: City, filled: dict[tuple[str, str], Any], gone: pa.Array) -> 
     objects = both.tables["objects"]
     for (_, name), (keys, values, _) in filled.items():
         if name in _CORE:
-            objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), _fill(objects["key"], objects[name], keys, values))
+            objects = objects.set_column(
+                objects.column_names.index(name), SCHEMAS["objects"].field(name), _fill(objects["key"], objects[name], keys, values)
+            )
     kept = objects.filter(pc.invert(pc.is_in(objects["key"], gone)))
     orphan = pc.is_in(kept["parent"], gone)
     return kept.set_column(3, SCHEMAS["objects"].field("parent"), pc.if_else(orphan, pa.scalar(None, pa.int64()), kept["parent"]))
@@ -256,10 +270,20 @@ def _attributes(both: City, filled: dict[tuple[str, str], Any]) -> dict[str, pa.
         if name in table.column_names:
             at = table.column_names.index(name)
             old = table[name]
-            kind = old.type if values.type == old.type else pa.float64() if not pa.types.is_string(old.type) and not pa.types.is_string(values.type) else pa.string()
-            tables[type] = table.set_column(at, table.schema.field(at).with_type(kind), _fill(table["object"], old.cast(kind), keys, values.cast(kind)))
+            kind = (
+                old.type
+                if values.type == old.type
+                else pa.float64()
+                if not pa.types.is_string(old.type) and not pa.types.is_string(values.type)
+                else pa.string()
+            )
+            tables[type] = table.set_column(
+                at, table.schema.field(at).with_type(kind), _fill(table["object"], old.cast(kind), keys, values.cast(kind))
+            )
         else:
-            tables[type] = table.append_column(field, _fill(table["object"], pa.chunked_array([pa.nulls(table.num_rows, values.type)]), keys, values))
+            tables[type] = table.append_column(
+                field, _fill(table["object"], pa.chunked_array([pa.nulls(table.num_rows, values.type)]), keys, values)
+            )
     return tables
 
 
@@ -287,7 +311,14 @@ def _unique_ids(city: City, offset: int) -> City:
             number += 1
         ids[row] = f"{name}#{number}"
         taken.add(ids[row])
-        issues.append({"code": "duplicate", "object": int(keys[row]), "record": name, "message": f"two different things have the id {name!r}; this one is kept as {ids[row]!r}"})
+        issues.append(
+            {
+                "code": "duplicate",
+                "object": int(keys[row]),
+                "record": name,
+                "message": f"two different things have the id {name!r}; this one is kept as {ids[row]!r}",
+            }
+        )
     renamed = objects.set_column(1, SCHEMAS["objects"].field("id"), pa.array(ids, pa.string()))
     return city.replace_tables(objects=renamed).with_issues(issues)
 
@@ -299,7 +330,13 @@ def _issues(both: City, pairs: Pairs, claims: list[pa.Table]) -> list[dict[str, 
     if len(whole):
         lost = int(pc.sum(pc.is_in(both.tables["geometries"]["object"], pa.array(whole))).as_py() or 0)
         if lost:
-            rows.append({"code": "lost", "count": lost, "message": f"{lost} geometries of records that cover several objects have no object to go to"})
+            rows.append(
+                {
+                    "code": "lost",
+                    "count": lost,
+                    "message": f"{lost} geometries of records that cover several objects have no object to go to",
+                }
+            )
     return rows + conflicts(pa.concat_tables(claims) if claims else SCHEMAS["claims"].empty_table())
 
 
@@ -322,7 +359,10 @@ def _conflicts_of(name: str, joined: pa.Table) -> list[dict[str, Any]]:
     first = pa.array([json.loads(text) for text in joined["value_chosen"].to_pylist()])
     second = pa.array([json.loads(text) for text in joined["value"].to_pylist()])
     if first.type != second.type:
-        first, second = (side.cast(pa.float64() if not pa.types.is_string(first.type) and not pa.types.is_string(second.type) else pa.string()) for side in (first, second))
+        first, second = (
+            side.cast(pa.float64() if not pa.types.is_string(first.type) and not pa.types.is_string(second.type) else pa.string())
+            for side in (first, second)
+        )
     differ = np.flatnonzero(disagree(first, second, unit))
     if not len(differ):
         return []
@@ -330,7 +370,12 @@ def _conflicts_of(name: str, joined: pa.Table) -> list[dict[str, Any]]:
     a, b = first.take(pa.array(differ)).to_pylist(), second.take(pa.array(differ)).to_pylist()
     owners = joined["object"].take(pa.array(differ)).to_pylist()
     rows: list[dict[str, Any]] = [
-        {"code": "conflict", "object": owner, "record": name, "message": f"{name} {label}: {_show(x)} {unit} is chosen, another source says {_show(y)} {unit}".replace("  ", " ")}
+        {
+            "code": "conflict",
+            "object": owner,
+            "record": name,
+            "message": f"{name} {label}: {_show(x)} {unit} is chosen, another source says {_show(y)} {unit}".replace("  ", " "),
+        }
         for owner, x, y in zip(owners, a, b, strict=True)
     ]
     if pa.types.is_floating(first.type) and len(differ) > 2:

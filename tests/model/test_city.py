@@ -22,7 +22,9 @@ def city() -> City:
     builder.add_attributes(keys, "Building", {"height": heights, "用途": Column(["住宅", "办公", "住宅", None])})
     builder.add_attributes(keys[:2], "Building", {"storeys_above_ground": Column([1, 2])})
     blocks = extrude(shapes, 2.0, [5, 8, 11, 14])
-    gkeys = builder.add_geometries(keys, lod="1", role="solid", type=blocks.type, vertices=blocks.vertices, boundaries=blocks.boundaries, semantics=blocks.semantics)
+    gkeys = builder.add_geometries(
+        keys, lod="1", role="solid", type=blocks.type, vertices=blocks.vertices, boundaries=blocks.boundaries, semantics=blocks.semantics
+    )
     builder.add_surfaces(np.repeat(gkeys, 3), np.tile([0, 1, 2], 4), list(blocks.SURFACES) * 4)
     builder.add_objects("Road", ["r"], footprints=[shapely.LineString([(500000, 3460020), (500100, 3460020)])])
     builder.add_identifiers(keys[:1], "bag", ["0503"])

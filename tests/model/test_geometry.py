@@ -80,7 +80,9 @@ def test_shift_moves_all_or_each() -> None:
 def test_nest_makes_a_multisurface_five_levels_deep() -> None:
     import pyarrow as pa
 
-    assert nest(pa.array([[[[0, 1, 2]], [[2, 1, 3]]]], pa.list_(pa.list_(pa.list_(pa.int32())))), 2).to_pylist() == [[[[[[0, 1, 2]], [[2, 1, 3]]]]]]
+    assert nest(pa.array([[[[0, 1, 2]], [[2, 1, 3]]]], pa.list_(pa.list_(pa.list_(pa.int32())))), 2).to_pylist() == [
+        [[[[[0, 1, 2]], [[2, 1, 3]]]]]
+    ]
 
 
 @settings(max_examples=40, deadline=None)
@@ -93,4 +95,6 @@ def test_any_star_shaped_block_holds_area_times_height(rays: list[tuple[float, f
     shape = shapely.Polygon([(500000 + r * np.cos(a), 3460000 + r * np.sin(a)) for a, r in angles])
     if not shape.is_valid or shape.area < 1:
         return
-    assert volume(extrude([shape], 0.0, height).table())[0] == pytest.approx(shape.area * height, rel=1e-6)  # areas at 3.4e6 m north carry 1e-9 m
+    assert volume(extrude([shape], 0.0, height).table())[0] == pytest.approx(
+        shape.area * height, rel=1e-6
+    )  # areas at 3.4e6 m north carry 1e-9 m

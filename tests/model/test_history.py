@@ -62,7 +62,9 @@ def periods() -> list[Period]:
 def city(periods: list[Period]) -> City:
     builder = CityBuilder("EPSG:4549")
     shapes = [shapely.box(500000 + i, 3460000, 500001 + i, 3460001 + p.height) for i, p in enumerate(periods)]
-    keys = builder.add_objects("Building", [p.id for p in periods], footprints=shapes, valid_from=[p.begin for p in periods], valid_to=[p.end for p in periods])
+    keys = builder.add_objects(
+        "Building", [p.id for p in periods], footprints=shapes, valid_from=[p.begin for p in periods], valid_to=[p.end for p in periods]
+    )
     builder.add_attributes(keys, "Building", {"height": Column([p.height for p in periods], unit="m")})
     return builder.build()
 
