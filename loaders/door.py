@@ -6,6 +6,7 @@ in a worker process; the common gate looks at what came out. See `cim.loaders.pr
 
 from __future__ import annotations
 
+import logging
 import stat
 from collections.abc import Mapping
 from functools import cache
@@ -22,7 +23,7 @@ from cim.loaders.protocol import Description, Reader, ReadOptions
 if TYPE_CHECKING:
     from cim.model import City
 
-__all__ = ["HEAD_BYTES", "choose_reader", "describe", "read", "readers"]
+__all__ = ["HEAD_BYTES", "choose_reader", "describe", "describe_inner", "read", "read_inner", "readers"]
 
 HEAD_BYTES = 1 << 16
 """How many bytes of a file a reader sees before it says whether the file is its own."""
@@ -30,6 +31,7 @@ HEAD_BYTES = 1 << 16
 # Readers of this distribution, for a checkout that is not installed and so has no entry points.
 _OWN = {"vector": "cim.loaders.vector:READER", "archive": "cim.loaders.archive:READER"}
 _DEFAULT = Limits()
+_log = logging.getLogger(__name__)
 
 
 def read(path: str | Path, crs: str | None = None, *, layer: str | None = None,
@@ -136,8 +138,20 @@ def choose_reader(path: Path) -> str:
 def _read_here(reader: str, path: Path, options: ReadOptions) -> City:
     from cim.loaders import gate
 
-    city = _reader(reader).read(path, options)
-    return city if worker.inside() and options.extra.get("_inner") else gate.check(city, path)
+    return gate.check(_reader(reader).read(path, options), path)
+
+
+def read_inner(reader: str, path: Path, options: ReadOptions, shown: str) -> City:
+    """Return the city of a member that an archive reader took out; errors name the member as the user knows it."""
+    try:
+        return _reader(reader).read(path, options)
+    except InputError as error:
+        raise type(error)(shown, error.reason.replace(str(path), shown), error.remedy) from error
+
+
+def describe_inner(reader: str, path: Path, options: ReadOptions) -> Description:
+    """Return the description of a member that an archive reader took out."""
+    return _reader(reader).describe(path, options)
 
 
 def _read_in_worker(reader: str, path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -158,7 +172,8 @@ def _find(name: str) -> Reader | None:
     if name in plugins.available("cim.readers"):
         try:
             return cast("Reader", plugins.load("cim.readers", name))
-        except ImportError:
+        except (ImportError, AttributeError) as error:  # one broken plug-in must not close the door for the others
+            _log.warning("reader %s cannot be loaded: %s", name, error)
             return None
     module, _, attribute = _OWN.get(name, ":").partition(":")
     return cast("Reader", getattr(import_module(module), attribute)) if module else None

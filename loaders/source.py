@@ -1,0 +1,52 @@
+"""The catalogue entry of a file: what it is called, how large it is, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cim.model import SourceRecord
+
+__all__ = ["fingerprint", "source_record"]
+
+
+def fingerprint(path: Path, companions: Iterable[Path] = ()) -> tuple[str, int]:
+    """Return the SHA-256 of a file, and the bytes of it and its companions; a folder has the fingerprint of its files in order."""
+    digest, size = hashlib.sha256(), 0
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file() and not one.is_symlink())
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode() + b"\0")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+    return digest.hexdigest(), size + sum(one.stat().st_size for one in companions)
+
+
+def source_record(path: Path, *, reader: str, format: str, mapping: Mapping[str, Any] | None = None, companions: Iterable[Path] = (),
+                  shown: str | None = None, **fields: Any) -> SourceRecord:
+    """Return the catalogue entry of a source.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    mapping
+        Field mapping that was used.
+    companions
+        Other files that belong to it (their size is added).
+    shown
+        Path to record, where it differs (a member of an archive).
+    **fields
+        Further fields of `cim.model.SourceRecord`: layer, declared_crs, used_crs, encoding, records_in, rejected, repaired...
+    """
+    from cim.model import SourceRecord
+
+    sha256, size = fingerprint(path, companions)
+    text = json.dumps(mapping, ensure_ascii=False, default=str) if mapping else None
+    return SourceRecord(name=path.stem, path=shown or str(path), sha256=sha256, bytes=size, reader=reader, format=format, mapping=text, **fields)

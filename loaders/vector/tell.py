@@ -1,0 +1,57 @@
+"""What `describe` says about vector layers: CRS, counts, fields, suspicions, and a draft of the field mapping."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cim.errors import CimError
+from cim.loaders.protocol import Description, LayerInfo
+from cim.loaders.vector.fields import as_mapping, plan_for
+from cim.loaders.vector.frame import Layer
+from cim.loaders.vector.place import placed, used_crs
+from cim.loaders.vector.repair import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cim.loaders.protocol import ReadOptions
+
+__all__ = ["tell"]
+
+
+def tell(layers: Sequence[Layer], path: Path, options: ReadOptions) -> Description:
+    """Return the description of layers that were read but not yet made a city."""
+    suspicions: list[str] = []
+    infos, drafts = [], {}
+    for layer in layers:
+        ready = _looked_at(layer, path, options, suspicions)
+        plan = plan_for(ready, path.stem, options.mapping)
+        drafts[layer.name] = as_mapping(plan)
+        infos.append(_info(ready, plan.type))
+    mapping: dict[str, Any] = drafts[layers[0].name] if len(layers) == 1 else {"layers": drafts}
+    return Description(layers[0].format, tuple(infos), layers[0].encoding, tuple(dict.fromkeys(suspicions)), mapping)
+
+
+def _looked_at(layer: Layer, path: Path, options: ReadOptions, suspicions: list[str]) -> Layer:
+    try:
+        crs, notes = used_crs(layer, options.crs, path)
+        ready = placed(clean(layer.noted(*notes)), crs, path)
+    except CimError as error:
+        suspicions.append(str(error))
+        ready = clean(layer)
+    suspicions += [note.message for note in ready.notes if note.severity != "info"]
+    return ready
+
+
+def _info(layer: Layer, guess: str) -> LayerInfo:
+    import shapely
+
+    types = shapely.get_type_id(layer.geometry[~shapely.is_missing(layer.geometry)])
+    kinds = sorted({shapely.GeometryType(int(one)).name.title().replace("string", "String") for one in np.unique(types)})
+    bounds = shapely.total_bounds(layer.geometry)
+    box = tuple(float(value) for value in bounds) if np.isfinite(bounds).all() else None
+    columns = tuple((name, str(column.type)) for name, column in layer.columns.items())
+    return LayerInfo(layer.name, layer.records_in, ", ".join(kinds), layer.crs, box, columns, guess)  # type: ignore[arg-type]  # four numbers
