@@ -1,0 +1,52 @@
+"""Results of checks and simulations: what they hold, how two are compared, and how they leave for other programs.
+
+======================  =========================================================================
+``verdicts``            `Verdicts`: pass, fail or not assessed, by object; `judge`, which decides
+``fields``              `Fields`: xarray fields and tables by object id
+``run_record``          `RunRecord`: inputs by hash, parameters, versions, time, balance
+``fingerprint``         hashes of a city, a table, an array
+``comparison``          `compare`: base against option, with the noise of the difference
+``files``               `save_result`, `load_result`: a folder of Parquet, GeoTIFF and JSON
+``export``, ``geotiff`` GeoPackage, Excel, Parquet, GeoTIFF
+``protocols``           what a simulator and a check look like
+======================  =========================================================================
+"""
+
+from __future__ import annotations
+
+from cim.results.comparison import Comparison, Noise, compare
+from cim.results.export import to_excel, to_geopackage, to_parquet
+from cim.results.fields import Fields, Grid, grid_dataset, grid_of
+from cim.results.files import load_result, save_result
+from cim.results.fingerprint import array_fingerprint, city_fingerprint, table_fingerprint
+from cim.results.geotiff import to_geotiff
+from cim.results.protocols import Check, Simulator
+from cim.results.run_record import RunRecord, Stopwatch
+from cim.results.verdicts import Judgement, Verdicts, judge, verdicts_from
+
+__all__ = [
+    "Check",
+    "Comparison",
+    "Fields",
+    "Grid",
+    "Judgement",
+    "Noise",
+    "RunRecord",
+    "Simulator",
+    "Stopwatch",
+    "Verdicts",
+    "array_fingerprint",
+    "city_fingerprint",
+    "compare",
+    "grid_dataset",
+    "grid_of",
+    "judge",
+    "load_result",
+    "save_result",
+    "table_fingerprint",
+    "to_excel",
+    "to_geopackage",
+    "to_geotiff",
+    "to_parquet",
+    "verdicts_from",
+]

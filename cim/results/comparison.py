@@ -1,0 +1,279 @@
+"""Base against option, for every kind of result: by object id, by cell, and with the noise that the difference carries."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.errors import CRSMismatchError, ObjectNotFoundError, UsageError
+from cim.results.columns import column, unit
+from cim.results.fields import Fields
+from cim.results.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+    from cim.results.run_record import RunRecord
+
+__all__ = ["Comparison", "Noise", "compare"]
+
+_KEYS = ("object", "place", "level", "time")
+"""Columns that say which row of one table belongs to which of the other, those that a table has."""
+_VERDICT_COLUMNS = ("object", "place", "unit", "value", "limit", "verdict", "reason")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much of a difference could be chance."""
+
+    value: float | None
+    """Standard deviation of the difference between two runs of the same case, in the unit of each value; None when nobody knows."""
+    reason: str
+
+    def __str__(self) -> str:
+        """Return value and reason."""
+        return f"{'not known' if self.value is None else f'{self.value:g}'}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an option changes."""
+
+    name: str
+    """Name of the simulator or check."""
+    tables: Mapping[str, pa.Table]
+    """One per table of the results, one row per object found in either: for each column, ``<column>_base``, ``<column>_option`` and,
+    for numbers, ``<column>_difference`` (option minus base, null where one is missing); ``change`` says it in words."""
+    fields: xarray.Dataset | None
+    """Difference of every field, option minus base; None for checks."""
+    noise: Noise
+    base: RunRecord
+    option: RunRecord
+    warnings: tuple[str, ...] = ()
+    """What else differs between the two runs and may explain a difference: parameters, versions."""
+
+    def table(self, name: str | None = None) -> pa.Table:
+        """Return one table; the first when no name is given.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If there is none of this name.
+        """
+        wanted = next(iter(self.tables), None) if name is None else name
+        if wanted is None or wanted not in self.tables:
+            msg = f"the comparison has no table {name!r}; it has {', '.join(self.tables) or 'none'}"
+            raise ObjectNotFoundError(msg)
+        return self.tables[wanted]
+
+    def changed(self, name: str | None = None) -> pa.Table:
+        """Return only the rows in which something differs."""
+        return self.table(name).filter(pc.field("change") != "same")
+
+    def to_pandas(self, name: str | None = None) -> pandas.DataFrame:
+        """Return one table as a DataFrame, indexed by object id where it has one."""
+        frame: pandas.DataFrame = self.table(name).to_pandas()
+        return frame.set_index("object") if "object" in frame else frame
+
+    def __repr__(self) -> str:
+        """Return how much changed."""
+        parts = ", ".join(
+            f"{name}: {self.changed(name).num_rows:,} of {table.num_rows:,} rows changed" for name, table in self.tables.items()
+        )
+        return f"<Comparison {self.name}: {parts or 'no table'}; noise {self.noise}>"
+
+    def _repr_html_(self) -> str:
+        shown = "".join(
+            f"<h4>{html.escape(name)}</h4>{self.changed(name).to_pandas().head(50).to_html(na_rep='', escape=True, index=False)}"
+            for name in self.tables
+        )
+        said = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        return f"<div><b>{html.escape(repr(self)[1:-1])}</b>{f'<ul>{said}</ul>' if said else ''}{shown}</div>"
+
+
+def compare(base: Verdicts | Fields, option: Verdicts | Fields) -> Comparison:
+    """Return what `option` changes against `base`: by object id, by cell, verdict by verdict.
+
+    Parameters
+    ----------
+    base, option
+        Two results of the same simulator or check.
+
+    Raises
+    ------
+    UsageError
+        If the two are results of different kinds, or their fields lie on different grids.
+    CRSMismatchError
+        If their fields are in different coordinate systems.
+    """
+    if type(base) is not type(option) or base.name != option.name:
+        pair = f"{type(base).__name__} {base.name!r} with {type(option).__name__} {option.name!r}"
+        msg = f"cannot compare {pair}; give two results of one simulator or check"
+        raise UsageError(msg)
+    if isinstance(base, Verdicts) and isinstance(option, Verdicts):
+        tables = {"verdicts": _compare_tables(_judged(base), _judged(option))}
+        fields = None
+    elif isinstance(base, Fields) and isinstance(option, Fields):
+        names = [name for name in base.tables if name in option.tables]
+        tables = {name: _compare_tables(base.tables[name], option.tables[name]) for name in names}
+        fields = _compare_fields(base.dataset, option.dataset)
+    else:
+        msg = f"cannot compare results of the kind {type(base).__name__}; expected Verdicts or Fields"
+        raise UsageError(msg)
+    return Comparison(base.name, tables, fields, _noise(base.run, option.run), base.run, option.run, _warnings(base.run, option.run))
+
+
+def _judged(verdicts: Verdicts) -> pa.Table:
+    """Return what can differ; numbers get the unit that the check counts in."""
+    return verdicts.table.select([*_VERDICT_COLUMNS, *(name for name in verdicts.table.column_names[11:] if name != "footprint")])
+
+
+def _compare_tables(base: pa.Table, option: pa.Table) -> pa.Table:
+    """Lay two tables side by side by their keys; rows of the base first, in its order, then those only the option has."""
+    keys = [name for name in _KEYS if name in base.column_names and name in option.column_names]
+    if not keys:
+        base, option, keys = _numbered(base), _numbered(option), ["row"]
+    code_base, code_option, known = _codes(base, option, keys)
+    rows_base, rows_option = _place(code_base, known), _place(code_option, known)
+    order = np.argsort(np.where(rows_base >= 0, rows_base, base.num_rows + rows_option), kind="stable")
+    rows_base, rows_option = rows_base[order], rows_option[order]
+    left, right = base.take(_index(rows_base)), option.take(_index(rows_option))
+    columns: dict[str, Any] = {name: pc.coalesce(left[name], right[name]) for name in keys}
+    fields = [base.schema.field(name) for name in keys]
+    same = np.ones(len(order), bool)
+    for name in [name for name in base.column_names if name in option.column_names and name not in keys]:
+        same &= _side_by_side(columns, fields, name, left, right)
+    columns["change"] = _words(rows_base, rows_option, same, columns)
+    fields.append(pa.field("change", pa.string()))
+    return pa.Table.from_arrays([columns[field.name] for field in fields], schema=pa.schema(fields))
+
+
+def _numbered(table: pa.Table) -> pa.Table:
+    return table.append_column("row", pa.array(np.arange(table.num_rows)))
+
+
+def _codes(base: pa.Table, option: pa.Table, keys: list[str]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return one number per different key, for the rows of both tables, and how many there are."""
+    code = np.zeros(base.num_rows + option.num_rows, np.int64)
+    for name in keys:
+        both = pa.chunked_array([*base[name].chunks, *option[name].cast(base[name].type).chunks], base[name].type).combine_chunks()
+        text = (both.combine_chunks() if isinstance(both, pa.ChunkedArray) else both).dictionary_encode(null_encoding="encode")
+        part = np.asarray(text.indices.to_numpy(zero_copy_only=False), np.int64)
+        code = np.unique(code * (len(text.dictionary) + 1) + part, return_inverse=True)[1].reshape(-1)
+    known = int(code.max()) + 1 if len(code) else 0
+    for half, words in ((code[: base.num_rows], "base"), (code[base.num_rows :], "option")):
+        if len(np.unique(half)) < len(half):
+            msg = f"the {words} holds several rows for the same {', '.join(keys)}; they cannot be told apart"
+            raise UsageError(msg)
+    return code[: base.num_rows], code[base.num_rows :], known
+
+
+def _place(code: np.ndarray, known: int) -> np.ndarray:
+    rows = np.full(known, -1, np.int64)
+    rows[code] = np.arange(len(code))
+    return rows
+
+
+def _index(rows: np.ndarray) -> pa.Array:
+    return pa.array(rows, mask=rows < 0)
+
+
+def _side_by_side(columns: dict[str, Any], fields: list[pa.Field], name: str, left: pa.Table, right: pa.Table) -> np.ndarray:
+    """Add the columns of one name and return where both hold the same."""
+    kind = left.schema.field(name)
+    a, b = left[name], right[name].cast(kind.type)
+    en, zh = (kind.metadata or {}).get(b"label_en", b"").decode(), (kind.metadata or {}).get(b"label_zh", b"").decode()
+    for suffix, word, values in (("base", "基准", a), ("option", "方案", b)):
+        columns[f"{name}_{suffix}"] = values
+        fields.append(column(f"{name}_{suffix}", kind.type, unit=unit(kind), en=f"{en or name}, {suffix}", zh=f"{zh}{word}"))
+    if pa.types.is_floating(kind.type) or pa.types.is_integer(kind.type):
+        columns[f"{name}_difference"] = pc.subtract(b.cast(pa.float64()), a.cast(pa.float64()))
+        fields.append(column(f"{name}_difference", pa.float64(), unit=unit(kind), en=f"{en or name}, difference", zh=f"{zh}差值"))
+    missing = pc.and_(pc.is_null(a, nan_is_null=True), pc.is_null(b, nan_is_null=True))
+    return np.asarray(pc.or_(pc.fill_null(pc.equal(a, b), False), missing).to_numpy(), bool)
+
+
+def _words(rows_base: np.ndarray, rows_option: np.ndarray, same: np.ndarray, columns: Mapping[str, Any]) -> pa.Array:
+    """Return the change in words: ``"pass -> fail"``, ``"changed"``, ``"same"``, ``"only in base"``, ``"only in option"``."""
+    words = np.where(same, "same", "changed").astype(object)
+    for name in ("verdict", "status"):
+        if f"{name}_base" in columns:
+            a, b = (np.asarray(columns[f"{name}_{side}"].to_pylist(), object) for side in ("base", "option"))
+            turned = a != b
+            words[turned] = [f"{old} -> {new}" for old, new in zip(a[turned], b[turned], strict=True)]
+    words[rows_option < 0] = "only in base"
+    words[rows_base < 0] = "only in option"
+    return pa.array(words.tolist(), pa.string())
+
+
+def _compare_fields(base: xarray.Dataset, option: xarray.Dataset) -> xarray.Dataset:
+    """Return option minus base for every field both have, on the grid that both must share."""
+    from cim.crs import parse
+
+    crs = base.attrs.get("crs"), option.attrs.get("crs")
+    if crs[0] != crs[1] and (None in crs or parse(crs[0]) != parse(crs[1])):
+        where = "compare"
+        raise CRSMismatchError(where, f"the base is in {crs[0]}, the option in {crs[1]}", "run both in one coordinate system")
+    for name in base.coords:
+        if (
+            name not in option.coords
+            or base[name].shape != option[name].shape
+            or not bool((base[name].values == option[name].values).all())
+        ):
+            pair = f"base {_extent(base, str(name))}, option {_extent(option, str(name))}"
+            msg = f"the fields differ in {name}: {pair}; run both on one grid and with the same levels or times"
+            raise UsageError(msg)
+    difference = base.drop_vars(list(base.data_vars))
+    for name, field in base.data_vars.items():
+        if name in option.data_vars and field.dims == option[name].dims:
+            difference[name] = _minus(option[name], field)
+    return difference
+
+
+def _minus(option: xarray.DataArray, base: xarray.DataArray) -> xarray.DataArray:
+    """Return the difference; codes (flags) differ by 1 or not at all."""
+    flags = "flag_values" in base.attrs
+    values = (option.values != base.values).astype(np.uint8) if flags else option.values.astype(float) - base.values.astype(float)
+    made = base.copy(data=values)
+    made.attrs = {name: value for name, value in base.attrs.items() if not name.startswith("flag_")}
+    made.attrs["long_name"] = f"{base.attrs.get('long_name', base.name)}, {'whether it differs' if flags else 'option minus base'}"
+    return made
+
+
+def _extent(dataset: xarray.Dataset, name: str) -> str:
+    if name not in dataset.coords:
+        return "none"
+    values = dataset[name].values.reshape(-1)
+    return f"{len(values)} from {values[0]} to {values[-1]}" if len(values) else "empty"
+
+
+def _noise(base: RunRecord, option: RunRecord) -> Noise:
+    if base.seed is None and option.seed is None:
+        return Noise(
+            0.0, "both runs are exact: no random numbers, the same inputs give the same bytes, so every difference comes from the inputs"
+        )
+    seeds = f"seeds {base.seed} and {option.seed}"
+    return Noise(None, f"the runs draw random numbers ({seeds}); run the base with several seeds to learn how much it varies by itself")
+
+
+def _warnings(base: RunRecord, option: RunRecord) -> tuple[str, ...]:
+    """Name what differs besides the inputs."""
+    said = []
+    if base.version != option.version:
+        said.append(f"method version {base.version} against {option.version}")
+    for words, one, two in (("parameter", base.parameters, option.parameters), ("version of", base.versions, option.versions)):
+        said += [
+            f"{words} {name}: {one.get(name)!r} against {two.get(name)!r}"
+            for name in sorted({*one, *two})
+            if one.get(name) != two.get(name)
+        ]
+    if base.inputs and base.inputs == option.inputs:
+        said.append("the inputs of both runs are the same")
+    return tuple(said)

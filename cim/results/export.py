@@ -1,0 +1,216 @@
+"""Results for other programs: GeoPackage for QGIS, Parquet for pandas and DuckDB, Excel for people."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cim.errors import LimitError, UsageError
+from cim.results.columns import title
+from cim.results.comparison import Comparison
+from cim.results.styles import style_rows
+from cim.results.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    import geopandas
+
+    from cim.model import City
+    from cim.results.fields import Fields
+
+    Result = Verdicts | Fields | Comparison
+
+__all__ = ["to_excel", "to_geopackage", "to_parquet"]
+
+_MAX_ROWS = 1_048_575  # rows of an Excel sheet below the titles
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_MAX_TEXT = 32_767  # characters of an Excel cell
+
+
+def _tables(result: Result) -> Mapping[str, pa.Table]:
+    return {result.name: result.table} if isinstance(result, Verdicts) else result.tables
+
+
+def _shapes(table: pa.Table, city: City | None) -> Any:
+    """Return the shape of each row: its own (a grid cell), else the footprint of the city's object; None where there is none."""
+    import shapely
+
+    shapes = np.full(table.num_rows, None, object)
+    if "footprint" in table.column_names:
+        shapes = np.asarray(shapely.from_wkb(np.asarray(table["footprint"].to_pylist(), object)))
+    if city is None:
+        return shapes
+    known = city.tables.scan("objects", ["id", "footprint"])
+    place = pc.index_in(table["object"].cast(pa.string()), known["id"].combine_chunks())
+    theirs = np.asarray(shapely.from_wkb(np.asarray(known["footprint"].take(place).to_pylist() or [], object)))
+    return np.where(shapely.is_missing(shapes), theirs, shapes) if len(theirs) else shapes
+
+
+def _crs(table: pa.Table, city: City | None) -> Any:
+    from cim.crs import parse
+
+    if city is not None:
+        return city.crs.horizontal
+    said = (table.schema.metadata or {}).get(b"crs")
+    return None if said is None else parse(said.decode()).horizontal
+
+
+def _frame(table: pa.Table, city: City | None) -> geopandas.GeoDataFrame:
+    """Return a table with the shapes of its objects."""
+    import geopandas
+
+    plain = table.drop_columns(["footprint"]) if "footprint" in table.column_names else table
+    return geopandas.GeoDataFrame(plain.to_pandas(), geometry=_shapes(table, city), crs=_crs(table, city))
+
+
+def to_geopackage(result: Result, city: City, path: str | Path) -> Path:
+    """Write every table of a result as a layer of a GeoPackage, with the footprints of the objects, and return the path.
+
+    Verdicts come with a style (green, red, grey) that QGIS applies by itself. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    result
+        Verdicts, fields (their tables; the fields themselves go to GeoTIFF) or a comparison.
+    city
+        Where the footprints come from.
+
+    Raises
+    ------
+    UsageError
+        If the result has no table.
+    """
+    import pyogrio
+
+    tables = _tables(result)
+    if not tables:
+        msg = f"{result.name} has no table to write; write its fields with to_geotiff"
+        raise UsageError(msg)
+    target = Path(path)
+    part = target.with_name(f".{target.stem}.{os.getpid()}.part.gpkg")
+    part.unlink(missing_ok=True)
+    try:
+        for name, table in tables.items():
+            if "object" in table.column_names:
+                pyogrio.write_dataframe(
+                    _frame(table, city), part, layer=name, driver="GPKG", geometry_type="Unknown", promote_to_multi=False
+                )
+            else:
+                pyogrio.write_dataframe(table.to_pandas(), part, layer=name, driver="GPKG")
+        styles = style_rows(tables)
+        if len(styles):
+            pyogrio.write_dataframe(styles, part, layer="layer_styles", driver="GPKG")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def to_parquet(result: Result, path: str | Path, *, city: City | None = None, table: str | None = None) -> Path:
+    """Write one table of a result as Parquet, as GeoParquet when a city gives the footprints, and return the path.
+
+    Parameters
+    ----------
+    city
+        Adds the column ``geometry``.
+    table
+        Name of the table; the first one when left out.
+    """
+    chosen = result.table if isinstance(result, Verdicts) else result.table(table)
+    if city is not None and "object" in chosen.column_names:
+        _frame(chosen, city).to_parquet(path, index=False)
+    else:
+        pq.write_table(chosen, path, compression="zstd")
+    return Path(path)
+
+
+def to_excel(result: Result, path: str | Path) -> Path:
+    """Write every table of a result as a sheet, titles in English and Chinese with units, and return the path.
+
+    The last sheet says how the result came about. Text that a spreadsheet could take for a formula stays text.
+
+    Raises
+    ------
+    LimitError
+        If a table has more rows than a sheet can hold.
+    """
+    import openpyxl
+
+    book = openpyxl.Workbook(write_only=True)
+    used: set[str] = set()
+    for name, table in _tables(result).items():
+        if table.num_rows > _MAX_ROWS:
+            raise LimitError(
+                path,
+                f"table {name!r} has {table.num_rows:,} rows, a sheet holds {_MAX_ROWS:,}",
+                "write it with to_parquet or to_geopackage",
+            )
+        shown = table.drop_columns(["footprint"]) if "footprint" in table.column_names else table
+        sheet = book.create_sheet(_sheet_name(name, used))
+        sheet.freeze_panes = "B2"
+        sheet.append([_cell(sheet, title(field)) for field in shown.schema])
+        for row in zip(*(column.to_pylist() for column in shown.columns), strict=True):
+            sheet.append([_cell(sheet, value) for value in row])
+    _run_sheet(book.create_sheet(_sheet_name("run 运行记录", used)), result)
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        book.save(part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _sheet_name(name: str, used: set[str]) -> str:
+    """Return a name that Excel takes: 31 characters, some forbidden, none twice."""
+    plain = re.sub(r"[\[\]:*?/\\']", "_", name)[:31] or "table"
+    number, made = 2, plain
+    while made.casefold() in used:
+        made, number = f"{plain[:27]}_{number}", number + 1
+    used.add(made.casefold())
+    return made
+
+
+def _cell(sheet: Any, value: Any) -> Any:
+    """Return what a cell holds; text stays text, whatever it begins with, and NaN is an empty cell."""
+    from openpyxl.cell import WriteOnlyCell
+
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if not isinstance(value, str):
+        return value if value is None or isinstance(value, bool | int | float) else str(value)
+    clean = _FORBIDDEN.sub("\ufffd", value)[:_MAX_TEXT]
+    if not clean.startswith(_FORMULA):
+        return clean
+    cell = WriteOnlyCell(sheet, value=clean)
+    cell.data_type = "s"  # openpyxl takes a leading = for a formula
+    cell.quotePrefix = True
+    cell.style = "Normal"
+    return cell
+
+
+def _run_sheet(sheet: Any, result: Result) -> None:
+    records = {"base": result.base, "option": result.option} if isinstance(result, Comparison) else {"": result.run}
+    sheet.append(["", "item 项目", "value 值"])
+    if isinstance(result, Comparison):
+        sheet.append(["", "noise 噪声", _cell(sheet, str(result.noise))])
+    for which, record in records.items():
+        for name, value in record.to_dict().items():
+            items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [("", value)]
+            for key, one in items:
+                sheet.append(
+                    [
+                        which,
+                        _cell(sheet, f"{name} {key}".strip()),
+                        _cell(sheet, one if isinstance(one, str | int | float | None) else str(one)),
+                    ]
+                )

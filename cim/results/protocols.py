@@ -1,0 +1,70 @@
+"""What a simulator and a check look like to the rest of the toolkit; entry points `cim.simulators` and `cim.checks` name such objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from cim.model import City
+    from cim.results.fields import Fields
+    from cim.results.verdicts import Verdicts
+
+__all__ = ["Check", "Simulator"]
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """Turns a city into fields and tables."""
+
+    @property
+    def name(self) -> str:
+        """Name of the entry point, and of its section in a scenario file."""
+
+    @property
+    def version(self) -> str:
+        """Version of the method: it rises when the same inputs give other numbers."""
+
+    @property
+    def title_en(self) -> str:
+        """Title in English."""
+
+    @property
+    def title_zh(self) -> str:
+        """Title in Chinese."""
+
+    @property
+    def parameters(self) -> type[BaseModel]:
+        """The section of the scenario file: every parameter with its default, unit and meaning; unknown names are refused."""
+
+    def run(self, city: City, **parameters: Any) -> Fields:
+        """Return the result; the city is left as it was. Parameters are those of the section, and richer values than a file can hold."""
+
+
+@runtime_checkable
+class Check(Protocol):
+    """Turns a city into verdicts; the members mean what they mean for `Simulator`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the entry point, and of its section ``[checks.<name>]``."""
+
+    @property
+    def version(self) -> str:
+        """Version of the method."""
+
+    @property
+    def title_en(self) -> str:
+        """Title in English."""
+
+    @property
+    def title_zh(self) -> str:
+        """Title in Chinese."""
+
+    @property
+    def parameters(self) -> type[BaseModel]:
+        """The section of the scenario file."""
+
+    def run(self, city: City, **parameters: Any) -> Verdicts:
+        """Return one verdict per object; what is missing makes it not assessed, never a pass."""
