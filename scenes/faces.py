@@ -1,0 +1,256 @@
+"""Triangles and outlines of 3D geometry and of footprints, for all objects at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cim.model.geometry import flatten, owner, ring_normals
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from cim.model.geometry import Flat
+
+    Ints = NDArray[np.int64]
+    Reals = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+__all__ = ["Faces", "Plates", "blocks", "faces", "plates"]
+
+_SMOOTH = np.cos(np.radians(12.0))  # faces that turn less than this share no visible edge
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Triangles with the row they come from."""
+
+    points: Reals
+    """Shape (v, 3)."""
+    triangles: Ints
+    """Shape (m, 3)."""
+    row: Ints
+    """Shape (m,): geometry row or footprint of each triangle."""
+    edges: Ints
+    """Shape (e, 2): outlines."""
+    failed: int = 0
+    """Faces without area."""
+
+
+@dataclass(frozen=True)
+class Plates:
+    """Triangles of polygons in the plane."""
+
+    points: Reals
+    """Shape (v, 2), no vertex shared between polygons."""
+    triangles: Ints
+    """Shape (m, 3), counter-clockwise."""
+    row: Ints
+    """Shape (m,): polygon of each triangle."""
+    failed: int = 0
+    """Polygons without triangles."""
+
+
+def faces(geometries: pa.Table, skip: NDArray[np.bool_] | None = None) -> Faces:
+    """Return triangles and sharp edges of every surface of a geometry table.
+
+    Parameters
+    ----------
+    geometries
+        Columns `vertices` and `boundaries` as in `cim.model.schema`.
+    skip : shape (s,)
+        Surfaces of the flattened table to leave out, such as floors on the ground.
+    """
+    flat = flatten(geometries)
+    normals = ring_normals(flat)
+    rings = np.diff(flat.surface_start)
+    wanted = rings > 0
+    if skip is not None:
+        wanted &= ~skip
+    outer = np.minimum(flat.surface_start[:-1], max(len(flat.ring_start) - 2, 0))
+    size = np.diff(flat.ring_start)[outer] if len(flat.ring_start) > 1 else np.zeros(len(rings), np.int64)
+    wanted &= size >= 3
+    simple = wanted & (rings == 1)
+    three = np.flatnonzero(simple & (size == 3))
+    four = np.flatnonzero(simple & (size == 4))
+    quads = flat.index[flat.ring_start[outer[four]][:, None] + np.arange(4)]
+    convex = _convex(flat.vertices[quads], normals[outer[four]])
+    hard = np.setdiff1d(np.flatnonzero(wanted), np.concatenate([three, four[convex]]), assume_unique=True)
+    cut, cut_owner, failed = _cut(flat, hard, normals)
+    found = [flat.index[flat.ring_start[outer[three]][:, None] + np.arange(3)], quads[convex][:, [0, 1, 2]], quads[convex][:, [0, 2, 3]], cut]
+    surface = np.concatenate([three, four[convex], four[convex], cut_owner])
+    edges = _sharp_edges(flat, wanted, normals)
+    row = flat.geometry_of_surface[surface] if len(surface) else surface
+    return Faces(flat.vertices, np.concatenate(found), row, edges, failed)
+
+
+def _convex(quads: Reals, normals: Reals) -> Bools:
+    edge = np.roll(quads, -1, axis=1) - quads
+    turn = np.cross(edge, np.roll(edge, -1, axis=1))
+    return np.asarray((np.einsum("nij,nj->ni", turn, normals) >= 0).all(axis=1) & (np.abs(normals).sum(axis=1) > 0))
+
+
+def _cut(flat: Flat, surfaces: Ints, normals: Reals) -> tuple[Ints, Ints, int]:
+    """Return triangles of surfaces with many corners or holes: each is laid into the plane that it faces most and cut there."""
+    import shapely
+
+    if not len(surfaces):
+        return np.empty((0, 3), np.int64), np.empty(0, np.int64), 0
+    ring_count = flat.surface_start[surfaces + 1] - flat.surface_start[surfaces]
+    ring = np.repeat(flat.surface_start[surfaces], ring_count) + _within(ring_count)
+    ring_face = np.repeat(np.arange(len(surfaces)), ring_count)
+    size = flat.ring_start[ring + 1] - flat.ring_start[ring]
+    ring, ring_face, size = ring[size >= 3], ring_face[size >= 3], size[size >= 3]
+    corner = flat.index[np.repeat(flat.ring_start[ring], size) + _within(size)]
+    face = np.repeat(ring_face, size)
+    normal = normals[flat.surface_start[surfaces]]
+    drop = np.abs(normal).argmax(axis=1)
+    keep = np.array([[1, 2], [0, 2], [0, 1]])[drop]
+    plane = np.take_along_axis(flat.vertices[corner], keep[face], axis=1)
+    # linearrings closes open rings itself; the corners keep their order
+    rings = shapely.linearrings(plane, indices=np.repeat(np.arange(len(ring)), size))
+    polygons = shapely.polygons(rings, indices=ring_face)
+    good = shapely.is_valid(polygons)
+    flat_triangles, of = shapely.get_parts(shapely.constrained_delaunay_triangles(np.where(good, polygons, None)), return_index=True)
+    xy = shapely.get_coordinates(flat_triangles).reshape(-1, 4, 2)[:, :3]
+    index = _corner_of(xy, of, plane, face, corner)
+    clipped, clipped_of, failed = _clip(plane, face, ring_face, size, corner, np.flatnonzero(~good))
+    index, of = np.concatenate([index, clipped]), np.concatenate([of, clipped_of])
+    points = flat.vertices[index]
+    facing = np.einsum("ij,ij->i", np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]), normal[of])
+    index = np.where(facing[:, None] < 0, index[:, ::-1], index)
+    return index, surfaces[of], failed
+
+
+def _within(counts: Ints) -> Ints:
+    """Return 0, 1, … for each group of the given sizes, one after the other."""
+    start = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    return np.arange(int(np.sum(counts))) - np.repeat(start, counts)
+
+
+def _corner_of(xy: Reals, of: Ints, plane: Reals, face: Ints, corner: Ints) -> Ints:
+    """Return which vertex each corner of a triangle is: the cut keeps coordinates to the bit."""
+    if not len(xy):
+        return np.empty((0, 3), np.int64)
+    asked = np.column_stack([np.repeat(of, 3).astype(float), xy.reshape(-1, 2)]) + 0.0  # + 0.0: minus zero equals zero
+    known = np.column_stack([face.astype(float), plane]) + 0.0
+    both = np.ascontiguousarray(np.concatenate([known, asked]))
+    code = np.unique(both.view([("", float)] * 3).reshape(-1), return_inverse=True)[1].reshape(-1)
+    vertex = np.zeros(int(code.max()) + 1, np.int64)
+    vertex[code[: len(known)]] = corner
+    return vertex[code[len(known) :]].reshape(-1, 3)
+
+
+def _clip(plane: Reals, face: Ints, ring_face: Ints, size: Ints, corner: Ints, bad: Ints) -> tuple[Ints, Ints, int]:
+    """Ear-clip the few faces that cross themselves."""
+    import mapbox_earcut
+
+    found, owners, failed = [np.empty((0, 3), np.int64)], [np.empty(0, np.int64)], 0
+    for one in bad.tolist():  # only what is invalid comes here
+        mine = face == one
+        ends = np.cumsum(size[ring_face == one]).astype(np.uint32)
+        local = mapbox_earcut.triangulate_float64(np.ascontiguousarray(plane[mine]), ends).reshape(-1, 3) if len(ends) else np.empty((0, 3), np.uint32)
+        failed += not len(local)
+        found.append(corner[mine][local.astype(np.int64)])
+        owners.append(np.full(len(local), one))
+    return np.concatenate(found), np.concatenate(owners), failed
+
+
+def _sharp_edges(flat: Flat, wanted: Bools, normals: Reals) -> Ints:
+    """Return ring edges once each, without those between faces that lie in nearly one plane."""
+    size = np.diff(flat.ring_start)
+    surface = owner(flat.surface_start)
+    use = wanted[surface] & (size > 1) if len(surface) else np.zeros(0, bool)
+    of_point = np.repeat(np.arange(len(size)), size)
+    following = np.arange(1, len(flat.index) + 1)
+    following[flat.ring_start[1:][size > 0] - 1] = flat.ring_start[:-1][size > 0]
+    pick = use[of_point]
+    a, b = flat.index[pick], flat.index[following[pick]]
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    key = low * (len(flat.vertices) + 1) + high
+    order = np.argsort(key, kind="stable")
+    key, low, high = key[order], low[order], high[order]
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    unit = (normals / np.where(length > 0, length, 1.0))[flat.surface_start[:-1][surface[of_point[pick]]]][order]
+    first = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, bool)
+    pair = np.zeros(len(key), bool)
+    if len(key) > 1:
+        same = ~first[1:]
+        pair[:-1] = same & (np.einsum("ij,ij->i", unit[:-1], unit[1:]) > _SMOOTH)
+    return np.stack([low, high], axis=1)[first & ~pair]
+
+
+def plates(polygons: NDArray[Any]) -> Plates:
+    """Return triangles of polygons and multipolygons in the plane; a polygon that crosses itself is mended first.
+
+    Parameters
+    ----------
+    polygons : shape (n,)
+        shapely geometries; lines and points give nothing.
+    """
+    import shapely
+
+    shapes = np.asarray(polygons, object)
+    shapes = np.where(shapely.is_valid(shapes), shapes, shapely.make_valid(shapes))
+    shapes = shapely.force_2d(shapes)
+    parts, part_row = shapely.get_parts(shapes, return_index=True)
+    deeper, of = shapely.get_parts(parts, return_index=True)  # a mended polygon may be a collection of multipolygons
+    polygonal = shapely.get_type_id(deeper) == 3
+    deeper, row = deeper[polygonal], part_row[of[polygonal]]
+    triangles, of = shapely.get_parts(shapely.constrained_delaunay_triangles(deeper), return_index=True)
+    corners = shapely.get_coordinates(triangles).reshape(-1, 4, 2)[:, :3]
+    turn = (corners[:, 1, 0] - corners[:, 0, 0]) * (corners[:, 2, 1] - corners[:, 0, 1]) - (corners[:, 1, 1] - corners[:, 0, 1]) * (
+        corners[:, 2, 0] - corners[:, 0, 0]
+    )
+    corners = np.where((turn < 0)[:, None, None], corners[:, ::-1], corners)[turn != 0]
+    row = row[of][turn != 0]
+    asked = np.column_stack([np.repeat(row, 3).astype(float), corners.reshape(-1, 2)]) + 0.0
+    unique, code = np.unique(np.ascontiguousarray(asked).view([("", float)] * 3).reshape(-1), return_inverse=True)
+    points = unique.view(float).reshape(-1, 3)[:, 1:] if len(unique) else np.empty((0, 2))
+    drawn = np.zeros(len(shapes), bool)
+    drawn[row] = True
+    return Plates(points, code.reshape(-1, 3).astype(np.int64), row, int((~drawn).sum()))
+
+
+def blocks(polygons: NDArray[Any], low: Reals, high: Reals) -> Faces:
+    """Return walls and roofs of upright blocks over polygons (no floor: nobody sees it).
+
+    Parameters
+    ----------
+    polygons : shape (n,)
+        Polygons or multipolygons.
+    low, high : shape (n,)
+        Height of ground and roof [m], finite, `high` above `low`.
+    """
+    import shapely
+
+    top = plates(polygons)
+    shapes = shapely.orient_polygons(np.asarray(polygons, object))
+    parts, part_row = shapely.get_parts(shapes, return_index=True)
+    rings, ring_part = shapely.get_rings(parts, return_index=True)
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    size = np.bincount(ring, minlength=len(rings)).astype(np.int64)
+    row = np.repeat(part_row[ring_part], size)
+    last = np.cumsum(size) - 1
+    start = np.ones(len(xy), bool)
+    start[last] = False  # the closing point begins no wall
+    here = np.flatnonzero(start)
+    count = len(xy)
+    bottom = np.column_stack([xy, low[row]])
+    upper = np.column_stack([xy, high[row]])
+    a, b = here, here + 1
+    walls = np.concatenate([np.stack([a, b, b + count], axis=1), np.stack([a, b + count, a + count], axis=1)])
+    top_row = np.zeros(len(top.points), np.int64)
+    top_row[top.triangles.reshape(-1)] = np.repeat(top.row, 3)
+    roof = np.column_stack([top.points, high[top_row]])
+    edges = np.concatenate([np.stack([a + count, b + count], axis=1), np.stack([a, b], axis=1), np.stack([a, a + count], axis=1)])
+    return Faces(
+        np.concatenate([bottom, upper, roof]),
+        np.concatenate([walls, top.triangles + 2 * count]),
+        np.concatenate([row[a], row[a], top.row]),
+        edges,
+        top.failed,
+    )

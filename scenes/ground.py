@@ -1,0 +1,158 @@
+"""The ground as one surface that everything else stands on: a grid of heights, split into triangles the way it is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cim.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cim.model import City
+    from cim.model.coverages import Raster
+
+    Reals = NDArray[np.float64]
+
+__all__ = ["TERRAIN_CELLS", "Ground", "decimate", "ground_of"]
+
+TERRAIN_CELLS = 62_500
+"""Cells drawn at most (250 by 250): what a software renderer still turns smoothly."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Heights on a grid of points, relative to the origin of the scene; without a grid a level plane."""
+
+    level: float
+    """Height where no grid is [m]."""
+    heights: Reals | None = None
+    """Shape (ny, nx), row 0 is the southern one, NaN where unknown [m]."""
+    x: Reals | None = None
+    """Shape (nx,): east of the grid points, rising [m]."""
+    y: Reals | None = None
+    """Shape (ny,): north of the grid points, rising [m]."""
+    ids: tuple[str, ...] = ()
+    """Objects whose rasters it was made of."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a grid."""
+        return self.heights is not None
+
+    @property
+    def step(self) -> float:
+        """Distance of grid points [m]; infinite without a grid."""
+        if self.x is None or self.y is None:
+            return np.inf
+        return float(max(np.ptp(self.x) / max(len(self.x) - 1, 1), np.ptp(self.y) / max(len(self.y) - 1, 1)))
+
+    def at(self, x: ArrayLike, y: ArrayLike) -> Reals:
+        """Return the height of the drawn triangles at points; the nearest known one beyond the grid and in its holes.
+
+        Parameters
+        ----------
+        x, y : shape (n,)
+            East and north of the origin of the scene [m].
+        """
+        east, north = np.asarray(x, float), np.asarray(y, float)
+        if self.heights is None or self.x is None or self.y is None:
+            return np.full(east.shape, self.level)
+        z = self._filled
+        i, u = _place(self.x, east)
+        j, v = _place(self.y, north)
+        southwest, southeast, northwest, northeast = z[j, i], z[j, i + 1], z[j + 1, i], z[j + 1, i + 1]
+        # each cell is two triangles that meet on the diagonal from southwest to northeast
+        lower = southwest + u * (southeast - southwest) + v * (northeast - southeast)
+        upper = southwest + v * (northwest - southwest) + u * (northeast - northwest)
+        return np.where(u >= v, lower, upper)
+
+    @property
+    def _filled(self) -> Reals:
+        from scipy.ndimage import distance_transform_edt
+
+        cached: Reals | None = self.__dict__.get("_filled_cache")
+        if cached is None:
+            z = np.asarray(self.heights, float)
+            unknown = ~np.isfinite(z)
+            if unknown.any():
+                nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
+                z = z[tuple(nearest)]
+            cached = z
+            object.__setattr__(self, "_filled_cache", z)  # a cache does not change the value
+        return cached
+
+
+def _place(grid: Reals, at: Reals) -> tuple[NDArray[np.int64], Reals]:
+    """Return the cell of each position and the share of the way through it, both clipped to the grid."""
+    step = (grid[-1] - grid[0]) / (len(grid) - 1)
+    place = np.clip((at - grid[0]) / step, 0, len(grid) - 1)
+    cell = np.minimum(place.astype(np.int64), len(grid) - 2)
+    return cell, place - cell
+
+
+def decimate(values: Reals, max_cells: int) -> tuple[Reals, int]:
+    """Return block means of a grid with at most `max_cells` cells, and the size of a block.
+
+    Unknown cells are left out of a mean; a block without any known cell is unknown.
+
+    Examples
+    --------
+    >>> decimate(np.array([[1.0, 3.0], [np.nan, 2.0]]), 1)
+    (array([[2.]]), 2)
+    """
+    ny, nx = values.shape
+    factor = max(1, int(np.ceil(np.sqrt(ny * nx / max_cells))))
+    if factor == 1:
+        return values, 1
+    rows, columns = -(-ny // factor), -(-nx // factor)
+    padded = np.full((rows * factor, columns * factor), np.nan)
+    padded[:ny, :nx] = values
+    tiles = padded.reshape(rows, factor, columns, factor)
+    known = np.isfinite(tiles).sum(axis=(1, 3))
+    total = np.nansum(tiles, axis=(1, 3))
+    return np.where(known > 0, total / np.maximum(known, 1), np.nan), factor
+
+
+def ground_of(city: City, origin: Reals, *, max_cells: int = TERRAIN_CELLS, level: float = 0.0) -> Ground:
+    """Return the ground of a city: its finest terrain raster, or a level plane.
+
+    Parameters
+    ----------
+    origin : shape (3,)
+        Origin of the scene, absolute [m].
+    level
+        Height of the plane where there is no raster, relative to the origin [m].
+    """
+    from cim.model.coverages import raster_ids, read_raster
+
+    notes: list[str] = []
+    rasters: list[Raster] = []
+    for id in raster_ids(city, "terrain"):
+        try:
+            rasters.append(read_raster(city, id))
+        except InputError as error:
+            notes.append(f"terrain {id} is not drawn: {error}")
+    rasters = [raster for raster in rasters if np.isfinite(raster.values).sum() >= 4 and min(raster.shape) >= 2]
+    if not rasters:
+        return Ground(level, notes=tuple(notes))
+    best = min(rasters, key=lambda raster: (raster.dx * raster.dy, -raster.values.size))
+    if len(rasters) > 1:
+        notes.append(f"{len(rasters)} terrain rasters; drawn is the finest, {best.name}")
+    return _grid(best, origin, max_cells, level, tuple(notes))
+
+
+def _grid(raster: Raster, origin: Reals, max_cells: int, level: float, notes: tuple[str, ...]) -> Ground:
+    coarse, factor = decimate(raster.values, max_cells)
+    ny, nx = coarse.shape
+    x = raster.x_min + (np.arange(nx) + 0.5) * raster.dx * factor - origin[0]
+    y = raster.y_max - (np.arange(ny) + 0.5) * raster.dy * factor - origin[1]
+    known = coarse[np.isfinite(coarse)]
+    middle = float(np.median(known)) - origin[2] if len(known) else level
+    if min(ny, nx) < 2:
+        return Ground(middle, notes=notes)
+    return Ground(middle, coarse[::-1] - origin[2], x, y[::-1], (raster.name,), notes)

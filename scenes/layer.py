@@ -1,0 +1,163 @@
+"""What a renderer draws: a layer is a mesh, the object each triangle belongs to, colours, and a legend; nothing here draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cim.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Layer", "Legend", "LegendEntry", "Text", "join"]
+
+OUTLINE_LIMIT = 600_000
+"""More edges than this are not drawn: they would hide the faces."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in both languages."""
+
+    en: str
+    zh: str
+
+    def __call__(self, language: str) -> str:
+        """Return the text in ``"en"``, ``"zh"`` or ``"both"``."""
+        if language == "both":
+            return self.en if self.zh in {"", self.en} else f"{self.zh} {self.en}"
+        return self.zh if language == "zh" else self.en
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """One line of a legend."""
+
+    colour: tuple[int, int, int]
+    label: Text
+    count: int | None = None
+    """How many objects carry the colour."""
+    hatch: bool = False
+    """Drawn hatched as well, so that colour alone carries no warning."""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the colours of a layer mean: entries, or a ramp between two values."""
+
+    title: Text
+    entries: tuple[LegendEntry, ...] = ()
+    unit: str = ""
+    ramp: tuple[tuple[int, int, int], ...] = ()
+    """Colours from the lowest to the highest value."""
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One merged mesh with the object behind every triangle.
+
+    A vertex belongs to one object only, so that colour and id may sit on vertices as well as on triangles.
+    """
+
+    name: str
+    label: Text
+    points: NDArray[np.float64]
+    """Shape (v, 3), metres east, north, up of the origin of the scene."""
+    triangles: NDArray[np.int32]
+    """Shape (m, 3), rows of `points`, counter-clockwise seen from outside."""
+    cell_object: NDArray[np.int32]
+    """Shape (m,): object of each triangle, a row of `ids` and `colours`."""
+    ids: NDArray[np.object_]
+    """Shape (n,): object ids; empty where the triangles are cells of a field."""
+    colours: NDArray[np.uint8]
+    """Shape (n, 3): red, green, blue of each object."""
+    legend: Legend
+    point_colours: NDArray[np.uint8] | None = None
+    """Shape (v, 3): colours that vary over an object (terrain); they replace `colours`."""
+    point_shade: NDArray[np.float32] | None = None
+    """Shape (v,): factor on brightness, baked once."""
+    lit: bool = True
+    """Whether faces are shaded by their direction to the light."""
+    edges: NDArray[np.int32] | None = None
+    """Shape (e, 2), rows of `points`: outlines."""
+    edge_colour: tuple[int, int, int] = (70, 74, 82)
+    edge_opacity: float = 0.4
+    opacity: float = 1.0
+    visible: bool = True
+    hatched: NDArray[np.bool_] | None = None
+    """Shape (n,): objects drawn hatched."""
+    overlay: bool = False
+    """Lies exactly on the faces of another layer; drawn over it, never picked."""
+    values: NDArray[np.float32] | None = None
+    """Shape (n,): what the colour shows, where it shows a number."""
+    unit: str = ""
+    """Unit of `values`."""
+    notes: tuple[str, ...] = field(default=())
+    """What could not be drawn, counted."""
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit each other.
+
+        Raises
+        ------
+        UsageError
+            If a shape, an index or a number is wrong.
+        """
+        faults = [text for wrong, text in self._faults() if wrong]
+        if faults:
+            msg = f"layer {self.name!r}: {'; '.join(faults)}"
+            raise UsageError(msg)
+
+    def _faults(self) -> list[tuple[bool, str]]:
+        count, vertices = len(self.colours), len(self.points)
+        index, edges = self.triangles, self.edges
+        return [
+            (self.points.shape != (vertices, 3), f"points have shape {self.points.shape}, expected (v, 3)"),
+            (not bool(np.isfinite(self.points).all()), "a coordinate is not finite; leave its object out"),
+            (index.shape != (len(index), 3), f"triangles have shape {index.shape}, expected (m, 3)"),
+            (index.size > 0 and not (0 <= int(index.min()) and int(index.max()) < vertices), f"a triangle points beyond {vertices} points"),
+            (self.cell_object.shape != (len(index),), f"{self.cell_object.shape} objects for {len(index)} triangles"),
+            (self.cell_object.size > 0 and int(self.cell_object.max()) >= count, f"a triangle points beyond {count} objects"),
+            (len(self.ids) not in {0, count}, f"{len(self.ids)} ids for {count} colours"),
+            (edges is not None and edges.size > 0 and int(edges.max()) >= vertices, f"an edge points beyond {vertices} points"),
+        ]
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.colours)
+
+    @cached_property
+    def point_object(self) -> NDArray[np.int32]:
+        """Object of each vertex, shape (v,); -1 for a vertex no triangle uses."""
+        found = np.full(len(self.points), -1, np.int32)
+        found[self.triangles.reshape(-1)] = np.repeat(self.cell_object, 3)
+        return found
+
+    @cached_property
+    def bounds(self) -> NDArray[np.float64]:
+        """Lowest and highest corner, shape (2, 3) [m]; NaN when nothing is drawn."""
+        if not len(self.points):
+            return np.full((2, 3), np.nan)
+        return np.stack([self.points.min(axis=0), self.points.max(axis=0)])
+
+    def recoloured(self, colours: NDArray[np.uint8], legend: Legend, values: NDArray[np.float32] | None = None, unit: str = "") -> Layer:
+        """Return the same mesh in other colours."""
+        return replace(self, colours=colours, legend=legend, values=values, unit=unit)
+
+
+def join(parts: list[tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]]) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+    """Return several meshes (points, triangles, objects) as one."""
+    if not parts:
+        return np.empty((0, 3)), np.empty((0, 3), np.int32), np.empty(0, np.int32)
+    start = np.concatenate([[0], np.cumsum([len(points) for points, _, _ in parts])]).astype(np.int32)
+    return (
+        np.concatenate([points for points, _, _ in parts]),
+        np.concatenate([triangles + first for (_, triangles, _), first in zip(parts, start[:-1], strict=True)]).astype(np.int32),
+        np.concatenate([objects for _, _, objects in parts]).astype(np.int32),
+    )

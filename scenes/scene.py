@@ -1,0 +1,165 @@
+"""A scene: layers made from a city and its results, as data; renderers draw it as picture, page or window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cim.errors import UsageError
+from cim.scenes.camera import Camera
+from cim.scenes.context import Context, context_of
+from cim.scenes.layer import Layer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cim.model import City
+    from cim.scenes.style import Style
+
+__all__ = ["Scene"]
+
+LANGUAGES = ("en", "zh", "both")
+
+
+class Scene:
+    """A city and its results as layers that can be drawn.
+
+    A scene is a value: `add` and `color_by` return a new one that shares what did not change.
+
+    Parameters
+    ----------
+    city
+        What is shown.
+    title
+        Headline; the name of the city when left out.
+    language
+        ``"en"``, ``"zh"`` or ``"both"``: of legends, labels and titles.
+
+    Raises
+    ------
+    UsageError
+        If the language is unknown.
+    """
+
+    def __init__(self, city: City, *, title: str | None = None, language: str = "en") -> None:
+        from cim.scenes.building import base_layers
+
+        if language not in LANGUAGES:
+            msg = f"language={language!r}; give one of {', '.join(LANGUAGES)}"
+            raise UsageError(msg)
+        self.city = city
+        self.title = title if title is not None else city.name
+        self.language = language
+        self.context: Context = context_of(city, language)
+        self.layers: tuple[Layer, ...] = base_layers(self.context)
+        self.results: tuple[Any, ...] = ()
+
+    def _with(self, **changed: Any) -> Scene:
+        other = object.__new__(Scene)
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name not in {"bounds"}})
+        other.__dict__.update(changed)
+        return other
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer of this name.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        msg = f"the scene has no layer {name!r}; it has {', '.join(layer.name for layer in self.layers) or 'none'}"
+        raise UsageError(msg)
+
+    def add(self, result: Any, *, name: str | None = None) -> Scene:
+        """Return the scene with one more layer: verdicts, water depth, or any `Layer`.
+
+        Parameters
+        ----------
+        result
+            What a check or simulation returned (it has ``verdicts`` or ``dataset``), or a layer of one's own.
+        name
+            Name of the layer; made from the result when left out.
+
+        Raises
+        ------
+        UsageError
+            If there is no way to draw it.
+        """
+        from cim.scenes.building import layers_of_result
+
+        added = (result,) if isinstance(result, Layer) else layers_of_result(self, result)
+        if name is not None and len(added) == 1:
+            added = (replace(added[0], name=name),)
+        taken = [layer.name for layer in self.layers]
+        fresh = []
+        for layer in added:
+            free = layer.name if layer.name not in taken else f"{layer.name} {1 + sum(one.split(' ')[0] == layer.name for one in taken)}"
+            taken.append(free)
+            fresh.append(replace(layer, name=free))
+        return self._with(layers=(*self.layers, *fresh), results=(*self.results, result))
+
+    def color_by(self, attribute: str | None = None, *, layer: str = "buildings", style: Style | None = None) -> Scene:
+        """Return the scene with one layer coloured by an attribute; by class when it is None.
+
+        Parameters
+        ----------
+        attribute
+            Attribute or core column, such as ``"height"``, ``"z_roof"``, ``"function"``.
+        layer
+            Layer to colour.
+        style
+            How values become colours; a ramp for numbers and a palette for the rest when left out.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If no object of the layer has the attribute.
+        """
+        from cim.scenes.solids import colour_by
+
+        changed = colour_by(self.context, self.layer(layer), attribute, style)
+        return self._with(layers=tuple(changed if one.name == layer else one for one in self.layers))
+
+    def show_only(self, *names: str) -> Scene:
+        """Return the scene with only these layers visible; all when none is named."""
+        for name in names:
+            self.layer(name)
+        return self._with(layers=tuple(replace(one, visible=not names or one.name in names) for one in self.layers))
+
+    # ------------------------------------------------------------------ what renderers ask
+
+    @cached_property
+    def bounds(self) -> NDArray[np.float64]:
+        """Lowest and highest corner of everything visible, shape (2, 3), relative to `origin` [m]."""
+        boxes = [layer.bounds for layer in self.layers if layer.visible and len(layer.points)]
+        if not boxes:
+            return np.array([[-50.0, -50.0, 0.0], [50.0, 50.0, 10.0]])
+        both = np.stack(boxes)
+        return np.stack([both[:, 0].min(axis=0), both[:, 1].max(axis=0)])
+
+    @property
+    def origin(self) -> NDArray[np.float64]:
+        """Absolute position of the point (0, 0, 0) of the scene in the CRS of the city, shape (3,) [m]."""
+        return self.context.origin
+
+    def camera(self, size: tuple[int, int] = (1600, 1000), **options: Any) -> Camera:
+        """Return a camera that frames everything visible; options as in `Camera.fitting`."""
+        clouds = [layer.points[:: max(1, len(layer.points) // 4000)] for layer in self.layers if layer.visible and len(layer.points)]
+        return Camera.fitting(np.concatenate(clouds) if clouds else np.empty((0, 3)), size, **options)
+
+    # ------------------------------------------------------------------ drawing
+
+    def screenshot(self, path: str | Path, *, size: tuple[int, int] = (1600, 1000), camera: Camera | None = None) -> Path:
+        """Write a picture as PNG; see `cim.scenes.still.screenshot`."""
+        from cim.scenes.still import screenshot
+
+        return screenshot(self, path, size=size, camera=camera)

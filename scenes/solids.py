@@ -1,0 +1,274 @@
+"""Layers of things that stand up: buildings, bridges, furniture; their best geometry, else blocks over their footprints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.model.classes import label
+from cim.scenes.context import BUILDINGS, CONSTRUCTIONS, Members, members, values_of
+from cim.scenes.faces import Faces, blocks, faces, plates
+from cim.scenes.layer import OUTLINE_LIMIT, Layer, Text, join
+from cim.scenes.style import Categorical, Style, hex_colour, style_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from cim.scenes.context import Context
+
+    Ints = NDArray[np.int64]
+    Reals = NDArray[np.float64]
+
+__all__ = ["buildings_layer", "class_style", "colour_by", "constructions_layer", "finest", "solid_layer"]
+
+CLASS_COLOURS = {
+    "Building": hex_colour("#ece4d6"), "BuildingPart": hex_colour("#e4d5bf"), "BuildingInstallation": hex_colour("#cbbda6"),
+    "BuildingConstructiveElement": hex_colour("#d6cdbd"), "Bridge": hex_colour("#b9b4ae"), "BridgePart": hex_colour("#aaa59e"),
+    "Tunnel": hex_colour("#a39c94"), "OtherConstruction": hex_colour("#c2b8c9"),
+}  # fmt: skip
+_SURFACES = ("MultiSurface", "CompositeSurface", "Solid", "MultiSolid", "CompositeSolid")
+_FOOT_SHADE = 0.74  # brightness where a wall meets the ground
+_FOOT_HEIGHT = 7.0  # m above the foot where the shade ends
+
+
+def buildings_layer(context: Context) -> Layer | None:
+    """Return buildings with their parts and installations."""
+    return solid_layer(context, "buildings", Text("Buildings", "建筑"), BUILDINGS)
+
+
+def constructions_layer(context: Context) -> Layer | None:
+    """Return bridges, tunnels and other constructions."""
+    return solid_layer(context, "constructions", Text("Bridges and constructions", "桥梁与构筑物"), CONSTRUCTIONS)
+
+
+def class_style() -> Categorical:
+    """Return the fixed colours of classes, named in both languages."""
+    labels = {name: Text(label(name, "en"), label(name, "zh")) for name in CLASS_COLOURS}
+    return Categorical(CLASS_COLOURS, labels)
+
+
+def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) -> Layer | None:
+    """Return one merged mesh of all objects of some classes, None when there is none.
+
+    An object is drawn with its finest geometry; one without is raised from its footprint between `z_ground` and `z_roof` (or
+    the attribute `height`); one without any height lies flat, counted in `notes`.
+    """
+    who = members(context, types)
+    if not len(who):
+        return None
+    made, drawn, failed = _modelled(context, who)
+    stand = ~drawn & ~_has_drawn_parts(context, who, drawn) & _polygonal(who.shapes)
+    raised, flat = _raised(context, who, np.flatnonzero(stand))
+    points, triangles, objects = join([_mesh(part) for part in (made, raised, flat)])
+    edges, start = [], 0
+    for part in (made, raised, flat):
+        edges.append(part.edges + start)
+        start += len(part.points)
+    outline = np.concatenate(edges).astype(np.int32)
+    encoded = class_style().encode(who.types, title)
+    used = np.zeros(len(who), bool)
+    used[objects] = True
+    notes = _notes([
+        (int((~used).sum() - _has_drawn_parts(context, who, used)[~used].sum()), "have no shape and are not drawn"),
+        (len(np.unique(flat.row)), "have no height and are drawn flat"),
+        (failed, "faces have no area"),
+    ])  # fmt: skip
+    layer = Layer(
+        name=name, label=title, points=points, triangles=triangles, cell_object=objects, ids=who.ids, colours=encoded.colours, legend=encoded.legend,
+        point_shade=_foot_shade(points, triangles, objects, len(who)), edges=outline if 0 < len(outline) <= OUTLINE_LIMIT else None, notes=notes,
+    )  # fmt: skip
+    return layer if len(triangles) else replace(layer, visible=False)
+
+
+def _notes(counts: list[tuple[int, str]]) -> tuple[str, ...]:
+    return tuple(f"{count:,} {text}" for count, text in counts if count)
+
+
+def _mesh(part: Faces) -> tuple[Reals, NDArray[np.int32], NDArray[np.int32]]:
+    return part.points, part.triangles.astype(np.int32), part.row.astype(np.int32)
+
+
+def finest(geometries: pa.Table, *, solid: bool = True) -> Ints:
+    """Return the rows of the finest surface geometry of each object, in the order of the objects.
+
+    Parameters
+    ----------
+    geometries
+        Columns `object`, `lod`, `role` and `type`.
+    solid
+        Whether LoD 0 and footprints are left out.
+    """
+    types, lods, roles = (geometries[name].combine_chunks() for name in ("type", "lod", "role"))
+    usable = np.asarray(pc.is_in(types, pa.array(_SURFACES)).to_numpy(zero_copy_only=False))
+    detail = _detail(lods)
+    if solid:
+        usable &= (detail >= 1) & ~np.asarray(pc.equal(roles, "footprint").to_numpy(zero_copy_only=False))
+    rows = np.flatnonzero(usable)
+    owners = np.asarray(geometries["object"].to_numpy(), np.int64)[rows]
+    closed = np.asarray(pc.match_substring(types, "Solid").to_numpy(zero_copy_only=False))[rows]
+    order = np.lexsort((closed, detail[rows], owners))
+    owners = owners[order]
+    last = np.concatenate([owners[1:] != owners[:-1], [True]]) if len(owners) else np.empty(0, bool)
+    return rows[order][last]
+
+
+def _detail(lods: pa.Array) -> Reals:
+    """Return levels of detail as numbers; a text that is none counts as 1."""
+    coded = lods.dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    numbers = np.array([float(name) if name.replace(".", "", 1).isdigit() else 1.0 for name in names] or [1.0])
+    return numbers[np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)] if len(lods) else np.empty(0)
+
+
+def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_], int]:
+    """Return the faces of objects that have geometry, and which do."""
+    table = context.city.geometry_table(keys=who.keys)
+    chosen = table.take(pa.array(finest(table)))
+    found = faces(chosen, _floors(context, chosen))
+    place = np.searchsorted(who.keys, np.asarray(chosen["object"].to_numpy(), np.int64))
+    row = place[found.row]
+    drawn = np.zeros(len(who), bool)
+    drawn[row] = True
+    points = found.points + (context.city.origin - context.origin)
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.all():
+        points = np.where(finite[:, None], points, 0.0)
+        keep = finite[found.triangles].all(axis=1)
+        found = replace(found, triangles=found.triangles[keep], edges=found.edges[finite[found.edges].all(axis=1)])
+        row = row[keep]
+    return replace(found, points=points, row=row), drawn, found.failed
+
+
+def _floors(context: Context, geometries: pa.Table) -> NDArray[np.bool_] | None:
+    """Return which surfaces of the flattened table are floors on the ground, which nobody sees."""
+    surfaces = context.city.tables["surfaces"]
+    if not surfaces.num_rows or not geometries.num_rows:
+        return None
+    count = pc.list_value_length(pc.list_flatten(pc.list_flatten(geometries["boundaries"].combine_chunks())))
+    total = int(pc.sum(count).as_py() or 0)
+    semantics = geometries["semantics"].combine_chunks()
+    per_geometry = _surfaces_per_geometry(geometries)
+    said = np.asarray(pc.fill_null(pc.list_value_length(semantics), 0).to_numpy(zero_copy_only=False), np.int64)
+    value = np.asarray(pc.list_flatten(semantics).to_numpy(zero_copy_only=False), np.int64)
+    fits = said == per_geometry
+    value = value[np.repeat(fits, said)]
+    local = np.full(total, -1, np.int64)
+    local[np.repeat(fits, per_geometry)] = value
+    floor = surfaces.filter(pc.equal(surfaces["type"], "GroundSurface"))
+    wide = np.int64(1) << 20  # semantic surfaces of one geometry
+    keys = np.repeat(np.asarray(geometries["key"].to_numpy(), np.int64), per_geometry)
+    codes = np.asarray(floor["geometry"].to_numpy(), np.int64) * wide + np.asarray(floor["index"].to_numpy(), np.int64)
+    return np.asarray((local >= 0) & np.isin(keys * wide + local, codes))
+
+
+def _surfaces_per_geometry(geometries: pa.Table) -> Ints:
+    from cim.model.geometry import flatten
+
+    flat = flatten(geometries)
+    return np.diff(flat.shell_start[flat.solid_start[flat.geometry_start]])
+
+
+def _has_drawn_parts(context: Context, who: Members, drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say which objects have a part that is drawn: the whole need not be drawn again."""
+    table = context.city.tables.scan("objects", ["key", "parent"], pc.field("parent").is_valid())
+    child = np.asarray(table["key"].to_numpy(), np.int64)
+    parent = np.asarray(table["parent"].to_numpy(), np.int64)
+    return np.isin(who.keys, parent[np.isin(child, who.keys[drawn])])
+
+
+def _polygonal(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
+    import shapely
+
+    return np.asarray(np.isin(shapely.get_type_id(shapes), (3, 6)) & ~shapely.is_empty(shapes) & np.isfinite(shapely.bounds(shapes)).all(axis=1))
+
+
+def _raised(context: Context, who: Members, rows: Ints) -> tuple[Faces, Faces]:
+    """Return blocks over footprints whose height is known, and the other footprints lying on the ground."""
+    import shapely
+
+    shapes = who.shapes[rows]
+    shapes = np.where(shapely.is_valid(shapes), shapes, shapely.buffer(shapes, 0))
+    middle = shapely.get_coordinates(shapely.centroid(shapes)) if len(rows) else np.empty((0, 2))
+    middle = np.nan_to_num(middle)
+    low = np.where(np.isfinite(who.z_ground[rows]), who.z_ground[rows], context.ground.at(middle[:, 0], middle[:, 1]))
+    high = np.where(np.isfinite(who.z_roof[rows]), who.z_roof[rows], low + _heights(context, who, rows))
+    tall = np.isfinite(high) & (high > low) & ~shapely.is_empty(shapes)
+    up = blocks(shapes[tall], low[tall], high[tall])
+    lying = plates(shapes[~tall])
+    z = context.ground.at(lying.points[:, 0], lying.points[:, 1]) + 0.4
+    flat_points = np.column_stack([lying.points, z])
+    flat = Faces(flat_points, lying.triangles, rows[~tall][lying.row], np.empty((0, 2), np.int64))
+    return replace(up, row=rows[tall][up.row]), flat
+
+
+def _heights(context: Context, who: Members, rows: Ints) -> Reals:
+    """Return the attribute `height` [m], NaN where unknown."""
+    found = np.full(len(rows), np.nan)
+    for type in sorted(set(who.types[rows].tolist())):
+        if "height" not in context.city.attributes.schema(type).names:
+            continue
+        mine = np.flatnonzero(who.types[rows] == type)
+        column = context.city.column(type, "height", who.keys[rows[mine]])
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            found[mine] = np.asarray(column.cast(pa.float64()).to_numpy(), float)
+    return found
+
+
+def _foot_shade(points: Reals, triangles: NDArray[np.int32], objects: NDArray[np.int32], count: int) -> NDArray[np.float32]:
+    """Return a factor that darkens walls towards their foot: it sets a building on the ground."""
+    owner = np.zeros(len(points), np.int64)
+    owner[triangles.reshape(-1)] = np.repeat(objects, 3)
+    foot = np.full(max(count, 1), np.inf)
+    used = np.unique(triangles)
+    np.minimum.at(foot, owner[used], points[used, 2])
+    above = points[:, 2] - np.where(np.isfinite(foot), foot, 0.0)[owner]
+    return (_FOOT_SHADE + (1 - _FOOT_SHADE) * np.clip(above / _FOOT_HEIGHT, 0, 1)).astype(np.float32)
+
+
+def colour_by(context: Context, layer: Layer, name: str | None, style: Style | None = None) -> Layer:
+    """Return a layer coloured by an attribute or core column; by class when `name` is None.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If no object of the layer has the attribute.
+    """
+    keys = context.city.key_of(layer.ids.tolist())
+    table = context.city.tables.scan("objects", ["type"]).take(pa.array(context.city.row_of_key(keys)))
+    types = texts_of(table["type"])
+    if name is None:
+        encoded = class_style().encode(types, layer.label)
+        return layer.recoloured(encoded.colours, encoded.legend)
+    values, unit = values_of(context.city, keys, types, name)
+    numbers = all(value is None or isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    array = np.array([np.nan if value is None else value for value in values], float) if numbers else np.array(values, object)
+    chosen = style or style_for(array)
+    title = attribute_title(context, types, name)
+    encoded = chosen.encode(array, Text(f"{layer.label.en}: {title.en}", f"{layer.label.zh}：{title.zh}"), unit)
+    coloured = layer.recoloured(encoded.colours, encoded.legend, encoded.values, unit)
+    return replace(coloured, hatched=encoded.hatched if encoded.hatched.any() else None)
+
+
+def texts_of(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Return a text column as an array of str."""
+    return np.asarray(column.to_pylist(), object)
+
+
+def attribute_title(context: Context, types: NDArray[np.object_], name: str) -> Text:
+    """Return what people call an attribute, in both languages."""
+    from cim.standard_names import STANDARD_NAMES
+
+    said = {"en": "", "zh": ""}
+    for type in sorted(set(types.tolist())):
+        schema = context.city.attributes.schema(type)
+        metadata = (schema.field(name).metadata or {}) if name in schema.names else {}
+        for language in said:
+            said[language] = said[language] or metadata.get(f"label_{language}".encode(), b"").decode()
+    standard = STANDARD_NAMES.get(name)
+    return Text(said["en"] or (standard.label_en if standard else name), said["zh"] or (standard.label_zh if standard else name))
