@@ -1,0 +1,225 @@
+"""Drafting a build file: what the files of a folder are, what looks wrong, and which field probably means what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cim.errors import InputError, UsageError
+from cim.loaders.door import describe
+from cim.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cim.loaders.protocol import Description, LayerInfo
+
+__all__ = ["Draft", "Found", "draft"]
+
+COMPANIONS = {
+    ".dbf",
+    ".shx",
+    ".prj",
+    ".cpg",
+    ".qmd",
+    ".qix",
+    ".sbn",
+    ".sbx",
+    ".wld",
+    ".tfw",
+    ".jgw",
+    ".pgw",
+    ".aux",
+    ".xml",
+    ".ovr",
+    ".md",
+    ".txt",
+    ".mtl",
+}
+"""Suffixes of files that belong to another one, or tell people something."""
+MOST_FILES = 2000
+"""More files than this are no folder of sources."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of the folder."""
+
+    path: str
+    """Relative to the folder."""
+    description: Description | None
+    """None when no reader can use it."""
+    refused: str = ""
+    """Why not."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per layer for the table that is shown."""
+        if self.description is None:
+            return [
+                {
+                    "file": self.path,
+                    "format": "-",
+                    "layer": "",
+                    "kind": "",
+                    "count": None,
+                    "crs": "",
+                    "encoding": "",
+                    "class": "",
+                    "suspicions": self.refused,
+                }
+            ]
+        said = self.description
+        return [
+            {"file": self.path, "format": said.format, "layer": layer.name, "kind": layer.kind, "count": layer.count, "crs": layer.crs or "not stated",
+             "encoding": said.encoding, "class": layer.guess, "suspicions": "; ".join(said.suspicions)}
+            for layer in said.layers
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a folder holds."""
+
+    folder: str
+    files: tuple[Found, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per layer of every file."""
+        return [row for file in self.files for row in file.rows()]
+
+    def toml(self) -> str:
+        """Return a build file to be corrected by hand: every guess is marked as one."""
+        head = [
+            f"# Build file drafted from {self.folder}. Lines marked 'guess' were not stated by any file: check them.",
+            "# Run it with: cim build THIS_FILE -o city.cim", "", "[city]", f"name = {_text(Path(self.folder).resolve().name)}", *self._crs(),
+            'time_zone = "UTC"  # IANA name of the zone people here live by, such as Asia/Shanghai', "",
+        ]  # fmt: skip
+        parts = [line for file in self.files for line in _source(file)]
+        return "\n".join(
+            [
+                *head,
+                *parts,
+                "[fusion]",
+                "percentile = 90.0  # of the heights inside a footprint [%]",
+                'heights = ["points", "dsm", "read"]  # best first',
+                "",
+            ]
+        )
+
+    def _crs(self) -> list[str]:
+        known = [layer.crs for file in self.files if file.description for layer in file.description.layers if layer.crs]
+        counts = {crs: known.count(crs) for crs in known}
+        if not counts:
+            return ['# crs = "EPSG:…"  # no file states a coordinate system: give the projected one of the city']
+        best = max(counts, key=lambda crs: (_projected(crs), counts[crs]))
+        if not _projected(best):
+            return [f'# crs = "EPSG:…"  # the files are in {best} (degrees): give a projected system for the city{_fitting(self.files)}']
+        return [f"crs = {_text(best)}  # guess: stated by {counts[best]} of {len(known)} layers"]
+
+
+def draft(folder: str | Path) -> Draft:
+    """Return what the files of a folder (and its subfolders) are.
+
+    Raises
+    ------
+    UsageError
+        If the folder is not there, empty, or holds too many files.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        msg = f"{place} is no folder; give the folder that holds the source files"
+        raise UsageError(msg)
+    paths = [
+        path
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and not path.is_symlink() and path.suffix.lower() not in COMPANIONS and not path.name.startswith(".")
+    ]
+    if not paths or len(paths) > MOST_FILES:
+        msg = f"{place} holds {len(paths)} files that could be sources; between 1 and {MOST_FILES} are expected"
+        raise UsageError(msg)
+    return Draft(str(folder), tuple(_look(place, path) for path in track(paths, label="looking at files", unit="file")))
+
+
+def _look(folder: Path, path: Path) -> Found:
+    name = str(path.relative_to(folder))
+    try:
+        return Found(name, describe(path))
+    except InputError as error:
+        return Found(name, None, f"{error.reason}; {error.remedy}" if error.remedy else error.reason)
+
+
+def _source(file: Found) -> Iterable[str]:
+    """Yield the lines of one file: a [[source]] per layer, or a comment that says why not."""
+    if file.description is None:
+        yield from (f"# {file.path}: not used: {' '.join(file.refused.split())}", "")
+        return
+    said = file.description
+    for layer in said.layers:
+        yield from ("[[source]]", f"path = {_text(file.path)}  # {said.format}, {_count(layer)}")
+        yield from (f"#   suspicious: {' '.join(text.split())}" for text in said.suspicions)
+        if len(said.layers) > 1:
+            yield f"layer = {_text(layer.name)}"
+        yield f"# crs = {_text(layer.crs)}  # as stated" if layer.crs else 'crs = "EPSG:…"  # not stated by the file: fill in'
+        if said.encoding:
+            yield f"# encoding = {_text(said.encoding)}  # as found"
+        yield from _mapping(layer, dict(said.mapping))
+        yield ""
+
+
+def _count(layer: LayerInfo) -> str:
+    return f"{layer.count:,} {layer.kind or 'records'}" if layer.count is not None else layer.kind or "records not counted"
+
+
+def _mapping(layer: LayerInfo, mapping: dict[str, Any]) -> Iterable[str]:
+    """Yield class, id, name and attributes as guessed, the other fields as a comment."""
+    mine = mapping.get("layers", {}).get(layer.name, mapping)
+    if layer.guess:
+        yield f"class = {_text(layer.guess)}  # guess"
+    yield from (f"{key} = {_text(str(mine[key]))}  # guess" for key in ("id", "name") if mine.get(key))
+    entries = dict(mine.get("attributes", {}))
+    if entries:
+        yield "[source.attributes]"
+        for name, entry in entries.items():
+            field = entry if isinstance(entry, str) else entry.get("field", name)
+            unit = "" if isinstance(entry, str) else entry.get("unit", "")
+            yield f"{_key(name)} = {{field = {_text(field)}{f', unit = {_text(unit)}' if unit else ''}}}  # guess"
+    used = {entry if isinstance(entry, str) else entry.get("field") for entry in entries.values()} | {mine.get("id"), mine.get("name")}
+    rest = [name for name, _ in layer.fields if name not in used]
+    if rest:
+        yield f"# other fields, kept under their own names: {', '.join(rest)}"
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isascii() and name.replace("_", "").replace("-", "").isalnum() else _text(name)
+
+
+def _text(value: str) -> str:
+    """Return a TOML string; JSON's escapes are TOML's."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _projected(crs: str) -> bool:
+    from cim.crs import is_web_mercator, parse
+
+    found = parse(crs)
+    return found.is_projected and not is_web_mercator(found)
+
+
+def _fitting(files: tuple[Found, ...]) -> str:
+    """Return advice on the projected system of the place, where the layers say where it is."""
+    from cim.crs import suggest_model_crs
+
+    boxes = [
+        layer.bounds
+        for file in files
+        if file.description
+        for layer in file.description.layers
+        if layer.bounds and layer.crs and not _projected(layer.crs)
+    ]
+    if not boxes:
+        return ""
+    west, south, east, north = boxes[0]
+    names = suggest_model_crs((west + east) / 2, (south + north) / 2)
+    return f", such as {' or '.join(names)}" if names else ""

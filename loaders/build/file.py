@@ -1,0 +1,143 @@
+"""The build file as TOML, checked whole: every fault is in one message."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cim.errors import FormatError, InputError
+
+__all__ = ["AttributeEntry", "BuildFile", "CitySettings", "FusionSettings", "SourceEntry", "check_build", "read_build"]
+
+MAX_BYTES = 10_000_000
+"""A build file larger than this [byte] is none: a thousand sources with a hundred fields each take a tenth of it."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class CitySettings(_Strict):
+    """The city as a whole."""
+
+    name: str = ""
+    crs: str | None = Field(default=None, description="projected system of the city, such as EPSG:7415; of the first projected source without it")
+    time_zone: str = "UTC"
+
+
+class AttributeEntry(_Strict):
+    """One attribute from one source field."""
+
+    field: str
+    unit: str = ""
+    codes: dict[str, str] = Field(default_factory=dict, description="code list: value in the source -> value in the city")
+
+
+class SourceEntry(_Strict):
+    """One source file."""
+
+    path: str
+    crs: str | None = None
+    layer: str | None = None
+    encoding: str | None = None
+    reader: str | None = None
+    class_: str | None = Field(default=None, alias="class")
+    id: str | None = Field(default=None, description="field that holds the stable id")
+    name: str | None = Field(default=None, description="field that holds the name")
+    parent: str | None = Field(default=None, description="field that holds the id of the whole it is part of")
+    attributes: dict[str, AttributeEntry] = Field(default_factory=dict)
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict, description="options of the reader")
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """Take ``height = "H"`` for ``height = {field = "H"}``."""
+        return (
+            {name: {"field": entry} if isinstance(entry, str) else entry for name, entry in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
+
+    def mapping(self) -> dict[str, Any]:
+        """Return the mapping that `cim.loaders.read` takes."""
+        said = {"class": self.class_, "id": self.id, "name": self.name, "parent": self.parent}
+        columns = {name: {key: value for key, value in entry.model_dump().items() if value} for name, entry in self.attributes.items()}
+        return {**{key: value for key, value in said.items() if value}, **({"attributes": columns} if columns else {})}
+
+
+class FusionSettings(_Strict):
+    """How the sources become one city; see `cim.loaders.fuse`."""
+
+    minimum_iou: float = Field(default=0.5, gt=0, le=1)
+    use_identifiers: bool = True
+    percentile: float = Field(default=90.0, ge=0, le=100)
+    heights: list[Literal["points", "dsm", "read"]] = ["points", "dsm", "read"]
+    allow_ballpark: bool = False
+
+
+class BuildFile(_Strict):
+    """A whole build file."""
+
+    city: CitySettings = CitySettings()
+    source: list[SourceEntry] = Field(min_length=1)
+    fusion: FusionSettings = FusionSettings()
+
+
+def read_build(path: str | Path) -> BuildFile:
+    """Return the build file at `path`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, with every fault in the message.
+    """
+    place = Path(path)
+    parsed, faults = _parse(place)
+    if parsed is None or faults:
+        listed = "\n  ".join(faults)
+        raise FormatError(
+            place,
+            f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the build file:\n  {listed}",
+            "correct them and run cim check again",
+        )
+    return parsed
+
+
+def check_build(path: str | Path) -> list[str]:
+    """Return every fault of a build file, one sentence each; empty when it can be run."""
+    return _parse(Path(path))[1]
+
+
+def _parse(path: Path) -> tuple[BuildFile | None, list[str]]:
+    if not path.is_file():
+        raise InputError(path, "there is no such file", "give a build file, or draft one with: cim new build FOLDER > district.toml")
+    if path.stat().st_size > MAX_BYTES:
+        raise FormatError(path, f"{path.stat().st_size:,} bytes are too many for a build file (at most {MAX_BYTES:,})")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        return None, [f"the file is not UTF-8: {error}"]
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return None, [f"not TOML: {error}"]
+    try:
+        parsed = BuildFile.model_validate(values)
+    except ValidationError as error:
+        return None, [f"{_place(fault['loc'])}: {fault['msg']} (found {_short(fault.get('input'))})" for fault in error.errors()]
+    missing = [
+        f"source[{number}].path: {entry.path!r} is not there"
+        for number, entry in enumerate(parsed.source)
+        if not (path.parent / entry.path).exists()
+    ]
+    return parsed, missing
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "file"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 60 else f"{text[:57]}..."
