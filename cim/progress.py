@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
+from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -105,7 +106,7 @@ class Tracker(Generic[Item]):
         self._done = 0.0
         self._start = time.monotonic()
         self._told = float("-inf")
-        self._bar: _Bar | None = None
+        self._bar: _TerminalBar | _NotebookBar | None = None
         self._sink: Sink | None = None
 
     @property
@@ -132,7 +133,7 @@ class Tracker(Generic[Item]):
         self._start = time.monotonic()
         self._sink = _sink[0]
         if self._sink is None and not silent():
-            self._bar = _Bar(self._label, self._total, self._unit)
+            self._bar = (_NotebookBar if _in_notebook() else _TerminalBar)(self._report(finished=False))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -154,12 +155,14 @@ class Tracker(Generic[Item]):
                 yield item
                 self.advance()
 
+    def _report(self, *, finished: bool, failed: bool = False) -> Report:
+        return Report(self._label, self._done, self._total, self._unit, time.monotonic() - self._start, finished, failed)
+
     def _tell(self, *, finished: bool, failed: bool = False) -> None:
         if self._sink is not None:
-            elapsed = time.monotonic() - self._start
-            self._sink(Report(self._label, self._done, self._total, self._unit, elapsed, finished, failed))
+            self._sink(self._report(finished=finished, failed=failed))
         if self._bar is not None:
-            self._bar.show(self._done, self._total)
+            self._bar.show(self._report(finished=finished, failed=failed))
 
 
 @overload
@@ -194,40 +197,68 @@ def track(
     return Tracker(iterable, total, label, unit)
 
 
-class _Bar:
+class _TerminalBar:
     """A rich progress bar on standard error; the only place that knows rich."""
 
-    def __init__(self, label: str, total: float | None, unit: str) -> None:
+    def __init__(self, report: Report) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        notebook = _in_notebook()
-        console = Console(force_jupyter=True) if notebook else Console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[words]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
         )
-        self._progress: Progress = Progress(*columns, console=console, transient=not notebook)
-        self._unit = unit
-        self._start = time.monotonic()
-        self._task = self._progress.add_task(label, total=total, unit=unit, rate="")
+        self._progress: Progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task(report.label, total=report.total, words=report.unit)
         self._progress.start()
 
-    def show(self, done: float, total: float | None) -> None:
-        """Redraw with the units done."""
-        seconds = time.monotonic() - self._start
-        rate = f"{done / seconds:,.3g} {self._unit}/s".replace(" /s", "/s") if seconds > 0 and done > 0 else ""
-        self._progress.update(self._task, completed=done, total=total, rate=rate)
+    def show(self, report: Report) -> None:
+        """Redraw."""
+        self._progress.update(self._task, completed=report.done, total=report.total, words=_words(report))
 
     def close(self) -> None:
         """Stop drawing and give the cursor back."""
         self._progress.stop()
+
+
+class _NotebookBar:
+    """A line with a bar in the output of the cell; rich would need ipywidgets for it, and an extension in the browser."""
+
+    def __init__(self, report: Report) -> None:
+        show: Any = import_module("IPython.display")
+        self._html = show.HTML
+        self._handle = show.display(show.HTML(_line(report)), display_id=True)
+
+    def show(self, report: Report) -> None:
+        """Redraw."""
+        if self._handle is not None:
+            self._handle.update(self._html(_line(report)))
+
+    def close(self) -> None:
+        """Leave the last line in the cell."""
+
+
+def _words(report: Report) -> str:
+    """Return unit, rate and time left, as far as they are known."""
+    words = [report.unit] if report.unit else []
+    if report.done > 0 and report.elapsed > 0:
+        words.append(f"{report.rate:,.3g} {report.unit}/s".replace(" /s", "/s"))
+    if report.remaining is not None and not report.finished:
+        seconds = round(report.remaining)
+        words.append(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left")
+    return "  ".join(words)
+
+
+def _line(report: Report) -> str:
+    from html import escape
+
+    most = f' max="{report.total}" value="{report.done}"' if report.total else f' max="1" value="{int(report.finished)}"'
+    count = f"{report.done:,.10g}" + (f"/{report.total:,.10g}" if report.total is not None else "")
+    state = " (stopped)" if report.failed else ""
+    return f"{escape(report.label)} <progress{most}></progress> {count} {escape(_words(report))}{state}"
 
 
 def _in_notebook() -> bool:

@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -144,6 +145,20 @@ def test_cancelling_gives_the_cursor_back() -> None:
     assert status not in (0, 1)  # interrupted
     assert written.count("\x1b[?25l") == 1  # cursor hidden
     assert "\x1b[?25h" in written.split("\x1b[?25l")[1]  # and shown again
+
+
+def test_a_notebook_shows_the_bar_in_the_cell() -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    code = "import time\nfrom cim.progress import track\nfor _ in track(range(4), label='<drape>', unit='roofs'): time.sleep(0.1)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the kernel's own transport
+        nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.output_type == "display_data"
+    html = output.data["text/html"]
+    assert html.startswith('&lt;drape&gt; <progress max="4" value="4.0"></progress> 4/4 roofs')
+    assert "roofs/s" in html
 
 
 def test_importing_and_silent_work_do_not_load_rich() -> None:

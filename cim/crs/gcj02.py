@@ -1,7 +1,7 @@
 """GCJ-02 and BD-09, the shifted coordinates of Chinese web maps, to and from WGS 84; PROJ does not know them.
 
-GCJ-02 moves a place by 300 to 700 m, BD-09 by another 900 m. Neither says so in its file. The shift has no closed inverse; the
-one-step inverse in general use is 1 to 2 m off, so it is iterated here.
+GCJ-02 moves a place by 400 m as a rule and 735 m at most, BD-09 by another 750 to 1010 m. Neither says so in its file. The shift has
+no closed inverse; the one-step inverse in general use is up to 5 m off, so it is iterated here. (Figures: a million random places.)
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _BD_TURN = np.pi * 3000.0 / 180.0
 # Each step of the inverse shrinks the error by about 500; six reach the last bits, the rest is margin. At longitude 105 the shift has a
 # root whose slope is infinite: within 1e-12 degrees of it the shift is not one to one, and no inverse does better than 1e-11.
 _STEPS = 12
+_LAST_STEP = 1e-13  # degrees
 
 
 def wgs84_to_gcj02(longitude: ArrayLike, latitude: ArrayLike) -> Pair:
@@ -104,7 +105,7 @@ def gcj02_to_bd09(longitude: ArrayLike, latitude: ArrayLike) -> Pair:
 
 
 def bd09_to_gcj02(longitude: ArrayLike, latitude: ArrayLike) -> Pair:
-    """Return the GCJ-02 degrees whose shift is the given BD-09 place; iterated, where the usual one-step inverse is 0.5 m off."""
+    """Return the GCJ-02 degrees whose shift is the given BD-09 place; iterated, where the usual one-step inverse is up to 0.24 m off."""
     lon, lat = _degrees(longitude, latitude)
     back = _inverse(_bd_shift, lon, lat)
     return back[0][()], back[1][()]
@@ -135,7 +136,10 @@ def _inverse(shift: Callable[..., Pair], lon: NDArray[np.float64], lat: NDArray[
     guess_lon, guess_lat = lon, lat
     for _ in range(_STEPS):
         there_lon, there_lat = shift(guess_lon, guess_lat)
-        guess_lon, guess_lat = guess_lon + (lon - there_lon), guess_lat + (lat - there_lat)
+        step_lon, step_lat = lon - there_lon, lat - there_lat
+        guess_lon, guess_lat = guess_lon + step_lon, guess_lat + step_lat
+        if not np.any(np.maximum(np.abs(step_lon), np.abs(step_lat)) > _LAST_STEP):
+            break
     return guess_lon, guess_lat
 
 
