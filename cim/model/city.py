@@ -161,8 +161,17 @@ class City:
 
     def ids(self, keys: ArrayLike) -> list[str]:
         """Return the ids of keys, in their order."""
-        found: list[str] = self.tables.scan("objects", ["id"])["id"].take(pa.array(self.row_of_key(keys))).to_pylist()
+        found: list[str] = self._core_column("id", keys).to_pylist()
         return found
+
+    def _core_column(self, name: str, keys: ArrayLike) -> pa.ChunkedArray:
+        """Return a core column of some objects, in the order of `keys`; on disk, only the row groups between their keys are read."""
+        rows = np.ravel(self.row_of_key(keys))
+        if self.tables.in_memory("objects") or not len(rows):
+            return self.tables.scan("objects", [name], None if len(rows) else pc.field("key") < 0)[name].take(pa.array(rows, pa.int64()))
+        first, last = int(rows.min()), int(rows.max())
+        span = (pc.field("key") >= int(self._keys[first])) & (pc.field("key") <= int(self._keys[last]))
+        return self.tables.scan("objects", [name], span)[name].take(pa.array(rows - first))
 
     def key_of(self, ids: Sequence[str]) -> Keys:
         """Return the keys of ids, in their order, shape (n,).
@@ -331,9 +340,7 @@ class City:
         """Return footprints as shapely geometries in `crs` (east, north), None where there is none, shape (n,)."""
         import shapely
 
-        column = self.tables.scan("objects", ["footprint"])["footprint"]
-        if keys is not None:
-            column = column.take(pa.array(self.row_of_key(keys)))
+        column = self.tables.scan("objects", ["footprint"])["footprint"] if keys is None else self._core_column("footprint", keys)
         return np.asarray(shapely.from_wkb(np.asarray(column.to_pylist() or [], object)))
 
     def geometry_table(
@@ -409,14 +416,16 @@ class City:
             Tables of `cim.model.schema`.
         """
         changed = self.tables.replace(**{name: conform(name, table) for name, table in tables.items()})
-        merged = {**{name: self.attributes[name] for name in self.attributes}, **(attributes or {})}
+        merged = self.attributes.replace(**(attributes or {}))
         if "objects" in tables or attributes:
             objects = changed["objects"]
             if objects.num_rows > 1 and not (np.diff(np.asarray(objects["key"].to_numpy())) > 0).all():
                 objects = objects.sort_by("key")
                 changed = changed.replace(objects=objects)
-            merged = align_attributes(objects, merged)
-        return replace(self, tables=changed, attributes=Tables(merged), path=None, version=None)
+            aligned = align_attributes(objects, dict(merged))
+            changes = {name: table for name, table in aligned.items() if name not in merged or table is not merged[name]}
+            merged = merged.only(aligned).replace(**changes)
+        return replace(self, tables=changed, attributes=merged, path=None, version=None)
 
     def with_issues(self, rows: Sequence[dict[str, Any]]) -> City:
         """Return the city with more issues; each row has at least `code` and `message`."""

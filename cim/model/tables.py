@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,7 +31,7 @@ class Stored(Protocol):
         """Return the number of rows."""
         ...
 
-    def to_table(self, columns: list[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
+    def to_table(self, columns: list[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:  # noqa: A002  # Arrow's word
         """Return some columns of the rows that meet a condition."""
         ...
 
@@ -102,6 +102,16 @@ class Tables(Mapping[str, pa.Table]):
             table = entry if where is None else entry.filter(where)
             return table if columns is None else table.select(list(columns))
         return _restore(entry.to_table(columns=None if columns is None else list(columns), filter=where), entry.schema)
+
+    def in_memory(self, name: str) -> bool:
+        """Say whether the table has been read, or never was on disk."""
+        return isinstance(self._entry(name), pa.Table)
+
+    def only(self, names: Iterable[str]) -> Tables:
+        """Return the same tables without those that `names` leaves out."""
+        new = Tables({name: self._entries[name] for name in names if name in self._entries})
+        new._read = {name: self._read[name] for name in new if name in self._read}
+        return new
 
     def replace(self, **changed: pa.Table | Stored) -> Tables:
         """Return the same tables with some exchanged or added."""
