@@ -6,7 +6,7 @@ pyproj (0.13 s to import) is loaded when the first system is parsed, not with th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ _STATE_IT = 'state it, for example crs="EPSG:7415" or "EPSG:4549+5737"'
 _CRS = "crs"  # stands in a message where no file is known
 _ELLIPSOIDAL = "Ellipsoidal height of "  # how this module names heights above an ellipsoid
 _ELLIPSOIDAL_SUFFIX = "+ellipsoidal"
+_LONGEST_LABEL = 40
 # Confidence of PROJ's identification; 70 means equal in every parameter, only the name differs.
 _SAME_PARAMETERS = 70
 # Codes in use that the EPSG database does not hold, and what they mean.
@@ -47,7 +48,7 @@ _COMPOUND = re.compile(r"[?&]\d+=([^&]+)")
 _OUTSIDE_FILE = re.compile(r"(?:nadgrids|geoidgrids|grids|init|file)\s*=\s*[^\s\"]*[/\\]|\+?init=(?!epsg|esri)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CityCRS:
     """A horizontal and a vertical coordinate reference system.
 
@@ -67,13 +68,19 @@ class CityCRS:
     """Projected or geographic, two axes."""
     vertical: CRS | None = None
     """Height system; None means that it is unknown."""
-    code: str | None = field(default=None, repr=False)
+    code: str | None = None
     """The one code for both, such as "EPSG:7415", where the authority has one and it was used."""
 
     @property
     def name(self) -> str:
         """Both names, such as "Amersfoort / RD New + NAP height"."""
         return f"{self.horizontal.name} + {self.vertical.name if self.vertical is not None else 'height unknown'}"
+
+    @property
+    def label(self) -> str:
+        """The code where there is one, else the name: short enough for a message."""
+        code = self.to_string()
+        return code if len(code) <= _LONGEST_LABEL else self.name
 
     @property
     def is_projected(self) -> bool:
@@ -96,7 +103,7 @@ class CityCRS:
         """
         if not self.is_projected:
             reason = f"{self.horizontal.name} counts in degrees, which have no length"
-            raise CRSError(self.to_string(), reason, "transform to a projected system first")
+            raise CRSError(self.label, reason, "transform to a projected system first")
         return float(self.horizontal.axis_info[0].unit_conversion_factor)
 
     @property
@@ -162,8 +169,11 @@ class CityCRS:
 
     def __str__(self) -> str:
         """Return the code and both names."""
-        code = self.to_string()
-        return f"{code} ({self.name})" if len(code) < 40 else self.name
+        return self.name if self.label == self.name else f"{self.label} ({self.name})"
+
+    def __repr__(self) -> str:
+        """Return the same in brackets, one line; pyproj's own takes fifteen."""
+        return f"<CityCRS {self}>"
 
 
 def parse(value: str | int | CRS | CityCRS | None, *, path: str = "") -> CityCRS:

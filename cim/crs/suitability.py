@@ -164,13 +164,13 @@ def distortion(crs: CityCRS, longitude: float, latitude: float) -> Distortion:
 
     geodetic = crs.horizontal.geodetic_crs
     if not crs.is_projected or geodetic is None or geodetic.ellipsoid is None:
-        raise CRSError(crs.to_string(), f"{crs.name} is no map projection", "distortion is a property of projected systems")
+        raise CRSError(crs.label, f"{crs.name} is no map projection", "distortion is a property of projected systems")
     step = 1e-5  # degrees, about 1 m: the truncation error is 1e-13 and rounding of metres 1e-9 of the length
     transformer = Transformer.from_crs(geodetic, crs.horizontal, always_xy=True)
     turn = np.array([0.0, step, -step, 0.0, 0.0])
     x, y = transformer.transform(longitude + turn, latitude + np.roll(turn, 2))
     if not np.isfinite([x, y]).all():
-        raise CRSError(crs.to_string(), f"({longitude}, {latitude}) has no image in it", "give longitude and latitude in degrees")
+        raise CRSError(crs.label, f"({longitude}, {latitude}) has no image in it", "give longitude and latitude in degrees")
     unit = crs.linear_unit_factor
     x, y = np.asarray(x) * unit, np.asarray(y) * unit
     east, north = np.array([x[1] - x[2], y[1] - y[2]]), np.array([x[3] - x[4], y[3] - y[4]])

@@ -236,7 +236,7 @@ def _chosen(source_text: str, target_text: str, box: Box | None, *, allow_ballpa
     source, target = parse(source_text), parse(target_text)
     group = _candidates(source.joint(), target.joint(), box)
     ranked = sorted((_graded(candidate, box, index) for index, candidate in enumerate(group.transformers)), key=lambda grade: grade.rank)
-    pair = f"from {source_text} to {target_text}"
+    pair = f"from {source.label} to {target.label}"
     if not ranked:
         raise CRSError(_POINTS, f"no transformation {pair} is available{_missing(group)}", _remedy(source, target, group))
     best = ranked[0]

@@ -166,6 +166,8 @@ def test_city_crs_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(crs)) == crs
     assert crs != "EPSG:7415"
     assert str(crs) == "EPSG:7415 (Amersfoort / RD New + NAP height)"
+    assert repr(crs) == "<CityCRS EPSG:7415 (Amersfoort / RD New + NAP height)>"
+    assert parse(LOCAL_GRID).label == "unknown + height unknown"
 
 
 def test_importing_the_module_does_not_load_pyproj() -> None:

@@ -149,6 +149,13 @@ def test_a_point_without_image_is_named() -> None:
         transform_points([120.6, 120.6], [31.3, 95.0], None, parse("EPSG:4490"), parse("EPSG:4549"), allow_ballpark=True)
 
 
+def test_a_system_with_an_unknown_datum_goes_nowhere_silently() -> None:
+    local = parse("+proj=tmerc +lon_0=121 +ellps=GRS80")
+    with pytest.raises(CRSError, match="ballpark horizontal") as caught:
+        transform_points([500.0], [500.0], None, local, parse("EPSG:4490"))
+    assert len(str(caught.value)) < 400  # the name of the system, not its whole WKT
+
+
 def test_arrays_of_different_length_are_refused() -> None:
     with pytest.raises(UsageError, match=r"x \(2,\), y \(1,\)"):
         transform_points([1.0, 2.0], [1.0], None, parse("EPSG:4490"), parse("EPSG:4549"))
