@@ -225,7 +225,11 @@ def _build(member: Any) -> tuple[Any, str]:
     if kind not in DEPTH:
         raise ValueError(f"its geometry type is {repr(kind)[:40]}, expected one of GeoJSON's")
     mended: set[str] = set()
-    coordinates = _positions(member.get("coordinates"), DEPTH[kind], mended)
+    given = member.get("coordinates")
+    if kind in ("Polygon", "MultiPolygon") and _levels(given) == DEPTH[kind]:
+        given = [given]
+        mended.add(f"its coordinates lack one level of a {kind}; taken as the one {'ring' if kind == 'Polygon' else 'polygon'}")
+    coordinates = _positions(given, DEPTH[kind], mended)
     if kind in ("Polygon", "MultiPolygon"):
         for ring in (coordinates if kind == "Polygon" else [ring for polygon in coordinates for ring in polygon]):
             _close(ring, mended)
@@ -233,6 +237,14 @@ def _build(member: Any) -> tuple[Any, str]:
         return shape({"type": kind, "coordinates": coordinates}), "; ".join(sorted(mended))
     except (shapely.errors.GEOSException, ValueError, IndexError, TypeError) as error:
         raise ValueError(f"its geometry cannot be built as {kind} ({type(error).__name__})") from error
+
+
+def _levels(value: Any) -> int:
+    """Return how many arrays stand around the first number; 1 for a position."""
+    depth = 0
+    while isinstance(value, list) and value and depth < 8:
+        value, depth = value[0], depth + 1
+    return depth
 
 
 def _positions(value: Any, depth: int, mended: set[str]) -> Any:

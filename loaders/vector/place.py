@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cim.errors import CRSError
+from cim.loaders.gate import doubts
 from cim.loaders.vector.frame import Layer, Note, reject
 from cim.loaders.vector.repair import cut_at_date_line
 
@@ -65,33 +66,29 @@ def placed(layer: Layer, crs: CityCRS, path: Path) -> Layer:
 
 
 def _in_degrees(layer: Layer, crs: CityCRS) -> bool:
-    import shapely
-
     unit = crs.horizontal.axis_info[0].unit_conversion_factor
-    bounds = shapely.total_bounds(layer.geometry)
-    return abs(unit - np.pi / 180.0) < 1e-9 and bool(np.all(np.isfinite(bounds)))
+    return abs(unit - np.pi / 180.0) < 1e-9 and bool(np.all(np.isfinite(_box(layer))))
 
 
 def _without_strays(layer: Layer, crs: CityCRS, path: Path) -> Layer:
-    import shapely
-
-    from cim.crs.plausible import check_plausible
-
-    bounds = _box(shapely.total_bounds(layer.geometry))
+    bounds = _box(layer)
     try:
-        warnings = check_plausible(bounds, crs, path=str(path))
+        warnings = doubts(bounds, crs, str(path))
     except CRSError:
         strays = _strays(layer)
         if not strays.any() or strays.mean() > MOST_STRAYS and strays.sum() > 1:
             raise
         rest = layer.keep(~strays)
-        warnings = check_plausible(_box(shapely.total_bounds(rest.geometry)), crs, path=str(path))
+        warnings = doubts(_box(rest), crs, str(path))
         layer = reject(layer, strays, f"its coordinates are out of range of {crs.horizontal.name} and far from all others; the record is rejected")
     return layer.noted(*(Note("crs", f"layer {layer.name}: {text}") for text in warnings))
 
 
-def _box(bounds: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    west, south, east, north = (float(value) for value in bounds)
+def _box(layer: Layer) -> tuple[float, float, float, float]:
+    """Return the bounds of all records, four NaN where nothing has a place."""
+    import shapely
+
+    west, south, east, north = (float(value) for value in shapely.total_bounds(layer.geometry)) if len(layer) else (np.nan,) * 4
     return west, south, east, north
 
 

@@ -51,7 +51,7 @@ def _info(layer: Layer, guess: str) -> LayerInfo:
 
     types = shapely.get_type_id(layer.geometry[~shapely.is_missing(layer.geometry)])
     kinds = sorted({shapely.GeometryType(int(one)).name.title().replace("string", "String") for one in np.unique(types)})
-    bounds = shapely.total_bounds(layer.geometry)
+    bounds = shapely.total_bounds(layer.geometry) if len(layer) else np.full(4, np.nan)
     box = tuple(float(value) for value in bounds) if np.isfinite(bounds).all() else None
     columns = tuple((name, str(column.type)) for name, column in layer.columns.items())
     return LayerInfo(layer.name, layer.records_in, ", ".join(kinds), layer.crs, box, columns, guess)  # type: ignore[arg-type]  # four numbers
