@@ -1,0 +1,508 @@
+"""The command ``cim``: thin words over the library; every command loads only what it needs.
+
+Exit codes: 0 done; 1 the check or run failed and the report says why; 2 wrong usage; 3 an input cannot be used. ``--json`` prints one
+JSON document on standard output and nothing else there; its schemas are in ``docs/schemas``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cim import __version__, plugins
+from cim.errors import CimError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cim.model import City
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="cim",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="City information models 城市信息模型: from real files to one semantic model, checks, what-if runs and 3D scenes.",
+)
+new_app = typer.Typer(no_args_is_help=True, help="Draft a build file from a folder, or a scenario file.")
+app.add_typer(new_app, name="new")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+Store = Annotated[Path, typer.Argument(help="A city: a .cim folder, or any file a reader takes.")]
+Out = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line on arguments and return its exit code; errors become one line on standard error.
+
+    Examples
+    --------
+    >>> run(["info", "no such city"])
+    3
+    """
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        _add_foreign_commands()
+        code = app(words, standalone_mode=False)
+        return int(code) if isinstance(code, int) else 0
+    except CimError as error:
+        if "--debug" in arguments:
+            raise
+        _say(f"cim: {error}")
+        return error.exit_code
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("cim: stopped; everything is as it was before")
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in {"click", "typer"} and hasattr(error, "format_message"):
+            _say(f"cim: {error.format_message()}")
+            return 2
+        if "--debug" in arguments:
+            raise
+        _say(f"cim: unexpected {type(error).__name__}: {error}\nRun again with --debug for the details, and please report it.")
+        return 1
+
+
+def _add_foreign_commands() -> None:
+    """Add the commands that other packages register under ``cim.commands``."""
+    taken = {command.name for command in app.registered_commands}
+    for name in plugins.available("cim.commands"):
+        if name not in taken:
+            app.command(name)(plugins.load("cim.commands", name))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _show(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _print_json(value: Any) -> None:
+    _show(json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False))
+
+
+def _table(rows: Sequence[dict[str, Any]], title: str = "") -> None:
+    """Print rows as a table that fits the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
+    table = Table(title=title or None, title_justify="left")
+    for name in rows[0] if rows else []:
+        table.add_column(name, overflow="fold", justify="right" if all(isinstance(row[name], int | float) for row in rows) else "left")
+    for row in rows:
+        table.add_row(*("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+    console.print(table)
+
+
+def _open(path: Path, version: int | None = None) -> City:
+    """Return a stored city, or what a reader makes of a file."""
+    if path.is_dir() and path.suffix == ".cim":
+        from cim.storage import open as open_city
+
+        return open_city(path, version)
+    if not path.exists():
+        raise InputError(path, "there is no such file or folder", "give a .cim folder or a source file")
+    from cim.loaders import read
+
+    return read(path)
+
+
+# --------------------------------------------------------------------------------------------- drafts
+
+
+@new_app.command("build")
+def new_build(folder: Annotated[Path, typer.Argument(help="Folder with the source files.")], as_json: Json = False) -> None:
+    """Look at a folder of files and draft the build file that makes a city of them.
+
+    The table of what each file is goes to standard error, the draft to standard output: cim new build FOLDER > district.toml
+    """
+    from cim.loaders.build import draft
+
+    found = draft(folder)
+    if as_json:
+        _print_json({"folder": str(folder), "layers": found.rows(), "build": found.toml()})
+        return
+    _say(_rows_text(found.rows()))
+    _show(found.toml())
+
+
+def _rows_text(rows: Sequence[dict[str, Any]]) -> str:
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    text = StringIO()
+    Console(file=text, width=170).print(table)
+    return text.getvalue()
+
+
+@new_app.command("scenario")
+def new_scenario(kind: Annotated[str, typer.Argument(help="What to run, such as planning or inundation.")] = "planning") -> None:
+    """Print a commented scenario file to fill in: cim new scenario inundation > storm.toml."""
+    from cim.scenario import template
+
+    _show(template(kind))
+
+
+# --------------------------------------------------------------------------------------------- cities
+
+
+@app.command()
+def build(
+    file: Annotated[Path, typer.Argument(help="Build file (TOML).")],
+    output: Out = Path("city.cim"),
+    skip_bad: Annotated[bool, typer.Option(help="Leave out sources that cannot be used, with an issue, instead of stopping.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a city from the sources a build file names, and print the fusion report."""
+    from cim.loaders.build import build as run_build
+    from cim.storage import save
+
+    city = run_build(file, skip_bad=skip_bad)
+    save(city, output, message=f"built from {file.name}")
+    if as_json:
+        _print_json(_facts(city, output))
+        return
+    _show(city.report.text())
+    _show(f"{output}: {len(city):,} objects in {city.crs.to_string()}")
+
+
+@app.command()
+def info(path: Store, as_json: Json = False) -> None:
+    """Say what a city (or any source file) holds: counts by class, CRS, extent, sources, issues, files."""
+    city = _open(path)
+    facts = _facts(city, path)
+    if as_json:
+        _print_json(facts)
+        return
+    _show(f"{facts['name'] or path}  {facts['objects']:,} objects  {facts['crs']}  vertical: {facts['vertical']}")
+    if facts["extent"]:
+        _show("extent " + ", ".join(f"{value:,.3f}" for value in facts["extent"]) + f" [{facts['extent_unit']}] (west, south, east, north)")
+    _table([{"class": name, "objects": count} for name, count in facts["classes"].items()])
+    if facts["sources"]:
+        _table(
+            [
+                {key: source[key] for key in ("name", "format", "records_in", "objects_out", "rejected", "repaired")}
+                for source in facts["sources"]
+            ],
+            "sources",
+        )
+    if facts["issues"]:
+        _table(facts["issues"], "issues")
+    if facts["versions"]:
+        _table(facts["versions"], "versions")
+
+
+def _facts(city: City, path: Path) -> dict[str, Any]:
+    """Return what `info` tells."""
+    west, south, east, north = city.bounds
+    report = city.report
+    stored = path.is_dir() and path.suffix == ".cim"
+    return {
+        "path": str(path),
+        "name": city.name,
+        "objects": len(city),
+        "classes": city.types(),
+        "crs": city.crs.to_string(),
+        "vertical": city.crs.vertical.name if city.crs.vertical is not None else "unknown",
+        "time_zone": city.time_zone,
+        "extent": None if west != west else [west, south, east, north],  # NaN is unlike itself
+        "extent_unit": "m" if city.crs.is_projected else "degree",
+        "sources": json.loads(report.sources.to_json(orient="records", force_ascii=False)),
+        "issues": json.loads(report.issues.to_json(orient="records", force_ascii=False)),
+        "versions": _versions(path) if stored else [],
+        "files": _parts(path, city.version) if stored else [],
+    }
+
+
+def _versions(path: Path) -> list[dict[str, Any]]:
+    from cim.storage import versions
+
+    return [{"version": one.number, "saved": str(one.time), "objects": one.objects, "message": one.message} for one in versions(path)]
+
+
+def _parts(path: Path, version: int | None) -> list[dict[str, Any]]:
+    from cim.storage import parts
+
+    return [{"file": part.path, "table": part.name, "rows": part.rows, "bytes": part.bytes} for part in parts(path, version)]
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="A city, a build file or a scenario file.")],
+    bytes_: Annotated[bool, typer.Option("--bytes", help="Read every file of the city and compare its checksum.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find every fault of a city, build file or scenario file, and list them in one message."""
+    faults = _faults(path, bytes_=bytes_)
+    if as_json:
+        _print_json({"path": str(path), "faults": faults})
+    elif faults:
+        _show(f"{path}: {len(faults)} fault{'s' if len(faults) != 1 else ''}\n" + "\n".join(f"  {fault}" for fault in faults))
+    else:
+        _show(f"{path}: no fault found" + (", every byte read" if bytes_ else ""))
+    if faults:
+        raise typer.Exit(1)
+
+
+def _faults(path: Path, *, bytes_: bool) -> list[str]:
+    if path.is_dir() and (path.suffix == ".cim" or (path / "manifests").is_dir()):
+        from cim.storage import check as check_store
+
+        return [str(fault) for fault in check_store(path, bytes=bytes_)]
+    if path.suffix == ".toml":
+        return _toml_faults(path)
+    _open(path)
+    return []
+
+
+def _toml_faults(path: Path) -> list[str]:
+    import tomllib
+
+    if not path.is_file():
+        raise InputError(path, "there is no such file")
+    try:
+        keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return [f"not TOML: {error}"]
+    if "source" in keys:
+        from cim.loaders.build import check_build
+
+        return check_build(path)
+    from cim.scenario import check_scenario
+
+    return check_scenario(path)
+
+
+@app.command()
+def compact(path: Store, keep: Annotated[int, typer.Option(min=1, help="Versions to keep.")] = 1, as_json: Json = False) -> None:
+    """Drop old versions of a city and the files only they used."""
+    from cim.storage import compact as compact_store
+
+    done = compact_store(path, keep=keep)
+    if as_json:
+        _print_json(done.__dict__ if hasattr(done, "__dict__") else str(done))
+    else:
+        _show(str(done))
+
+
+class Format(str, Enum):
+    """Formats a city is exported to."""
+
+    cityjson = "cityjson"
+    geopackage = "geopackage"
+    geoparquet = "geoparquet"
+    xlsx = "xlsx"
+
+
+@app.command()
+def export(path: Store, to: Annotated[Format, typer.Option(help="Format.")], output: Out, as_json: Json = False) -> None:
+    """Write a city for other programs, and say what the format cannot hold."""
+    from cim.loaders.export import export_city
+
+    report = export_city(_open(path), to.value, output)
+    if as_json:
+        _print_json({"path": str(output), "format": to.value, "lost": report.rows()})
+        return
+    _show(f"{output} written as {to.value}")
+    if report.rows():
+        _table(report.rows(), "not held by the format")
+
+
+# --------------------------------------------------------------------------------------------- runs
+
+
+@app.command("run")
+def run_scenario(
+    scenario: Annotated[Path, typer.Argument(help="Scenario file (TOML).")],
+    output: Out = Path("runs/run"),
+    as_json: Json = False,
+) -> None:
+    """Run the checks and simulations of a scenario file; one folder of results each."""
+    from cim.scenario import read_scenario
+    from cim.sim.run import run as run_all
+
+    results = run_all(read_scenario(scenario), output)
+    rows = [{"result": result.name, "summary": result.summary(), "folder": str(output / result.name)} for result in results]
+    if as_json:
+        _print_json({"scenario": str(scenario), "output": str(output), "results": rows})
+    else:
+        _table(rows, str(scenario))
+
+
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(help="Run folder, result folder or city of the base case.")],
+    option: Annotated[Path, typer.Argument(help="The same of the option.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Excel file to write the differences to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs object by object, or two cities."""
+    if base.suffix == ".cim" and option.suffix == ".cim":
+        from cim.model import diff
+
+        frame = diff(_open(base), _open(option)).to_pandas()
+        _print_json(json.loads(frame.to_json(orient="records", force_ascii=False))) if as_json else _show(frame.to_string(index=False))
+        return
+    from cim.results import compare as compare_results
+    from cim.results import load_result, to_excel
+
+    pairs = [(one, option / one.name) for one in _result_folders(base) if (option / one.name / "result.json").is_file()] or [(base, option)]
+    compared = [compare_results(load_result(first), load_result(second)) for first, second in pairs]
+    for comparison in compared if output else []:
+        to_excel(comparison, output if len(compared) == 1 else output.with_name(f"{output.stem}-{comparison.name}{output.suffix}"))  # type: ignore[union-attr]  # only when there is one
+    if as_json:
+        _print_json(
+            [{"name": one.name, "rows": json.loads(one.to_pandas().to_json(orient="records", force_ascii=False))} for one in compared]
+        )
+        return
+    for one in compared:
+        _show(f"{one.name}\n{one.to_pandas().to_string()}\n")
+
+
+def _result_folders(run_folder: Path) -> list[Path]:
+    """Return the results inside a run folder; none when it is itself a result."""
+    if (run_folder / "result.json").is_file():
+        return []
+    found = [folder for folder in sorted(run_folder.iterdir()) if (folder / "result.json").is_file()] if run_folder.is_dir() else []
+    if not found:
+        raise InputError(run_folder, "it holds no result", "give the folder that cim run -o wrote")
+    return found
+
+
+# --------------------------------------------------------------------------------------------- pictures and the rest
+
+
+@app.command()
+def render(
+    path: Store,
+    output: Out = Path("scene.html"),
+    run_folder: Annotated[Path | None, typer.Option("--run", help="Run folder whose results are drawn.")] = None,
+    color_by: Annotated[str | None, typer.Option(help="Attribute that colours the buildings; by class without it.")] = None,
+    language: Annotated[str, typer.Option(help="en, zh or both.")] = "both",
+    title: Annotated[str | None, typer.Option(help="Title of the picture.")] = None,
+) -> None:
+    """Draw a city as a picture (.png) or as a page to click in (.html)."""
+    from cim.scenes import Scene
+
+    scene = Scene(_open(path), title=title, language=language)
+    if color_by:
+        scene = scene.color_by(color_by)
+    if run_folder is not None:
+        from cim.results import load_result
+
+        for folder in _result_folders(run_folder) or [run_folder]:
+            scene = scene.add(load_result(folder))
+    if output.suffix.lower() == ".html":
+        scene.html(output)
+    elif output.suffix.lower() == ".png":
+        scene.screenshot(output)
+    else:
+        msg = f"{output} ends in {output.suffix or 'nothing'}; give a name that ends in .png or .html"
+        raise UsageError(msg)
+    _show(str(output))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")] = Path("out"),
+    seed: Annotated[int, typer.Option(help="Seed of the district.")] = 2026,
+) -> None:
+    """Build the demo district from its source files, check it, flood it, and draw it."""
+    from cim.demo import build_demo
+
+    build_demo(output, seed=seed, say=_show)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, what is missing, and what to do about it."""
+    rows = _diagnosis()
+    if as_json:
+        _print_json(rows)
+    else:
+        _table(rows)
+    if any(row["state"] == "missing" for row in rows):
+        raise typer.Exit(1)
+
+
+def _diagnosis() -> list[dict[str, str]]:
+    """Return one row per part that the toolkit leans on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    needed = ("numpy", "pyarrow", "pandas", "geopandas", "shapely", "pyproj", "pyogrio", "rasterio", "laspy", "duckdb", "scipy", "xarray")
+    extras = {"pyvista": "scenes", "pillow": "scenes", "numba": "flood", "trimesh": "mesh", "ipykernel": "notebook"}
+    rows = [{"part": "cim-toolkit", "state": "ok", "detail": f"{__version__}, Python {sys.version.split()[0]}"}]
+    for name in (*needed, *extras):
+        try:
+            rows.append({"part": name, "state": "ok", "detail": version(name)})
+        except PackageNotFoundError:
+            extra = extras.get(name)
+            command = f"pip install 'cim-toolkit[{extra}]'" if extra else "pip install --force-reinstall cim-toolkit"
+            rows.append({"part": name, "state": "optional" if extra else "missing", "detail": command})
+    return rows + _native() + _drawing()
+
+
+def _native() -> list[dict[str, str]]:
+    """Return the versions of the native libraries that are bundled several times over."""
+    import pyogrio
+    import pyproj
+    import rasterio
+    import shapely
+
+    grids = Path(pyproj.datadir.get_data_dir())
+    held = len([path for path in grids.glob("*.tif")])
+    return [
+        {"part": "GDAL of pyogrio", "state": "ok", "detail": pyogrio.__gdal_version_string__},
+        {"part": "GDAL of rasterio", "state": "ok", "detail": rasterio.__gdal_version__},
+        {"part": "GEOS", "state": "ok", "detail": shapely.geos_version_string},
+        {"part": "PROJ", "state": "ok", "detail": pyproj.proj_version_str},
+        {"part": "PROJ grids", "state": "ok" if held else "optional", "detail": f"{held} in {grids}" if held else "none: height systems that need a grid are refused"},
+    ]  # fmt: skip
+
+
+def _drawing() -> list[dict[str, str]]:
+    """Return whether this machine can draw, and in Chinese."""
+    from cim.scenes import diagnose
+
+    return diagnose()
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    del debug  # taken out before the words come here; named so that --help shows it
+    if version:
+        _show(__version__)
+        raise typer.Exit
