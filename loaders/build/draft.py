@@ -114,6 +114,7 @@ class Draft:
         if not counts:
             return ['# crs = "EPSG:…"  # no file states a coordinate system: give the projected one of the city']
         best = max(counts, key=lambda crs: (_projected(crs), counts[crs]))
+        best = max((crs for crs in counts if _same_plane(crs, best)), key=_knows_heights)  # a layer that knows its heights says more
         if not _projected(best):
             return [f'# crs = "EPSG:…"  # the files are in {best} (degrees): give a projected system for the city{_fitting(self.files)}']
         return [f"crs = {_text(best)}  # guess: stated by {counts[best]} of {len(known)} layers"]
@@ -205,6 +206,18 @@ def _projected(crs: str) -> bool:
 
     found = parse(crs)
     return found.is_projected and not is_web_mercator(found)
+
+
+def _same_plane(crs: str, other: str) -> bool:
+    from cim.crs import parse
+
+    return parse(crs).same_horizontal(parse(other))
+
+
+def _knows_heights(crs: str) -> bool:
+    from cim.crs import parse
+
+    return parse(crs).vertical is not None
 
 
 def _fitting(files: tuple[Found, ...]) -> str:

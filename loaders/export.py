@@ -1,0 +1,112 @@
+"""A city for other programs: GeoPackage, GeoParquet, Excel and CityJSON, each with a report of what the format cannot hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from cim.errors import UsageError
+from cim.model.loss import Loss, LossReport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import geopandas
+
+    from cim.model import City
+
+__all__ = ["FORMATS", "export_city", "to_geopackage", "to_geoparquet", "to_xlsx"]
+
+FORMATS = ("cityjson", "geopackage", "geoparquet", "xlsx")
+
+
+def export_city(city: City, format: str, path: str | Path) -> LossReport:
+    """Write a city in one of `FORMATS` and return what the format cannot hold.
+
+    Parameters
+    ----------
+    format
+        ``cityjson``, ``geopackage`` (one layer per class), ``geoparquet`` (a folder, one file per class) or ``xlsx`` (one sheet per class).
+    path
+        File, or folder for GeoParquet; it appears whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        If the format is not one of these.
+    """
+    if format == "cityjson":
+        from cim.loaders.cityjson import write_cityjson
+
+        return write_cityjson(city, path)
+    writers = {"geopackage": to_geopackage, "geoparquet": to_geoparquet, "xlsx": to_xlsx}
+    if format not in writers:
+        msg = f"format {format!r} is not known; give one of {', '.join(FORMATS)}"
+        raise UsageError(msg)
+    return writers[format](city, Path(path))
+
+
+def to_geopackage(city: City, path: Path) -> LossReport:
+    """Write one layer per class, attributes and footprints, and return what is not in it."""
+    import pyogrio
+
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part.gpkg")
+    part.unlink(missing_ok=True)
+    try:
+        for name in city.types():
+            frame = _plain(city, name)
+            pyogrio.write_dataframe(frame, part, layer=name, driver="GPKG", geometry_type="Unknown", promote_to_multi=False)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return _lost(city, "GeoPackage")
+
+
+def to_geoparquet(city: City, path: Path) -> LossReport:
+    """Write one GeoParquet file per class into a folder and return what is not in it."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        msg = f"{path} exists and is not an empty folder; name a new one"
+        raise UsageError(msg)
+    path.mkdir(parents=True, exist_ok=True)
+    for name in city.types():
+        _plain(city, name).to_parquet(path / f"{name.lstrip('+')}.parquet", index=False, write_covering_bbox=True)
+    return _lost(city, "GeoParquet")
+
+
+def to_xlsx(city: City, path: Path) -> LossReport:
+    """Write one sheet per class, titles in Chinese with units, and return what is not in it."""
+    from cim.results.export import write_workbook
+
+    sheets = {}
+    for name in city.types():
+        frame = city.table(name, labels="zh")
+        sheets[name] = frame.drop(columns=["geometry"]).reset_index()
+    write_workbook(sheets, path)
+    return _lost(city, "Excel", footprints=True)
+
+
+def _plain(city: City, name: str) -> geopandas.GeoDataFrame:
+    """Return the table of a class with the id as a column, and no column that is empty throughout."""
+    frame = city.table(name).reset_index()
+    full: geopandas.GeoDataFrame = frame[[column for column in frame if column in {"id", "geometry"} or frame[column].notna().any()]]
+    return full
+
+
+def _lost(city: City, format: str, *, footprints: bool = False) -> LossReport:
+    """Return what flat tables cannot hold, counted."""
+    tables = city.tables
+    solid = tables.scan("geometries", ["lod"], pc.field("lod") != "0").num_rows
+    counted: Sequence[tuple[str, int, str]] = (
+        ("geometry beyond the footprint", solid, "levels of detail 1 and up, surfaces and their semantics"),
+        ("footprints", len(city) if footprints else 0, "a sheet holds no geometry"),
+        ("relations", tables.rows("relations"), "relations other than the parent"),
+        ("properties", tables.rows("properties"), "values in long form"),
+        ("identifiers", tables.rows("identifiers"), "identifiers beyond the id"),
+        ("claims", tables.rows("claims"), "who says so"),
+        ("coverages", tables.rows("coverages"), "rasters and point clouds"),
+        ("links", tables.rows("links"), "network links"),
+    )
+    return LossReport(format, tuple(Loss(what, count, example) for what, count, example in counted if count))
