@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
@@ -82,8 +83,8 @@ def to_xlsx(city: City, path: Path) -> LossReport:
 
     sheets = {}
     for name in city.types():
-        frame = city.table(name, labels="zh")
-        sheets[name] = frame.drop(columns=["geometry"]).reset_index()
+        frame = city.table(name, labels="zh").drop(columns=["geometry"]).reset_index()
+        sheets[name] = pa.Table.from_pandas(frame, preserve_index=False)
     write_workbook(sheets, path)
     return _lost(city, "Excel", footprints=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Result = Verdicts | Fields | Comparison
 
-__all__ = ["to_excel", "to_geopackage", "to_parquet"]
+__all__ = ["to_excel", "to_geopackage", "to_parquet", "write_workbook"]
 
 _MAX_ROWS = 1_048_575  # rows of an Excel sheet below the titles
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -142,24 +142,49 @@ def to_excel(result: Result, path: str | Path) -> Path:
     LimitError
         If a table has more rows than a sheet can hold.
     """
+    shown = {name: _titled(table) for name, table in _tables(result).items()}
+    return write_workbook(shown, path, last=("run 运行记录", lambda sheet: _run_sheet(sheet, result)))
+
+
+def _titled(table: pa.Table) -> pa.Table:
+    """Return a table without footprints, its columns named as people read them."""
+    plain = table.drop_columns(["footprint"]) if "footprint" in table.column_names else table
+    return pa.Table.from_arrays(plain.columns, names=[title(field) for field in plain.schema])
+
+
+def write_workbook(sheets: Mapping[str, pa.Table], path: str | Path, *, last: tuple[str, Callable[[Any], None]] | None = None) -> Path:
+    """Write tables as sheets of an Excel file, which appears whole or not at all, and return the path.
+
+    Parameters
+    ----------
+    sheets
+        Tables by sheet name; column names become titles. Text that a spreadsheet could take for a formula stays text.
+    last
+        Name of a last sheet and the function that fills it.
+
+    Raises
+    ------
+    LimitError
+        If a table has more rows than a sheet can hold.
+    """
     import openpyxl
 
     book = openpyxl.Workbook(write_only=True)
     used: set[str] = set()
-    for name, table in _tables(result).items():
+    for name, table in sheets.items():
         if table.num_rows > _MAX_ROWS:
             raise LimitError(
                 path,
                 f"table {name!r} has {table.num_rows:,} rows, a sheet holds {_MAX_ROWS:,}",
-                "write it with to_parquet or to_geopackage",
+                "write it as Parquet or GeoPackage instead",
             )
-        shown = table.drop_columns(["footprint"]) if "footprint" in table.column_names else table
         sheet = book.create_sheet(_sheet_name(name, used))
         sheet.freeze_panes = "B2"
-        sheet.append([_cell(sheet, title(field)) for field in shown.schema])
-        for row in zip(*(column.to_pylist() for column in shown.columns), strict=True):
+        sheet.append([_cell(sheet, column) for column in table.column_names])
+        for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
             sheet.append([_cell(sheet, value) for value in row])
-    _run_sheet(book.create_sheet(_sheet_name("run 运行记录", used)), result)
+    if last is not None:
+        last[1](book.create_sheet(_sheet_name(last[0], used)))
     target = Path(path)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
