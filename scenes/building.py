@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cim.errors import UsageError
+from cim.plugins import available, load
+from cim.scenes.layer import Layer
 from cim.scenes.solids import buildings_layer, constructions_layer
+from cim.scenes.surfaces import landuse_layer, other_layer, roads_layer, vegetation_layer, water_layer
 from cim.scenes.terrain import terrain_layer
+from cim.scenes.trees import trees_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cim.scenes.context import Context
-    from cim.scenes.layer import Layer
     from cim.scenes.scene import Scene
 
     Builder = Callable[[Context], Layer | None]
@@ -21,16 +24,55 @@ __all__ = ["BUILDERS", "base_layers", "layers_of_result"]
 
 BUILDERS: dict[str, Builder] = {
     "terrain": lambda context: terrain_layer(context.ground),
-    "buildings": buildings_layer,
+    "landuse": landuse_layer,
+    "vegetation": vegetation_layer,
+    "roads": roads_layer,
+    "other": other_layer,
     "constructions": constructions_layer,
+    "buildings": buildings_layer,
+    "trees": trees_layer,
+    "water": water_layer,
 }
+"""Builder by name of layer, in the order they are drawn: what one sees through comes last."""
 
 
 def base_layers(context: Context) -> tuple[Layer, ...]:
-    """Return the layers of a city, in the order they are drawn; a layer without objects is left out."""
-    found = [build(context) for build in BUILDERS.values()]
-    return tuple(layer for layer in found if layer is not None)
+    """Return the layers of a city, in the order they are drawn; a layer without objects is left out.
+
+    Builders of other packages (entry-point group ``cim.layers``: a function from `Context` to `Layer` or None) come after ours.
+
+    Raises
+    ------
+    UsageError
+        If a foreign builder returns something that is no layer.
+    """
+    foreign = [(name, load("cim.layers", name)) for name in available("cim.layers")]
+    found = []
+    for name, build in [*BUILDERS.items(), *foreign]:
+        layer = build(context)
+        if layer is not None and not isinstance(layer, Layer):
+            msg = f"the layer plug-in {name!r} returned {type(layer).__name__}, expected cim.scenes.layer.Layer or None"
+            raise UsageError(msg)
+        if layer is not None:
+            found.append(layer)
+    return tuple(found)
 
 
-def layers_of_result(scene: Scene, result: Any) -> tuple[Layer, ...]:
-    raise UsageError("x")
+def layers_of_result(scene: Scene, result: Any, options: Mapping[str, Any]) -> tuple[Layer, ...]:
+    """Return the layers that show the result of a check or simulation.
+
+    Raises
+    ------
+    UsageError
+        If nothing here can draw it.
+    """
+    from cim.results import Fields, Verdicts
+    from cim.scenes.depth import depth_layer
+    from cim.scenes.verdicts import verdict_layer
+
+    if isinstance(result, Verdicts):
+        return (verdict_layer(scene, result, **options),)
+    if isinstance(result, Fields):
+        return (depth_layer(scene.context, result, **options),)
+    msg = f"a {type(result).__name__} cannot be added to a scene; add the verdicts of a check, the fields of a simulation, or a Layer"
+    raise UsageError(msg)

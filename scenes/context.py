@@ -96,7 +96,7 @@ def members(context: Context, types: Iterable[str]) -> Members:
     """Return the objects of some classes, footprints moved to the origin of the scene."""
     import shapely
 
-    table = context.city.tables.scan("objects", ["key", "id", "type", "footprint", "z_ground", "z_roof"], pc.field("type").isin(pa.array(sorted(types))))
+    table = context.city.tables.scan("objects", ["key", "id", "type", "footprint", "z_ground", "z_roof"], pc.field("type").isin(pa.array(sorted(types), pa.string())))
     shapes = shapely.from_wkb(np.asarray(table["footprint"].to_pylist(), object)) if table.num_rows else np.empty(0, object)
     moved = shapely.transform(shapes, lambda xy: xy - context.origin[:2])
     return Members(

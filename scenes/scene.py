@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class Scene:
         self.context: Context = context_of(city, language)
         self.layers: tuple[Layer, ...] = base_layers(self.context)
         self.results: tuple[Any, ...] = ()
+        self.date = datetime.now(UTC).date()
 
     def _with(self, **changed: Any) -> Scene:
         other = object.__new__(Scene)
@@ -79,15 +81,17 @@ class Scene:
         msg = f"the scene has no layer {name!r}; it has {', '.join(layer.name for layer in self.layers) or 'none'}"
         raise UsageError(msg)
 
-    def add(self, result: Any, *, name: str | None = None) -> Scene:
+    def add(self, result: Any, *, name: str | None = None, **options: Any) -> Scene:
         """Return the scene with one more layer: verdicts, water depth, or any `Layer`.
 
         Parameters
         ----------
         result
-            What a check or simulation returned (it has ``verdicts`` or ``dataset``), or a layer of one's own.
+            What a check (`cim.results.Verdicts`) or a simulation (`cim.results.Fields`) returned, or a layer of one's own.
         name
             Name of the layer; made from the result when left out.
+        **options
+            Of the layer: ``at={"time": "..."}`` chooses the moment of a field (see `cim.scenes.depth.depth_layer`).
 
         Raises
         ------
@@ -96,7 +100,7 @@ class Scene:
         """
         from cim.scenes.building import layers_of_result
 
-        added = (result,) if isinstance(result, Layer) else layers_of_result(self, result)
+        added = (result,) if isinstance(result, Layer) else layers_of_result(self, result, options)
         if name is not None and len(added) == 1:
             added = (replace(added[0], name=name),)
         taken = [layer.name for layer in self.layers]

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FILL", "KEY", "SKY", "Shell", "corner_colours", "face_light", "shell"]
 
-KEY = (-0.45, -0.62, 0.64)
-"""Direction to the main light: southwest, so that the walls the default camera sees are lit."""
-FILL = (0.75, 0.25, 0.35)
+KEY = (-0.72, -0.28, 0.64)
+"""Direction to the main light: west, so that one of the two walls the default camera sees is bright and the other is not."""
+FILL = (0.35, -0.85, 0.4)
 """Direction to a weak second light that parts the other walls."""
-SKY = 0.57
+SKY = 0.49
 """Light without direction."""
 
 Shell = tuple["NDArray[np.float32]", "NDArray[np.int32]", "NDArray[np.uint8]"]
@@ -30,7 +30,7 @@ def face_light(points: NDArray[np.float64], triangles: NDArray[np.int32]) -> NDA
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     normal /= np.where(length > 0, length, 1.0)
     key, fill = (np.asarray(light) / np.linalg.norm(light) for light in (KEY, FILL))
-    return SKY + 0.42 * np.clip(normal @ key, 0, 1) + 0.13 * np.clip(normal @ fill, 0, 1) + 0.07 * normal[:, 2]
+    return SKY + 0.47 * np.clip(normal @ key, 0, 1) + 0.10 * np.clip(normal @ fill, 0, 1) + 0.15 * np.clip(normal[:, 2], 0, 1)
 
 
 def corner_colours(layer: Layer) -> NDArray[np.uint8]:

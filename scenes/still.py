@@ -39,7 +39,7 @@ def screenshot(scene: Scene, path: str | Path, *, size: tuple[int, int] = (1600,
 
     target = Path(path)
     view = camera or scene.camera(size)
-    picture = Image.fromarray(render(scene, view, size)).convert("RGBA")
+    picture = Image.fromarray(hatch(render(scene, view, size), scene, view)).convert("RGBA")
     finished = compose(picture, scene, view)
     target.parent.mkdir(parents=True, exist_ok=True)
     finished.convert("RGB").save(target, format="PNG", optimize=False)
@@ -70,6 +70,25 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int], *, smooth: bool 
     if factor == 1:
         return picture
     return picture.reshape(size[1], factor, size[0], factor, -1).mean(axis=(1, 3)).round().astype(np.uint8)[..., :3]
+
+
+def hatch(picture: NDArray[np.uint8], scene: Scene, camera: Camera) -> NDArray[np.uint8]:
+    """Return the picture with stripes over every object that is marked: colour alone shall carry no warning."""
+    from cim.scenes.picking import id_buffer
+
+    if not any(layer.visible and layer.hatched is not None and layer.hatched.any() for layer in scene.layers):
+        return picture
+    height, width = picture.shape[:2]
+    # overlays come last: at equal depth the last drawn stays
+    drawn = sorted((layer for layer in scene.layers if layer.visible and len(layer.triangles)), key=lambda layer: layer.overlay)
+    seen = id_buffer(scene, camera, (width, height), layers=drawn).numbers
+    marked = np.concatenate([[False], *(np.zeros(len(layer), bool) if layer.hatched is None else layer.hatched for layer in drawn)])[seen]
+    row, column = np.mgrid[0:height, 0:width]
+    period = max(6, round(height / 110))
+    stripe = marked & ((row + column) % period < max(2, period // 4))
+    darker = picture.copy()
+    darker[stripe] = (picture[stripe] * 0.62).astype(np.uint8)
+    return darker
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -1,0 +1,173 @@
+"""Which object is at a pixel: by a ray against every triangle, and by drawing all objects in colours that are their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cim.errors import UsageError
+from cim.scenes.offscreen import load_pyvista
+from cim.scenes.still import apply_camera, check_size, plotter, poly_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cim.scenes.camera import Camera
+    from cim.scenes.layer import Layer
+    from cim.scenes.scene import Scene
+
+__all__ = ["IdBuffer", "Pick", "Picker", "id_buffer", "pickable"]
+
+_MOST = 2**24 - 1  # objects that three bytes of colour can number
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What lies behind a pixel."""
+
+    layer: str
+    id: str | None
+    """Object id; None where the layer shows cells of a field."""
+    xyz: tuple[float, float, float]
+    """Absolute position in the CRS of the city [m]."""
+    ground: float
+    """Height of the ground below it [m]."""
+    value: float | None = None
+    """What the colour shows, where it shows a number."""
+
+
+@dataclass(frozen=True)
+class IdBuffer:
+    """A picture of numbers."""
+
+    numbers: NDArray[np.int64]
+    """Shape (height, width): 0 where nothing is, else 1 + the number of the object among all layers drawn."""
+    layers: tuple[Layer, ...]
+
+    def object_at(self, x: int, y: int) -> tuple[str, int] | None:
+        """Return the layer and the row of the object at a pixel, None where nothing is."""
+        number = int(self.numbers[y, x]) - 1
+        for layer in self.layers:
+            if number < 0:
+                return None
+            if number < len(layer):
+                return layer.name, number
+            number -= len(layer)
+        return None
+
+
+def pickable(scene: Scene) -> tuple[Layer, ...]:
+    """Return the layers that can be picked: visible, not lying on the faces of another."""
+    return tuple(layer for layer in scene.layers if layer.visible and not layer.overlay and len(layer.triangles))
+
+
+def id_buffer(scene: Scene, camera: Camera, size: tuple[int, int], *, layers: Sequence[Layer] | None = None) -> IdBuffer:
+    """Return which object is seen at every pixel, by drawing each in a colour of its own, unlit and unsmoothed.
+
+    Parameters
+    ----------
+    size
+        Width and height [pixel].
+    layers
+        What is drawn; all that can be picked when left out.
+
+    Raises
+    ------
+    UsageError
+        If there are more objects than colours (16.7 million).
+    """
+    check_size(size)
+    drawn = pickable(scene) if layers is None else tuple(layers)
+    if sum(len(layer) for layer in drawn) > _MOST:
+        msg = f"{sum(len(layer) for layer in drawn):,} objects, expected at most {_MOST:,}; hide layers with show_only"
+        raise UsageError(msg)
+    stage = plotter(size)
+    try:
+        stage.set_background("black")
+        first = 1
+        for layer in drawn:
+            _add_numbered(stage, layer, first)
+            first += len(layer)
+        apply_camera(stage, camera, scene)
+        picture = np.asarray(stage.screenshot(return_img=True)).astype(np.int64)
+    finally:
+        stage.close()
+    return IdBuffer(picture[..., 0] << 16 | picture[..., 1] << 8 | picture[..., 2], drawn)
+
+
+def _add_numbered(stage: Any, layer: Layer, first: int) -> None:
+    number = layer.point_object.astype(np.int64) + first
+    colours = np.stack([number >> 16, number >> 8 & 255, number & 255], axis=1).astype(np.uint8)
+    # every corner of a triangle has the same colour, so nothing is mixed between them
+    mesh = poly_data(layer.points.astype(np.float32), layer.triangles, colours)
+    actor = stage.add_mesh(mesh, scalars="colour", rgb=True, lighting=False, show_scalar_bar=False, copy_mesh=False, reset_camera=False)
+    actor.mapper.SetResolveCoincidentTopologyToOff()
+
+
+class Picker:
+    """Finds objects by rays through pixel centres; exact, and quick after the first pick.
+
+    Parameters
+    ----------
+    scene, camera, size
+        The picture that is asked about; `size` is its width and height [pixel].
+    """
+
+    def __init__(self, scene: Scene, camera: Camera, size: tuple[int, int]) -> None:
+        check_size(size)
+        self.scene, self.camera, self.size = scene, camera, size
+        self.layers = pickable(scene)
+
+    @cached_property
+    def _mesh(self) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
+        """All triangles in one locator, and the layer and object of each."""
+        from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
+
+        load_pyvista()
+        start = np.concatenate([[0], np.cumsum([len(layer.points) for layer in self.layers])]).astype(np.int64)
+        points = np.concatenate([layer.points for layer in self.layers] or [np.empty((0, 3))]).astype(np.float32)
+        triangles = [layer.triangles + first for layer, first in zip(self.layers, start[:-1], strict=True)]
+        mesh = poly_data(points, np.concatenate(triangles or [np.empty((0, 3), np.int64)]), np.zeros((len(points), 3), np.uint8))
+        locator = vtkStaticCellLocator()
+        locator.SetDataSet(mesh)
+        locator.BuildLocator()
+        place = np.repeat(np.arange(len(self.layers)), [len(layer.triangles) for layer in self.layers])
+        owner = np.concatenate([layer.cell_object for layer in self.layers] or [np.empty(0, np.int32)]).astype(np.int64)
+        self._kept = mesh  # the locator does not own it
+        return locator, place, owner
+
+    def pick(self, x: float, y: float) -> Pick | None:
+        """Return what is at a pixel (column from the left, row from the top), None where the sky is."""
+        hit = self.hit(x, y)
+        if hit is None:
+            return None
+        place, row, point = hit
+        layer = self.layers[place]
+        absolute = point + self.scene.origin
+        ground = self.scene.context.ground.at(point[:1], point[1:2])[0] + self.scene.origin[2]
+        value = None if layer.values is None else float(layer.values[row])
+        id = str(layer.ids[row]) if len(layer.ids) else None
+        return Pick(layer.name, id, (float(absolute[0]), float(absolute[1]), float(absolute[2])), float(ground), value)
+
+    def hit(self, x: float, y: float) -> tuple[int, int, NDArray[np.float64]] | None:
+        """Return the number of the layer, the row of the object and the point (relative to the origin) at a pixel."""
+        from vtkmodules.vtkCommonCore import reference
+
+        locator, places, owners = self._mesh
+        if not len(owners):
+            return None
+        start, direction = self.camera.rays(x, y, self.size)
+        low, high = self.scene.bounds
+        reach = float(np.linalg.norm((low + high) / 2 - start[0]) + np.linalg.norm(high - low))
+        t, cell, sub = reference(0.0), reference(-1), reference(0)
+        point, local = [0.0] * 3, [0.0] * 3
+        found = locator.IntersectWithLine(start[0], start[0] + direction[0] * reach, 0.0, t, point, local, sub, cell)
+        if not found:
+            return None
+        number = int(cell)
+        return int(places[number]), int(owners[number]), np.array(point)
