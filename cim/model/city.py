@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cim.errors import ObjectNotFoundError, UsageError
 from cim.model.schema import SCHEMAS, conform
-from cim.model.tables import Condition, Tables, condition
+from cim.model.tables import Condition, Tables, among, condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -161,17 +161,16 @@ class City:
 
     def ids(self, keys: ArrayLike) -> list[str]:
         """Return the ids of keys, in their order."""
-        found: list[str] = self._core_column("id", keys).to_pylist()
+        found: list[str] = self.core_rows(["id"], keys)["id"].to_pylist()
         return found
 
-    def _core_column(self, name: str, keys: ArrayLike) -> pa.ChunkedArray:
-        """Return a core column of some objects, in the order of `keys`; on disk, only the row groups between their keys are read."""
+    def core_rows(self, columns: Sequence[str], keys: ArrayLike) -> pa.Table:
+        """Return core columns of some objects, in the order of `keys`; on disk, only the row groups near their keys are read."""
         rows = np.ravel(self.row_of_key(keys))
-        if self.tables.in_memory("objects") or not len(rows):
-            return self.tables.scan("objects", [name], None if len(rows) else pc.field("key") < 0)[name].take(pa.array(rows, pa.int64()))
-        first, last = int(rows.min()), int(rows.max())
-        span = (pc.field("key") >= int(self._keys[first])) & (pc.field("key") <= int(self._keys[last]))
-        return self.tables.scan("objects", [name], span)[name].take(pa.array(rows - first))
+        if self.tables.at_hand("objects"):
+            return self.tables["objects"].select(list(columns)).take(pa.array(rows, pa.int64()))
+        found, place = np.unique(rows, return_inverse=True)
+        return self.tables.scan("objects", columns, among("key", self._keys[found])).take(pa.array(place, pa.int64()))
 
     def key_of(self, ids: Sequence[str]) -> Keys:
         """Return the keys of ids, in their order, shape (n,).
@@ -340,7 +339,9 @@ class City:
         """Return footprints as shapely geometries in `crs` (east, north), None where there is none, shape (n,)."""
         import shapely
 
-        column = self.tables.scan("objects", ["footprint"])["footprint"] if keys is None else self._core_column("footprint", keys)
+        column = (
+            self.tables.scan("objects", ["footprint"])["footprint"] if keys is None else self.core_rows(["footprint"], keys)["footprint"]
+        )
         return np.asarray(shapely.from_wkb(np.asarray(column.to_pylist() or [], object)))
 
     def geometry_table(
@@ -353,8 +354,8 @@ class City:
             if value is not None:
                 expression = pc.field(name) == value if expression is None else expression & (pc.field(name) == value)
         if wanted is not None:
-            among = pc.field("object").isin(pa.array(np.asarray(wanted, np.int64)))
-            expression = among if expression is None else expression & among
+            mine = among("object", wanted)
+            expression = mine if expression is None else expression & mine
         return self.tables.scan("geometries", where=expression)
 
     # ------------------------------------------------------------------ relations, claims, history

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.model.schema import SCHEMAS
+from cim.model.tables import among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,13 +46,13 @@ def object_frame(
     core = [name for name in wanted if name in SCHEMAS["objects"].names]
     filter_ = pc.field("type") == type
     if selected is not None:
-        filter_ &= pc.field("key").isin(pa.array(selected))
+        filter_ &= among("key", selected)
     objects = city.tables.scan("objects", list(dict.fromkeys(["key", "id", "footprint", *core])), filter_)
     frame = objects.select(core).to_pandas()
     mine = [name for name in wanted if name in have]
     if mine:
-        among = None if selected is None else pc.field("object").isin(pa.array(selected))
-        frame = pd.concat([frame, city.attributes.scan(type, mine, among).to_pandas()], axis=1)
+        chosen = None if selected is None else among("object", selected)
+        frame = pd.concat([frame, city.attributes.scan(type, mine, chosen).to_pandas()], axis=1)
     if "parent" in frame:
         frame["parent"] = _parent_ids(city, objects["parent"])
     units = {name: city.unit(type, name) for name in wanted}

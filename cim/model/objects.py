@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from cim.errors import ObjectNotFoundError
 from cim.model.schema import SCHEMAS
+from cim.model.tables import among
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +54,7 @@ class CityObject:
     key: int
 
     def _core(self, name: str) -> Any:
-        return self.city.tables["objects"][name][int(self.city.row_of_key(self.key))].as_py()
+        return self.city.core_rows([name], [self.key])[name][0].as_py()
 
     @property
     def id(self) -> str:
@@ -74,15 +75,19 @@ class CityObject:
     @property
     def core(self) -> dict[str, Any]:
         """The columns every object has, without footprint and key."""
-        row = self.city.tables["objects"].slice(int(self.city.row_of_key(self.key)), 1).to_pylist()[0]
+        row = self.city.core_rows(SCHEMAS["objects"].names, [self.key]).to_pylist()[0]
         return {name: value for name, value in row.items() if name not in {"footprint", "key", "parent"}}
 
     @property
     def attributes(self) -> dict[str, Any]:
         """Attributes of its class by name; None where missing. Units: `City.unit`."""
-        table = self.city.attributes[self.type]
-        row = int(np.searchsorted(np.asarray(table["object"].to_numpy()), self.key))
-        values = table.slice(row, 1).to_pylist()[0]
+        tables = self.city.attributes
+        if tables.at_hand(self.type):
+            table = tables[self.type]
+            row = int(np.searchsorted(np.asarray(table["object"].to_numpy()), self.key))
+            values = table.slice(row, 1).to_pylist()[0]
+        else:
+            values = tables.scan(self.type, where=among("object", [self.key])).to_pylist()[0]
         return {name: value for name, value in values.items() if name != "object"}
 
     @property

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from cim.errors import ObjectNotFoundError, UsageError
@@ -15,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pyarrow.compute as pc
+    from numpy.typing import ArrayLike
 
-__all__ = ["Condition", "Stored", "Tables", "condition"]
+__all__ = ["Condition", "Stored", "Tables", "among", "condition"]
+
+_APART = 4096  # keys nearer than this lie in the same row group as a rule
+_SMALL = 65_536  # rows that are read at once rather than scanned for each look-up
+_SPANS = 16  # conditions a scan compares with each row group
 
 
 class Stored(Protocol):
@@ -103,9 +111,10 @@ class Tables(Mapping[str, pa.Table]):
             return table if columns is None else table.select(list(columns))
         return _restore(entry.to_table(columns=None if columns is None else list(columns), filter=where), entry.schema)
 
-    def in_memory(self, name: str) -> bool:
-        """Say whether the table has been read, or never was on disk."""
-        return isinstance(self._entry(name), pa.Table)
+    def at_hand(self, name: str) -> bool:
+        """Say whether a row is best looked up in the whole table: it is in memory, or so small that it may as well be."""
+        entry = self._entry(name)
+        return isinstance(entry, pa.Table) or entry.count_rows() <= _SMALL
 
     def only(self, names: Iterable[str]) -> Tables:
         """Return the same tables without those that `names` leaves out."""
@@ -124,6 +133,25 @@ def _restore(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the table with the field metadata (units, labels) that a scan drops."""
     fields = [schema.field(name) if name in schema.names else table.schema.field(name) for name in table.column_names]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields, metadata=schema.metadata))
+
+
+def among(name: str, keys: ArrayLike) -> pc.Expression:
+    """Return the condition that an integer column holds one of `keys`, said so that a scan leaves out row groups far from all of them.
+
+    The statistics of a row group say from which key to which it reaches; Arrow compares spans with them, but not sets.
+    """
+    import pyarrow.compute as pc
+
+    wanted = np.unique(np.asarray(keys, np.int64))
+    member = pc.field(name).isin(pa.array(wanted))
+    if not len(wanted):
+        return member
+    gap = np.diff(wanted)
+    cut = np.flatnonzero(gap > _APART)
+    cut = np.sort(cut[np.argsort(gap[cut], kind="stable")[-_SPANS:]])
+    first, last = wanted[np.concatenate([[0], cut + 1])], wanted[np.concatenate([cut, [len(wanted) - 1]])]
+    spans = [(pc.field(name) >= low) & (pc.field(name) <= high) for low, high in zip(first.tolist(), last.tolist(), strict=True)]
+    return functools.reduce(operator.or_, spans) & member
 
 
 @dataclass(frozen=True)
@@ -167,9 +195,6 @@ def condition(text: str) -> Condition:
 
 def _expression(node: ast.AST, text: str) -> pc.Expression:
     """Turn one node of the parsed condition into an Arrow expression."""
-    import functools
-    import operator
-
     import pyarrow.compute as pc
 
     if isinstance(node, ast.BoolOp):
