@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "describe", "read"]
 
-_HOMES = {"read": "door", "describe": "door", "Limits": "limits", "ReadOptions": "protocol", "Reader": "protocol",
-          "Description": "protocol", "LayerInfo": "protocol", "fuse": "fusion"}
+_HOMES = {
+    "read": "door",
+    "describe": "door",
+    "Limits": "limits",
+    "ReadOptions": "protocol",
+    "Reader": "protocol",
+    "Description": "protocol",
+    "LayerInfo": "protocol",
+    "fuse": "fusion",
+}
 
 
 def __getattr__(name: str) -> Any:

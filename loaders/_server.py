@@ -26,9 +26,24 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "inside", "serve", "serve_once"]
 
-PRELOAD = ("numpy", "pyarrow", "pyarrow.parquet", "orjson", "shapely", "pyproj", "pyogrio", "pyogrio.raw", "sqlite3",
-           "cim.crs", "cim.units", "cim.standard_names", "cim.model", "cim.loaders.door", "cim.loaders.gate",
-           "cim.loaders.vector")
+PRELOAD = (
+    "numpy",
+    "pyarrow",
+    "pyarrow.parquet",
+    "orjson",
+    "shapely",
+    "pyproj",
+    "pyogrio",
+    "pyogrio.raw",
+    "sqlite3",
+    "cim.crs",
+    "cim.units",
+    "cim.standard_names",
+    "cim.model",
+    "cim.loaders.door",
+    "cim.loaders.gate",
+    "cim.loaders.vector",
+)
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 
@@ -41,6 +56,7 @@ def inside() -> bool:
 
 
 # ---------------------------------------------------------------- the server
+
 
 def serve(control_fd: int) -> None:
     """Fork one child per socket that arrives over the control channel, until that channel closes."""
@@ -106,7 +122,7 @@ def _fork(task: socket.socket, control: socket.socket) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
         _child(task)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # the child must end here whatever happens
         sys.excepthook(*sys.exc_info())  # to the discarded or requested standard error of the server
     finally:
         os._exit(0)
@@ -153,6 +169,7 @@ def serve_once() -> None:
 
 # ---------------------------------------------------------------- the child
 
+
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Limit this process, run the function that the request names, write its tables, and return the reply."""
     folder = Path(request["folder"])
@@ -165,7 +182,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             value, tables = function(**request["arguments"])
         return {"value": value, "tables": _write(tables, folder / "out")}
-    except BaseException as error:  # every way to fail becomes one reply; the process ends right after
+    except BaseException as error:  # noqa: BLE001  # every way to fail becomes one reply; the process ends right after
         return {"error": _told(error)}
 
 
@@ -219,9 +236,12 @@ def _limit(request: Mapping[str, Any]) -> None:
     import resource
 
     started_with = _virtual_memory()
-    for kind, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, request["file_bytes"]),
-                        (resource.RLIMIT_CPU, request["cpu_seconds"]),
-                        (resource.RLIMIT_AS, started_with + request["memory_bytes"])):
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, request["file_bytes"]),
+        (resource.RLIMIT_CPU, request["cpu_seconds"]),
+        (resource.RLIMIT_AS, started_with + request["memory_bytes"]),
+    ):
         hard = resource.getrlimit(kind)[1]
         soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
         if kind == resource.RLIMIT_AS and not started_with:

@@ -18,7 +18,26 @@ if TYPE_CHECKING:
 __all__ = ["READER", "ArchiveReader", "expand", "members"]
 
 _BLOCK = 1 << 20
-_SIDE = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix", ".xml", ".qmd", ".qml", ".txt", ".md", ".pdf", ".jpg", ".png", ".mtl", ".tfw", ".wld")
+_SIDE = (
+    ".shx",
+    ".dbf",
+    ".prj",
+    ".cpg",
+    ".sbn",
+    ".sbx",
+    ".qix",
+    ".xml",
+    ".qmd",
+    ".qml",
+    ".txt",
+    ".md",
+    ".pdf",
+    ".jpg",
+    ".png",
+    ".mtl",
+    ".tfw",
+    ".wld",
+)
 
 
 def members(archive: zipfile.ZipFile, path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
@@ -45,14 +64,17 @@ def _check_member(one: zipfile.ZipInfo, path: Path, limits: Limits) -> None:
     name = PurePosixPath(one.filename.replace("\\", "/"))
     shown = one.filename[:80]
     if name.is_absolute() or ".." in name.parts or ":" in one.filename.split("/")[0] or "\0" in one.orig_filename.rstrip("\0"):
-        raise UnsafeInputError(path, f"its member {shown!r} has an unsafe path, outside the folder it is expanded to", "do not use this archive")
+        raise UnsafeInputError(
+            path, f"its member {shown!r} has an unsafe path, outside the folder it is expanded to", "do not use this archive"
+        )
     mode = one.external_attr >> 16
     if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_IFMT(mode) == 0):
         raise UnsafeInputError(path, f"its member {shown!r} is a link or device, not a file (unsafe)", "pack the files themselves")
     if one.flag_bits & 0x1:
         raise CorruptFileError(path, f"its member {shown!r} is encrypted", "unpack it with its password first")
     if one.file_size > MIB and one.file_size > limits.expansion_ratio * max(one.compress_size, 1):
-        reason = f"its member {shown!r} would expand {one.file_size / max(one.compress_size, 1):,.0f} times, above the ratio limit of {limits.expansion_ratio:g}"
+        ratio = one.file_size / max(one.compress_size, 1)
+        reason = f"its member {shown!r} would expand {ratio:,.0f} times, above the ratio limit of {limits.expansion_ratio:g}"
         raise LimitError(path, reason, "unpack it by hand if it is trusted")
 
 
@@ -66,7 +88,6 @@ def expand(path: Path, target: Path, limits: Limits) -> list[Path]:
     UnsafeInputError, LimitError
         As `members`.
     """
-    written: list[Path] = []
     try:
         with zipfile.ZipFile(path, metadata_encoding="utf-8") as archive:
             infos = members(archive, path, limits)
@@ -77,13 +98,11 @@ def expand(path: Path, target: Path, limits: Limits) -> list[Path]:
     encoding = "utf-8" if infos else "gb18030"  # names that are not UTF-8 come from Chinese systems, mostly
     try:
         with zipfile.ZipFile(path, metadata_encoding=encoding) as archive:
-            for one in members(archive, path, limits):
-                written.append(_write(archive, one, target, path))
+            return [_write(archive, one, target, path) for one in members(archive, path, limits)]
     except (zipfile.BadZipFile, UnicodeError, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, UnsafeInputError | LimitError | CorruptFileError):
             raise
         raise CorruptFileError(path, f"is a damaged ZIP archive: {error}", "copy or download it again") from error
-    return written
 
 
 def _write(archive: zipfile.ZipFile, one: zipfile.ZipInfo, target: Path, path: Path) -> Path:
@@ -94,7 +113,9 @@ def _write(archive: zipfile.ZipFile, one: zipfile.ZipInfo, target: Path, path: P
         while block := source.read(_BLOCK):
             left -= len(block)
             if left < 0:
-                raise LimitError(path, f"its member {one.filename[:80]!r} is larger than it declares (size limit)", "do not use this archive")
+                raise LimitError(
+                    path, f"its member {one.filename[:80]!r} is larger than it declares (size limit)", "do not use this archive"
+                )
             sink.write(block)
     return place
 
@@ -147,7 +168,9 @@ class ArchiveReader:
             except FormatError:
                 continue
             if reader == self.name:
-                raise LimitError(path, f"holds a further archive ({one.name}): archives nested in archives are not read", "unpack it by hand")
+                raise LimitError(
+                    path, f"holds a further archive ({one.name}): archives nested in archives are not read", "unpack it by hand"
+                )
             found.append((one, reader))
         if len(found) == 1:
             return found[0]

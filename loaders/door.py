@@ -34,10 +34,19 @@ _DEFAULT = Limits()
 _log = logging.getLogger(__name__)
 
 
-def read(path: str | Path, crs: str | None = None, *, layer: str | None = None,
-         mapping: Mapping[str, Any] | None = None, reader: str | None = None, encoding: str | None = None,
-         name: str | None = None, allow_remote: tuple[str, ...] = (), limits: Limits = _DEFAULT,
-         **extra: Any) -> City:
+def read(
+    path: str | Path,
+    crs: str | None = None,
+    *,
+    layer: str | None = None,
+    mapping: Mapping[str, Any] | None = None,
+    reader: str | None = None,
+    encoding: str | None = None,
+    name: str | None = None,
+    allow_remote: tuple[str, ...] = (),
+    limits: Limits = _DEFAULT,
+    **extra: Any,
+) -> City:
     """Return the city that a file or folder holds, in the coordinate system of that file.
 
     Parameters
@@ -73,8 +82,8 @@ def read(path: str | Path, crs: str | None = None, *, layer: str | None = None,
 
     Examples
     --------
-    >>> city = read("districts.shp", crs="EPSG:4547")     # doctest: +SKIP
-    >>> city.issues[["code", "message"]]                  # doctest: +SKIP
+    >>> city = read("districts.shp", crs="EPSG:4547")  # doctest: +SKIP
+    >>> city.issues[["code", "message"]]  # doctest: +SKIP
     """
     place = _check_path(path, limits)
     options = ReadOptions(crs, layer, dict(mapping or {}), tuple(allow_remote), limits, encoding, name, extra)
@@ -82,15 +91,15 @@ def read(path: str | Path, crs: str | None = None, *, layer: str | None = None,
     if worker.inside() or not _isolated(chosen):
         return _read_here(chosen, place, options)
     arguments = {"reader": chosen, "path": str(place), "options": options.to_json()}
-    answer = worker.run("cim.loaders.door:_read_in_worker", arguments, path=place, limits=limits,
-                        allow_remote=options.allow_remote)
+    answer = worker.run("cim.loaders.door:_read_in_worker", arguments, path=place, limits=limits, allow_remote=options.allow_remote)
     from cim.loaders import wire
 
     return wire.unpack(answer.value, answer.tables)
 
 
-def describe(path: str | Path, crs: str | None = None, *, reader: str | None = None, encoding: str | None = None,
-             limits: Limits = _DEFAULT) -> Description:
+def describe(
+    path: str | Path, crs: str | None = None, *, reader: str | None = None, encoding: str | None = None, limits: Limits = _DEFAULT
+) -> Description:
     """Return what a file is, cheaply: format, layers, CRS, encoding, counts, fields, suspicions.
 
     Raises
@@ -135,6 +144,7 @@ def choose_reader(path: Path) -> str:
 
 # ---------------------------------------------------------------- the two sides of the worker
 
+
 def _read_here(reader: str, path: Path, options: ReadOptions) -> City:
     from cim.loaders import gate
 
@@ -165,6 +175,7 @@ def _describe_in_worker(reader: str, path: str, options: Mapping[str, Any]) -> t
 
 
 # ---------------------------------------------------------------- which reader
+
 
 @cache
 def _find(name: str) -> Reader | None:
@@ -210,14 +221,17 @@ def _looks_like(head: bytes, path: Path) -> str:
         (b"<vrtdataset", "it is a GDAL VRT, a driver description that points to other files, not data"),
         (b"<ogrwfsdatasource", "it is a WFS driver description that points to a host, not data"),
         (b"<gdal_wms", "it is a GDAL WMS driver description that points to a host, not data"),
-        (b"<?xml", "it is XML, but not of a known kind"), (b"<", "it is XML-like, but not of a known kind"),
-        (b"{", "it is JSON, but not of a known kind"), (b"[", "it is JSON, but not of a known kind"),
+        (b"<?xml", "it is XML, but not of a known kind"),
+        (b"<", "it is XML-like, but not of a known kind"),
+        (b"{", "it is JSON, but not of a known kind"),
+        (b"[", "it is JSON, but not of a known kind"),
         (b"pk\x03\x04", "it is a ZIP archive, but not of a known kind"),
     )
     return next((text for mark, text in known if start.startswith(mark)), f"its first bytes match no format ({len(head)} bytes seen)")
 
 
 # ---------------------------------------------------------------- the path
+
 
 def _check_path(path: str | Path, limits: Limits) -> Path:
     text = str(path)

@@ -87,6 +87,7 @@ def _around_zero(bounds: tuple[float, float, float, float]) -> bool:
 
 # ---------------------------------------------------------------- attribute values
 
+
 def _attributes(city: City, rows: list[Row]) -> City:
     """Make values missing that a known attribute cannot have."""
     changed: dict[str, pa.Table] = {}
@@ -116,7 +117,8 @@ def _outside(column: pa.ChunkedArray, bounds: Range) -> Mask | None:
     sentinel = np.isin(values, SENTINELS) & (np.abs(values) >= 999.0)
     if bounds.high > 1e5:
         sentinel &= (values < 0.0) | (values > 1e30)
-    return there & ~((values >= bounds.low) & (values <= bounds.high) & ~sentinel)
+    outside: Mask = there & ~((values >= bounds.low) & (values <= bounds.high) & ~sentinel)
+    return outside
 
 
 def _value_rows(city: City, what: str, keys: NDArray[np.int64], values: NDArray[Any], bounds: Range) -> Iterator[Row]:
@@ -136,7 +138,7 @@ def _blanked(table: pa.Table, name: str, bad: Mask) -> pa.Table:
 
     place = table.column_names.index(name)
     field = table.schema.field(name)
-    return table.set_column(place, field.with_nullable(True), pc.if_else(pa.array(bad), pa.scalar(None, field.type), table[name]))  # noqa: FBT003
+    return table.set_column(place, field.with_nullable(True), pc.if_else(pa.array(bad), pa.scalar(None, field.type), table[name]))
 
 
 def _levels(city: City, rows: list[Row]) -> City:
@@ -154,11 +156,18 @@ def _levels(city: City, rows: list[Row]) -> City:
         below = roof < ground - 1e-6
     if below.any():
         first = city.ids(objects["key"].to_numpy()[below][:3])
-        rows.append({"code": "conflict", "count": int(below.sum()), "message": f"roof below ground for {int(below.sum())} objects ({', '.join(first)}…)"})
+        rows.append(
+            {
+                "code": "conflict",
+                "count": int(below.sum()),
+                "message": f"roof below ground for {int(below.sum())} objects ({', '.join(first)}…)",
+            }
+        )
     return city if objects is before else city.replace_tables(objects=objects)
 
 
 # ---------------------------------------------------------------- geometry
+
 
 def _geometries(city: City, rows: list[Row]) -> City:
     """Leave out geometries with vertices that are not finite or indices that point nowhere."""
@@ -177,7 +186,10 @@ def _geometries(city: City, rows: list[Row]) -> City:
     bad = infinite | astray
     if not bad.any():
         return city
-    for mask, why in ((infinite, "has vertices that are not finite (NaN or infinity)"), (astray & ~infinite, "has vertex indices out of range")):
+    for mask, why in (
+        (infinite, "has vertices that are not finite (NaN or infinity)"),
+        (astray & ~infinite, "has vertex indices out of range"),
+    ):
         rows += _object_rows(city, table, mask, f"a geometry of {{}} {why}; the geometry is left out")
     kept = table.filter(pa.array(~bad))
     return _renumbered(city, kept)
@@ -221,6 +233,7 @@ def _renumbered(city: City, geometries: pa.Table) -> City:
 
 # ---------------------------------------------------------------- structure
 
+
 def _parents(city: City, rows: list[Row]) -> City:
     """Cut cycles of parents: an object may not be part of itself, at any remove."""
     import pyarrow as pa
@@ -247,7 +260,7 @@ def _parents(city: City, rows: list[Row]) -> City:
 
 def _in_cycle(above: NDArray[np.int64]) -> Mask:
     """Return which rows lie on a cycle of the parent pointers, shape (n,); -1 has no parent."""
-    depth = max(1, int(len(above)).bit_length())
+    depth = max(1, len(above).bit_length())
     root = np.concatenate([above, [-1]])
     for _ in range(depth):  # after k rounds every pointer goes 2**k steps up; whoever still points somewhere hangs below a cycle
         root = root[root]
@@ -269,7 +282,9 @@ def _ids(city: City, rows: list[Row]) -> City:
     counted = ids.value_counts()
     several = counted.filter(counted.field("counts").to_numpy() > 1)
     names = ", ".join(map(str, several.field("values").to_pylist()[:5]))
-    rows.append({"code": "duplicate", "severity": "error", "count": len(several), "message": f"{len(several)} ids occur more than once: {names}"})
+    rows.append(
+        {"code": "duplicate", "severity": "error", "count": len(several), "message": f"{len(several)} ids occur more than once: {names}"}
+    )
     return city
 
 
@@ -280,5 +295,5 @@ def _counts(city: City) -> Iterator[Row]:
         if given is None or out is None or rejected is None or given <= out + rejected:
             continue
         lost = given - out - rejected
-        yield {"code": "lost", "severity": "error", "source": source["key"], "count": lost,
-               "message": f"{source['name']}: of {given} records {out} became objects and {rejected} were rejected; {lost} are missing"}  # fmt: skip
+        message = f"{source['name']}: of {given} records {out} became objects and {rejected} were rejected; {lost} are missing"
+        yield {"code": "lost", "severity": "error", "source": source["key"], "count": lost, "message": message}

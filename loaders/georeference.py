@@ -65,7 +65,9 @@ def choose_crs(declared: str | None, bad: str | None, options: ReadOptions, path
 
 def _given(given: CityCRS, own: CityCRS | None, bad: str | None) -> Chosen:
     if own is None:
-        said: tuple[Said, ...] = (("crs", "warning", f"the CRS it declares cannot be used ({bad}); {given} is used as given"),) if bad else ()
+        said: tuple[Said, ...] = (
+            (("crs", "warning", f"the CRS it declares cannot be used ({bad}); {given} is used as given"),) if bad else ()
+        )
         return Chosen(given, None, said + _vertical(given))
     if not given.same_horizontal(own):
         text = f"it declares {own}, but {given} was given and is used"

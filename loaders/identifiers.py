@@ -61,7 +61,9 @@ def normalise_identifier(scheme: str, values: Any) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array([None if v is None else str(v) for v in values], pa.string())
+    array = (
+        values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array([None if v is None else str(v) for v in values], pa.string())
+    )
     text = pc.utf8_trim_whitespace(pc.utf8_normalize(array.cast(pa.string()), "NFKC"))
     text = pc.replace_substring_regex(text, r"^\{(.*)\}$", r"\1")
     text = pc.replace_substring_regex(text, f"(?i){_PREFIX}", "")

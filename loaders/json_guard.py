@@ -66,7 +66,7 @@ def decode(data: bytes, path: Path, encoding: str | None = None) -> tuple[bytes,
     """
     for mark, name in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if data.startswith(mark):
-            body = data[len(mark):]
+            body = data[len(mark) :]
             return (body if name == "utf-8" else _recoded(body, name, path)), name, False, True
     if encoding is not None:
         return _recoded(data, encoding, path), encoding, False, False
@@ -121,5 +121,9 @@ def _why(error: Exception, text: bytes) -> str:
     place = getattr(error, "pos", None)
     where = f" at character {place:,} of {len(text):,}" if isinstance(place, int) else ""
     kind = re.sub(r":? ?line \d+.*", "", getattr(error, "msg", type(error).__name__))[:80]
-    cut = " (it looks truncated: the text ends in the middle)" if isinstance(place, int) and place >= len(text.decode("utf-8", "replace")) - 2 else ""
+    cut = (
+        " (it looks truncated: the text ends in the middle)"
+        if isinstance(place, int) and place >= len(text.decode("utf-8", "replace")) - 2
+        else ""
+    )
     return f"is not valid JSON: {kind}{where}{cut}"

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["Description", "LayerInfo", "ReadOptions", "Reader", "Sniff"]
 
 
+_LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """What the caller of `read` asked for; plain values only, since it crosses a process border as JSON."""
@@ -50,7 +53,7 @@ class ReadOptions:
     {"height": {"field": "H", "unit": "m"}}}``; a key may also hold one such mapping per layer under ``"layers"``."""
     allow_remote: tuple[str, ...] = ()
     """Hosts that this read may connect to; none by default."""
-    limits: Limits = Limits()
+    limits: Limits = _LIMITS
     """How much the file may cost."""
     encoding: str | None = None
     """Encoding of the text, when the source states none or a wrong one."""
@@ -61,8 +64,13 @@ class ReadOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as plain JSON values."""
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "limits": self.limits.to_json(),
-                "allow_remote": list(self.allow_remote), "mapping": dict(self.mapping), "extra": dict(self.extra)}
+        return {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "limits": self.limits.to_json(),
+            "allow_remote": list(self.allow_remote),
+            "mapping": dict(self.mapping),
+            "extra": dict(self.extra),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ReadOptions:

@@ -28,8 +28,16 @@ def fingerprint(path: Path, companions: Iterable[Path] = ()) -> tuple[str, int]:
     return digest.hexdigest(), size + sum(one.stat().st_size for one in companions)
 
 
-def source_record(path: Path, *, reader: str, format: str, mapping: Mapping[str, Any] | None = None, companions: Iterable[Path] = (),
-                  shown: str | None = None, **fields: Any) -> SourceRecord:
+def source_record(
+    path: Path,
+    *,
+    reader: str,
+    format: str,
+    mapping: Mapping[str, Any] | None = None,
+    companions: Iterable[Path] = (),
+    shown: str | None = None,
+    **fields: Any,
+) -> SourceRecord:
     """Return the catalogue entry of a source.
 
     Parameters
@@ -49,4 +57,6 @@ def source_record(path: Path, *, reader: str, format: str, mapping: Mapping[str,
 
     sha256, size = fingerprint(path, companions)
     text = json.dumps(mapping, ensure_ascii=False, default=str) if mapping else None
-    return SourceRecord(name=path.stem, path=shown or str(path), sha256=sha256, bytes=size, reader=reader, format=format, mapping=text, **fields)
+    return SourceRecord(
+        name=path.stem, path=shown or str(path), sha256=sha256, bytes=size, reader=reader, format=format, mapping=text, **fields
+    )

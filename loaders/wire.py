@@ -18,8 +18,7 @@ _TABLE, _ATTRIBUTES = "table:", "attributes:"
 
 def pack(city: City) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Return what is not a table of a city as JSON values, and all its tables by a prefixed name."""
-    value = {"crs": city.crs.to_string(), "origin": [float(x) for x in city.origin], "name": city.name,
-             "time_zone": city.time_zone}
+    value = {"crs": city.crs.to_string(), "origin": [float(x) for x in city.origin], "name": city.name, "time_zone": city.time_zone}
     tables = {_TABLE + name: city.tables[name] for name in city.tables}
     return value, tables | {_ATTRIBUTES + name: city.attributes[name] for name in city.attributes}
 
@@ -34,5 +33,11 @@ def unpack(value: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> City:
 
     core = {name.removeprefix(_TABLE): table for name, table in tables.items() if name.startswith(_TABLE)}
     attributes = {name.removeprefix(_ATTRIBUTES): t for name, t in tables.items() if name.startswith(_ATTRIBUTES)}
-    return City(crs=parse(value["crs"]), origin=np.array(value["origin"], float), name=value["name"],
-                time_zone=value["time_zone"], tables=Tables(core), attributes=Tables(attributes))
+    return City(
+        crs=parse(value["crs"]),
+        origin=np.array(value["origin"], float),
+        name=value["name"],
+        time_zone=value["time_zone"],
+        tables=Tables(core),
+        attributes=Tables(attributes),
+    )

@@ -35,8 +35,11 @@ __all__ = ["Answer", "inside", "run", "stop"]
 
 REPLY_BYTES = 256 << 20
 _START = "import sys, json; sys.path[:] = json.loads({path!r}); from cim.loaders._server import {name}; {name}({argument})"
-_CRASHES = {getattr(signal, name).value for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP")
-            if hasattr(signal, name)}
+_CRASHES = {
+    getattr(signal, name).value
+    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP")
+    if hasattr(signal, name)
+}
 
 _lock = threading.Lock()
 _server: dict[str, Any] = {}
@@ -52,8 +55,15 @@ class Answer(NamedTuple):
     """Its tables by name, mapped into memory, checked."""
 
 
-def run(function: str, arguments: Mapping[str, Any], *, path: str | Path, limits: Limits | None = None,
-        size: int | None = None, allow_remote: tuple[str, ...] = ()) -> Answer:
+def run(
+    function: str,
+    arguments: Mapping[str, Any],
+    *,
+    path: str | Path,
+    limits: Limits | None = None,
+    size: int | None = None,
+    allow_remote: tuple[str, ...] = (),
+) -> Answer:
     """Call a function in a worker process and return what it returns.
 
     Parameters
@@ -82,10 +92,16 @@ def run(function: str, arguments: Mapping[str, Any], *, path: str | Path, limits
     limits = limits or Limits()
     size = _size(Path(path)) if size is None else size
     folder = Path(tempfile.mkdtemp(prefix="cim-"))
-    request = {"function": function, "arguments": dict(arguments), "folder": str(folder),
-               "cpu_seconds": int(limits.seconds_for(size)) + 1, "memory_bytes": limits.memory_for(size),
-               "file_bytes": max(2 * GIB, limits.memory_for(size)), "network": bool(allow_remote),
-               "stderr": bool(os.environ.get("CIM_WORKER_STDERR"))}
+    request = {
+        "function": function,
+        "arguments": dict(arguments),
+        "folder": str(folder),
+        "cpu_seconds": int(limits.seconds_for(size)) + 1,
+        "memory_bytes": limits.memory_for(size),
+        "file_bytes": max(2 * GIB, limits.memory_for(size)),
+        "network": bool(allow_remote),
+        "stderr": bool(os.environ.get("CIM_WORKER_STDERR")),
+    }
     try:
         (folder / "out").mkdir()
         (folder / "work").mkdir()
@@ -116,6 +132,7 @@ def _literal(stem: str) -> str:
 
 
 # ---------------------------------------------------------------- talking to the server
+
 
 def _exchange(request: dict[str, Any], *, wall: float) -> tuple[dict[str, Any] | None, int | str]:
     """Return the reply, if there is one, and the exit code of the worker, or "wall" when it took too long."""
@@ -155,10 +172,14 @@ def _control() -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             start = _START.format(path=json.dumps(sys.path), name="serve", argument=theirs.fileno())
-            _server["process"] = subprocess.Popen(
-                [sys.executable, "-c", start], env=guarded_environment(os.environ), pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=None if os.environ.get("CIM_WORKER_STDERR") else subprocess.DEVNULL)
+            _server["process"] = subprocess.Popen(  # noqa: S603  # our own interpreter and text
+                [sys.executable, "-c", start],
+                env=guarded_environment(os.environ),
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=None if os.environ.get("CIM_WORKER_STDERR") else subprocess.DEVNULL,
+            )
         _server.update(control=ours, owner=os.getpid())
     control: socket.socket = _server["control"]
     return control
@@ -200,14 +221,16 @@ def _parse(data: bytes) -> tuple[dict[str, Any] | None, int | str]:
 def _exchange_once(line: bytes, *, wall: float) -> tuple[dict[str, Any] | None, int | str]:
     start = _START.format(path=json.dumps(sys.path), name="serve_once", argument="")
     try:
-        done = subprocess.run([sys.executable, "-c", start], input=line, capture_output=True, timeout=wall,
-                              check=False, env=guarded_environment(os.environ))
+        done = subprocess.run(  # noqa: S603  # our own interpreter and text
+            [sys.executable, "-c", start], input=line, capture_output=True, timeout=wall, check=False, env=guarded_environment(os.environ)
+        )
     except subprocess.TimeoutExpired:
         return None, "wall"
     return _parse(done.stdout)[0], done.returncode
 
 
 # ---------------------------------------------------------------- what came back
+
 
 def _tables(folder: Path, names: Mapping[str, str], path: str | Path) -> dict[str, pa.Table]:
     import pyarrow as pa

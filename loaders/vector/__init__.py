@@ -38,7 +38,9 @@ class VectorReader:
             return "Shapefile"
         if head.startswith(FLATGEOBUF):
             return "FlatGeobuf"
-        if head.startswith(b"PAR1") or (path.suffix.lower() in (".parquet", ".geoparquet") and not head.lstrip().startswith((b"<", b"{", b"["))):
+        if head.startswith(b"PAR1") or (
+            path.suffix.lower() in (".parquet", ".geoparquet") and not head.lstrip().startswith((b"<", b"{", b"["))
+        ):
             return "GeoParquet"
         return "GeoJSON" if geojson.recognises(head, path) else None
 
@@ -81,4 +83,3 @@ class VectorReader:
 
 
 READER = VectorReader()
-

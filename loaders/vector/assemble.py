@@ -70,11 +70,11 @@ def _check_something_left(layers: Sequence[Layer], path: Path) -> None:
 def _add_layer(builder: CityBuilder, layer: Layer, plan: Plan, source: int) -> None:
     notes = [*layer.notes, *plan.notes]
     if not len(layer):
-        if not any(note.code == "empty" for note in notes):
-            notes = [*notes, Note("empty", f"layer {layer.name} is empty: it holds no feature")]
-        _add_notes(builder, notes, source)
+        said = any(note.code == "empty" for note in layer.notes)
+        _add_notes(
+            builder, layer.notes if said else [*layer.notes, Note("empty", f"layer {layer.name} is empty: it holds no feature")], source
+        )
         return
-    notes = [note for note in notes if note.code != "guessed" or len(layer)]
     since, until = (_times(layer, name, notes) for name in (plan.valid_from, plan.valid_to))
     ids, id_notes = _ids(layer, plan)
     keys = builder.add_objects(
@@ -113,7 +113,11 @@ def _ids(layer: Layer, plan: Plan) -> tuple[pa.Array, list[Note]]:
     text = pc.if_else(bare, pc.binary_join_element_wise(pa.scalar(layer.name), text, "."), text)
     missing = pc.or_kleene(pc.is_null(text), pc.equal(text, ""))
     count = pc.sum(missing).as_py() or 0
-    notes = [Note("assumed", f"layer {layer.name}: {count} records have no id; theirs are layer and record number", count=count)] if count else []
+    notes = (
+        [Note("assumed", f"layer {layer.name}: {count} records have no id; theirs are layer and record number", count=count)]
+        if count
+        else []
+    )
     return pc.if_else(missing, made, text), notes
 
 
@@ -169,7 +173,7 @@ def _add_identifiers(builder: CityBuilder, keys: Any, layer: Layer, plan: Plan) 
 
     for name, scheme in plan.identifiers:
         text = _whole(layer.columns[name])
-        there = np.asarray(pc.fill_null(pc.not_equal(text, ""), False).to_numpy(zero_copy_only=False))  # noqa: FBT003
+        there = np.asarray(pc.fill_null(pc.not_equal(text, ""), False).to_numpy(zero_copy_only=False))
         if there.any():
             kept = text.filter(there)
             builder.add_identifiers(keys[there], scheme, kept, normalise_identifier(scheme, kept))
@@ -197,5 +201,3 @@ def _coded(layer: Layer) -> list[Note]:
         return []
     message = f"layer {layer.name}: values such as '(1:6)text' in {', '.join(found)} carry the length of a list; kept as they are"
     return [Note("unsupported", message, "info", count=len(found))]
-
-

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 __all__ = ["ClassGuess", "guess_class"]
 
-# class: words that must stand alone | parts of compounds (Dutch, and Chinese, which does not separate words). First match wins.
-_TABLE: tuple[tuple[str, str, str], ...] = (
-    ("SolitaryVegetationObject", "tree trees boom bomen", "行道树 古树 树木 单木 vegetatieobject"),
-    ("Bridge", "bridge bridges brug viaduct", "overbrugging bridgeconstruction 桥梁 桥"),
-    ("Tunnel", "tunnel tunnels", "tunneldeel tunnelpart 隧道"),
-    ("Railway", "rail rails railway railways spoor metro tram", "spoorbaan 铁路 轨道 地铁"),
-    ("WaterBody", "water waters river rivers lake lakes canal canals pond stream sea waterbody waterway", "waterdeel waterloop 水系 水域 水体 河流 湖泊 河 湖"),
-    ("PlantCover", "vegetation green greenery greenspace forest forests wood woods plantcover park parks grass", "begroeid plantcover 绿地 植被 绿化 林地"),
-    ("Road", "road roads street streets highway highways weg wegen lane lanes centerline centerlines centreline roadnetwork links edges",
-     "wegdeel trafficarea rijbaan 道路 路网 街道 车道 路段 公路 路"),
-    ("Building", "building buildings bldg bldgs bld house houses footprint footprints pand panden bag gebouw gebouwen buildingpart structures",
-     "buildingfootprint 建筑 房屋 楼栋 楼宇 民居 大楼 楼"),
-    ("LandUse", "landuse landcover plot plots parcel parcels lot lots zoning zone zones perceel percelen kadaster cadastre",
-     "land_use landuse onbegroeid 地块 宗地 用地 地类 土地"),
-    ("CityFurniture", "lamp lamps lamppost streetlight streetlights bench benches furniture pole poles sign signs hydrant hydrants",
-     "lichtmast straatmeubilair 路灯 井盖 消防栓 设施 部件"),
-    ("OtherConstruction", "fence fences wall walls barrier barriers", "scheiding kunstwerk overigbouwwerk 围墙 栅栏 构筑物"),
-    ("GenericLogicalSpace", "district districts county counties province municipality municipalities neighbourhood neighborhood boundary admin ward wards",
-     "wijk buurt gemeente 区县 行政区 街道办 社区 乡镇 村界 区划"),
-)  # fmt: skip
+# class: words that stand alone; parts of compounds (Dutch, and Chinese, which does not separate words). The first match wins.
+# A part of a single Chinese character counts only at the end of a word: 河 in 护城河, not in 河北.
+_ROWS = """
+LandUse: ; onbegroeid
+GenericLogicalSpace: district districts county counties province municipality municipalities boundary admin ward wards
+    ; wijk buurt gemeente 区县 行政区 街道办 社区 乡镇 村界 区划
+SolitaryVegetationObject: tree trees boom bomen ; 行道树 古树 树木 单木 vegetatieobject
+Bridge: bridge bridges brug viaduct ; overbrugging bridgeconstruction 桥梁 桥
+Tunnel: tunnel tunnels ; tunneldeel tunnelpart 隧道
+Railway: rail rails railway railways spoor metro tram ; spoorbaan 铁路 轨道 地铁
+WaterBody: water waters river rivers lake lakes canal canals pond stream sea waterbody waterway
+    ; waterdeel waterloop 水系 水域 水体 河流 湖泊 河 湖
+PlantCover: vegetation green greenery greenspace forest forests wood woods plantcover park parks grass
+    ; begroeid plantcover 绿地 植被 绿化 林地
+Road: road roads street streets highway highways weg wegen lane lanes centerline centerlines centreline roadnetwork
+    ; wegdeel trafficarea rijbaan 道路 路网 街道 车道 路段 公路 路
+Building: building buildings bldg bldgs bld house houses footprint footprints pand panden bag gebouw gebouwen buildingpart
+    ; buildingfootprint 建筑 房屋 楼栋 楼宇 民居 大楼 楼
+LandUse: landuse landcover plot plots parcel parcels lot lots zoning zone zones perceel percelen kadaster cadastre
+    ; land_use landuse 地块 宗地 用地 地类 土地
+CityFurniture: lamp lamps lamppost streetlight streetlights bench benches furniture pole poles sign signs hydrant hydrants
+    ; lichtmast straatmeubilair 路灯 井盖 消防栓 设施 部件
+OtherConstruction: fence fences wall walls barrier barriers ; scheiding kunstwerk overigbouwwerk 围墙 栅栏 构筑物
+"""
+
+
+def _read_rows() -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
+    rows = re.findall(r"^(\w+):([^;]*);(.*)$", _ROWS, re.MULTILINE)
+    return tuple((kind, tuple(alone.split()), tuple(parts.split())) for kind, alone, parts in rows)
+
+
+_TABLE = _read_rows()
 _BUILDING_FIELDS = {"storeys_above_ground", "year_of_construction", "height"}
 
 
@@ -41,7 +56,7 @@ class ClassGuess(NamedTuple):
     """False when it is no more than a place to put the records."""
 
 
-def guess_class(names: tuple[str, ...], attributes: set[str], schemes: set[str], dimensions: np.ndarray) -> ClassGuess:
+def guess_class(names: tuple[str, ...], attributes: set[str], schemes: set[str], dimensions: NDArray[np.int64]) -> ClassGuess:
     """Return the class of the records of a layer.
 
     Parameters
@@ -79,7 +94,13 @@ def _by_name(name: str) -> tuple[str, str] | None:
     words = set(re.split(r"[^a-z]+", spaced.casefold())) - {""}
     whole = name.casefold()
     for kind, alone, parts in _TABLE:
-        hit = next((word for word in alone.split() if word in words), None) or next((part for part in parts.split() if part in whole), None)
+        hit = next((word for word in alone if word in words), None) or next((part for part in parts if _holds(whole, part)), None)
         if hit is not None:
             return kind, hit
     return None
+
+
+def _holds(name: str, part: str) -> bool:
+    if len(part) > 1:
+        return part in name
+    return re.search(f"{part}(?![\u4e00-\u9fff])", name) is not None

@@ -46,7 +46,7 @@ def number_in(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def column_from_values(name: str, values: Sequence[Any], number: NDArray[np.int64]) -> Made:
+def column_from_values(name: str, values: Sequence[Any], number: NDArray[np.int64]) -> Made:  # noqa: PLR0911  # one per kind
     """Return one typed column for JSON values of any kind.
 
     Numbers win over text when most values are numbers; then text that is a number is converted, and other text is
@@ -93,7 +93,13 @@ def _kind(value: Any) -> str:
 def _text(value: Any) -> str:
     import orjson
 
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode() if isinstance(value, dict | list | bool) else str(value)
+    return (
+        value
+        if isinstance(value, str)
+        else orjson.dumps(value, default=str).decode()
+        if isinstance(value, dict | list | bool)
+        else str(value)
+    )
 
 
 def _too_big(name: str, values: Sequence[Any]) -> Made:
@@ -101,7 +107,9 @@ def _too_big(name: str, values: Sequence[Any]) -> Made:
 
     count = sum(isinstance(value, int) and _kind(value) == "big" for value in values)
     message = f"field {name}: {count} integers overflow the range of 64 bit; the whole field is kept as text, digit by digit"
-    return Made(pa.array([None if value is None else _text(value) for value in values], pa.string()), [Note("repaired", message, count=count)])
+    return Made(
+        pa.array([None if value is None else _text(value) for value in values], pa.string()), [Note("repaired", message, count=count)]
+    )
 
 
 def _mostly_numbers(name: str, values: Sequence[Any], number: NDArray[np.int64]) -> Made:
@@ -124,11 +132,19 @@ def _mostly_numbers(name: str, values: Sequence[Any], number: NDArray[np.int64])
 
 
 def _mixed_notes(name: str, left: dict[int, str], converted: int) -> list[Note]:
-    notes = [Note("rejected", f"field {name}, record {place}: {text[:60]!r} is no number, the type of most values of {name}; set to missing",
-                  record=str(place)) for place, text in list(left.items())[:MOST_NOTES]]
+    notes = [
+        Note(
+            "rejected",
+            f"field {name}, record {place}: {text[:60]!r} is no number, the type of most values of {name}; set to missing",
+            record=str(place),
+        )
+        for place, text in list(left.items())[:MOST_NOTES]
+    ]
     if len(left) > MOST_NOTES:
         more = len(left) - MOST_NOTES
         notes.append(Note("rejected", f"field {name}: {more} more values are no numbers; set to missing", count=more))
     if converted:
-        notes.append(Note("repaired", f"field {name}: {converted} numbers written as text are converted to numbers", "info", count=converted))
+        notes.append(
+            Note("repaired", f"field {name}: {converted} numbers written as text are converted to numbers", "info", count=converted)
+        )
     return notes

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cim.loaders.vector.encoding import Found
+from cim.loaders.vector.encoding import NO_ENCODING, Found
 from cim.loaders.vector.frame import MOST_NOTES, Layer, Note
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 __all__ = ["DbfField", "Header", "Table", "read_header", "text_columns"]
@@ -71,7 +72,7 @@ class Table:
     """The table of a shapefile, as far as it is there."""
 
     header: Header | None
-    encoding: Found = Found("", guessed=False)
+    encoding: Found = NO_ENCODING
     notes: tuple[Note, ...] = ()
 
 
@@ -91,7 +92,9 @@ def read_header(path: Path) -> tuple[Header | None, list[Note]]:
     held = max(0, (size - first) // width)
     notes = []
     if held < stated:
-        notes.append(Note("lost", f"the table {path.name} is truncated: it states {stated:,} records and holds {held:,}", count=stated - held))
+        notes.append(
+            Note("lost", f"the table {path.name} is truncated: it states {stated:,} records and holds {held:,}", count=stated - held)
+        )
     return Header(path, min(stated, held), first, width, head[29], fields), notes
 
 
@@ -108,18 +111,22 @@ def _fields(head: bytes) -> tuple[DbfField, ...]:
 
 # ---------------------------------------------------------------- after reading
 
-def text_columns(layer: Layer, header: Header, encoding: Found, path: Path) -> Layer:
+
+def text_columns(layer: Layer, header: Header, encoding: Found) -> Layer:
     """Return the layer with field names and texts decoded from the table's own bytes."""
     if len(layer.columns) != len(header.fields):
         return layer  # GDAL dropped a field of an unknown type: its own names stay
     names, notes = _names(header, encoding)
     rows = header.rows()
-    inside = layer.number < header.records
+    place = np.flatnonzero(layer.number < header.records)
     columns = {}
-    for (column, one), name in zip(zip(layer.columns.values(), header.fields, strict=True), names, strict=True):
-        columns[name], more = (column, None) if one.kind != "C" else _texts(column, rows, one, layer, inside, encoding.name, name)
+    for column, one, name in zip(layer.columns.values(), header.fields, names, strict=True):
+        if one.kind != "C":
+            columns[name] = column
+            continue
+        raw = np.ascontiguousarray(rows[layer.number[place], one.start : one.start + one.width])
+        columns[name], more = _texts(column, raw, place, encoding.name, name)
         notes += [more] if more is not None else []
-    del path
     return replace(layer, columns=columns).noted(*notes)
 
 
@@ -131,7 +138,9 @@ def _names(header: Header, encoding: Found) -> tuple[list[str], list[Note]]:
         try:
             one.raw_name.decode(encoding.name or "utf-8")
         except UnicodeDecodeError:
-            notes.append(Note("repaired", f"field name {text!r} was cut within a character by the 10-byte limit; the rest of it is lost", "info"))
+            notes.append(
+                Note("repaired", f"field name {text!r} was cut within a character by the 10-byte limit; the rest of it is lost", "info")
+            )
         text = text or f"field_{len(names) + 1}"
         number = 2
         while text in names:
@@ -140,25 +149,29 @@ def _names(header: Header, encoding: Found) -> tuple[list[str], list[Note]]:
     return names, notes
 
 
-def _texts(column, rows, one, layer, inside, encoding, name):  # type: ignore[no-untyped-def]
-    """Decode one text field where it holds more than ASCII; elsewhere GDAL's column stays."""
+def _texts(column: pa.Array, raw: NDArray[np.uint8], place: NDArray[np.int64], encoding: str, name: str) -> tuple[pa.Array, Note | None]:
+    """Decode one text field where it holds more than ASCII; elsewhere GDAL's column stays.
+
+    `raw` has a row of bytes for each record that the table holds; `place` is where those stand in the column.
+    """
     import pyarrow as pa
 
-    raw = np.ascontiguousarray(rows[layer.number[inside], one.start : one.start + one.width])
     wide = (raw > 127).any(axis=1)
     if not wide.any():
         return column, None
     values = column.to_pylist()
     cut = []
-    for place, text in zip(np.flatnonzero(inside)[wide].tolist(), raw[wide], strict=True):
+    for at, text in zip(place[wide].tolist(), raw[wide], strict=True):
         stripped = bytes(text).rstrip(b" \x00")
         try:
-            values[place] = stripped.decode(encoding)
+            values[at] = stripped.decode(encoding)
         except UnicodeDecodeError:
-            values[place] = stripped.decode(encoding, "ignore")
-            cut.append(int(layer.number[place]))
+            values[at] = stripped.decode(encoding, "ignore")
+            cut.append(at)
     if not cut:
         return pa.array(values, pa.string()), None
     shown = ", ".join(map(str, cut[:MOST_NOTES]))
-    message = f"field {name}: {len(cut)} texts are cut within a character or hold bytes that are not {encoding} (records {shown}); kept without those"
+    message = (
+        f"field {name}: {len(cut)} texts are cut within a character, or not all {encoding} (records {shown}); kept without those bytes"
+    )
     return pa.array(values, pa.string()), Note("encoding", message, count=len(cut))

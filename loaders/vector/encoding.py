@@ -32,6 +32,10 @@ class Found:
     guessed: bool
 
 
+NO_ENCODING = Found("", guessed=False)
+"""Of a source without text."""
+
+
 def settle(sample: bytes, language: int, stated: bytes | None, given: str | None) -> tuple[Found, list[Note]]:
     """Return the encoding of a table, and what there is to say about it.
 
@@ -128,7 +132,9 @@ def _stated_codec(stated: bytes | None) -> str | None:
     text = stated.decode("ascii", "ignore").strip().strip("\ufeff\x00").lower()
     number = re.fullmatch(r"(?:cp|ansi|oem|windows|ibm|ms)?[ _-]*(\d+)", text)
     if number is not None:
-        text = {"65001": "utf-8", "936": "gb18030", "54936": "gb18030", "950": "big5", "88591": "iso8859-1"}.get(number[1], f"cp{number[1]}")
+        text = {"65001": "utf-8", "936": "gb18030", "54936": "gb18030", "950": "big5", "88591": "iso8859-1"}.get(
+            number[1], f"cp{number[1]}"
+        )
     iso = re.fullmatch(r"iso[ _-]*8859[ _-]*(\d+)", text)
     if iso is not None:
         text = f"iso8859-{iso[1]}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from cim.loaders.vector.classify import guess_class
 from cim.loaders.vector.frame import Layer, Note
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from numpy.typing import NDArray
 
     from cim.standard_names import NameGuess
 
@@ -25,9 +26,13 @@ SURE, CUT, WEAK = 0.9, 0.55, 0.5
 # Field names that say since when and until when an object is there, and those that tell an object from the next (strong before weak).
 _FROM = {"validfrom", "begingeldigheid", "begindatum", "creationdate", "objectbegintijd", "startdate", "有效期起", "生效日期", "启用日期"}
 _TO = {"validto", "eindgeldigheid", "einddatum", "terminationdate", "objecteindtijd", "enddate", "有效期止", "失效日期"}
-_STRONG = ("gmlid", "guid", "uuid", "globalid", "identificatie", "lokaalid", "identificatiebagpnd", "bagid", "标识码", "唯一码", "编号", "楼栋编号",
+_STRONG = ("gmlid", "guid", "uuid", "globalid", "identificatie", "lokaalid", "identificatiebagpnd",
+           "bagid", "标识码", "唯一码", "编号", "楼栋编号",
            "建筑编号", "宗地编号", "地块编号", "buildingid", "bldgid", "osmid")  # fmt: skip
 _WEAK_IDS = ("id", "uid", "gid", "fid", "oid", "objectid", "ogcfid", "code", "编码", "adcode", "admincode", "key", "nr", "no", "nummer")
+
+
+_NO_CODES: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Target:
     unit: str = ""
     standard: str | None = None
     """Standard name, None for a field that is kept as it is."""
-    codes: Mapping[str, Any] = field(default_factory=dict)
+    codes: Mapping[str, Any] = _NO_CODES
     """Code list of the source: its value -> the value meant."""
 
 
@@ -73,6 +78,7 @@ def _plain(name: str) -> str:
 
 # ---------------------------------------------------------------- guesses
 
+
 def _guessed(layer: Layer, stem: str) -> Plan:
     from cim.standard_names import lookup
 
@@ -87,7 +93,9 @@ def _guessed(layer: Layer, stem: str) -> Plan:
     found = guess_class((layer.name, stem), meant | _hints(named), schemes, _dimensions(layer))
     chosen = _choose(layer, named, building=found.name == "Building")
     names = [name for name, one in chosen.items() if one.standard_name.name == "name"]
-    attributes = [_target(name, chosen.get(name)) for name in layer.columns if name not in identifiers and name not in (since, until, *names[:1])]
+    attributes = [
+        _target(name, chosen.get(name)) for name in layer.columns if name not in identifiers and name not in (since, until, *names[:1])
+    ]
     id_field = _best_id(layer, identifiers, plain)
     return Plan(found.name, id_field, names[0] if names else None, since, until,
                 tuple((name, scheme_of(name, layer.columns[name])) for name in identifiers), tuple(attributes),
@@ -96,7 +104,11 @@ def _guessed(layer: Layer, stem: str) -> Plan:
 
 def _hints(named: Mapping[str, Sequence[NameGuess]]) -> set[str]:
     """Return doubtful names that still tell that something is a building (Floor)."""
-    return {found[0].standard_name.name for found in named.values() if found and found[0].confidence >= WEAK and found[0].standard_name.kind == "count"}
+    return {
+        found[0].standard_name.name
+        for found in named.values()
+        if found and found[0].confidence >= WEAK and found[0].standard_name.kind == "count"
+    }
 
 
 def _choose(layer: Layer, named: Mapping[str, Sequence[NameGuess]], *, building: bool) -> dict[str, NameGuess]:
@@ -125,9 +137,9 @@ def _fits(layer: Layer, name: str, guess: NameGuess, *, strict: bool = False) ->
         return not (kind == "text" and pa.types.is_floating(column.type))
     if pa.types.is_string(column.type):
         numbers = pc.sum(pc.match_substring_regex(column, r"^\s*[-+]?\d+(?:\.\d+)?\s*$")).as_py() or 0
-        return 2 * numbers > len(column) - column.null_count
+        return bool(2 * numbers > len(column) - column.null_count)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return column.null_count == len(column)
+        return bool(column.null_count == len(column))
     bounds = range_of(guess.standard_name.name)
     if not strict:
         return True
@@ -142,7 +154,7 @@ def _target(name: str, guess: NameGuess | None) -> Target:
     return Target(name, guess.standard_name.name, guess.unit or guess.standard_name.unit, guess.standard_name.name)
 
 
-def _dimensions(layer: Layer) -> np.ndarray:
+def _dimensions(layer: Layer) -> NDArray[np.int64]:
     import shapely
 
     return np.asarray(np.where(shapely.is_missing(layer.geometry), -1, shapely.get_dimensions(layer.geometry)), np.int64)
@@ -163,7 +175,7 @@ def _distinct(layer: Layer, name: str) -> float:
     there = len(column) - column.null_count
     if pa.types.is_floating(column.type) and there and not bool(pc.all(pc.equal(column, pc.floor(column))).as_py()):
         return 0.0
-    return pc.count_distinct(column).as_py() / there if there and 2 * there >= len(column) else 0.0
+    return float(pc.count_distinct(column).as_py()) / there if there and 2 * there >= len(column) else 0.0
 
 
 def _best_id(layer: Layer, fields: Sequence[str], plain: Mapping[str, str]) -> str | None:
@@ -175,20 +187,23 @@ def _best_id(layer: Layer, fields: Sequence[str], plain: Mapping[str, str]) -> s
     return min(whole, key=lambda name: (order[plain[name]], name), default=None)
 
 
-def _guess_notes(layer: Layer, found: Any, chosen: Mapping[str, NameGuess], id_field: str | None, since: str | None, until: str | None) -> tuple[Note, ...]:
+def _guess_notes(
+    layer: Layer, found: Any, chosen: Mapping[str, NameGuess], id_field: str | None, since: str | None, until: str | None
+) -> tuple[Note, ...]:
     code = "guessed" if found.sure else "assumed"
     notes = [Note(code, f"layer {layer.name}: class {found.name} ({found.why}); say class= in the mapping to choose", "info")]
     for name, one in chosen.items():
         unit = one.unit or one.standard_name.unit
         inside = f" in {unit}" if unit else ""
         notes.append(Note("guessed", f"layer {layer.name}: field {name} is taken for {one.standard_name.name}{inside} ({one.why})", "info"))
-    for name, what in ((id_field, "the ids"), (since, "valid_from"), (until, "valid_to")):
-        if name is not None:
-            notes.append(Note("guessed", f"layer {layer.name}: field {name} is taken for {what}", "info"))
+    for taken, what in ((id_field, "the ids"), (since, "valid_from"), (until, "valid_to")):
+        if taken is not None:
+            notes.append(Note("guessed", f"layer {layer.name}: field {taken} is taken for {what}", "info"))
     return tuple(notes)
 
 
 # ---------------------------------------------------------------- a given mapping
+
 
 def _mapped(layer: Layer, stem: str, given: Mapping[str, Any]) -> Plan:
     faults: list[str] = []
@@ -202,7 +217,12 @@ def _mapped(layer: Layer, stem: str, given: Mapping[str, Any]) -> Plan:
     if faults:
         msg = f"mapping of layer {layer.name}: {'; '.join(faults)}; its fields are {', '.join(layer.columns)}"
         raise UsageError(msg)
-    used = {value for value in fields.values() if value} | {one.field for one in targets} | set(identifiers.values()) | set(given.get("ignore", ()))
+    used = (
+        {value for value in fields.values() if value}
+        | {one.field for one in targets}
+        | set(identifiers.values())
+        | set(given.get("ignore", ()))
+    )
     rest = [Target(name, name) for name in layer.columns if name not in used]
     guess = _guessed(layer, stem)
     class_ = str(given.get("class") or guess.type)
@@ -218,7 +238,7 @@ def _given_targets(layer: Layer, attributes: Mapping[str, Any], faults: list[str
 
     targets = []
     for name, said in attributes.items():
-        spec = {"field": said} if isinstance(said, str) else dict(said)
+        spec: dict[str, Any] = {"field": said} if isinstance(said, str) else dict(said)
         source = spec.get("field")
         if source not in layer.columns:
             faults.append(f"attribute {name}: there is no field {source!r}")

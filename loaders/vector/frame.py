@@ -86,8 +86,10 @@ def numbered(layer: Layer, bad: NDArray[np.bool_], code: str, reason: str | Sequ
     """
     places = np.flatnonzero(bad)
     reasons = [reason] * len(places) if isinstance(reason, str) else list(reason)
-    notes = [Note(code, f"layer {layer.name}, record {layer.number[place]}: {text}", severity, str(layer.number[place]))
-             for place, text in zip(places[:MOST_NOTES].tolist(), reasons, strict=False)]
+    notes = [
+        Note(code, f"layer {layer.name}, record {layer.number[place]}: {text}", severity, str(layer.number[place]))
+        for place, text in zip(places[:MOST_NOTES].tolist(), reasons, strict=False)
+    ]
     more = len(places) - len(notes)
     if more > 0:
         notes.append(Note(code, f"layer {layer.name}: {more} more records: {reasons[-1]}", severity, count=more))

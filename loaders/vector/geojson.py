@@ -134,6 +134,7 @@ def _declared_crs(value: dict[str, Any], path: Path, options: ReadOptions) -> st
 
 # ---------------------------------------------------------------- geometry
 
+
 @dataclass
 class _Decoded:
     geometry: NDArray[np.object_]
@@ -148,8 +149,7 @@ def _geometries(features: list[Any]) -> _Decoded:
     import shapely
 
     members = [one.get("geometry", ...) if isinstance(one, dict) and one.get("type") == "Feature" else ... for one in features]
-    texts = [None if one is None or one is ... else orjson.dumps(one, default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
-             if _small(one) else "0" for one in members]
+    texts = [orjson.dumps(one, default=str).decode() if isinstance(one, dict) else None for one in members]
     with np.errstate(all="ignore"):
         geometry = shapely.from_geojson(np.array(texts, object), on_invalid="ignore") if texts else np.empty(0, object)
     absent = np.array([one is None for one in members], bool)
@@ -158,10 +158,6 @@ def _geometries(features: list[Any]) -> _Decoded:
     for place in doubtful.tolist():  # only what the strict parser refused
         _second_look(features[place], members[place], place, out)
     return _shortened(out)
-
-
-def _small(value: Any) -> bool:
-    return isinstance(value, dict)
 
 
 def _ragged(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
@@ -178,11 +174,7 @@ def _ragged(geometry: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 def _second_look(feature: Any, member: Any, place: int, out: _Decoded) -> None:
     try:
-        if not isinstance(feature, dict) or feature.get("type") != "Feature":
-            kind = repr(feature.get("type"))[:40] if isinstance(feature, dict) else f"a JSON {_json_type(feature)}"
-            raise ValueError(f"it is no Feature but {kind}")
-        if member is ...:
-            raise ValueError("it has no geometry member")
+        _check_feature(feature, member)
         geometry, mended = _build(member)
     except (ValueError, TypeError, KeyError) as error:
         out.bad[place] = True
@@ -193,6 +185,16 @@ def _second_look(feature: Any, member: Any, place: int, out: _Decoded) -> None:
     if mended:
         out.repaired += 1
         out.notes.append(Note("repaired", f"feature {place}: {mended}", record=str(place)))
+
+
+def _check_feature(feature: Any, member: Any) -> None:
+    if not isinstance(feature, dict) or feature.get("type") != "Feature":
+        kind = repr(feature.get("type"))[:40] if isinstance(feature, dict) else f"a JSON {_json_type(feature)}"
+        msg = f"it is no Feature but {kind}"
+        raise ValueError(msg)
+    if member is ...:
+        msg = "it has no geometry member"
+        raise ValueError(msg)
 
 
 def _shortened(out: _Decoded) -> _Decoded:
@@ -214,16 +216,19 @@ def _build(member: Any) -> tuple[Any, str]:
     from shapely.geometry import shape
 
     if not isinstance(member, dict):
-        raise ValueError(f"its geometry is a JSON {_json_type(member)}, expected an object")
+        msg = f"its geometry is a JSON {_json_type(member)}, expected an object"
+        raise ValueError(msg)
     kind = member.get("type")
     if kind == "GeometryCollection":
         parts = member.get("geometries")
         if not isinstance(parts, list):
-            raise ValueError(f"its geometries are a JSON {_json_type(parts)}, expected an array")
+            msg = f"its geometries are a JSON {_json_type(parts)}, expected an array"
+            raise ValueError(msg)
         made = [_build(part) for part in parts]
         return shapely.geometrycollections([one for one, _ in made]), next((text for _, text in made if text), "")
     if kind not in DEPTH:
-        raise ValueError(f"its geometry type is {repr(kind)[:40]}, expected one of GeoJSON's")
+        msg = f"its geometry type is {repr(kind)[:40]}, expected one of GeoJSON's"
+        raise ValueError(msg)
     mended: set[str] = set()
     given = member.get("coordinates")
     if kind in ("Polygon", "MultiPolygon") and _levels(given) == DEPTH[kind]:
@@ -231,12 +236,13 @@ def _build(member: Any) -> tuple[Any, str]:
         mended.add(f"its coordinates lack one level of a {kind}; taken as the one {'ring' if kind == 'Polygon' else 'polygon'}")
     coordinates = _positions(given, DEPTH[kind], mended)
     if kind in ("Polygon", "MultiPolygon"):
-        for ring in (coordinates if kind == "Polygon" else [ring for polygon in coordinates for ring in polygon]):
+        for ring in coordinates if kind == "Polygon" else [ring for polygon in coordinates for ring in polygon]:
             _close(ring, mended)
     try:
         return shape({"type": kind, "coordinates": coordinates}), "; ".join(sorted(mended))
     except (shapely.errors.GEOSException, ValueError, IndexError, TypeError) as error:
-        raise ValueError(f"its geometry cannot be built as {kind} ({type(error).__name__})") from error
+        msg = f"its geometry cannot be built as {kind} ({type(error).__name__})"
+        raise ValueError(msg) from error
 
 
 def _levels(value: Any) -> int:
@@ -250,7 +256,8 @@ def _levels(value: Any) -> int:
 def _positions(value: Any, depth: int, mended: set[str]) -> Any:
     """Return nested positions as plain lists of two or three finite floats, `depth` levels deep."""
     if not isinstance(value, list):
-        raise ValueError(f"its coordinates hold a JSON {_json_type(value)} where an array is expected")
+        msg = f"its coordinates hold a JSON {_json_type(value)} where an array is expected"
+        raise ValueError(msg)
     if depth > 0:
         parts = [_positions(part, depth - 1, mended) for part in value]
         if depth == 1 and len({len(part) for part in parts}) > 1:
@@ -258,30 +265,36 @@ def _positions(value: Any, depth: int, mended: set[str]) -> Any:
             return [part[:2] for part in parts]
         return parts
     if len(value) < 2:
-        raise ValueError(f"a position of its coordinates has {len(value)} numbers, expected 2 or 3")
+        msg = f"a position of its coordinates has {len(value)} numbers, expected 2 or 3"
+        raise ValueError(msg)
     for number in value[:3]:
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ValueError(f"its coordinates hold a JSON {_json_type(number)} where a number is expected")
+            msg = f"its coordinates hold a JSON {_json_type(number)} where a number is expected"
+            raise ValueError(msg)
         if not math.isfinite(number) or abs(number) > 1e300:
-            raise ValueError("a coordinate is not finite (NaN, infinity or out of range)")
+            msg = "a coordinate is not finite (NaN, infinity or out of range)"
+            raise ValueError(msg)
     return [float(number) for number in value[:3]]
 
 
 def _close(ring: list[list[float]], mended: set[str]) -> None:
     if len(ring) < 3:
-        raise ValueError(f"a ring of its geometry has {len(ring)} positions, expected 4 or more")
+        msg = f"a ring of its geometry has {len(ring)} positions, expected 4 or more"
+        raise ValueError(msg)
     if ring[0] != ring[-1]:
         ring.append(list(ring[0]))
         mended.add("a ring of its geometry was not closed; closed")
     if len(ring) < 4:
-        raise ValueError(f"a ring of its geometry has {len(ring)} positions, expected 4 or more")
+        msg = f"a ring of its geometry has {len(ring)} positions, expected 4 or more"
+        raise ValueError(msg)
 
 
 # ---------------------------------------------------------------- properties
 
+
 def _columns(features: list[dict[str, Any]], number: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, dict[int, str]], list[Note]]:
-    rows = [one.get("properties") for one in features]
-    rows = [one if isinstance(one, dict) else {} for one in rows]
+    given = [one.get("properties") for one in features]
+    rows: list[dict[str, Any]] = [one if isinstance(one, dict) else {} for one in given]
     names = dict.fromkeys(name for row in rows for name in row)
     columns, leftovers, notes = {}, {}, []
     for name in names:

@@ -74,6 +74,7 @@ def read_database(path: Path, options: ReadOptions, kind: str) -> list[Layer]:
 
 # ---------------------------------------------------------------- opening
 
+
 def _check_size(path: Path) -> None:
     """Compare the pages that the head states with the file."""
     with path.open("rb") as file:
@@ -122,7 +123,9 @@ def _opened(local: Path, path: Path) -> Iterator[sqlite3.Connection]:
     try:
         yield database
     except sqlite3.DatabaseError as error:
-        raise CorruptFileError(path, f"the SQLite database is corrupt: {error}", "copy it again, or repair it with its own tools") from error
+        raise CorruptFileError(
+            path, f"the SQLite database is corrupt: {error}", "copy it again, or repair it with its own tools"
+        ) from error
     finally:
         database.close()
 
@@ -158,6 +161,7 @@ def _quoted(name: str) -> str:
 
 
 # ---------------------------------------------------------------- the catalogue
+
 
 def _entries(database: sqlite3.Connection, path: Path) -> list[_Entry]:
     """Return the spatial layers that the catalogue lists and that exist."""
@@ -198,7 +202,9 @@ def _look_at_view(database: sqlite3.Connection, one: _Entry, path: Path, *, aske
         reason = f"layer {one.name} is a view (a stored query) that does not end within the limit of {SQL_SECONDS:g} s"
         raise LimitError(path, reason, "give layer='...' to read a table only") from error
     if not isinstance(count, int) or count > 1_000_000:
-        raise LimitError(path, f"layer {one.name} is a view (a stored query) of more than a million rows", "give layer='...' to read a table only")
+        raise LimitError(
+            path, f"layer {one.name} is a view (a stored query) of more than a million rows", "give layer='...' to read a table only"
+        )
     if asked:
         raise UnsafeInputError(path, f"layer {one.name} is a view (a stored query), and only tables are read", "save it as a table first")
     return Note("unsupported", f"layer {one.name} is a view (a stored query of {count} rows) and is not read; only tables are", count=count)
@@ -206,18 +212,23 @@ def _look_at_view(database: sqlite3.Connection, one: _Entry, path: Path, *, aske
 
 # ---------------------------------------------------------------- one layer
 
+
 def _read(database: sqlite3.Connection, local: Path, one: _Entry, options: ReadOptions, kind: str, path: Path) -> Layer:
     try:
         count = int(str(_rows(database, f"SELECT count(*) FROM {_quoted(one.name)}")[0][0]))  # noqa: S608
         empty = int(str(_rows(database, f"SELECT count(*) FROM {_quoted(one.name)} WHERE {_quoted(one.column)} IS NULL")[0][0]))  # noqa: S608
     except TimeoutError as error:
-        raise LimitError(path, f"layer {one.name} cannot be counted within {SQL_SECONDS:g} s", "give limits=Limits(...) if it is trusted") from error
+        raise LimitError(
+            path, f"layer {one.name} cannot be counted within {SQL_SECONDS:g} s", "give limits=Limits(...) if it is trusted"
+        ) from error
     options.limits.check("records", count, path)
     crs, note = _crs(database, one, options, kind, path)
     layer = read_ogr(local, options, format=kind, name=one.name, shown=path, layer=one.name)
     got = layer.records_in
     if got < count:
-        raise CorruptFileError(path, f"layer {one.name} holds {count:,} records but only {got:,} could be read", "repair it with its own tools")
+        raise CorruptFileError(
+            path, f"layer {one.name} holds {count:,} records but only {got:,} could be read", "repair it with its own tools"
+        )
     layer = replace(layer, crs=crs if crs is not None else layer.crs)
     return _lost_geometry(layer.noted(*note), empty)
 
@@ -242,7 +253,9 @@ def _crs(database: sqlite3.Connection, one: _Entry, options: ReadOptions, kind: 
         if options.crs is not None:
             return None, []
         raise CRSError(path, f"layer {one.name} has the srs_id {one.srs}: its coordinate system (CRS) is undefined", "give crs='EPSG:...'")
-    row = _rows(database, "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys WHERE srs_id = ?", (one.srs,))
+    row = _rows(
+        database, "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys WHERE srs_id = ?", (one.srs,)
+    )
     if not row:
         if options.crs is not None:
             return None, []

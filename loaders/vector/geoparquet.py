@@ -67,7 +67,9 @@ def _open(path: Path) -> pq.ParquetFile:
         raw.seek(max(-4, -path.stat().st_size), 2)
         end = raw.read(4)
     if start != b"PAR1" or end != b"PAR1":
-        reason = "is no whole Parquet file: the magic number PAR1 is missing at its " + ("start" if start != b"PAR1" else "end (truncated footer)")
+        reason = "is no whole Parquet file: the magic number PAR1 is missing at its " + (
+            "start" if start != b"PAR1" else "end (truncated footer)"
+        )
         raise CorruptFileError(path, reason, "copy it again")
     try:
         return pq.ParquetFile(path, page_checksum_verification=True, thrift_string_size_limit=1 << 27, thrift_container_size_limit=1 << 22)
@@ -102,7 +104,11 @@ def _metadata(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
         geo = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise CorruptFileError(path, "its 'geo' metadata is not JSON", "write it again as GeoParquet") from error
-    if not isinstance(geo, dict) or not isinstance(geo.get("columns"), dict) or not all(isinstance(v, dict) for v in geo["columns"].values()):
+    if (
+        not isinstance(geo, dict)
+        or not isinstance(geo.get("columns"), dict)
+        or not all(isinstance(v, dict) for v in geo["columns"].values())
+    ):
         raise CorruptFileError(path, "its 'geo' metadata lists no geometry columns", "write it again as GeoParquet")
     return geo
 
@@ -151,7 +157,9 @@ def _crs(column: dict[str, Any], path: Path, options: ReadOptions) -> str | None
     return str(value)
 
 
-def _geometry(column: pa.ChunkedArray, said: dict[str, Any], path: Path) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.bool_]]:
+def _geometry(
+    column: pa.ChunkedArray, said: dict[str, Any], path: Path
+) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.bool_]]:
     import pyarrow as pa
 
     encoding = str(said.get("encoding", "WKB"))
@@ -166,7 +174,9 @@ def _geometry(column: pa.ChunkedArray, said: dict[str, Any], path: Path) -> tupl
     try:
         geometry = _native(array, encoding.lower())
     except (pa.ArrowException, ValueError, TypeError, LookupError) as error:
-        raise CorruptFileError(path, f"its geometry column does not follow its encoding {encoding}: {_said(error)}", "write it with encoding WKB") from error
+        raise CorruptFileError(
+            path, f"its geometry column does not follow its encoding {encoding}: {_said(error)}", "write it with encoding WKB"
+        ) from error
     return geometry, np.zeros(len(geometry), bool), np.zeros(len(geometry), bool)
 
 
@@ -176,7 +186,8 @@ def _native(array: pa.Array, encoding: str) -> NDArray[np.object_]:
     import shapely
 
     missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False))
-    offsets, level = [], array.filter(pc.is_valid(array))
+    offsets: list[NDArray[np.int64]] = []
+    level = array.filter(pc.is_valid(array))
     while hasattr(level, "offsets"):
         start = np.asarray(level.offsets.to_numpy(), np.int64)
         offsets.insert(0, start - start[0])

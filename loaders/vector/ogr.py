@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["plain_columns", "read_ogr"]
 
 
-def read_ogr(path: Path, options: ReadOptions, *, format: str, name: str, shown: Path, layer: str | None = None,
-             encoding: str | None = None, **open_options: str) -> Layer:
+def read_ogr(
+    path: Path,
+    options: ReadOptions,
+    *,
+    format: str,
+    name: str,
+    shown: Path,
+    layer: str | None = None,
+    encoding: str | None = None,
+    **open_options: str,
+) -> Layer:
     """Return one layer of a file whose format is certain.
 
     Parameters
@@ -113,11 +122,11 @@ def _finite(array: pa.Array, name: str, notes: list[Note]) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    infinite = pc.fill_null(pc.is_inf(array), False)  # noqa: FBT003
+    infinite = pc.fill_null(pc.is_inf(array), False)
     count = pc.sum(infinite).as_py() or 0
     if count:
         notes.append(Note("rejected", f"field {name}: {count} values are infinite; set to missing", count=count))
-    return pc.if_else(pc.or_(infinite, pc.fill_null(pc.is_nan(array), True)), pa.scalar(None, pa.float64()), array)  # noqa: FBT003
+    return pc.if_else(pc.or_(infinite, pc.fill_null(pc.is_nan(array), True)), pa.scalar(None, pa.float64()), array)
 
 
 def _as_json(array: pa.Array) -> pa.Array:

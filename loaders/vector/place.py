@@ -14,8 +14,9 @@ from cim.loaders.vector.frame import Layer, Note, reject
 from cim.loaders.vector.repair import cut_at_date_line
 
 if TYPE_CHECKING:
-    from cim.crs import CityCRS
     from numpy.typing import NDArray
+
+    from cim.crs import CityCRS
 
 __all__ = ["one_system", "placed", "used_crs"]
 
@@ -76,11 +77,13 @@ def _without_strays(layer: Layer, crs: CityCRS, path: Path) -> Layer:
         warnings = doubts(bounds, crs, str(path))
     except CRSError:
         strays = _strays(layer)
-        if not strays.any() or strays.mean() > MOST_STRAYS and strays.sum() > 1:
+        if not strays.any() or (strays.mean() > MOST_STRAYS and strays.sum() > 1):
             raise
         rest = layer.keep(~strays)
         warnings = doubts(_box(rest), crs, str(path))
-        layer = reject(layer, strays, f"its coordinates are out of range of {crs.horizontal.name} and far from all others; the record is rejected")
+        layer = reject(
+            layer, strays, f"its coordinates are out of range of {crs.horizontal.name} and far from all others; the record is rejected"
+        )
     return layer.noted(*(Note("crs", f"layer {layer.name}: {text}") for text in warnings))
 
 

@@ -95,8 +95,11 @@ def _valid(layer: Layer) -> Layer:
     reasons = [f"geometry not valid ({text}); repaired" for text, gone in zip(said, lost.tolist(), strict=True) if not gone]
     notes = numbered(layer, bad & ~marked, "repaired", reasons)
     layer = replace(layer, geometry=geometry, repaired=layer.repaired + int((bad & ~marked).sum())).noted(*notes)
-    gone_for = [f"geometry not valid ({text}), no area is left after repair; the record is rejected"
-                for text, gone in zip(said, lost.tolist(), strict=True) if gone]
+    gone_for = [
+        f"geometry not valid ({text}), no area is left after repair; the record is rejected"
+        for text, gone in zip(said, lost.tolist(), strict=True)
+        if gone
+    ]
     return reject(layer, marked, gone_for)
 
 
@@ -122,7 +125,8 @@ def _without_empty(layer: Layer) -> Layer:
     """Turn empty geometries into missing ones; say how many records have none."""
     import shapely
 
-    geometry = np.where(shapely.is_empty(layer.geometry), None, layer.geometry)
+    geometry = layer.geometry.copy()
+    geometry[shapely.is_empty(geometry)] = None
     missing = shapely.is_missing(geometry)
     layer = replace(layer, geometry=geometry)
     if not len(layer) or not missing.any():
@@ -132,6 +136,7 @@ def _without_empty(layer: Layer) -> Layer:
 
 
 # ---------------------------------------------------------------- the date line
+
 
 def cut_at_date_line(layer: Layer) -> Layer:
     """Return a layer in degrees whose geometries lie within 180 degrees west and east, cut in two where they cross."""
@@ -182,5 +187,3 @@ def _cut(geometry: Any) -> Any:
         if not shapely.is_empty(part) and shapely.get_dimensions(part) == shapely.get_dimensions(geometry):
             parts.append(shapely.transform(part, lambda xy, by=360.0 * turn: xy - [by, 0.0]))
     return parts[0] if len(parts) == 1 else shapely.union_all(parts) if parts else None
-
-

@@ -10,7 +10,7 @@ import numpy as np
 
 from cim.errors import CorruptFileError, CRSError, FormatError
 from cim.loaders.vector.dbf import Table, read_header, text_columns
-from cim.loaders.vector.encoding import Found, settle
+from cim.loaders.vector.encoding import settle
 from cim.loaders.vector.frame import Layer, Note, reject
 from cim.loaders.vector.ogr import read_ogr
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["companion", "projection_text", "read_shapefile", "recognises"]
 
 MAGIC = b"\x00\x00\x27\x0a"
-KINDS = {0: "Null", 1: "Point", 3: "PolyLine", 5: "Polygon", 8: "MultiPoint", 11: "PointZ", 13: "PolyLineZ", 15: "PolygonZ", 18: "MultiPointZ",
-         21: "PointM", 23: "PolyLineM", 25: "PolygonM", 28: "MultiPointM", 31: "MultiPatch"}  # fmt: skip
+KINDS = {0: "Null", 1: "Point", 3: "PolyLine", 5: "Polygon", 8: "MultiPoint", 11: "PointZ", 13: "PolyLineZ", 15: "PolygonZ",
+         18: "MultiPointZ",          21: "PointM", 23: "PolyLineM", 25: "PolygonM", 28: "MultiPointM", 31: "MultiPatch"}  # fmt: skip
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -61,15 +61,20 @@ def read_shapefile(path: Path, options: ReadOptions) -> Layer:
     bad, reasons = _bad_records(data, places, kind)
     table = _open_table(path, places, options)
     staged = _stage(path, data, places, table)
-    encoding = table.encoding if table.header is not None else Found("", guessed=False)
-    layer = read_ogr(staged, replace(options, layer=None, encoding=None), format="Shapefile", name=path.stem, shown=path, encoding="ISO-8859-1")
-    layer = replace(layer, crs=crs, encoding=encoding.name, notes=(*places.notes, *table.notes, *layer.notes), records_in=len(places.offset))
+    encoding = table.encoding
+    layer = read_ogr(
+        staged, replace(options, layer=None, encoding=None), format="Shapefile", name=path.stem, shown=path, encoding="ISO-8859-1"
+    )
+    layer = replace(
+        layer, crs=crs, encoding=encoding.name, notes=(*places.notes, *table.notes, *layer.notes), records_in=len(places.offset)
+    )
     layer = _drop_bad(layer, bad, reasons, path)
     layer = _missing_geometry(layer, data, places)
-    return text_columns(layer, table.header, encoding, path) if table.header is not None else layer
+    return text_columns(layer, table.header, encoding) if table.header is not None else layer
 
 
 # ---------------------------------------------------------------- the .shp
+
 
 def _check_head(path: Path, data: Bytes) -> int:
     if len(data) < 100:
@@ -111,7 +116,9 @@ def _index(path: Path, data: Bytes) -> _Places:
 
 def _walk(data: Bytes, note: Note) -> _Places:
     """Follow the record lengths through the .shp; stop where they leave it."""
-    offsets, lengths, place, size = [], [], 100, len(data)
+    offsets: list[int] = []
+    lengths: list[int] = []
+    place, size = 100, len(data)
     raw = data.tobytes() if size < 1 << 28 else data
     notes = [note]
     while place + 8 <= size:
@@ -199,6 +206,7 @@ def _missing_geometry(layer: Layer, data: Bytes, places: _Places) -> Layer:
 
 # ---------------------------------------------------------------- the companions
 
+
 def projection_text(path: Path, options: ReadOptions) -> str | None:
     """Return the text of the .prj, None when there is none but the caller gave a CRS.
 
@@ -235,7 +243,9 @@ def _open_table(path: Path, places: _Places, options: ReadOptions) -> Table:
         return Table(None, notes=tuple(notes))
     count = len(places.offset)
     if header.records != count:
-        notes.append(Note("conflict", f"{file.name} holds {header.records:,} records and {path.name} {count:,}; attributes follow the record number"))
+        notes.append(
+            Note("conflict", f"{file.name} holds {header.records:,} records and {path.name} {count:,}; attributes follow the record number")
+        )
     page = companion(path, ".cpg") or companion(path, ".cst")
     stated = page.read_bytes()[:64] if page is not None else None
     encoding, more = settle(header.sample(), header.language, stated, options.encoding)
@@ -274,5 +284,3 @@ def _write_index(target: Path, data: Bytes, places: _Places) -> None:
     pairs = np.stack([(places.offset - 8) // 2, places.length // 2], axis=1).astype(">i4")
     target.unlink(missing_ok=True)
     target.write_bytes(bytes(head) + pairs.tobytes())
-
-

@@ -43,7 +43,10 @@ def _numbers(layer: Layer, target: Target, column: pa.Array) -> tuple[pa.Array, 
     """Return a text column as numbers where most texts are numbers."""
     from cim.loaders.vector.columns import number_in
 
-    parsed = [None if value is None or not value.strip() else (number_in(value) if number_in(value) is not None else value) for value in column.to_pylist()]
+    parsed = [
+        None if value is None or not value.strip() else (number_in(value) if number_in(value) is not None else value)
+        for value in column.to_pylist()
+    ]
     made = column_from_values(target.field, parsed, layer.number)
     layer.leftovers.setdefault(target.field, {}).update(made.leftovers)
     return made.values, made.notes
@@ -77,7 +80,13 @@ def _unknown_codes(column: pa.Array, target: Target) -> list[Note]:
     if not unknown:
         return []
     shown = ", ".join(unknown[:10])
-    return [Note("unmatched", f"field {target.field}: {len(unknown)} values are not in the code list ({shown}); kept as they are", count=len(unknown))]
+    return [
+        Note(
+            "unmatched",
+            f"field {target.field}: {len(unknown)} values are not in the code list ({shown}); kept as they are",
+            count=len(unknown),
+        )
+    ]
 
 
 def instants(column: pa.Array) -> tuple[pa.Array, int]:
