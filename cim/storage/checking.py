@@ -29,7 +29,7 @@ class Fault:
         return f"{self.file}: {self.reason}"
 
 
-def check(path: str | Path, *, bytes: bool = False) -> list[Fault]:
+def check(path: str | Path, *, bytes: bool = False) -> list[Fault]:  # noqa: A002  # as the command says it: cim check --bytes
     """Return every fault of a store; an empty list means that it is fine.
 
     All versions are looked at: each manifest must be exactly as it was written, each part there and of its size. Temporary files of
@@ -45,7 +45,7 @@ def check(path: str | Path, *, bytes: bool = False) -> list[Fault]:
     Raises
     ------
     StoreError
-        If `path` is no store, or was written by a newer toolkit.
+        If `path` is no store.
     """
     root = Path(path)
     numbers = manifest_numbers(root)
@@ -59,13 +59,14 @@ def check(path: str | Path, *, bytes: bool = False) -> list[Fault]:
             needed.update({part.path: part for part in read_manifest(root, number).parts})
         except StoreError as error:
             faults.append(Fault(f"manifests/{number:06d}.json", str(error)))
-    faults += [fault for part in needed.values() if (fault := _fault(root, part, bytes=bytes)) is not None]
+    faults += [fault for part in needed.values() if (fault := _fault(root, part, every_byte=bytes)) is not None]
     if bytes:
-        faults += [Fault(name, "its checksum does not fit its name") for name in stored_names(root) if name not in needed and not _fits(root, name)]
+        unused = [name for name in stored_names(root) if name not in needed]
+        faults += [Fault(name, "its checksum does not fit its name") for name in unused if not _fits(root, name)]
     return faults
 
 
-def _fault(root: Path, part: Part, *, bytes: bool) -> Fault | None:
+def _fault(root: Path, part: Part, *, every_byte: bool) -> Fault | None:
     try:
         file = inside(root, part.path)
     except StoreError as error:
@@ -75,7 +76,7 @@ def _fault(root: Path, part: Part, *, bytes: bool) -> Fault | None:
         return Fault(part.path, "is missing")
     if size != part.bytes:
         return Fault(part.path, f"has {size} bytes, expected {part.bytes}")
-    if bytes and (found := sha256_of(file)) != part.sha256:
+    if every_byte and (found := sha256_of(file)) != part.sha256:
         return Fault(part.path, f"has checksum {found[:16]}…, expected {part.sha256[:16]}…")
     return None
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cim.errors import CimError, StoreCorruptError, StoreError, UsageError
-from cim.storage.layout import FILES, MANIFESTS, OBJECTS, TABLES, TEMPORARY, fsync_folder, manifest_numbers, manifest_path, own_folders, stored_names
+from cim.storage.layout import (
+    FILES,
+    MANIFESTS,
+    OBJECTS,
+    TABLES,
+    TEMPORARY,
+    fsync_folder,
+    manifest_numbers,
+    manifest_path,
+    own_folders,
+    stored_names,
+)
 from cim.storage.lock import writing
 from cim.storage.manifest import read_manifest
 

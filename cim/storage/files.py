@@ -100,7 +100,7 @@ def resolve_files(root: Path, coverages: pa.Table, files: Mapping[str, Part]) ->
     """
     strange = [path for path in coverages["path"].to_pylist() if path not in files]
     if strange:
-        msg = f"{root}: a coverage names {str(strange[0])[:120]!r}, which is no file of this version; the table was not written by this toolkit"
+        msg = f"{root}: a coverage names {str(strange[0])[:120]!r}, which is no file of this version; no save writes that"
         raise StoreCorruptError(msg)
     paths = pa.array([str(inside(root, path).absolute()) for path in coverages["path"].to_pylist()], pa.string())
     return coverages.set_column(coverages.column_names.index("path"), SCHEMAS["coverages"].field("path"), paths)

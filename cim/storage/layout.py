@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import stat
-import tempfile
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cim.errors import StoreCorruptError, StoreError
 
@@ -16,8 +17,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "FOLDERS", "MANIFESTS", "Sink", "fsync_folder", "inside", "manifest_numbers", "manifest_path", "own_folders", "place", "sha256_of", "stem", "temporary",
-]  # fmt: skip
+    "FILES",
+    "FILE_NAME",
+    "FOLDERS",
+    "LOCK",
+    "MANIFESTS",
+    "OBJECTS",
+    "PART_NAME",
+    "TABLES",
+    "TEMPORARY",
+    "Sink",
+    "fsync_folder",
+    "inside",
+    "manifest_numbers",
+    "manifest_path",
+    "own_folders",
+    "place",
+    "regular_size",
+    "sha256_of",
+    "stem",
+    "stored_names",
+    "temporary",
+]
 
 OBJECTS, TABLES, FILES, MANIFESTS, TEMPORARY, LOCK = "objects", "tables", "files", "manifests", "tmp", "lock"
 FOLDERS = (OBJECTS, TABLES, FILES, MANIFESTS, TEMPORARY)
@@ -31,7 +52,7 @@ _BLOCK = 1 << 20
 class Sink:
     """A file being written whose checksum and length are known at its end."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._hash = hashlib.sha256()
         self.bytes = 0
@@ -105,25 +126,41 @@ def own_folders(root: Path) -> None:
         folder.mkdir(exist_ok=True)
 
 
-def temporary(root: Path) -> tuple[Any, Path]:
+def temporary(root: Path) -> tuple[BinaryIO, Path]:
     """Return a new file, open for writing, in the folder that the next save sweeps."""
-    handle, name = tempfile.mkstemp(dir=root / TEMPORARY)
-    return os.fdopen(handle, "wb", buffering=_BLOCK), Path(name)
+    path = root / TEMPORARY / uuid.uuid4().hex
+    return path.open("xb", buffering=_BLOCK), path
 
 
-def place(file: Any, source: Path, target: Path) -> None:
-    """Bring a finished temporary file to the disk and give it its name in one step; the same content may be there already."""
+def place(file: BinaryIO, source: Path, target: Path, *, new: bool = False) -> None:
+    """Bring a finished temporary file to the disk, then give it its name in one step.
+
+    Parameters
+    ----------
+    new
+        The name may not be taken yet; else a file of this name has the same content, and is replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If the name is taken.
+    """
     file.flush()
-    os.fchmod(file.fileno(), 0o666 & ~_umask())
     os.fsync(file.fileno())
     file.close()
-    source.replace(target)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    if not new:
+        source.replace(target)
+        return
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: the lock keeps other writers away
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, "the name is taken", str(target)) from None
+        source.rename(target)
+    else:
+        source.unlink()
 
 
 def fsync_folder(folder: Path) -> None:

@@ -158,7 +158,8 @@ def _checked(content: Any, data: bytes, version: int, shown: str) -> Manifest:
     for name, known in (("format_version", FORMAT_VERSION), ("schema_version", SCHEMA_VERSION)):
         found = content.get(name)
         if type(found) is int and found > known:
-            msg = f"{shown} has {name} {found}, written by toolkit {str(content.get('toolkit'))[:40]!r}; this toolkit knows {known}: update it"
+            toolkit = str(content.get("toolkit"))[:40]
+            msg = f"{shown} has {name} {found}, written by toolkit {toolkit!r}; this toolkit knows {known}: update it"
             raise StoreError(msg)
     faults: list[str] = []
     manifest = _parsed(content, faults)

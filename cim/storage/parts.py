@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
-from cim.model.schema import SCHEMAS
 from cim.storage.layout import OBJECTS, TABLES, Sink, place, stem, temporary
 from cim.storage.manifest import Part
 

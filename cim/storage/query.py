@@ -133,4 +133,5 @@ def _frame(answer: Any, city: City) -> pandas.DataFrame:
     import shapely
 
     shapes = shapely.from_wkb(np.asarray(answer["footprint"].to_pylist() or [], object))
-    return geopandas.GeoDataFrame(frame.drop(columns="footprint"), geometry=shapes, crs=city.crs.horizontal)
+    located: pandas.DataFrame = geopandas.GeoDataFrame(frame.drop(columns="footprint"), geometry=shapes, crs=city.crs.horizontal)
+    return located

@@ -50,9 +50,10 @@ def versions(path: str | Path) -> list[Version]:
     """
     root = Path(path)
     found = [read_manifest(root, number) for number in _numbers(root)]
+    sizes = [(sum(part.rows for part in one.classes), sum(part.bytes for part in one.parts)) for one in found]
     return [
-        Version(one.version, one.saved_at, one.message, sum(part.rows for part in one.classes), sum(part.bytes for part in one.parts), one.toolkit)
-        for one in found
+        Version(one.version, one.saved_at, one.message, objects, size, one.toolkit)
+        for one, (objects, size) in zip(found, sizes, strict=True)
     ]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow.compute as pc
-    import pyarrow.dataset
+    from pyarrow.dataset import Dataset
 
     from cim.storage.manifest import Part
 
@@ -74,7 +74,7 @@ class StoredTable:
         return sum(part.rows for part in self.parts)
 
     @cached_property
-    def dataset(self) -> pyarrow.dataset.Dataset:
+    def dataset(self) -> Dataset:
         """The parts as an Arrow dataset; bytes that do not fit their page checksum are an error when they are read."""
         import pyarrow.compute as pc
         import pyarrow.dataset as ds
@@ -82,15 +82,15 @@ class StoredTable:
 
         form = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True))
         files = LocalFileSystem()
-        fragments = [
-            form.make_fragment(
-                str(inside(self.root, part.path)), files, (pc.field("type") == part.name) if self.view == "objects" else None, file_size=part.bytes
-            )
-            for part in self.parts
-        ]
+
+        def fragment(part: Part) -> Any:
+            known = pc.field("type") == part.name if self.view == "objects" else None  # a filter on the class opens no other file
+            return form.make_fragment(str(inside(self.root, part.path)), files, known, file_size=part.bytes)
+
+        fragments = [fragment(part) for part in self.parts]
         return ds.FileSystemDataset(fragments, self.schema, form, files)
 
-    def to_table(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
+    def to_table(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:  # noqa: A002  # Arrow's word
         """Return some columns of the rows that meet a condition.
 
         Raises
@@ -111,6 +111,8 @@ class StoredTable:
             if filter is not None:
                 raise  # the condition may not fit the columns
             raise self._failure(error) from error
+        if filter is None and table.num_rows != self.count_rows():
+            raise self._failure(ValueError(f"{table.num_rows} rows, the manifest states {self.count_rows()}"))
         return table.sort_by("key").select(names) if sort else table
 
     def _failure(self, error: Exception) -> StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,18 @@ from cim.model.schema import SCHEMAS
 from cim.storage.compaction import sweep
 from cim.storage.files import again, keep_files
 from cim.storage.layout import (
-    FILES, FOLDERS, LOCK, MANIFESTS, OBJECTS, TABLES, fsync_folder, manifest_numbers, manifest_path, own_folders, place, temporary,
+    FILES,
+    FOLDERS,
+    LOCK,
+    MANIFESTS,
+    OBJECTS,
+    TABLES,
+    fsync_folder,
+    manifest_numbers,
+    manifest_path,
+    own_folders,
+    place,
+    temporary,
 )  # fmt: skip
 from cim.storage.lock import writing
 from cim.storage.manifest import Manifest, Part, facts_text, read_manifest, to_bytes
@@ -57,7 +69,12 @@ def save(city: City, path: str | Path, *, message: str = "") -> int:
     try:
         own_folders(root)
         with writing(root):
-            return _save(city, root, message)
+            try:
+                return _save(city, root, message)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    sweep(root)  # a full disk gets its room back at once
+                raise
     except CimError:
         raise
     except OSError as error:
@@ -152,6 +169,6 @@ def _commit(root: Path, manifest: Manifest) -> None:
     file, path = temporary(root)
     with file:
         file.write(data)
-        place(file, path, manifest_path(root, manifest.version))
+        place(file, path, manifest_path(root, manifest.version), new=True)
     for named in (root / MANIFESTS, root, root.absolute().parent):
         fsync_folder(named)
