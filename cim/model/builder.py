@@ -120,7 +120,7 @@ class CityBuilder:
         self._sources.append(source)
         return len(self._sources) - 1
 
-    def add_objects(
+    def add_objects(  # noqa: PLR0913  # one argument per core column
         self,
         type: str | Sequence[str],  # the field's own word
         ids: Sequence[str] | pa.Array | NDArray[Any],
@@ -165,7 +165,8 @@ class CityBuilder:
         )
         self._add(
             "objects", count, key=keys, id=text, type=type, name=names, bbox=bbox, footprint=wkb, z_ground=z_ground, z_roof=z_roof,
-            cim_code=cim_codes, cim_level=cim_levels, level_scheme=None, valid_from=valid_from, valid_to=valid_to, grade=grades, source=source,
+            cim_code=cim_codes, cim_level=cim_levels, level_scheme=None, valid_from=valid_from,
+            valid_to=valid_to, grade=grades, source=source,
         )  # fmt: skip
         if parents is not None:
             self._parent_ids.append((keys, pa.array(parents, pa.string())))
@@ -275,7 +276,7 @@ class CityBuilder:
                   to_node=to_node, direction=direction, length=length, attributes=attributes)  # fmt: skip
 
     def add_issue(
-        self, code: str, message: str, *, severity: str = "warning", object: int | None = None, source: int | None = None,
+        self, code: str, message: str, *, severity: str = "warning", object: int | None = None, source: int | None = None,  # noqa: A002  # as the column is called
         record: str | None = None, count: int = 1,
     ) -> None:  # fmt: skip
         """Record what was guessed, repaired, lost, conflicting or invalid."""
@@ -321,7 +322,8 @@ class CityBuilder:
                 number += 1
             ids[place] = f"{name}#{number}"
             taken.add(ids[place])
-            self.add_issue("duplicate", f"id {name!r} occurs again; this record is kept as {ids[place]!r}", object=int(objects["key"][place].as_py()),
+            message = f"id {name!r} occurs again; this record is kept as {ids[place]!r}"
+            self.add_issue("duplicate", message, object=int(objects["key"][place].as_py()),
                            source=objects["source"][place].as_py(), record=name)  # fmt: skip
         return objects.set_column(1, SCHEMAS["objects"].field("id"), pa.array(ids, pa.string()))
 
@@ -551,7 +553,7 @@ def _scatter(keys: Keys, pieces: list[tuple[Keys, Column]]) -> pa.Array:
     """Return one array over `keys` from values given for some of them; the last value given wins."""
     arrays = [_as_array(column.values) for _, column in pieces]
     kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
-    kind = next(iter(kinds)) if len(kinds) == 1 else _common(kinds)
+    kind = next(iter(kinds)) if len(kinds) == 1 else common_type(kinds)
     values = pa.concat_arrays([array.cast(kind) for array in arrays])
     owner = np.concatenate([rows for rows, _ in pieces])
     place = np.full(int(keys[-1]) + 1 if len(keys) else 0, -1, np.int64)
@@ -568,6 +570,6 @@ def _as_array(values: Any) -> pa.Array:
     )
 
 
-def _common(kinds: set[pa.DataType]) -> pa.DataType:
+def common_type(kinds: set[pa.DataType]) -> pa.DataType:
     """Return a type that holds all of `kinds`: float for numbers, text otherwise."""
     return pa.float64() if kinds and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds) else pa.string()

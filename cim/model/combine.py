@@ -17,6 +17,8 @@ from cim.model.tables import Tables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 __all__ = ["concat"]
 
 _REFERENCES = {"source": "sources", "geometry": "geometries"}
@@ -65,7 +67,9 @@ def concat(cities: Sequence[City], *, name: str = "") -> City:
     merged = City(
         crs=first.crs, origin=first.origin, name=name or first.name, time_zone=first.time_zone, tables=Tables(tables), attributes=Tables({})
     )
-    return merged.replace_tables(attributes={kind: _stack(pieces) for kind, pieces in attributes.items()})
+    notes: list[str] = []
+    joined = merged.replace_tables(attributes={kind: _stack(pieces, notes) for kind, pieces in attributes.items()})
+    return joined.with_issues([{"code": "assumed", "message": note} for note in dict.fromkeys(notes)])
 
 
 def _moved(name: str, city: City, offset: dict[str, int], first: City) -> pa.Table:
@@ -94,30 +98,60 @@ def _add(table: pa.Table, column: str, amount: int) -> pa.Table:
     return table.set_column(table.column_names.index(column), table.schema.field(column), pc.add(table[column], amount))
 
 
-def _stack(pieces: list[pa.Table]) -> pa.Table:
-    """Return attribute tables one below the other; a column of two types becomes the wider one, or text."""
+def _stack(pieces: list[pa.Table], notes: list[str]) -> pa.Table:
+    """Return attribute tables one below the other; a column of two types becomes the wider one, or text; units follow the first."""
     if len(pieces) == 1:
         return pieces[0]
     names = list(dict.fromkeys(name for piece in pieces for name in piece.column_names))
-    fields = [_common_field(name, pieces) for name in names]
+    converted = [_in_units_of_the_first(piece, pieces, notes) for piece in pieces]
+    fields = [_common_field(name, converted) for name in names]
     rows = []
-    for piece in pieces:
-        columns = [
-            piece[field.name].cast(field.type) if field.name in piece.column_names else pa.nulls(piece.num_rows, field.type)
-            for field in fields
-        ]
+    for piece in converted:
+        have = set(piece.column_names)
+        columns = [piece[field.name].cast(field.type) if field.name in have else pa.nulls(piece.num_rows, field.type) for field in fields]
         rows.append(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
     return pa.concat_tables(rows).combine_chunks()
 
 
+def unit_of(field: pa.Field) -> str:
+    """Return the unit an Arrow field states, ``""`` where it states none."""
+    text: bytes = (field.metadata or {}).get(b"unit", b"")
+    return text.decode()
+
+
+def _in_units_of_the_first(piece: pa.Table, pieces: list[pa.Table], notes: list[str]) -> pa.Table:
+    """Return a table with its numbers in the units of the first that has the same column; a unit one side lacks is assumed."""
+    for at, field in enumerate(piece.schema):
+        leading = next(other.schema.field(field.name) for other in pieces if field.name in other.column_names)
+        unit, wanted = unit_of(field), unit_of(leading)
+        if unit == wanted:
+            continue
+        if unit and wanted:
+            new = pa.array(converted(piece[field.name], field.name, unit, wanted), pa.float64(), from_pandas=True)
+            piece = piece.set_column(at, pa.field(field.name, pa.float64(), metadata=leading.metadata), new)
+        else:
+            notes.append(
+                f"attribute {field.name} is in {unit or 'no unit'} in one city, in {wanted or 'no unit'} in another; taken as {unit or wanted}"
+            )
+    return piece
+
+
+def converted(column: pa.ChunkedArray, name: str, unit: str, wanted: str) -> NDArray[np.float64]:
+    """Return numbers in another unit of the same quantity."""
+    from cim.units import parse_unit
+
+    have, want = parse_unit(unit), parse_unit(wanted)
+    if have.si != want.si:
+        msg = f"attribute {name} is in {unit} in one city and in {wanted} in another: not the same quantity; rename one in the mapping"
+        raise UsageError(msg)
+    values = np.asarray(column.to_numpy(), float)
+    return np.asarray((values * have.factor + have.offset - want.offset) / want.factor)
+
+
 def _common_field(name: str, pieces: list[pa.Table]) -> pa.Field:
-    from cim.model.builder import _common
+    from cim.model.builder import common_type
 
     found = [piece.schema.field(name) for piece in pieces if name in piece.column_names]
-    units = {(field.metadata or {}).get(b"unit", b"").decode() for field in found}
-    if len(units) > 1:
-        msg = f"attribute {name} comes in several units ({', '.join(sorted(unit or 'none' for unit in units))}); convert before joining"
-        raise UsageError(msg)
     kinds = {field.type for field in found if not pa.types.is_null(field.type)}
-    kind = next(iter(kinds)) if len(kinds) == 1 else _common(kinds) if kinds else pa.null()
+    kind = next(iter(kinds)) if len(kinds) == 1 else common_type(kinds) if kinds else pa.null()
     return pa.field(name, kind, metadata=found[0].metadata)

@@ -114,7 +114,8 @@ def city_html(city: City) -> str:
         extent = f"{west:.5f}° to {east:.5f}° east, {south:.5f}° to {north:.5f}° north"
     issues = city.tables.rows("issues")
     return (
-        f"<div><b>{html.escape(city.name or 'City')}</b> - {len(city):,} objects<br>{html.escape(city.crs.to_string())} {html.escape(city.crs.name)}<br>"
+        f"<div><b>{html.escape(city.name or 'City')}</b> - {len(city):,} objects<br>"
+        f"{html.escape(city.crs.to_string())} {html.escape(city.crs.name)}<br>"
         f"{extent}<br>{city.tables.rows('sources')} sources, {issues:,} issues"
         f"<table><tr><th>class</th><th>类别</th><th>objects</th></tr>{rows}</table></div>"
     )

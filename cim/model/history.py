@@ -104,9 +104,8 @@ def diff(first: City, second: City) -> Diff:
         If a city holds the same id several times; ask with `asof` first.
     """
     if first.crs != second.crs:
-        raise CRSMismatchError(
-            "diff", f"the first city is in {first.crs.to_string()}, the second in {second.crs.to_string()}", "bring both to one CRS first"
-        )
+        reason = f"the first city is in {first.crs.to_string()}, the second in {second.crs.to_string()}"
+        raise CRSMismatchError(first.name or "city", reason, "bring both to one CRS first")
     old, new = _texts(first), _texts(second)
     old_ids, new_ids = old.pop("id"), new.pop("id")
     place = pc.index_in(old_ids, new_ids)

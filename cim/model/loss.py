@@ -39,4 +39,6 @@ class LossReport:
         """
         if not self.lost:
             return f"{self.format} holds everything"
-        return "\n".join(f"{self.format} cannot hold: {loss.count:,} {loss.what}" + (f" ({loss.example})" if loss.example else "") for loss in self.lost)
+        return "\n".join(
+            f"{self.format} cannot hold: {loss.count:,} {loss.what}" + (f" ({loss.example})" if loss.example else "") for loss in self.lost
+        )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "report"]
 
+_SHOWN = 20
+"""Rows of a long table that the text and the notebook show."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -29,6 +32,8 @@ class Report:
     """Per record of a source: the object it became, kind of match, score and evidence."""
     balance: pandas.DataFrame
     """Per source: records by kind of match; the rows add up to the records that came in."""
+    leftovers: pandas.DataFrame
+    """Objects that only one source knows though another source holds objects of their class."""
     conflicts: pandas.DataFrame
     """Attributes two sources disagree on, with all claims."""
     issues: pandas.DataFrame
@@ -44,8 +49,9 @@ class Report:
             ("Sources 数据来源", self.sources),
             ("Objects 对象", self.objects),
             ("Balance: what became of each record 核对", self.balance),
-            (f"Matches 匹配 (first 20 of {len(self.matches):,})", self.matches.head(20)),
-            (f"Conflicts 冲突 (first 20 of {len(self.conflicts):,})", self.conflicts.head(20)),
+            _first("Matches 匹配", self.matches[self.matches["kind"] != "new"]),
+            _first("Left over: known to one source only 未匹配", self.leftovers),
+            _first("Conflicts 冲突", self.conflicts),
             ("Issues 问题", self.issues),
         ]
 
@@ -80,7 +86,13 @@ def report(city: City) -> Report:
     ]
     matches = _matches(city, names)
     classes = pd.DataFrame([{"class": name, "objects": count} for name, count in city.types().items()], columns=["class", "objects"])
-    return Report(sources.select(shown).to_pandas(), classes, matches, _balance(matches), _conflicts(city, names), _issues(city))
+    found = sources.select(shown).to_pandas()
+    return Report(found, classes, matches, _balance(matches), _leftovers(city, matches), _conflicts(city, names), _issues(city))
+
+
+def _first(title: str, frame: pandas.DataFrame) -> tuple[str, pandas.DataFrame]:
+    """Return the head of a long table with a title that says so."""
+    return (title if len(frame) <= _SHOWN else f"{title} (first {_SHOWN} of {len(frame):,})", frame.head(_SHOWN))
 
 
 def _ids(city: City) -> dict[int, str]:
@@ -97,16 +109,30 @@ def _matches(city: City, names: dict[int, str]) -> pandas.DataFrame:
 
 def _balance(matches: pandas.DataFrame) -> pandas.DataFrame:
     """Count records per source and kind; a record in several objects counts once, under its best kind."""
+    import pandas as pd
+
     if matches.empty:
         return matches[["source"]].head(0)
     order = {"same": 0, "part": 1, "whole": 1, "new": 2}
     first = (
         matches.assign(rank=matches["kind"].map(order).fillna(3)).sort_values("rank", kind="stable").drop_duplicates(["source", "record"])
     )
-    counted = first.groupby(["source", "kind"], sort=False).size().unstack(fill_value=0)
+    counted = pd.crosstab(first["source"], first["kind"])
+    counted = counted.loc[list(dict.fromkeys(matches["source"])), [kind for kind in order if kind in counted]]
     counted["records"] = counted.sum(axis=1)
     result: pandas.DataFrame = counted.reset_index()
     result.columns.name = None
+    return result
+
+
+def _leftovers(city: City, matches: pandas.DataFrame) -> pandas.DataFrame:
+    """Return objects with records of one source, where at least two sources hold objects of their class."""
+    table = city.tables.scan("objects", ["id", "type"])
+    types = dict(zip(table["id"].to_pylist(), table["type"].to_pylist(), strict=True))
+    typed = matches.assign(type=matches["object"].map(types))
+    several = typed.groupby("type")["source"].transform("nunique") > 1
+    alone = typed.groupby("object")["source"].transform("nunique") == 1
+    result: pandas.DataFrame = typed.loc[several & alone, ["source", "type", "object", "record"]]
     return result
 
 

@@ -63,7 +63,9 @@ def add_blocks(city: City, types: tuple[str, ...] = ("Building", "BuildingPart")
         len(blocks.row),
     )
     surfaces = make_table(
-        "surfaces", {"geometry": np.repeat(np.asarray(solids["key"].to_numpy(), np.int64), 3), "index": np.tile([0, 1, 2], len(blocks.row)), "type": list(blocks.SURFACES) * len(blocks.row)}, 3 * len(blocks.row),
+        "surfaces",
+        {"geometry": np.repeat(solids["key"].to_numpy(), 3), "index": np.tile([0, 1, 2], len(blocks.row)), "type": list(blocks.SURFACES) * len(blocks.row)},
+        3 * len(blocks.row),
     )  # fmt: skip
     first = next_key + len(blocks.row)
     flats = flats.set_column(0, flats.schema.field("key"), pa.array(np.arange(first, first + flats.num_rows)))
@@ -123,12 +125,13 @@ def _flat(city: City, keys: NDArray[np.int64], shapes: NDArray[Any], ground: NDA
     local = np.arange(len(xy)) - np.repeat(np.cumsum(count) - count, count)
     points = np.column_stack([xy, ground[row][owner]]) - city.origin if len(xy) else np.empty((0, 3))
     boundaries = boundaries_from(
-        local, np.bincount(point_ring, minlength=len(rings)), np.bincount(ring_part, minlength=len(parts)), np.bincount(part_row, minlength=len(row)),
-        np.ones(len(row)), np.ones(len(row)),
+        local, np.bincount(point_ring, minlength=len(rings)), np.bincount(ring_part, minlength=len(parts)),
+        np.bincount(part_row, minlength=len(row)), np.ones(len(row)), np.ones(len(row)),
     )  # fmt: skip
     return make_table(
         "geometries",
-        {"key": np.zeros(len(row), np.int64), "object": keys[row], "lod": "0", "role": "footprint", "type": "MultiSurface", "vertices": vertices_from(points, count), "boundaries": boundaries},
+        {"key": np.zeros(len(row), np.int64), "object": keys[row], "lod": "0", "role": "footprint", "type": "MultiSurface",
+         "vertices": vertices_from(points, count), "boundaries": boundaries},
         len(row),
     )  # fmt: skip
 

@@ -94,14 +94,14 @@ def _coverages(city: City, kind: str, codes: tuple[str, ...] = ()) -> list[dict[
 
 def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
     """Measure roofs in all point clouds together: neighbouring tiles are one cloud."""
+    rows = _coverages(city, "points")
+    if not rows:
+        return []
     import shapely
 
     from cim.loaders.pointcloud import iter_points
     from cim.loaders.zonal import percentile_per_group, points_in_polygons
 
-    rows = _coverages(city, "points")
-    if not rows:
-        return []
     z_parts, owner_parts = [], []
     for row in rows:
         classes = _roof_classes(row, issues)
@@ -123,7 +123,7 @@ def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: li
                 "code": "unmatched",
                 "count": few,
                 "severity": "info",
-                "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points; their roof height comes from elsewhere or stays missing",
+                "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points; their roof height comes from elsewhere or is missing",
             }
         )
     return [_Measured("points", roof, rows[0]["source"], method)]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model import City, concat
+from cim.model.combine import converted
 from cim.model.schema import SCHEMAS, make_table, one_array
 from cim.standard_names import STANDARD_NAMES
 
@@ -206,11 +207,8 @@ def _same_terms(both: City, type: str, name: str, field: pa.Field, theirs: pa.Ar
     if pa.types.is_null(ours.type):
         return theirs, ours.cast(theirs.type), unit
     mine = both.unit(type, name)
-    if unit and mine and unit != mine:
-        from cim.units import to_si
-
-        scale = to_si(1.0, unit)[0] / to_si(1.0, mine)[0]
-        theirs = pc.multiply(theirs.cast(pa.float64()), pa.scalar(float(scale)))
+    if unit and mine and unit != mine:  # columns of one class were brought to one unit already
+        theirs = pa.array(converted(theirs, name, unit, mine), pa.float64(), from_pandas=True)
         unit = mine
     if theirs.type != ours.type:
         number = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (theirs.type, ours.type))
@@ -380,8 +378,8 @@ def _conflicts_of(name: str, joined: pa.Table) -> list[dict[str, Any]]:
     ]
     if pa.types.is_floating(first.type) and len(differ) > 2:
         gap = np.asarray(b, float) - np.asarray(a, float)
-        rows.append({"code": "conflict", "severity": "warning", "record": name, "message":
-                     f"{name}: {len(differ)} of {joined.num_rows} objects disagree between sources; the other source is {np.median(gap):+.2f} {unit} off in the median"})  # fmt: skip
+        middle = f"{name}: {len(differ)} of {joined.num_rows} objects disagree between sources; the other source is {np.median(gap):+.2f} {unit} off in the median"
+        rows.append({"code": "conflict", "record": name, "message": middle})
     return rows
 
 
