@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,7 @@ def expand(path: Path, target: Path, limits: Limits) -> list[Path]:
     try:
         with zipfile.ZipFile(path, metadata_encoding=encoding) as archive:
             return [_write(archive, one, target, path) for one in members(archive, path, limits)]
-    except (zipfile.BadZipFile, UnicodeError, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, UnicodeError, OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         if isinstance(error, UnsafeInputError | LimitError | CorruptFileError):
             raise
         raise CorruptFileError(path, f"is a damaged ZIP archive: {error}", "copy or download it again") from error

@@ -164,7 +164,7 @@ def _attributes(layer: Layer, targets: Sequence[Target]) -> tuple[dict[str, Any]
         notes += more
         standard = STANDARD_NAMES.get(target.standard or "")
         labels = {"label_en": standard.label_en, "label_zh": standard.label_zh} if standard else {}
-        columns[name] = Column(values, unit=unit, source_field=target.field, **labels)
+        columns[name] = Column(values, unit=unit, source_field=target.source, **labels)
     return columns, notes
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,19 +31,17 @@ _STRONG = ("gmlid", "guid", "uuid", "globalid", "identificatie", "lokaalid", "id
 _WEAK_IDS = ("id", "uid", "gid", "fid", "oid", "objectid", "ogcfid", "code", "编码", "adcode", "admincode", "key", "nr", "no", "nummer")
 
 
-_NO_CODES: Mapping[str, Any] = MappingProxyType({})
-
-
 @dataclass(frozen=True)
 class Target:
     """One attribute to be: the source field, the name, the unit its values are in."""
 
-    field: str
+    source: str
+    """Field of the source."""
     name: str
     unit: str = ""
     standard: str | None = None
     """Standard name, None for a field that is kept as it is."""
-    codes: Mapping[str, Any] = _NO_CODES
+    codes: Mapping[str, Any] = field(default_factory=dict)
     """Code list of the source: its value -> the value meant."""
 
 
@@ -219,7 +216,7 @@ def _mapped(layer: Layer, stem: str, given: Mapping[str, Any]) -> Plan:
         raise UsageError(msg)
     used = (
         {value for value in fields.values() if value}
-        | {one.field for one in targets}
+        | {one.source for one in targets}
         | set(identifiers.values())
         | set(given.get("ignore", ()))
     )
@@ -251,7 +248,7 @@ def _given_targets(layer: Layer, attributes: Mapping[str, Any], faults: list[str
 
 def as_mapping(plan: Plan) -> dict[str, Any]:
     """Return a plan in the form that a mapping has, for the draft of a build file."""
-    attributes = {one.name: {"field": one.field, **({"unit": one.unit} if one.unit else {})} for one in plan.attributes if one.standard}
+    attributes = {one.name: {"field": one.source, **({"unit": one.unit} if one.unit else {})} for one in plan.attributes if one.standard}
     drafted = {"class": plan.type, "id": plan.id, "name": plan.name, "valid_from": plan.valid_from, "valid_to": plan.valid_to,
                "identifiers": {scheme: name for name, scheme in plan.identifiers if name != plan.id}, "attributes": attributes}  # fmt: skip
     return {key: value for key, value in drafted.items() if value}

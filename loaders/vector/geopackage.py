@@ -118,11 +118,11 @@ def _opened(local: Path, path: Path) -> Iterator[sqlite3.Connection]:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute("PRAGMA query_only = ON")
         database.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise CorruptFileError(path, f"the SQLite database cannot be opened: {error}", "copy it again") from error
     try:
         yield database
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise CorruptFileError(
             path, f"the SQLite database is corrupt: {error}", "copy it again, or repair it with its own tools"
         ) from error

@@ -55,7 +55,7 @@ def read_ogr(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             meta, table = read_arrow(path, layer=layer, encoding=encoding, return_fids=True, **open_options)
-    except (DataSourceError, DataLayerError, FeatureError, GeometryError, ValueError, RuntimeError) as error:
+    except (DataSourceError, DataLayerError, FeatureError, GeometryError, ValueError, RuntimeError, OSError, IndexError) as error:
         text = str(error).replace(str(path), shown.name)[:200]
         raise CorruptFileError(shown, f"cannot be read as {format}, it is corrupt or cut: {text}", "copy or export it again") from error
     return _layer(meta, table, name, format, first_number=0 if format in ("Shapefile", "FlatGeobuf") else None)

@@ -22,7 +22,7 @@ def converted(layer: Layer, target: Target) -> tuple[pa.Array, str, list[Note]]:
 
     from cim.standard_names import STANDARD_NAMES
 
-    column: pa.Array = layer.columns[target.field]
+    column: pa.Array = layer.columns[target.source]
     if target.codes:
         return *_decoded(column, target), _unknown_codes(column, target)
     standard = STANDARD_NAMES.get(target.standard or "")
@@ -47,8 +47,8 @@ def _numbers(layer: Layer, target: Target, column: pa.Array) -> tuple[pa.Array, 
         None if value is None or not value.strip() else (number_in(value) if number_in(value) is not None else value)
         for value in column.to_pylist()
     ]
-    made = column_from_values(target.field, parsed, layer.number)
-    layer.leftovers.setdefault(target.field, {}).update(made.leftovers)
+    made = column_from_values(target.source, parsed, layer.number)
+    layer.leftovers.setdefault(target.source, {}).update(made.leftovers)
     return made.values, made.notes
 
 
@@ -62,7 +62,7 @@ def _in_si(column: pa.Array, target: Target, expected: str | None, notes: list[N
         return column, expected if expected is not None else unit.si
     values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     changed, how = to_si(values, unit, expected or None)
-    notes.append(Note("repaired", f"field {target.field}: unit {how}", "info", count=int(np.isfinite(changed).sum())))
+    notes.append(Note("repaired", f"field {target.source}: unit {how}", "info", count=int(np.isfinite(changed).sum())))
     return pa.array(changed, pa.float64(), from_pandas=True), expected if expected is not None else unit.si
 
 
@@ -83,7 +83,7 @@ def _unknown_codes(column: pa.Array, target: Target) -> list[Note]:
     return [
         Note(
             "unmatched",
-            f"field {target.field}: {len(unknown)} values are not in the code list ({shown}); kept as they are",
+            f"field {target.source}: {len(unknown)} values are not in the code list ({shown}); kept as they are",
             count=len(unknown),
         )
     ]
