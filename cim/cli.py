@@ -7,9 +7,10 @@ JSON document on standard output and nothing else there; its schemas are in ``do
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,28 +60,31 @@ def run(arguments: Sequence[str]) -> int:
     try:
         _add_foreign_commands()
         code = app(words, standalone_mode=False)
-        return int(code) if isinstance(code, int) else 0
-    except CimError as error:
-        if "--debug" in arguments:
-            raise
-        _say(f"cim: {error}")
-        return error.exit_code
     except typer.Exit as stop:
-        return int(stop.exit_code)
+        code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _say("cim: stopped; everything is as it was before")
-        return 1
-    except BrokenPipeError:
+        code = 1
+    except BrokenPipeError:  # the reader of our output went away: nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        code = 0
     except Exception as error:
-        if type(error).__module__.partition(".")[0] in {"click", "typer"} and hasattr(error, "format_message"):
-            _say(f"cim: {error.format_message()}")
-            return 2
         if "--debug" in arguments:
             raise
-        _say(f"cim: unexpected {type(error).__name__}: {error}\nRun again with --debug for the details, and please report it.")
-        return 1
+        code = _explain(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong in one line and return the exit code for it."""
+    if isinstance(error, CimError):
+        _say(f"cim: {error}")
+        return error.exit_code
+    if hasattr(error, "format_message"):  # typer's own, for wrong usage
+        _say(f"cim: {error.format_message()}")
+        return 2
+    _say(f"cim: unexpected {type(error).__name__}: {error}\nRun again with --debug for the details, and please report it.")
+    return 1
 
 
 def _add_foreign_commands() -> None:
@@ -224,7 +228,7 @@ def info(path: Store, as_json: Json = False) -> None:
 
 def _facts(city: City, path: Path) -> dict[str, Any]:
     """Return what `info` tells."""
-    west, south, east, north = city.bounds
+    extent = [value for value in city.bounds if math.isfinite(value)]
     report = city.report
     stored = path.is_dir() and path.suffix == ".cim"
     return {
@@ -235,7 +239,7 @@ def _facts(city: City, path: Path) -> dict[str, Any]:
         "crs": city.crs.to_string(),
         "vertical": city.crs.vertical.name if city.crs.vertical is not None else "unknown",
         "time_zone": city.time_zone,
-        "extent": None if west != west else [west, south, east, north],  # NaN is unlike itself
+        "extent": extent or None,
         "extent_unit": "m" if city.crs.is_projected else "degree",
         "sources": json.loads(report.sources.to_json(orient="records", force_ascii=False)),
         "issues": json.loads(report.issues.to_json(orient="records", force_ascii=False)),
@@ -315,7 +319,7 @@ def compact(path: Store, keep: Annotated[int, typer.Option(min=1, help="Versions
         _show(str(done))
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """Formats a city is exported to."""
 
     cityjson = "cityjson"
@@ -472,6 +476,9 @@ def _diagnosis() -> list[dict[str, str]]:
     return rows + _native() + _drawing()
 
 
+_NO_GRIDS = "none: a height system that needs a grid is refused, never guessed"
+
+
 def _native() -> list[dict[str, str]]:
     """Return the versions of the native libraries that are bundled several times over."""
     import pyogrio
@@ -480,13 +487,13 @@ def _native() -> list[dict[str, str]]:
     import shapely
 
     grids = Path(pyproj.datadir.get_data_dir())
-    held = len([path for path in grids.glob("*.tif")])
+    held = len(list(grids.glob("*.tif")))
     return [
         {"part": "GDAL of pyogrio", "state": "ok", "detail": pyogrio.__gdal_version_string__},
         {"part": "GDAL of rasterio", "state": "ok", "detail": rasterio.__gdal_version__},
         {"part": "GEOS", "state": "ok", "detail": shapely.geos_version_string},
         {"part": "PROJ", "state": "ok", "detail": pyproj.proj_version_str},
-        {"part": "PROJ grids", "state": "ok" if held else "optional", "detail": f"{held} in {grids}" if held else "none: height systems that need a grid are refused"},
+        {"part": "PROJ grids", "state": "ok" if held else "optional", "detail": f"{held} in {grids}" if held else _NO_GRIDS},
     ]  # fmt: skip
 
 

@@ -131,7 +131,7 @@ def _in_units_of_the_first(piece: pa.Table, pieces: list[pa.Table], notes: list[
             piece = piece.set_column(at, pa.field(field.name, pa.float64(), metadata=leading.metadata), new)
         else:
             notes.append(
-                f"attribute {field.name} is in {unit or 'no unit'} in one city, in {wanted or 'no unit'} in another; taken as {unit or wanted}"
+                f"attribute {field.name} is in {unit or 'no unit'} here, in {wanted or 'no unit'} there; taken as {unit or wanted}"
             )
     return piece
 

@@ -64,7 +64,11 @@ def add_blocks(city: City, types: tuple[str, ...] = ("Building", "BuildingPart")
     )
     surfaces = make_table(
         "surfaces",
-        {"geometry": np.repeat(solids["key"].to_numpy(), 3), "index": np.tile([0, 1, 2], len(blocks.row)), "type": list(blocks.SURFACES) * len(blocks.row)},
+        {
+            "geometry": np.repeat(solids["key"].to_numpy(), 3),
+            "index": np.tile([0, 1, 2], len(blocks.row)),
+            "type": list(blocks.SURFACES) * len(blocks.row),
+        },
         3 * len(blocks.row),
     )  # fmt: skip
     first = next_key + len(blocks.row)

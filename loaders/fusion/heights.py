@@ -123,7 +123,7 @@ def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: li
                 "code": "unmatched",
                 "count": few,
                 "severity": "info",
-                "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points; their roof height comes from elsewhere or is missing",
+                "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points and get no roof height from the cloud",
             }
         )
     return [_Measured("points", roof, rows[0]["source"], method)]
