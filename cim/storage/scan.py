@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cim.errors import StoreCorruptError, StoreError
+from cim.errors import ObjectNotFoundError, StoreCorruptError, StoreError
 from cim.model.schema import SCHEMAS
-from cim.storage.layout import inside
+from cim.storage.layout import inside, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["StoredTable"]
 
 CORE = SCHEMAS["objects"].names
+_WHOLE = 8 << 20  # byte; smaller parts are compared with their checksum before they are used, in some milliseconds
 
 
 class StoredTable:
@@ -62,8 +63,9 @@ class StoredTable:
         import pyarrow.parquet as pq
 
         part = self.parts[0]
+        path = self._path(part)
         try:
-            found = pq.read_schema(inside(self.root, part.path))
+            found = pq.read_schema(path)
         except (OSError, pa.ArrowException) as error:
             raise self._failure(error) from error
         wanted = [column for column in found if self.view == "class" or column.name not in CORE]
@@ -75,7 +77,7 @@ class StoredTable:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The parts as an Arrow dataset; bytes that do not fit their page checksum are an error when they are read."""
+        """The parts as an Arrow dataset; of large ones, each page is compared with its own checksum when it is read."""
         import pyarrow.compute as pc
         import pyarrow.dataset as ds
         from pyarrow.fs import LocalFileSystem
@@ -85,7 +87,7 @@ class StoredTable:
 
         def fragment(part: Part) -> Any:
             known = pc.field("type") == part.name if self.view == "objects" else None  # a filter on the class opens no other file
-            return form.make_fragment(str(inside(self.root, part.path)), files, known, file_size=part.bytes)
+            return form.make_fragment(str(self._path(part)), files, known, file_size=part.bytes)
 
         fragments = [fragment(part) for part in self.parts]
         return ds.FileSystemDataset(fragments, self.schema, form, files)
@@ -95,16 +97,22 @@ class StoredTable:
 
         Raises
         ------
+        ObjectNotFoundError
+            If there is no such column.
         StoreCorruptError
             If a part is damaged.
         StoreError
             If the version was removed by `cim.compact` since the city was opened.
         """
         names = list(self.schema.names if columns is None else columns)
+        if unknown := sorted(set(names) - set(self.schema.names)):
+            msg = f"no column {', '.join(unknown)}; there are {', '.join(self.schema.names)}"
+            raise ObjectNotFoundError(msg)
         sort = not self.in_order and len(self.parts) > 1
         asked = [*names, "key"] if sort and "key" not in names else names
+        dataset = self.dataset
         try:
-            table = self.dataset.to_table(columns=asked, filter=filter)
+            table = dataset.to_table(columns=asked, filter=filter)
         except OSError as error:
             raise self._failure(error) from error
         except pa.ArrowException as error:
@@ -112,10 +120,21 @@ class StoredTable:
                 raise  # the condition may not fit the columns
             raise self._failure(error) from error
         if filter is None and table.num_rows != self.count_rows():
-            raise self._failure(ValueError(f"{table.num_rows} rows, the manifest states {self.count_rows()}"))
+            raise self._failure(f"{table.num_rows} rows, the manifest states {self.count_rows()}")
         return table.sort_by("key").select(names) if sort else table
 
-    def _failure(self, error: Exception) -> StoreError:
+    def _path(self, part: Part) -> Path:
+        """Return where a part lies, its checksum compared unless it is large."""
+        path = inside(self.root, part.path)
+        try:
+            if part.bytes <= _WHOLE and sha256_of(path) != part.sha256:
+                msg = f"{self.root}: {part.path} is damaged, its checksum does not fit; restore it from a copy, or open an earlier version"
+                raise StoreCorruptError(msg)
+        except FileNotFoundError as error:
+            raise self._failure(error) from error
+        return path
+
+    def _failure(self, error: Exception | str) -> StoreError:
         """Return the error that says whether a part is gone or damaged."""
         gone = [part.path for part in self.parts if not inside(self.root, part.path).is_file()]
         if gone:
