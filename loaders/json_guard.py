@@ -5,6 +5,7 @@ Used by every reader of a JSON format. `parse` returns what the file holds and w
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from dataclasses import dataclass
@@ -18,10 +19,15 @@ from cim.loaders.limits import Limits
 
 __all__ = ["Parsed", "decode", "nesting_depth", "parse"]
 
-_BIG_OR_ODD = re.compile(rb"[:\[,\s]-?\d{19,}\s*[,\]}]|\bNaN\b|\bInfinity\b|\d[eE]\+?\d{3,}")
+_LONG_DIGITS = 19
+"""Digits from which an integer may not fit 64 bit."""
 _CHUNK = 1 << 24
-_OPEN, _CLOSE, _QUOTE = b"[{", b"]}", 34
+_BRACKETS_AND_QUOTES = b'[]{}"'
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+_STEP = np.zeros(256, np.int8)
+_STEP[list(b"[{")], _STEP[list(b"]}")] = 1, -1
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,13 @@ def nesting_depth(data: bytes) -> int:
     >>> nesting_depth(b'{"a": [[1, "]]["], {}]}')
     3
     """
-    bare = _STRINGS.sub(b"", data)
+    if b"\\" not in data:  # then a quote is always the end of a string, and everything else can go first
+        data = data.translate(None, bytes(set(range(256)) - set(_BRACKETS_AND_QUOTES)))
+    bare = _STRINGS.sub(b"", data).translate(None, bytes(set(range(256)) - set(b"[]{}")))
     deepest = level = 0
     for start in range(0, len(bare), _CHUNK):
         part = np.frombuffer(bare, np.uint8, min(_CHUNK, len(bare) - start), start)
-        step = (np.isin(part, list(_OPEN)).astype(np.int8) - np.isin(part, list(_CLOSE)).astype(np.int8)).astype(np.int64)
-        height = level + np.cumsum(step)
+        height = level + np.cumsum(_STEP[part], dtype=np.int64)
         deepest = max(deepest, int(height.max(initial=0)))
         level = int(height[-1])
     return deepest
@@ -100,8 +107,6 @@ def parse(path: Path, limits: Limits, *, encoding: str | None = None, data: byte
     CorruptFileError
         If it is cut, or not JSON.
     """
-    import orjson
-
     raw = path.read_bytes() if data is None else data
     text, found, guessed, bom = decode(raw, path, encoding)
     if not text.strip():
@@ -111,10 +116,43 @@ def parse(path: Path, limits: Limits, *, encoding: str | None = None, data: byte
         reason = f"nests {depth:,} levels deep, above the depth limit of {limits.depth}"
         raise LimitError(path, reason, "check how the file was written; no data set needs that")
     try:
-        value = json.loads(text) if _BIG_OR_ODD.search(text) else orjson.loads(text)
+        value = _loads(text)
     except (ValueError, RecursionError) as error:
         raise CorruptFileError(path, _why(error, text), "export or download it again; it must end as it was written") from error
     return Parsed(value, found, guessed, bom)
+
+
+def _loads(text: bytes) -> Any:
+    """Parse by the fast parser, and by the slow one what the fast one would change or refuse: long integers, NaN, overflow."""
+    import orjson
+
+    if _has_long_integer(text):
+        return json.loads(text)
+    collecting = gc.isenabled()
+    gc.disable()  # millions of small objects, none of them garbage
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if "infinity" in str(error) or b"NaN" in text or b"Infinity" in text:
+            return json.loads(text)
+        raise
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _has_long_integer(text: bytes) -> bool:
+    """Return whether some integer has so many digits that 64 bit may not hold it; digits after a point do not count."""
+    overlap = 64
+    for start in range(0, len(text), _CHUNK):
+        part = np.frombuffer(text, np.uint8, min(_CHUNK + overlap, len(text) - start), start)
+        other = np.flatnonzero((part < 48) | (part > 57))
+        ends = np.concatenate([[-1], other, [len(part)]])
+        for place in np.flatnonzero(np.diff(ends) > _LONG_DIGITS).tolist():
+            before = part[ends[place]] if ends[place] >= 0 else 0
+            if before != ord("."):
+                return True
+    return False
 
 
 def _why(error: Exception, text: bytes) -> str:
