@@ -70,9 +70,9 @@ def scale_length(metres_per_pixel: float, width: int) -> float:
     return float(max(step * unit for step in (1, 2, 5) if step * unit <= longest * (1 + 1e-9)))
 
 
-def source_line(scene: Scene) -> str:
+def source_line(scene: Scene, language: str | None = None) -> str:
     """Return who the data come from, in which coordinate system, and when the picture was drawn."""
-    text = words(scene.language)
+    text = words(language or scene.language)
     table = scene.city.tables["sources"]
     found = []
     for name, owner, licence in zip(*(table[column].to_pylist() for column in ("name", "owner", "licence")), strict=True):

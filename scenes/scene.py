@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.model import City
+    from cim.scenes.display import Frame
     from cim.scenes.style import Style
 
 __all__ = ["Scene"]
@@ -167,3 +168,38 @@ class Scene:
         from cim.scenes.still import screenshot
 
         return screenshot(self, path, size=size, camera=camera)
+
+    def html(self, path: str | Path) -> Path:
+        """Write the scene as one HTML file that opens from disk without network; see `cim.scenes.page`."""
+        from cim.scenes.page import write_page
+
+        return write_page(self, path)
+
+    def show(self, *, height: int = 640) -> Frame | None:
+        """Show the scene in a notebook, or in a window; see `cim.scenes.display.show`."""
+        from cim.scenes.display import show
+
+        return show(self, height=height)
+
+    def _repr_html_(self) -> str:
+        from cim.scenes.display import Frame
+        from cim.scenes.page import page
+
+        return Frame(page(self))._repr_html_()
+
+    def to_json(self) -> str:
+        """Return a light description as JSON: title, place, layers with legends and counts, without geometry."""
+        import json
+
+        from cim.scenes.page import described_layer
+
+        west, south, low, east, north, high = (float(value) for value in (self.bounds + self.origin).ravel())
+        described = {
+            "title": self.title, "language": self.language, "crs": self.city.crs.to_string(), "date": self.date.isoformat(),
+            "bounds": [west, south, low, east, north, high], "layers": [described_layer(layer) for layer in self.layers],
+        }  # fmt: skip
+        return json.dumps(described, ensure_ascii=False, indent=1)
+
+    def __repr__(self) -> str:
+        """Return title and layers in one line."""
+        return f"<Scene {self.title!r}: " + ", ".join(f"{layer.name} ({len(layer):,})" for layer in self.layers) + ">"

@@ -1,0 +1,75 @@
+"""Showing a scene: inside a notebook as its page, in a script as a window."""
+
+from __future__ import annotations
+
+import html
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cim.errors import DisplayError
+
+if TYPE_CHECKING:
+    from cim.scenes.scene import Scene
+
+__all__ = ["Frame", "in_notebook", "show", "window"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A page in a frame of its own inside a notebook; nothing is served and nothing is fetched."""
+
+    document: str
+    """The whole HTML document."""
+    height: int = 640
+    """Of the frame [pixel]."""
+
+    def _repr_html_(self) -> str:
+        inside = html.escape(self.document, quote=True)
+        return f'<div><iframe srcdoc="{inside}" width="100%" height="{self.height}" style="border:0" title="3D scene" allow="fullscreen"></iframe></div>'
+
+    def __repr__(self) -> str:
+        """Return what a terminal shows."""
+        return f"<3D scene, {len(self.document) / 1e6:.1f} MB; shown in a notebook>"
+
+
+def in_notebook() -> bool:
+    """Say whether a notebook kernel runs this code."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    shell = get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
+    return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
+
+
+def show(scene: Scene, *, height: int = 640) -> Frame | None:
+    """Show a scene: return a frame with its page in a notebook, else open a window and wait until it is closed.
+
+    Raises
+    ------
+    DisplayError
+        If there is neither a notebook nor a display; the message says what to do instead.
+    """
+    if in_notebook():
+        from cim.scenes.page import page
+
+        return Frame(page(scene), height)
+    if os.name == "posix" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and os.uname().sysname != "Darwin":
+        msg = "there is neither a notebook nor a display here; write a file instead: scene.html('scene.html') or scene.screenshot('scene.png')"
+        raise DisplayError(msg)
+    window(scene)
+    return None
+
+
+def window(scene: Scene, *, size: tuple[int, int] = (1280, 800)) -> None:
+    """Open a window with the scene and wait until it is closed."""
+    from cim.scenes.still import SKY_COLOURS, add_layer, apply_camera, plotter
+
+    stage: Any = plotter(size, off_screen=False)
+    stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
+    for layer in scene.layers:
+        if layer.visible and len(layer.triangles):
+            add_layer(stage, layer)
+    apply_camera(stage, scene.camera(size), scene)
+    stage.show(title=scene.title or "CIM")

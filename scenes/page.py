@@ -1,0 +1,174 @@
+"""One HTML file that shows a scene without network: own viewer, data inside, nothing fetched, nothing executed but the viewer."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cim.scenes.facts import scene_facts
+from cim.scenes.furniture import source_line
+from cim.scenes.shading import FILL, KEY, SKY
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.scenes.layer import Layer, Legend, Text
+    from cim.scenes.scene import Scene
+
+__all__ = ["described_layer", "page", "write_page"]
+
+_FINE = 0.01  # m: sixteen bits are used for positions where their step is below this
+_SHADE = 200.0  # a shade of 1 as a byte; the viewer multiplies by 255 / 200 = 1.275
+_SIZE = (1600, 1000)
+
+
+class _Block:
+    """Collects arrays into one block of bytes, each on a boundary of four."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, values: NDArray[Any]) -> dict[str, Any]:
+        """Append an array and return where it lies."""
+        data = np.ascontiguousarray(values).tobytes()
+        said = {"type": values.dtype.str[1:], "at": self.size, "length": int(values.size)}
+        padded = data + b"\0" * (-len(data) % 4)
+        self.parts.append(padded)
+        self.size += len(padded)
+        return said
+
+    def packed(self) -> str:
+        """Return the block, compressed, as base64."""
+        return _packed(b"".join(self.parts))
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
+
+
+def write_page(scene: Scene, path: str | Path) -> Path:
+    """Write the page and return its path; the file appears whole or not at all."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_text(page(scene), encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def page(scene: Scene) -> str:
+    """Return the scene as one HTML document.
+
+    Its content policy forbids every request and every script but the viewer, whose hash it names. Texts of the city are kept as
+    JSON in blocks that are never executed and reach the page as text only.
+    """
+    static = files("cim.scenes").joinpath("static")
+    script, style, frame = (static.joinpath(name).read_text(encoding="utf-8") for name in ("viewer.js", "viewer.css", "page.html"))
+    block = _Block()
+    described = {
+        "title": scene.title or "CIM",
+        "language": scene.language,
+        "origin": scene.origin.tolist(),
+        "bounds": scene.bounds.tolist(),
+        "camera": _camera(scene),
+        "light": {"key": KEY, "fill": FILL, "sky": SKY},
+        "source": {"en": source_line(scene, "en"), "zh": source_line(scene, "zh")},
+        "layers": [_layer(layer, block) for layer in scene.layers if len(layer.triangles)],
+    }
+    fillings = {
+        "title": html.escape(scene.title or "CIM"),
+        "script_hash": _hash(script),
+        "style_hash": _hash(style),
+        "style": style,
+        "scene": _inline(described),
+        "block": block.packed(),
+        "facts": _packed(json.dumps(scene_facts(scene), ensure_ascii=False, allow_nan=False).encode()),
+        "script": script,
+    }
+    return _filled(frame, fillings)
+
+
+def _filled(frame: str, fillings: dict[str, str]) -> str:
+    """Return the frame with its marks replaced in one pass, so that a mark inside a filling stays as it is."""
+    import re
+
+    return re.sub(r"\{(\w+)\}", lambda mark: fillings[mark[1]], frame)
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _inline(value: Any) -> str:
+    """Return JSON that cannot end the element it stands in."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _camera(scene: Scene) -> dict[str, Any]:
+    camera = scene.camera(_SIZE)
+    return {"position": camera.position, "focus": camera.focus, "view_angle": camera.view_angle, "aspect": _SIZE[0] / _SIZE[1]}
+
+
+def _text(text: Text) -> dict[str, str]:
+    return {"en": text.en, "zh": text.zh}
+
+
+def _legend(legend: Legend) -> dict[str, Any]:
+    entries = [{"colour": entry.colour, "label": _text(entry.label), "count": entry.count, "hatch": entry.hatch} for entry in legend.entries]
+    return {"title": _text(legend.title), "unit": legend.unit, "ramp": legend.ramp, "low": legend.low, "high": legend.high, "entries": entries}
+
+
+def described_layer(layer: Layer) -> dict[str, Any]:
+    """Describe a layer without its arrays."""
+    return {
+        "name": layer.name, "label": _text(layer.label), "count": len(layer), "triangles": len(layer.triangles), "named": bool(len(layer.ids)),
+        "lit": layer.lit, "opacity": layer.opacity, "visible": layer.visible, "overlay": layer.overlay, "unit": layer.unit,
+        "legend": _legend(layer.legend), "notes": layer.notes,
+    }  # fmt: skip
+
+
+def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
+    """Describe a layer and add its arrays to the block."""
+    points, low, span = _positions(layer)
+    arrays = {"points": block.add(points), "triangles": block.add(layer.triangles.astype("<u4")), "colours": block.add(_texels(layer))}
+    if len(layer) > 1:
+        arrays["objects"] = block.add(np.maximum(layer.point_object, 0).astype("<u4"))
+    if layer.point_shade is not None:
+        arrays["shade"] = block.add(np.clip(np.rint(layer.point_shade * _SHADE), 0, 255).astype(np.uint8))
+    if layer.point_colours is not None:
+        arrays["point_colours"] = block.add(layer.point_colours)
+    if layer.edges is not None:
+        arrays["edges"] = block.add(layer.edges.astype("<u4"))
+    if layer.values is not None:
+        arrays["values"] = block.add(layer.values.astype("<f4"))
+    place = {"low": low, "span": span, "arrays": arrays, "edge_colour": layer.edge_colour, "edge_opacity": layer.edge_opacity}
+    return {**described_layer(layer), **place}
+
+
+def _positions(layer: Layer) -> tuple[NDArray[Any], list[float], list[float]]:
+    """Return positions as 16-bit shares of the box where that is finer than a centimetre, else as float32."""
+    low, high = layer.bounds
+    span = np.where(high > low, high - low, 1.0)
+    if span.max() / 65535 > _FINE:
+        return layer.points.astype("<f4"), [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+    return np.rint((layer.points - low) / span * 65535).astype("<u2"), low.tolist(), span.tolist()
+
+
+def _texels(layer: Layer) -> NDArray[np.uint8]:
+    """Return red, green, blue and a mark per object: 255 plain, 128 hatched."""
+    mark = np.full(len(layer), 255, np.uint8)
+    if layer.hatched is not None:
+        mark[layer.hatched] = 128
+    return np.column_stack([layer.colours, mark])

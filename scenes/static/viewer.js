@@ -1,0 +1,477 @@
+// The viewer of a scene page: plain WebGL2, no library, no network. Data come as one compressed block of typed arrays; every text of
+// the city is put in as text, never as markup. Colours sit in a small texture, one texel per object, so that marking costs nothing.
+'use strict';
+(() => {
+const WORDS = {
+  en: { layers: 'Layers', search: 'Search id or name', none: 'nothing found', pick: 'Click an object to read its attributes.', opacity: 'opacity',
+    why: 'who says so', chosen: 'chosen', other: 'not chosen', verdicts: 'Checks', value: 'value', limit: 'limit', centre: 'at the centre', reset: 'reset view',
+    noValue: 'no value', position: 'position', ground: 'ground height', close: 'close', help: 'drag: turn · right drag or Shift: move · wheel: zoom · arrows, + −, N',
+    noGl: 'This page needs WebGL 2; switch on hardware or software 3D in the browser.', pass: 'pass', fail: 'fail', not_assessed: 'not assessed',
+    confidence: 'confidence', unsaid: 'source not stated', read: 'read', field: 'field', notDrawn: 'Not drawn as it should be', top: 'from above' },
+  zh: { layers: '图层', search: '按编号或名称查找', none: '未找到', pick: '点击对象查看属性。', opacity: '不透明度', why: '数据依据', chosen: '采用', other: '未采用',
+    verdicts: '检查结果', value: '值', limit: '限值', centre: '画面中心处', reset: '复位', noValue: '无数据', position: '位置', ground: '地面高程', close: '关闭',
+    help: '拖动：旋转 · 右键或 Shift 拖动：平移 · 滚轮：缩放 · 方向键、+ −、N', noGl: '此页面需要 WebGL 2，请在浏览器中启用三维绘图。', pass: '符合', fail: '不符合',
+    not_assessed: '未评估', confidence: '置信度', unsaid: '未注明来源', read: '读取', field: '字段', notDrawn: '未能完整绘制', top: '俯视' },
+};
+const TYPES = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array };
+const $ = id => document.getElementById(id);
+const make = (tag, text, name) => { const node = document.createElement(tag); if (text !== undefined) node.textContent = text; if (name) node.className = name; return node; };
+const scene = JSON.parse($('scene').textContent);
+let language = scene.language === 'zh' || (scene.language === 'both' && navigator.language.startsWith('zh')) ? 'zh' : 'en';
+const say = text => !text ? '' : typeof text === 'string' ? text : language === 'zh' ? text.zh || text.en : text.en || text.zh;
+const word = name => WORDS[language][name];
+
+async function unpack(id) {
+  const text = atob($(id).textContent.trim());
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  $(id).remove();
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+}
+
+// ------------------------------------------------------------------------------------------------ vectors and camera
+const sub = (a, b) => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+const add = (a, b, s = 1) => [a[0] + b[0] * s, a[1] + b[1] * s, a[2] + b[2] * s];
+const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+const unit = a => { const n = Math.hypot(...a) || 1; return [a[0] / n, a[1] / n, a[2] / n]; };
+
+const view = { target: [0, 0, 0], distance: 100, turn: 0, rise: 0.6, angle: scene.camera.view_angle * Math.PI / 180 };
+function home() {
+  const ahead = sub(scene.camera.focus, scene.camera.position);
+  const distance = Math.hypot(...ahead);
+  const aspect = canvas.width / canvas.height;
+  view.target = scene.camera.focus.slice();
+  view.distance = distance * Math.max(1, scene.camera.aspect / aspect);
+  view.turn = Math.atan2(ahead[0], ahead[1]);
+  view.rise = Math.asin(Math.min(1, Math.max(-1, -ahead[2] / distance)));
+}
+function axes() {
+  const [s, c, sr, cr] = [Math.sin(view.turn), Math.cos(view.turn), Math.sin(view.rise), Math.cos(view.rise)];
+  const ahead = [s * cr, c * cr, -sr], right = [c, -s, 0];
+  return { ahead, right, up: cross(right, ahead), eye: add(view.target, ahead, -view.distance) };
+}
+function matrix({ ahead, right, up, eye }) {
+  const [low, high] = scene.bounds;
+  let near = Infinity, far = 0;
+  for (let i = 0; i < 8; i++) {
+    const depth = dot(sub([i & 1 ? low[0] : high[0], i & 2 ? low[1] : high[1], i & 4 ? low[2] : high[2]], eye), ahead);
+    near = Math.min(near, depth); far = Math.max(far, depth);
+  }
+  far = Math.max(far * 1.02, 2); near = Math.max(near * 0.9, far / 4000);
+  const f = 1 / Math.tan(view.angle / 2), a = canvas.width / canvas.height, p = (near + far) / (near - far), q = 2 * near * far / (near - far);
+  const x = right.map(v => v * f / a), y = up.map(v => v * f);
+  return new Float32Array([x[0], y[0], -ahead[0] * p, ahead[0], x[1], y[1], -ahead[1] * p, ahead[1], x[2], y[2], -ahead[2] * p, ahead[2],
+    -dot(x, eye), -dot(y, eye), dot(ahead, eye) * p + q, -dot(ahead, eye)]);
+}
+
+// ------------------------------------------------------------------------------------------------ drawing
+const canvas = $('canvas');
+const gl = canvas.getContext('webgl2', { antialias: true, alpha: false, powerPreference: 'high-performance' });
+const VERTEX = `#version 300 es
+precision highp float; precision highp int; precision highp sampler2D;
+uniform mat4 u_view; uniform vec3 u_low, u_span; uniform sampler2D u_colours; uniform bool u_own;
+in vec3 a_position; in uint a_object; in float a_shade; in vec3 a_colour;
+flat out uint v_object; flat out float v_mark; out vec3 v_colour; out vec3 v_world;
+void main() {
+  v_world = u_low + u_span * a_position; v_object = a_object;
+  vec4 texel = texelFetch(u_colours, ivec2(int(a_object & 2047u), int(a_object >> 11u)), 0);
+  v_mark = texel.a; v_colour = (u_own ? a_colour : texel.rgb) * a_shade * 1.275;
+  gl_Position = u_view * vec4(v_world, 1.0);
+}`;
+const FRAGMENT = `#version 300 es
+precision highp float; precision highp int;
+uniform vec3 u_eye; uniform bool u_lit, u_line; uniform float u_opacity, u_pixel; uniform vec4 u_edge; uniform int u_hover, u_chosen;
+flat in uint v_object; flat in float v_mark; in vec3 v_colour; in vec3 v_world; out vec4 colour;
+const vec3 KEY = normalize(vec3(LIGHT_KEY)), FILL = normalize(vec3(LIGHT_FILL));
+void main() {
+  if (u_line) { colour = u_edge; return; }
+  vec3 base = v_colour;
+  if (u_lit) {
+    vec3 n = normalize(cross(dFdx(v_world), dFdy(v_world)));
+    if (dot(n, u_eye - v_world) < 0.0) n = -n;
+    base *= LIGHT_SKY + 0.47 * max(dot(n, KEY), 0.0) + 0.10 * max(dot(n, FILL), 0.0) + 0.15 * max(n.z, 0.0);
+  }
+  if (v_mark < 0.9 && mod(gl_FragCoord.x + gl_FragCoord.y, 9.0 * u_pixel) < 2.4 * u_pixel) base *= 0.62;
+  if (int(v_object) == u_chosen) base = mix(base, vec3(1.0, 0.78, 0.10), 0.65);
+  else if (int(v_object) == u_hover) base = mix(base, vec3(1.0), 0.35);
+  colour = vec4(base, int(v_object) == u_chosen ? 1.0 : u_opacity);
+}`;
+const NUMBERS = `#version 300 es
+precision highp float; precision highp int;
+uniform int u_first; flat in uint v_object; in vec3 v_world; out uvec4 answer;
+void main() { answer = uvec4(uint(u_first) + v_object, floatBitsToUint(v_world.x), floatBitsToUint(v_world.y), floatBitsToUint(v_world.z)); }`;
+
+function program(fragment) {
+  const made = gl.createProgram();
+  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, fragment]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source); gl.compileShader(shader);
+    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
+    gl.attachShader(made, shader);
+  }
+  ['a_position', 'a_object', 'a_shade', 'a_colour'].forEach((name, place) => gl.bindAttribLocation(made, place, name));
+  gl.linkProgram(made);
+  if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made));
+  const at = {};
+  for (let i = 0; i < gl.getProgramParameter(made, gl.ACTIVE_UNIFORMS); i++) {
+    const { name } = gl.getActiveUniform(made, i);
+    at[name] = gl.getUniformLocation(made, name);
+  }
+  return { made, at };
+}
+const array = (data, name) => { const said = name && data.of[name]; return said ? new TYPES[said.type](data.block, said.at, said.length) : null; };
+function attribute(place, values, size, type, normalised) {
+  gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+  gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
+  gl.enableVertexAttribArray(place);
+  if (type === gl.UNSIGNED_INT) gl.vertexAttribIPointer(place, size, type, 0, 0); else gl.vertexAttribPointer(place, size, type, normalised, 0, 0);
+}
+function upload(layer, block) {
+  const data = { block, of: layer.arrays };
+  layer.points = array(data, 'points'); layer.objects = array(data, 'objects'); layer.values = array(data, 'values');
+  const triangles = array(data, 'triangles'), edges = array(data, 'edges'), shade = array(data, 'shade'), own = array(data, 'point_colours');
+  layer.vertices = gl.createVertexArray();
+  gl.bindVertexArray(layer.vertices);
+  attribute(0, layer.points, 3, layer.arrays.points.type === 'u2' ? gl.UNSIGNED_SHORT : gl.FLOAT, layer.arrays.points.type === 'u2');
+  if (layer.objects) attribute(1, layer.objects, 1, gl.UNSIGNED_INT); else gl.vertexAttribI4ui(1, 0, 0, 0, 0);
+  if (shade) attribute(2, shade, 1, gl.UNSIGNED_BYTE, true);
+  if (own) attribute(3, own, 3, gl.UNSIGNED_BYTE, true);
+  layer.plain = !shade; layer.own = !!own;
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+  const both = new Uint32Array(triangles.length + (edges ? edges.length : 0));
+  both.set(triangles); if (edges) both.set(edges, triangles.length);
+  gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, both, gl.STATIC_DRAW);
+  layer.faces = triangles.length; layer.lines = edges ? edges.length : 0;
+  gl.bindVertexArray(null);
+  const rows = Math.ceil(Math.max(1, layer.count) / 2048), texels = new Uint8Array(rows * 2048 * 4).fill(255);
+  texels.set(array(data, 'colours'));
+  layer.texture = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D, layer.texture);
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 2048, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);
+  for (const which of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, which, gl.NEAREST);
+}
+function bind(layer, { at }, seen) {
+  gl.bindVertexArray(layer.vertices);
+  if (!layer.objects) gl.vertexAttribI4ui(1, 0, 0, 0, 0);
+  if (layer.plain) gl.vertexAttrib1f(2, 1 / 1.275);
+  gl.bindTexture(gl.TEXTURE_2D, layer.texture);
+  gl.uniformMatrix4fv(at.u_view, false, seen);
+  gl.uniform3fv(at.u_low, layer.low); gl.uniform3fv(at.u_span, layer.span);
+  if (at.u_own) gl.uniform1i(at.u_own, layer.own);
+}
+const shown = () => scene.layers.filter(layer => layer.visible && layer.faces);
+let drawing, numbering, target, dirty = true, hover = null, chosen = null;
+const hit = (mark, layer) => mark && mark.row >= 0 && (mark.layer === layer || (layer.overlay && layer.row_of && layer.row_of.has(mark.id)));
+const row = (mark, layer) => !hit(mark, layer) ? -1 : mark.layer === layer ? mark.row : layer.row_of.get(mark.id);
+function draw() {
+  const camera = axes(), seen = matrix(camera);
+  gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+  gl.viewport(0, 0, canvas.width, canvas.height);
+  gl.clearColor(0.88, 0.91, 0.92, 1); gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+  sky();
+  gl.useProgram(drawing.made); gl.enable(gl.DEPTH_TEST); gl.depthFunc(gl.LEQUAL); gl.enable(gl.POLYGON_OFFSET_FILL);
+  const { at } = drawing;
+  gl.uniform3fv(at.u_eye, camera.eye); gl.uniform1f(at.u_pixel, window.devicePixelRatio || 1);
+  const solid = layer => layer.opacity >= 0.995;
+  const order = [...shown().filter(l => !l.overlay && solid(l)), ...shown().filter(l => l.overlay), ...shown().filter(l => !l.overlay && !solid(l))];
+  for (const layer of order) {
+    bind(layer, drawing, seen);
+    const clear = !solid(layer), lift = layer.overlay ? -1 : 1;
+    if (clear) { gl.enable(gl.BLEND); gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA); } else gl.disable(gl.BLEND);
+    gl.polygonOffset(lift, lift);
+    gl.uniform1i(at.u_lit, layer.lit); gl.uniform1i(at.u_line, 0); gl.uniform1f(at.u_opacity, layer.opacity);
+    gl.uniform1i(at.u_hover, row(hover, layer)); gl.uniform1i(at.u_chosen, row(chosen, layer));
+    gl.drawElements(gl.TRIANGLES, layer.faces, gl.UNSIGNED_INT, 0);
+    if (layer.lines) {
+      gl.enable(gl.BLEND); gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
+      gl.uniform1i(at.u_line, 1);
+      gl.uniform4fv(at.u_edge, [...layer.edge_colour.map(c => c / 255), layer.edge_opacity * layer.opacity]);
+      gl.drawElements(gl.LINES, layer.lines, gl.UNSIGNED_INT, 4 * layer.faces);
+    }
+  }
+  gl.disable(gl.BLEND);
+  furniture(camera);
+}
+function sky() { // two bands of a gradient, by clearing strips: cheap and needs no shader of its own
+  gl.enable(gl.SCISSOR_TEST);
+  const strips = 48, [bottom, top] = [[0.957, 0.945, 0.918], [0.788, 0.863, 0.918]];
+  for (let i = 0; i < strips; i++) {
+    const from = Math.floor(canvas.height * i / strips), t = i / (strips - 1);
+    gl.scissor(0, from, canvas.width, Math.ceil(canvas.height / strips) + 1);
+    gl.clearColor(...[0, 1, 2].map(c => bottom[c] + (top[c] - bottom[c]) * t), 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+  }
+  gl.disable(gl.SCISSOR_TEST);
+}
+
+// ------------------------------------------------------------------------------------------------ picking
+function pick(x, y) { // canvas pixels, from the top left; all pickable layers are drawn as numbers into one pixel
+  const width = canvas.width, height = canvas.height;
+  if (!target || target.width !== width || target.height !== height) {
+    if (target) { gl.deleteFramebuffer(target.frame); gl.deleteRenderbuffer(target.colour); gl.deleteRenderbuffer(target.depth); }
+    target = { width, height, frame: gl.createFramebuffer(), colour: gl.createRenderbuffer(), depth: gl.createRenderbuffer() };
+    gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
+    for (const [buffer, format, place] of [[target.colour, gl.RGBA32UI, gl.COLOR_ATTACHMENT0], [target.depth, gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT]]) {
+      gl.bindRenderbuffer(gl.RENDERBUFFER, buffer); gl.renderbufferStorage(gl.RENDERBUFFER, format, width, height);
+      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, place, gl.RENDERBUFFER, buffer);
+    }
+  }
+  const row = height - 1 - y, seen = matrix(axes());
+  gl.bindFramebuffer(gl.FRAMEBUFFER, target.frame);
+  gl.viewport(0, 0, width, height); gl.enable(gl.SCISSOR_TEST); gl.scissor(x, row, 1, 1);
+  gl.disable(gl.BLEND); gl.disable(gl.POLYGON_OFFSET_FILL); gl.enable(gl.DEPTH_TEST); gl.depthFunc(gl.LEQUAL);
+  gl.clearBufferuiv(gl.COLOR, 0, new Uint32Array(4)); gl.clearBufferfv(gl.DEPTH, 0, new Float32Array([1]));
+  gl.useProgram(numbering.made);
+  let first = 1;
+  const layers = shown().filter(layer => !layer.overlay);
+  for (const layer of layers) {
+    bind(layer, numbering, seen); gl.uniform1i(numbering.at.u_first, first);
+    gl.drawElements(gl.TRIANGLES, layer.faces, gl.UNSIGNED_INT, 0);
+    first += layer.count;
+  }
+  const answer = new Uint32Array(4);
+  gl.readPixels(x, row, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, answer);
+  gl.disable(gl.SCISSOR_TEST); gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+  let number = answer[0] - 1;
+  if (number < 0) return null;
+  const xyz = [...new Float32Array(answer.buffer, 4, 3)];
+  for (const layer of layers) {
+    if (number < layer.count) return { layer, row: number, id: layer.details ? layer.details.ids[number] : undefined, xyz };
+    number -= layer.count;
+  }
+  return null;
+}
+
+// ------------------------------------------------------------------------------------------------ what one reads
+function furniture({ right, up }) {
+  const length2 = Math.hypot(right[1], up[1]) || 1, reach = 12 + 27 * Math.max(length2, 0.5);
+  $('north').style.left = `${44 + right[1] / length2 * reach}px`; $('north').style.top = `${44 - up[1] / length2 * reach}px`;
+  $('needle').style.transform = `matrix(${right[0]}, ${-up[0]}, ${-right[1]}, ${up[1]}, 0, 0)`;
+  const perPixel = 2 * Math.tan(view.angle / 2) * view.distance / canvas.clientHeight, longest = perPixel * canvas.clientWidth / 8;
+  const ten = 10 ** Math.floor(Math.log10(longest)), length = [5, 2, 1].map(s => s * ten).find(v => v <= longest * (1 + 1e-9));
+  $('bar').style.width = `${length / perPixel}px`;
+  $('length').textContent = `${length < 1000 ? +length.toPrecision(2) + ' m' : length / 1000 + ' km'} (${word('centre')})`;
+}
+function swatch(colour, hatch) {
+  const node = make('span', undefined, hatch ? 'swatch hatch' : 'swatch');
+  node.style.backgroundColor = `rgb(${colour.join(',')})`;
+  return node;
+}
+function legend(said) {
+  const box = make('div', undefined, 'legend');
+  if (said.ramp.length) {
+    box.append(make('div', `${say(said.title)}${said.unit ? ` [${said.unit}]` : ''}`));
+    const bar = make('div', undefined, 'ramp'), ends = make('div', undefined, 'ends');
+    bar.style.backgroundImage = `linear-gradient(to right, ${said.ramp.map(c => `rgb(${c.join(',')})`).join(',')})`;
+    for (const share of [0, 0.5, 1]) ends.append(make('span', String(+(said.low + share * (said.high - said.low)).toPrecision(3))));
+    box.append(bar, ends);
+  }
+  for (const entry of said.entries) {
+    const line = make('div', undefined, 'entry');
+    line.append(swatch(entry.colour, entry.hatch), make('span', say(entry.label)), make('span', entry.count === null ? '' : entry.count.toLocaleString('en'), 'count'));
+    box.append(line);
+  }
+  return box;
+}
+function panel() {
+  document.documentElement.lang = language;
+  $('title').textContent = scene.title; $('search').placeholder = word('search'); $('search').setAttribute('aria-label', word('search'));
+  $('language').textContent = language === 'zh' ? 'English' : '中文'; $('home').textContent = word('reset'); $('top').textContent = word('top');
+  $('help').textContent = word('help'); $('source').textContent = say(scene.source); $('heading').textContent = word('layers');
+  $('north').textContent = language === 'zh' ? '北' : 'N';
+  const list = $('layers');
+  list.replaceChildren();
+  for (const layer of [...scene.layers].reverse()) {
+    const item = make('li'), head = make('label'), box = make('input'), slide = make('input');
+    box.type = 'checkbox'; box.checked = layer.visible; slide.type = 'range'; slide.min = 0; slide.max = 100; slide.value = Math.round(layer.opacity * 100);
+    slide.title = word('opacity'); slide.setAttribute('aria-label', `${say(layer.label)}: ${word('opacity')}`);
+    box.onchange = () => { layer.visible = box.checked; dirty = true; };
+    slide.oninput = () => { layer.opacity = slide.value / 100; dirty = true; };
+    const line = make('div', undefined, 'line'), only = layer.legend.entries, single = only.length === 1 && !layer.legend.ramp.length && !only[0].hatch;
+    head.append(box, ...(single ? [swatch(only[0].colour)] : []), make('span', say(layer.label), 'name'));
+    if (layer.named && layer.name !== 'terrain') head.append(make('span', layer.count.toLocaleString('en'), 'count'));
+    line.append(head, slide); item.append(line);
+    if (!single) item.append(legend(layer.legend));
+    if (layer.notes.length) { const note = make('div', '⚠ ' + layer.notes.join('; '), 'note'); note.title = word('notDrawn'); item.append(note); }
+    list.append(item);
+  }
+  details();
+}
+const number = value => typeof value === 'number' && !Number.isInteger(value) ? String(+value.toPrecision(7)) : String(value);
+function line(table, name, value, unit, claims) {
+  const tr = make('tr'), cell = make('td', value === null || value === undefined ? '–' : number(value) + (unit ? ` ${unit}` : ''));
+  tr.append(make('th', name), cell); table.append(tr);
+  if (!claims) return;
+  const button = make('button', '?', 'why'), more = make('tr', undefined, 'claims'), list = make('td');
+  button.title = word('why'); button.setAttribute('aria-label', `${name}: ${word('why')}`); cell.append(button); list.colSpan = 2; more.hidden = true; more.append(list); table.append(more);
+  button.onclick = () => { more.hidden = !more.hidden; };
+  for (const claim of claims()) {
+    const text = `${claim.value === null ? '–' : number(claim.value)}${claim.unit ? ` ${claim.unit}` : ''} — ${claim.source || word('unsaid')}: ${claim.method}`;
+    const sure = claim.confidence === null ? '' : `, ${word('confidence')} ${claim.confidence}`;
+    list.append(make('div', `${claim.chosen ? '✓ ' + word('chosen') : '✗ ' + word('other')} · ${text}${sure}`, claim.chosen ? 'chosen' : 'other'));
+  }
+}
+function claimsOf(id, name, value, unit, field, source) {
+  return () => {
+    const said = ((scene.details.claims[id] || {})[name] || []).map(c => ({ ...c, source: scene.details.sources[c.source] }));
+    if (said.some(c => c.chosen)) return [...said].sort((a, b) => b.chosen - a.chosen);
+    return [{ value, unit, source: scene.details.sources[source], method: field ? `${word('read')} (${word('field')} ${field})` : word('read'), confidence: null, chosen: true }, ...said];
+  };
+}
+function details() {
+  const box = $('details');
+  box.replaceChildren();
+  if (!chosen) { box.append(make('p', word('pick'), 'hint')); return; }
+  const { layer, row, xyz } = chosen, said = layer.details, close = make('button', '×', 'close');
+  close.title = word('close'); close.onclick = () => { chosen = null; dirty = true; details(); };
+  box.append(close);
+  const table = make('table');
+  if (said && said.ids.length) {
+    const id = said.ids[row], group = said.groups.find(g => row in g.place), type = said.types[said.type[row]];
+    box.append(make('h2', said.names[row] || id), make('p', `${say(type)} · ${id}`, 'hint'));
+    for (const column of said.core) line(table, say(column), column.values[row], column.unit, claimsOf(id, column.name, column.values[row], column.unit, '', said.source[row]));
+    for (const column of group ? group.columns : []) {
+      const value = column.values[group.place[row]];
+      line(table, say(column), value, column.unit, claimsOf(id, column.name, value, column.unit, column.field, said.source[row]));
+    }
+    for (const check of scene.details.verdicts) {
+      for (const verdict of check.rows[id] || []) {
+        const unit = verdict.unit ? ` ${verdict.unit}` : '';
+        const shown = verdict.value === undefined ? '' : ` · ${word('value')} ${number(verdict.value)}${unit}`;
+        const bound = verdict.limit === undefined ? '' : ` · ${word('limit')} ${number(verdict.limit)}${unit}`;
+        const why = [verdict.reason, verdict.clause, verdict.assumption, verdict.note].filter(Boolean).join(' · ');
+        box.append(make('p', `${say(check.label)}${verdict.place ? ` (${verdict.place})` : ''}: ${word(verdict.verdict) || verdict.verdict}${shown}${bound}${why ? ` · ${why}` : ''}`, `verdict ${verdict.verdict}`));
+      }
+    }
+  } else box.append(make('h2', say(layer.label)));
+  if (layer.values) line(table, say(layer.legend.title), Number.isNaN(layer.values[row]) ? null : +layer.values[row].toPrecision(4), layer.unit);
+  if (xyz) line(table, word('position'), xyz.map((v, axis) => (v + scene.origin[axis]).toFixed(2)).join(', '), '');
+  box.append(table);
+}
+function find(text) {
+  const list = $('found'), wanted = text.trim().toLowerCase();
+  list.replaceChildren();
+  if (!wanted || !scene.details) return;
+  let count = 0;
+  for (const layer of scene.layers) {
+    if (!layer.details || layer.overlay) continue;
+    const { ids, names } = layer.details;
+    for (let at = 0; at < ids.length && count < 30; at++) {
+      if (!ids[at].toLowerCase().includes(wanted) && !(names[at] || '').toLowerCase().includes(wanted)) continue;
+      const button = make('button', names[at] ? `${names[at]} · ${ids[at]}` : ids[at]);
+      button.onclick = () => { chosen = { layer, row: at, id: ids[at] }; visit(layer, at); details(); list.replaceChildren(); };
+      list.append(button); count++;
+    }
+  }
+  if (!count) list.append(make('p', word('none'), 'hint'));
+}
+function visit(layer, wanted) {
+  const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity], scale = layer.arrays.points.type === 'u2' ? 65535 : 1;
+  for (let vertex = 0; vertex < layer.points.length / 3; vertex++) {
+    if ((layer.objects ? layer.objects[vertex] : 0) !== wanted) continue;
+    for (let axis = 0; axis < 3; axis++) {
+      const v = layer.low[axis] + layer.span[axis] * layer.points[3 * vertex + axis] / scale;
+      low[axis] = Math.min(low[axis], v); high[axis] = Math.max(high[axis], v);
+    }
+  }
+  dirty = true;
+  if (low[0] > high[0]) return; // not drawn
+  view.target = low.map((v, axis) => (v + high[axis]) / 2);
+  view.distance = Math.max(40, 2.2 * Math.hypot(...sub(high, low)) / Math.tan(view.angle / 2) / 2);
+}
+
+// ------------------------------------------------------------------------------------------------ moving
+const fingers = new Map();
+let moved = 0, slow = false, waiting = null;
+const here = event => { const box = canvas.getBoundingClientRect(); return [Math.floor((event.clientX - box.left) * canvas.width / box.width), Math.floor((event.clientY - box.top) * canvas.height / box.height)]; };
+function orbit(dx, dy) { view.turn += dx * 0.006; view.rise = Math.min(Math.PI / 2 - 0.001, Math.max(0.03, view.rise + dy * 0.006)); dirty = true; }
+function slide(dx, dy) {
+  const scale = 2 * Math.tan(view.angle / 2) * view.distance / canvas.clientHeight, { right } = axes(), forward = [-right[1], right[0], 0];
+  view.target = add(add(view.target, right, -dx * scale), forward, dy * scale / Math.max(0.25, Math.sin(view.rise)));
+  dirty = true;
+}
+function zoom(factor, x, y) {
+  const reach = Math.hypot(...sub(scene.bounds[1], scene.bounds[0])), next = Math.min(reach * 6, Math.max(4, view.distance * factor));
+  if (x !== undefined) { const share = 1 - next / view.distance; slide((canvas.clientWidth / 2 - x) * share, (canvas.clientHeight / 2 - y) * share); }
+  view.distance = next; dirty = true;
+}
+function listen() {
+  canvas.addEventListener('contextmenu', event => event.preventDefault());
+  canvas.addEventListener('pointerdown', event => { canvas.setPointerCapture(event.pointerId); fingers.set(event.pointerId, event); moved = 0; canvas.focus(); });
+  canvas.addEventListener('pointermove', event => {
+    const last = fingers.get(event.pointerId);
+    if (!last) { if (!slow && event.pointerType === 'mouse') waiting = event; return; }
+    const dx = event.clientX - last.clientX, dy = event.clientY - last.clientY;
+    moved += Math.abs(dx) + Math.abs(dy);
+    if (fingers.size === 2) {
+      const other = [...fingers.values()].find(f => f.pointerId !== event.pointerId), gap = f => Math.hypot(f.clientX - other.clientX, f.clientY - other.clientY);
+      zoom(gap(last) / Math.max(1, gap(event))); slide(dx / 2, dy / 2);
+    } else if (event.shiftKey || event.buttons & 6) slide(dx, dy); else orbit(dx, dy);
+    fingers.set(event.pointerId, event);
+  });
+  canvas.addEventListener('pointerup', event => {
+    fingers.delete(event.pointerId);
+    if (moved > 5 || event.button !== 0) return;
+    const found = pick(...here(event));
+    chosen = found; dirty = true; details();
+  });
+  canvas.addEventListener('pointercancel', event => fingers.delete(event.pointerId));
+  canvas.addEventListener('pointerleave', () => { waiting = null; if (hover) { hover = null; dirty = true; } $('tip').hidden = true; });
+  canvas.addEventListener('wheel', event => { event.preventDefault(); zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.0022), event.offsetX, event.offsetY); }, { passive: false });
+  canvas.addEventListener('keydown', event => {
+    const act = { ArrowLeft: () => orbit(-15, 0), ArrowRight: () => orbit(15, 0), ArrowUp: () => orbit(0, 12), ArrowDown: () => orbit(0, -12), '+': () => zoom(0.85), '=': () => zoom(0.85),
+      '-': () => zoom(1.18), n: () => { view.turn = 0; dirty = true; }, Home: () => { home(); dirty = true; }, a: () => slide(40, 0), d: () => slide(-40, 0), w: () => slide(0, 40), s: () => slide(0, -40),
+      Escape: () => { chosen = null; details(); dirty = true; } }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (act) { event.preventDefault(); act(); }
+  });
+  $('language').onclick = () => { language = language === 'zh' ? 'en' : 'zh'; panel(); dirty = true; };
+  $('home').onclick = () => { home(); dirty = true; };
+  $('top').onclick = () => { view.turn = 0; view.rise = Math.PI / 2 - 0.001; dirty = true; };
+  $('fold').onclick = () => { $('panel').classList.toggle('folded'); };
+  $('search').oninput = event => find(event.target.value);
+  new ResizeObserver(resize).observe(canvas);
+}
+function glance(event) { // what the mouse is over; given up where drawing it is too slow
+  const start = performance.now(), found = pick(...here(event)), tip = $('tip'), named = found && found.layer.details && found.id;
+  slow = slow || performance.now() - start > 80;
+  if ((found && `${found.layer.name}/${found.row}`) !== (hover && `${hover.layer.name}/${hover.row}`)) { hover = found && found.layer.name !== 'terrain' ? found : null; dirty = true; }
+  tip.hidden = !named || found.layer.name === 'terrain';
+  if (!tip.hidden) { tip.textContent = found.layer.details.names[found.row] || found.id; tip.style.left = `${event.offsetX + 14}px`; tip.style.top = `${event.offsetY + 10}px`; }
+}
+function resize() {
+  const ratio = Math.min(2, window.devicePixelRatio || 1), width = Math.max(1, Math.round(canvas.clientWidth * ratio)), height = Math.max(1, Math.round(canvas.clientHeight * ratio));
+  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; dirty = true; }
+}
+function frame() {
+  if (waiting && !fingers.size) { const event = waiting; waiting = null; glance(event); }
+  if (dirty) { dirty = false; draw(); }
+  requestAnimationFrame(frame);
+}
+function place(said) { // row of each object within its group of one class
+  for (const group of said.groups) { group.place = {}; group.rows.forEach((row, at) => { group.place[row] = at; }); }
+  return said;
+}
+async function start() {
+  if (!gl) { $('message').textContent = word('noGl'); return; }
+  drawing = program(FRAGMENT.replace('LIGHT_KEY', scene.light.key.join(',')).replace('LIGHT_FILL', scene.light.fill.join(',')).replace('LIGHT_SKY', String(scene.light.sky)));
+  numbering = program(NUMBERS);
+  const block = await unpack('block');
+  for (const layer of scene.layers) upload(layer, block);
+  resize(); home(); panel(); listen(); draw();
+  scene.details = JSON.parse(new TextDecoder().decode(await unpack('facts')));
+  for (const layer of scene.layers) {
+    layer.details = scene.details.layers[layer.name] ? place(scene.details.layers[layer.name]) : null;
+    if (layer.overlay && layer.details) layer.row_of = new Map(layer.details.ids.map((id, at) => [id, at]));
+  }
+  $('message').hidden = true;
+  const asked = new URLSearchParams(location.search).get('pick'); // ?pick=0.5,0.5;0.2,0.3 (shares of width and height): answered in the title, for tests
+  if (asked) {
+    const picks = asked.split(';').map(pair => pair.split(',').map(Number)).map(([x, y]) => pick(Math.floor(x * canvas.width), Math.floor(y * canvas.height)));
+    document.title = JSON.stringify({ size: [canvas.width, canvas.height], picks: picks.map(p => p && `${p.layer.name}/${p.id === undefined ? p.row : p.id}`) });
+    chosen = picks[0]; details(); draw();
+  }
+  requestAnimationFrame(frame);
+}
+start().catch(error => { $('message').hidden = false; $('message').textContent = String(error); throw error; });
+})();
