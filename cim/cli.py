@@ -81,7 +81,8 @@ def _explain(error: Exception) -> int:
         _say(f"cim: {error}")
         return error.exit_code
     if hasattr(error, "format_message"):  # typer's own, for wrong usage
-        _say(f"cim: {error.format_message()}")
+        text = error.format_message()
+        _say(text if text.startswith("Usage") else f"cim: {text}")
         return 2
     _say(f"cim: unexpected {type(error).__name__}: {error}\nRun again with --debug for the details, and please report it.")
     return 1
@@ -251,7 +252,7 @@ def _facts(city: City, path: Path) -> dict[str, Any]:
 def _versions(path: Path) -> list[dict[str, Any]]:
     from cim.storage import versions
 
-    return [{"version": one.number, "saved": str(one.time), "objects": one.objects, "message": one.message} for one in versions(path)]
+    return [{"version": one.number, "saved": one.saved_at.isoformat(), "objects": one.objects, "message": one.message} for one in versions(path)]
 
 
 def _parts(path: Path, version: int | None) -> list[dict[str, Any]]:
@@ -416,9 +417,10 @@ def render(
     title: Annotated[str | None, typer.Option(help="Title of the picture.")] = None,
 ) -> None:
     """Draw a city as a picture (.png) or as a page to click in (.html)."""
+    city = _open(path)
     from cim.scenes import Scene
 
-    scene = Scene(_open(path), title=title, language=language)
+    scene = Scene(city, title=title, language=language)
     if color_by:
         scene = scene.color_by(color_by)
     if run_folder is not None:
@@ -513,3 +515,7 @@ def _root(
     if version:
         _show(__version__)
         raise typer.Exit
+
+
+if __name__ == "__main__":
+    main()

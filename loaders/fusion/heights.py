@@ -43,7 +43,8 @@ class _Measured:
     way: str
     z: Reals
     """Shape (n,): height [m], NaN where it says nothing."""
-    source: int | None
+    source: Any
+    """Key of the source, one for all or one each."""
     method: NDArray[Any]
     """Shape (n,): how, in words."""
 
@@ -102,8 +103,11 @@ def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: li
     from cim.loaders.pointcloud import iter_points
     from cim.loaders.zonal import percentile_per_group, points_in_polygons
 
-    z_parts, owner_parts = [], []
+    z_parts: list[Reals] = []
+    owner_parts: list[Ints] = []
+    most, source = np.zeros(len(shapes), np.int64), np.full(len(shapes), -1)
     for row in rows:
+        before = len(owner_parts)
         classes = _roof_classes(row, issues)
         for points in iter_points(row):
             wanted = np.isin(points.classification, classes) if classes else ~np.isin(points.classification, GROUND_CLASSES)
@@ -111,6 +115,9 @@ def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: li
             owner = points_in_polygons(x, y, shapes)
             z_parts.append(points.z[wanted][owner >= 0])
             owner_parts.append(owner[owner >= 0])
+        mine = np.bincount(np.concatenate([*owner_parts[before:], np.empty(0, np.int64)]), minlength=len(shapes))
+        source[mine > most] = row["source"]  # the claim goes to the tile that holds most of the roof
+        most = np.maximum(most, mine)
     z, owner = np.concatenate([*z_parts, np.empty(0)]), np.concatenate([*owner_parts, np.empty(0, np.int64)])
     count = np.bincount(owner, minlength=len(shapes))
     roof = percentile_per_group(z, owner, percentile, len(shapes))
@@ -126,7 +133,7 @@ def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: li
                 "message": f"{few} footprints hold fewer than {MINIMUM_POINTS} roof points and get no roof height from the cloud",
             }
         )
-    return [_Measured("points", roof, rows[0]["source"], method)]
+    return [_Measured("points", roof, source, method)]
 
 
 def _roof_classes(row: dict[str, Any], issues: list[dict[str, Any]]) -> tuple[int, ...]:
@@ -259,7 +266,7 @@ def _claims(
         said = np.flatnonzero(np.isfinite(way.z))
         best = (way.z[said] == chosen[said]) & ~taken[said]
         taken[said] |= best
-        parts.append(_rows(keys[said], name, way.z[said], way.source, way.method[said], best))
+        parts.append(_rows(keys[said], name, way.z[said], np.broadcast_to(way.source, len(way.z))[said], way.method[said], best))
     return pa.concat_tables(parts)
 
 

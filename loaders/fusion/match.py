@@ -146,11 +146,16 @@ def _by_overlap(left: City, right: City, named: Pairs, minimum: float) -> Pairs:
     """Match what identifiers left over, class by class."""
     found = [_none()]
     for type in sorted(set(left.attributes) & set(right.attributes)):
-        mine = np.setdiff1d(left.keys(type), named.left)
-        theirs = np.setdiff1d(right.keys(type), named.right)
+        mine = np.setdiff1d(left.keys(type), np.concatenate([named.left, _coverages(left)]))
+        theirs = np.setdiff1d(right.keys(type), np.concatenate([named.right, _coverages(right)]))
         if len(mine) and len(theirs):
             found.append(_overlap(mine, _polygons(left, mine), theirs, _polygons(right, theirs), minimum))
     return _joined(found)
+
+
+def _coverages(city: City) -> Ints:
+    """Return the objects that stand for a raster or a point cloud: two of them over one place are two data sets, not one thing."""
+    return np.asarray(city.tables["coverages"]["object"].to_numpy(), np.int64)
 
 
 def _polygons(city: City, keys: Ints) -> NDArray[Any]:

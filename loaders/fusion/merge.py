@@ -378,7 +378,9 @@ def _conflicts_of(name: str, joined: pa.Table) -> list[dict[str, Any]]:
     ]
     if pa.types.is_floating(first.type) and len(differ) > 2:
         gap = np.asarray(b, float) - np.asarray(a, float)
-        middle = f"{name}: {len(differ)} of {joined.num_rows} objects disagree; the other source is {np.median(gap):+.2f} {unit} off in the median"
+        middle = (
+            f"{name}: {len(differ)} of {joined.num_rows} objects disagree; the other source is {np.median(gap):+.2f} {unit} off (median)"
+        )
         rows.append({"code": "conflict", "record": name, "message": middle})
     return rows
 

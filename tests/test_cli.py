@@ -1,0 +1,145 @@
+"""The command line: what it prints, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import geopandas
+import pytest
+import shapely
+
+from cim.cli import run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a register of buildings and one of plots."""
+    place = tmp_path / "quarter"
+    place.mkdir()
+    boxes = shapely.box([500000, 500030], 3460000, [500010, 500040], 3460012)
+    frame = geopandas.GeoDataFrame({"楼栋编号": ["b1", "b2"], "名称": ["图书馆", None], "高度": [12.0, 30.0]}, geometry=boxes, crs=4549)
+    frame.to_file(place / "buildings.gpkg", layer="buildings", engine="pyogrio")
+    plots = geopandas.GeoDataFrame({"id": ["p1"]}, geometry=[shapely.box(499990, 3459990, 500060, 3460030)], crs=4549)
+    plots.to_file(place / "plots.gpkg", layer="plots", engine="pyogrio")
+    return place
+
+
+@pytest.fixture
+def store(folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Return the city that the drafted build file makes."""
+    assert run(["new", "build", str(folder)]) == 0
+    draft = folder / "district.toml"
+    draft.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert run(["build", str(draft), "-o", str(folder / "city.cim")]) == 0
+    capsys.readouterr()
+    return folder / "city.cim"
+
+
+def test_a_drafted_build_file_is_toml_and_marks_its_guesses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["new", "build", str(folder)]) == 0
+    said = capsys.readouterr()
+    file = tomllib.loads(said.out)
+    assert [source["path"] for source in file["source"]] == ["buildings.gpkg", "plots.gpkg"]
+    assert file["source"][0]["class"] == "Building"
+    assert file["city"]["crs"] == "EPSG:4549"
+    assert "# guess" in said.out
+    assert "buildings.gpkg" in said.err  # the table for people
+
+
+def test_info_counts_what_the_city_holds(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["info", str(store), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["objects"] == 3
+    assert facts["classes"]["Building"] == 2
+    assert facts["crs"] == "EPSG:4549"
+    assert facts["vertical"] == "unknown"
+    assert facts["extent"] == [499990, 3459990, 500060, 3460030]
+    assert run(["info", str(store)]) == 0
+    assert "Building" in capsys.readouterr().out
+
+
+def test_check_reads_every_byte_and_finds_one_that_changed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", str(store), "--bytes"]) == 0
+    part = max(store.rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.chmod(0o644)
+    part.write_bytes(data)
+    assert run(["check", str(store), "--bytes"]) == 1
+    assert part.name in capsys.readouterr().out
+
+
+def test_a_build_file_with_faults_lists_all_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[city]\ncolour = "red"\n[[source]]\npath = "gone.gpkg"\nlayer = 3\n[fusion]\nminimum_iou = 7\n')
+    assert run(["check", str(bad)]) == 1
+    said = capsys.readouterr().out
+    assert "city.colour" in said
+    assert "source[0].layer" in said
+    assert "fusion.minimum_iou" in said
+    assert run(["build", str(bad), "-o", str(tmp_path / "x.cim")]) == 3
+    assert not (tmp_path / "x.cim").exists()
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("geopackage", "a.gpkg"), ("geoparquet", "parts"), ("xlsx", "a.xlsx"), ("cityjson", "a.city.json")]
+)
+def test_export_writes_a_file_and_names_what_it_cannot_hold(
+    store: Path, tmp_path: Path, format: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["export", str(store), "--to", format, "-o", str(tmp_path / name), "--json"]) == 0
+    assert isinstance(json.loads(capsys.readouterr().out)["lost"], list)
+    assert (tmp_path / name).exists()
+
+
+def test_compact_drops_old_versions(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["build", str(store.parent / "district.toml"), "-o", str(store)]) == 0
+    assert run(["compact", str(store)]) == 0
+    assert run(["info", str(store), "--json"]) == 0
+    capsys.readouterr()
+    assert run(["check", str(store), "--bytes"]) == 0
+
+
+def test_two_versions_of_a_city_are_compared_object_by_object(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cim
+
+    city = cim.open(store)
+    cim.save(city.subset(city.keys("Building", where="height > 20")), tmp_path / "fewer.cim")
+    assert run(["compare", str(store), str(tmp_path / "fewer.cim"), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {(row["id"], row["what"]) for row in rows} >= {("b1", "removed")}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["info", "nowhere.cim"], 3, "nowhere.cim: there is no such file or folder"),
+        (["foo"], 2, "No such command 'foo'"),
+        (["export", ".", "--to", "dwg", "-o", "x"], 2, "dwg"),
+        (["new", "build", "nowhere"], 2, "nowhere is no folder"),
+        (["check", "nowhere.toml"], 3, "nowhere.toml"),
+        (["render", "nowhere.cim", "-o", "x.png"], 3, "nowhere.cim"),
+    ],
+)
+def test_errors_are_one_line_with_the_right_exit_code(words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == code
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+
+
+def test_help_and_version_answer() -> None:
+    for words in (["--help"], ["--version"], ["build", "--help"]):
+        done = subprocess.run([sys.executable, "-m", "cim.cli", *words], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout
+
+
+def test_doctor_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["doctor", "--json"])
+    rows = json.loads(capsys.readouterr().out)
+    assert {"numpy", "PROJ", "cim-toolkit"} <= {row["part"] for row in rows}
