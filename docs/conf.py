@@ -1,0 +1,74 @@
+"""Sphinx configuration: our own names are checked strictly, those of other libraries are not (there is no network while building)."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import cim  # noqa: E402
+
+project = "CIM toolkit"
+author = "The CIM toolkit developers"
+project_copyright = "The CIM toolkit developers, Apache-2.0"
+release = version = cim.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build", "_generated"]
+default_role = "code"  # docstrings write `name` for code
+nitpicky = True
+# Types of other libraries cannot be looked up without a network; type variables and aliases of signatures have no page.
+nitpick_ignore_regex = [(r"py:.*", r"(?!cim\.).*")]
+suppress_warnings = ["config.cache"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = True
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 100
+
+html_theme = "furo"
+html_title = f"CIM toolkit {release}"
+html_static_path: list[str] = []
+html_show_sphinx = False
+html_last_updated_fmt = None
+
+
+def _find_public(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """Lead a name such as cim.model.city.City to the page of cim.model.City, where people import it from."""
+    del app
+    if node.get("refdomain") != "py":
+        return None
+    parts = node["reftarget"].split(".")
+    domain = env.get_domain("py")
+    for depth in range(len(parts) - 2, 0, -1):
+        name = ".".join([*parts[:depth], parts[-1]])
+        if parts[0] == "cim" and name in domain.objects:
+            return domain.resolve_xref(env, node["refdoc"], env.app.builder, "obj", name, node, contnode)
+    return None
+
+
+def _copy_demo(app: Any, error: Exception | None) -> None:
+    """Put the scene of the demo beside the pages; it is one file that needs nothing else."""
+    source = HERE / "demo" / "index.html"
+    if error is None and app.builder.name == "html" and source.is_file():
+        target = Path(app.outdir) / "demo"
+        target.mkdir(exist_ok=True)
+        shutil.copyfile(source, target / "index.html")
+
+
+def setup(app: Any) -> None:
+    """Register the two functions above."""
+    app.connect("missing-reference", _find_public)
+    app.connect("build-finished", _copy_demo)
