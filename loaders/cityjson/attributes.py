@@ -1,0 +1,233 @@
+"""Attributes of CityJSON objects as typed columns, class by class; what is nested or has no column goes to the properties as JSON.
+
+The attributes that CityGML itself defines get their standard name and unit (``measuredHeight`` becomes ``height`` in metres); every
+other one keeps the name the file gives it, unless the mapping says otherwise. The field of the file stands in the metadata of each column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.errors import UsageError
+from cim.loaders.cityjson.document import Note, Record
+from cim.loaders.identifiers import normalise_identifier, scheme_of
+from cim.model import CityBuilder, Column
+from cim.standard_names import STANDARD_NAMES, lookup
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+__all__ = ["ATTRIBUTE_SET", "MEMBER_SET", "add_attributes", "add_members", "column_of", "named"]
+
+ATTRIBUTE_SET, MEMBER_SET = "cityjson.attribute", "cityjson.member"
+"""Property sets that hold nested attributes, and members of an object that are neither attribute, geometry nor link, as JSON."""
+_DEFINED = {
+    "measuredHeight": "height", "storeysAboveGround": "storeys_above_ground", "storeysBelowGround": "storeys_below_ground",
+    "yearOfConstruction": "year_of_construction", "yearOfDemolition": "year_of_demolition", "roofType": "roof_type",
+    "trunkDiameter": "trunk_diameter", "crownDiameter": "crown_diameter",
+}  # fmt: skip
+_NUMBERS = frozenset({"number", "count", "year"})
+_KNOWN = frozenset({"type", "attributes", "geometry", "parents", "children", "members"})
+_SURE = 0.9
+_KEYS = ("name", "attributes", "identifiers", "ignore", "valid_from", "valid_to", "keep")
+
+
+@dataclass
+class _Class:
+    """The attributes of the objects of one class."""
+
+    rows: list[int] = field(default_factory=list)
+    values: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+def column_of(name: str, values: Sequence[Any]) -> tuple[pa.Array, list[Note]]:
+    """Return plain JSON values as one typed column; values of several kinds become text, and a note says so.
+
+    Examples
+    --------
+    >>> column_of("storeys", [3, None, 2.5])[0].to_pylist()
+    [3.0, None, 2.5]
+    """
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return pa.nulls(len(values), pa.string()), []
+    try:
+        if kinds in ({bool}, {str}, {int}, {float}):
+            return pa.array(values), []
+        if kinds == {int, float}:
+            return pa.array(values, pa.float64()), []
+    except (pa.ArrowException, OverflowError):
+        message = f"attribute {name}: an integer overflows 64 bit; all values are kept as text, digit by digit"
+        return _texts(values), [Note("repaired", message)]
+    message = f"attribute {name} mixes {', '.join(sorted(kind.__name__ for kind in kinds))}; all values are kept as text"
+    return _texts(values), [Note("conflict", message, count=sum(not isinstance(value, str | None) for value in values))]
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
+    return pa.array([value if isinstance(value, str | None) else str(value) for value in values], pa.string())
+
+
+def add_attributes(
+    builder: CityBuilder, keys: Ints, types: Sequence[str], records: Sequence[Record], mapping: Mapping[str, Any], notes: list[Note]
+) -> None:
+    """Give the objects their attributes, identifiers and nested values."""
+    classes: dict[str, _Class] = {}
+    title, ignored = named(mapping, records), set(mapping.get("ignore", ()))
+    for row, record in enumerate(records):
+        given = record.members.get("attributes")
+        if given is not None and not isinstance(given, dict):
+            notes.append(Note("rejected", f"the attributes of {record.id!r} are a {type(given).__name__}, expected an object", row=row))
+        elif given:
+            one = classes.setdefault(types[row], _Class())
+            one.rows.append(row)
+            one.values.append(given)
+    _check_mapping(mapping, {name for one in classes.values() for given in one.values for name in given})
+    empty = 0
+    for kind, one in classes.items():
+        owners = keys[np.asarray(one.rows, np.int64)]
+        columns: dict[str, Column] = {}
+        for name in dict.fromkeys(name for given in one.values for name in given):
+            values = [given.get(name) for given in one.values]
+            empty += sum(value is None and name in given for value, given in zip(values, one.values, strict=True)) if None in values else 0
+            if name in ignored or (name == title and all(isinstance(value, str | None) for value in values)):
+                continue
+            values = _nested_aside(builder, owners, name, values)
+            array, found = column_of(name, values)
+            notes += found
+            _add_identifiers(builder, owners, name, array, mapping)
+            target, column = _target(name, array, columns, mapping, notes)
+            columns[target] = column
+        builder.add_attributes(owners, kind, columns)
+    if empty:
+        message = f"{empty} attributes are null in the file; they are held as missing and not written again"
+        notes.append(Note("lost", message, "info", count=empty))
+
+
+def named(mapping: Mapping[str, Any], records: Sequence[Record]) -> str:
+    """Return the attribute that holds the name people know an object by; empty when there is none."""
+    if mapping.get("name"):
+        return str(mapping["name"])
+    given = (record.members.get("attributes") for record in records)
+    return "name" if any(isinstance(one, dict) and isinstance(one.get("name"), str) for one in given) else ""
+
+
+def _nested_aside(builder: CityBuilder, owners: Ints, name: str, values: list[Any]) -> list[Any]:
+    """Move lists and objects among the values to the properties; return the rest, None in their place."""
+    nested = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
+    if not nested:
+        return values
+    builder.add_properties(owners[nested], ATTRIBUTE_SET, name, [orjson.dumps(values[place]).decode() for place in nested])
+    return [None if isinstance(value, dict | list) else value for value in values]
+
+
+def _target(name: str, array: pa.Array, taken: Mapping[str, Column], mapping: Mapping[str, Any], notes: list[Note]) -> tuple[str, Column]:
+    """Return the name of a column and the column, by the mapping, by CityGML, or as it is."""
+    for target, said in mapping.get("attributes", {}).items():
+        spec = {"field": said} if isinstance(said, str) else dict(said)
+        if spec.get("field") == name:
+            return target, _mapped(name, target, spec, array, notes)
+    target = _DEFINED.get(name, name)
+    standard = STANDARD_NAMES.get(target)
+    numeric = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+    if target in taken or standard is None or (standard.kind in _NUMBERS and not numeric):
+        target, standard = name, None
+    if standard is None or target == name:
+        return _free(name, taken), Column(array, source_field=name)
+    return target, Column(array, unit=standard.unit, source_field=name, label_en=standard.label_en, label_zh=standard.label_zh)
+
+
+def _free(name: str, taken: Mapping[str, Column]) -> str:
+    return name if name not in taken else _free(f"{name}_", taken)
+
+
+def _mapped(name: str, target: str, spec: Mapping[str, Any], array: pa.Array, notes: list[Note]) -> Column:
+    """Return a column as the mapping wants it: codes replaced, numbers in SI."""
+    from cim.units import to_si
+
+    standard = STANDARD_NAMES.get(target)
+    unit = str(spec.get("unit", standard.unit if standard else ""))
+    labels = {"label_en": standard.label_en, "label_zh": standard.label_zh} if standard else {}
+    codes = {str(key): value for key, value in spec.get("codes", {}).items()}
+    if codes:
+        array = pa.array([None if value is None else codes.get(str(value), str(value)) for value in array.to_pylist()])
+    if not unit or not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        return Column(array, source_field=name, **labels)
+    expected = standard.unit if standard else None
+    changed, how = to_si(array.cast(pa.float64()).to_numpy(zero_copy_only=False), unit, expected or None)
+    if "→" in how:
+        notes.append(Note("repaired", f"attribute {name}: unit {how}", "info", count=len(array) - array.null_count))
+        array = pa.array(changed, from_pandas=True)
+    return Column(array, unit=expected if expected is not None else unit, source_field=name, **labels)
+
+
+def _add_identifiers(builder: CityBuilder, owners: Ints, name: str, array: pa.Array, mapping: Mapping[str, Any]) -> None:
+    """Register an attribute that tells objects apart as identifier too."""
+    schemes = {str(fieldname): scheme for scheme, fieldname in mapping.get("identifiers", {}).items()}
+    if name not in schemes:
+        guess = next(iter(lookup(name)), None)
+        if guess is None or guess.standard_name.name != "identifier" or guess.confidence < _SURE:
+            return
+    if not (pa.types.is_string(array.type) or pa.types.is_integer(array.type)):
+        return
+    text = pc.utf8_trim_whitespace(array.cast(pa.string()))
+    there = np.asarray(pc.fill_null(pc.not_equal(text, ""), fill_value=False).to_numpy(zero_copy_only=False), bool)
+    values = text.filter(pa.array(there))
+    if not len(values) or (name not in schemes and 2 * pc.count_distinct(values).as_py() < len(values)):
+        return
+    scheme = schemes.get(name) or scheme_of(name, values)
+    builder.add_identifiers(owners[there], scheme, values, normalise_identifier(scheme, values))
+
+
+def _check_mapping(mapping: Mapping[str, Any], fields: set[str]) -> None:
+    unknown = [key for key in mapping if key not in (*_KEYS, "layers", "class", "id")]
+    faults = [f"key {key!r} is not known (expected {', '.join(_KEYS)})" for key in unknown]
+    specs = {target: said if isinstance(said, str) else said.get("field") for target, said in mapping.get("attributes", {}).items()}
+    wanted = {"name": mapping.get("name"), **specs, **mapping.get("identifiers", {})}
+    faults += [f"{target}: there is no attribute {name!r}" for target, name in wanted.items() if name is not None and name not in fields]
+    if faults:
+        msg = f"mapping: {'; '.join(faults)}; the attributes are {', '.join(sorted(fields))}"
+        raise UsageError(msg)
+
+
+def add_members(builder: CityBuilder, keys: Ints, records: Sequence[Record], points: NDArray[np.float64], notes: list[Note]) -> None:
+    """Keep every other member of the objects (address, extent, those of extensions) as JSON properties."""
+    owners, names, values = [], [], []
+    for row, record in enumerate(records):
+        for name, value in record.members.items():
+            if name in _KNOWN:
+                continue
+            kept = _with_places(value, record, points, notes, row) if name == "address" else value
+            owners.append(int(keys[row]))
+            names.append(name)
+            values.append(orjson.dumps(kept).decode())
+    if owners:
+        builder.add_properties(owners, MEMBER_SET, names, values)
+
+
+def _with_places(address: Any, record: Record, points: NDArray[np.float64], notes: list[Note], row: int) -> Any:
+    """Return addresses whose locations hold coordinates instead of vertex indices."""
+    listed = address if isinstance(address, list) else [address]
+    out = []
+    for one in listed:
+        location = one.get("location") if isinstance(one, dict) else None
+        index = location.get("boundaries") if isinstance(location, dict) else None
+        if not isinstance(location, dict) or index is None:
+            out.append(one)
+        elif isinstance(index, list) and all(type(k) is int and 0 <= k < record.vertices for k in index):
+            places = [points[k + record.base].tolist() for k in index]
+            rest = {key: value for key, value in location.items() if key != "boundaries"}
+            out.append({**one, "location": {**rest, "coordinates": places}})
+        else:
+            message = f"the location of an address of {record.id!r} is left out: its vertex index is out of range"
+            notes.append(Note("rejected", message, row=row))
+            out.append({key: value for key, value in one.items() if key != "location"})
+    return out if isinstance(address, list) else out[0]

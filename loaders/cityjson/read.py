@@ -1,0 +1,287 @@
+"""CityJSON 1.0, 1.1 and 2.0, and CityJSONSeq, to a City.
+
+Every level of detail, geometry kind and semantic surface becomes a row; what the model cannot hold yet is counted in the issues.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.errors import CorruptFileError, CRSError
+from cim.loaders.cityjson.attributes import add_attributes, add_members, named
+from cim.loaders.cityjson.checks import Transform, check_heights, lost_parts, points_of, template_points, transform_of, welded
+from cim.loaders.cityjson.document import Document, Note, load
+from cim.loaders.cityjson.geometry import Geometries, expand, gather, geometries_of, joined
+from cim.loaders.cityjson.links import Links, links_of
+from cim.loaders.cityjson.semantics import Surfaces, semantics_of
+from cim.loaders.protocol import Description, LayerInfo, ReadOptions
+from cim.loaders.source import source_record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.crs import CityCRS
+    from cim.model import City, CityBuilder
+    from cim.model.footprints import Places
+
+    Ints = NDArray[np.int64]
+
+__all__ = ["CityJSONReader"]
+
+_TYPE = re.compile(rb'"type"\s*:\s*"CityJSON(?:Feature)?"')
+_OBJECTS = re.compile(rb'"CityObjects"\s*:\s*\{')
+_ARRAY = re.compile(rb'^\s*\{\s*"(?:vertices|transform|appearance|metadata|version)"\s*:')
+_TAIL = 1 << 16
+_MOST = 50
+"""Issues of one kind that are named one by one; the rest is counted."""
+_ROLES = {"MultiPoint": "point", "MultiLineString": "line", "MultiSurface": "multi_surface", "CompositeSurface": "multi_surface"}
+
+
+class CityJSONReader:
+    """Reads CityJSON and CityJSONSeq."""
+
+    name = "cityjson"
+    priority = 30
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        """Return whether the bytes are those of CityJSON: by its type, or by the objects that only it has."""
+        text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+        if not text.startswith(b"{"):
+            return False
+        if _TYPE.search(text) or _OBJECTS.search(text):
+            return True
+        if len(head) < _TAIL or not _ARRAY.match(text) or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            file.seek(-_TAIL, 2)
+            tail = file.read()
+        return bool(_TYPE.search(tail) or _OBJECTS.search(tail))
+
+    def read(self, path: Path, options: ReadOptions) -> City:
+        """Return the city in the coordinate system of the file.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be used.
+        """
+        document = load(path, options.limits, encoding=options.encoding)
+        crs, notes = _crs(document, options, path)
+        return _assemble(document, crs, notes, path, options)
+
+    def describe(self, path: Path, options: ReadOptions) -> Description:
+        """Return version, classes, counts, coordinate system and extent."""
+        document = load(path, options.limits, encoding=options.encoding)
+        metadata = document.header.get("metadata")
+        stated = metadata.get("referenceSystem") if isinstance(metadata, dict) else None
+        counts = Counter(str(record.members["type"]) for record in document.records)
+        points = points_of(document, transform_of(document, path), path, [])
+        bounds = None
+        if len(points) and np.isfinite(points).all():
+            low, high = points.min(axis=0), points.max(axis=0)
+            bounds = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+        layers = tuple(LayerInfo(kind, count, "3D", stated, bounds, _fields(document, kind), kind) for kind, count in counts.most_common())
+        doubts = [note.message for note in document.notes] + ([] if stated else ["no coordinate system is stated; give crs="])
+        name = "CityJSONSeq" if document.sequence else "CityJSON"
+        return Description(f"{name} {document.version}", layers, document.encoding, tuple(doubts))
+
+
+def _fields(document: Document, kind: str) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    for record in document.records:
+        given = record.members.get("attributes")
+        if record.members["type"] == kind and isinstance(given, dict):
+            for name, value in given.items():
+                if value is not None:
+                    found.setdefault(name, type(value).__name__)
+    return tuple(found.items())
+
+
+def _crs(document: Document, options: ReadOptions, path: Path) -> tuple[CityCRS, list[Note]]:
+    """Return the coordinate system: that of the caller, else the one the file states."""
+    from cim.crs import parse
+
+    metadata = document.header.get("metadata")
+    stated = metadata.get("referenceSystem") if isinstance(metadata, dict) else None
+    if options.crs is not None:
+        chosen = parse(options.crs)
+        try:
+            other = parse(stated, path=str(path)) if stated else chosen
+        except CRSError:
+            other = None
+        if other != chosen:
+            message = f"the file states the coordinate system {str(stated)[:80]!r}; {options.crs} is used instead, as asked"
+            return chosen, [Note("crs", message)]
+        return chosen, []
+    if not isinstance(stated, str) or not stated.strip():
+        raise CRSError(path, "states no coordinate reference system (metadata.referenceSystem)", 'give crs=..., for example crs="EPSG:7415"')
+    return parse(stated, path=str(path)), []
+
+
+def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, options: ReadOptions) -> City:
+    from cim.model import CityBuilder
+    from cim.model.classes import from_cityjson
+    from cim.model.footprints import derive_places
+
+    notes += document.notes
+    transform = transform_of(document, path)
+    points = points_of(document, transform, path, notes)
+    ids = [record.id for record in document.records]
+    names = {kind: from_cityjson(kind) for kind in {str(record.members["type"]) for record in document.records}}
+    types = [names[str(record.members["type"])] for record in document.records]
+    links = links_of(document.records, [str(record.members["type"]) for record in document.records])
+    geometries = _geometries(document, points, ids, path, notes)
+    surfaces = semantics_of(geometries, ids)
+    table, solid_notes = _checked(geometries, ids, crs)
+    places = derive_places(table, len(ids), ground=surfaces.ground, parent=links.parent)
+    notes += [*links.notes, *surfaces.notes, *solid_notes, *_height_notes(document, places, ids)]
+    builder = CityBuilder(crs, name=options.name or _stem(path))
+    source = builder.add_source(_source(document, crs, path, options))
+    keys = _add_objects(builder, document, ids, types, links, places, source, options)
+    _add_geometries(builder, keys, geometries, table, surfaces, source)
+    _add_links(builder, keys, links, source)
+    add_attributes(builder, keys, types, document.records, options.mapping, notes)
+    add_members(builder, keys, document.records, points, notes)
+    _add_issues(builder, keys, notes, source)
+    city = builder.build()
+    return replace(city, extra={"cityjson": _extra(document, transform, options)})
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0] or path.stem
+
+
+def _geometries(document: Document, points: NDArray[np.float64], ids: list[str], path: Path, notes: list[Note]) -> Geometries:
+    """Return all usable geometries, those of templates written out; a file without any usable one among several is corrupt."""
+    found, templates = gather(document)
+    made = geometries_of(found, points, ids)
+    if found.instances:
+        library = geometries_of(templates, template_points(document, path), [f"template {k}" for k in range(len(templates.owner))])
+        notes += library.notes
+        made = joined(made, expand(found, library, points, ids))
+    notes += made.notes
+    welded(points, made.used, notes)
+    notes += lost_parts(document, found)
+    if made.rejected and not len(made.owner):
+        reasons = [note.message for note in made.notes if note.code == "rejected"]
+        raise CorruptFileError(path, f"holds no usable geometry: {reasons[0]}", "export it again; its indices and vertices do not fit")
+    return made
+
+
+def _checked(geometries: Geometries, ids: list[str], crs: CityCRS) -> tuple[pa.Table, list[Note]]:
+    """Return the geometry table with solids turned outward, and what is wrong with them."""
+    from cim.model.solids import MEANING, check_solids, repair_orientation
+
+    table = geometries.table()
+    tolerance = 0.01 / crs.linear_unit_factor if crs.is_projected else np.inf
+    report = check_solids(table, tolerance=tolerance)
+    repaired, turned = repair_orientation(table)
+    notes = []
+    for code, meaning in MEANING.items():
+        for row in report.rows(code).tolist():
+            owner = int(geometries.owner[row])
+            mended = code in (307, 405) and turned[row] > 0
+            end = f"; {turned[row]} surfaces are turned to face outward" if mended else ""
+            message = f"{geometries.type[row]} of {ids[owner]!r} (lod {geometries.lod[row]}): {meaning} (val3dity {code}){end}"
+            notes.append(Note("repaired" if mended else "invalid", message, row=owner))
+    return repaired, notes
+
+
+def _height_notes(document: Document, places: Places, ids: list[str]) -> list[Note]:
+    stated = []
+    for record in document.records:
+        given = record.members.get("attributes")
+        stated.append(given.get("measuredHeight") if isinstance(given, dict) else None)
+    return check_heights(stated, places.z_ground, places.z_roof, ids)
+
+
+def _source(document: Document, crs: CityCRS, path: Path, options: ReadOptions) -> Any:
+    metadata = document.header.get("metadata")
+    stated = metadata.get("referenceSystem") if isinstance(metadata, dict) else None
+    vertical = crs.vertical.name if crs.vertical is not None else None
+    format = f"{'CityJSONSeq' if document.sequence else 'CityJSON'} {document.version}"
+    records = len(document.records) + document.rejected + sum(note.code == "rejected" and note.record is not None for note in document.notes)
+    return source_record(
+        path, reader="cityjson", format=format, mapping=options.mapping, shown=options.extra.get("_shown"), encoding=document.encoding,
+        declared_crs=str(stated) if stated else None, used_crs=crs.to_string(), declared_vertical=vertical if stated else None,
+        used_vertical=vertical, records_in=records,
+    )  # fmt: skip
+
+
+def _add_objects(
+    builder: CityBuilder, document: Document, ids: list[str], types: Sequence[str], links: Links, places: Places, source: int, options: ReadOptions
+) -> Ints:
+    title = named(options.mapping, document.records)
+    names: list[str | None] = []
+    for record in document.records:
+        given = record.members.get("attributes")
+        value = given.get(title) if title and isinstance(given, dict) else None
+        names.append(value if isinstance(value, str) else None)
+    keys = builder.add_objects(
+        types, ids, footprints=places.footprint, names=pa.array(names, pa.string()), z_ground=places.z_ground, z_roof=places.z_roof,
+        parents=[ids[row] if row >= 0 else None for row in links.parent.tolist()], source=source,
+    )  # fmt: skip
+    put_together = int(places.from_parts.sum())
+    if put_together:
+        message = f"{put_together} objects have no geometry of their own; footprint and heights are those of their parts together"
+        builder.add_issue("assumed", message, severity="info", source=source, count=put_together)
+    return keys
+
+
+def _add_geometries(builder: CityBuilder, keys: Ints, geometries: Geometries, table: pa.Table, surfaces: Surfaces, source: int) -> None:
+    if not table.num_rows:
+        return
+    roles = ["footprint" if lod.startswith("0") and kind == "MultiSurface" else _ROLES.get(kind, "solid")
+             for lod, kind in zip(geometries.lod, geometries.type, strict=True)]  # fmt: skip
+    made = builder.add_geometries(
+        keys[geometries.owner], lod=table["lod"], role=pa.array(roles), type=table["type"], vertices=_one(table["vertices"]),
+        boundaries=_one(table["boundaries"]), semantics=surfaces.semantics, source=source,
+    )  # fmt: skip
+    rows = surfaces.rows
+    if rows.geometry:
+        builder.add_surfaces(
+            made[np.asarray(rows.geometry, np.int64)], rows.index, pa.array(rows.type), parents=pa.array(rows.parent, pa.int32()),
+            attributes=pa.array(rows.attributes, pa.string()),
+        )  # fmt: skip
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+def _add_links(builder: CityBuilder, keys: Ints, links: Links, source: int) -> None:
+    for pairs, predicate in ((links.members, "contains"), (links.more_parents, "partOf")):
+        if pairs:
+            subject, object = np.asarray(pairs, np.int64).T
+            builder.add_relations(keys[subject], predicate, keys[object], source=source)
+
+
+def _add_issues(builder: CityBuilder, keys: Ints, notes: Sequence[Note], source: int) -> None:
+    """Record the notes; beyond some of one kind only their number."""
+    groups: dict[tuple[str, str, str], list[Note]] = {}
+    for note in notes:
+        kind = re.sub(r"'[^']*'|(?<!dity )[\d.]+", "", note.message)
+        groups.setdefault((note.code, note.severity, kind), []).append(note)
+    for (code, severity, _), same in groups.items():
+        for note in same[:_MOST]:
+            object = None if note.row is None else int(keys[note.row])
+            builder.add_issue(code, note.message, severity=severity, object=object, source=source, record=note.record, count=note.count)
+        rest = same[_MOST:]
+        if rest:
+            message = f"{len(rest)} more like: {same[0].message}"
+            builder.add_issue(code, message, severity=severity, source=source, count=sum(note.count for note in rest))
+
+
+def _extra(document: Document, transform: Transform | None, options: ReadOptions) -> dict[str, Any]:
+    """Return what writing needs to give the file back as it was."""
+    kept = {name: value for name, value in document.header.items() if name in ("metadata", "extensions") or name.startswith("+")}
+    stated = {"transform": {"scale": list(transform.scale), "translate": list(transform.translate)}} if transform is not None else {}
+    return {"version": document.version, **stated, **kept, "name": named(options.mapping, document.records) or "name"}

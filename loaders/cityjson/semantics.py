@@ -1,0 +1,212 @@
+"""Semantic surfaces of CityJSON as rows, and the one each face of a geometry means; what does not fit is dropped, never shifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.loaders.cityjson.document import Note
+from cim.loaders.cityjson.geometry import DEPTH, Geometries, kept_counts
+from cim.loaders.cityjson.nested import convert, offsets_of
+from cim.model.classes import from_cityjson
+from cim.model.geometry import owner
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+__all__ = ["Surfaces", "semantics_of"]
+
+_OWN = frozenset({"type", "parent", "children"})
+
+
+@dataclass
+class _Rows:
+    """Rows of the table `surfaces`."""
+
+    geometry: list[int] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    type: list[str] = field(default_factory=list)
+    parent: list[int | None] = field(default_factory=list)
+    attributes: list[str | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """Semantics of all geometries."""
+
+    rows: _Rows
+    """The semantic surfaces, those of one geometry after those of another."""
+    semantics: pa.Array
+    """Per geometry a list with one entry per face: the index of its semantic surface, -1 for none; null without semantics."""
+    ground: NDArray[np.bool_]
+    """Which faces of all geometries are ground surfaces, in the order of the flattened boundaries."""
+    notes: list[Note]
+
+
+def semantics_of(geometries: Geometries, ids: list[str]) -> Surfaces:
+    """Return the semantic surfaces of all geometries, checked against their faces.
+
+    Parameters
+    ----------
+    ids
+        Names of the objects, for the notes.
+    """
+    notes: list[Note] = []
+    count = len(geometries.owner)
+    levels, _ = offsets_of(geometries.boundaries)
+    faces = np.diff(levels[2][levels[1][levels[0]]])
+    names = [ids[row] for row in geometries.owner.tolist()]
+    rows, values, size = _read(geometries, names, notes)
+    face = np.full(int(faces.sum()), -1, np.int64)
+    given = np.zeros(count, bool)
+    kinds = np.asarray(geometries.type, object)
+    for depth in (1, 2, 3):
+        members = [kind for kind, boundary_depth in DEPTH.items() if max(boundary_depth - 2, 1) == depth]
+        mine = np.flatnonzero(np.isin(kinds, members) & np.array([value is not None for value in values], bool))
+        if len(mine):
+            given |= _assign(mine, depth, values, levels, size, face, geometries, names, notes)
+    start = np.concatenate([[0], np.cumsum(faces)])
+    lists = pa.ListArray.from_arrays(pa.array(start.astype(np.int32)), pa.array(face.astype(np.int32)), mask=pa.array(~given))
+    return Surfaces(rows, lists, _ground(rows, face, owner(start), count), notes)
+
+
+def _ground(rows: _Rows, face: Ints, geometry: Ints, count: int) -> NDArray[np.bool_]:
+    per_geometry = np.bincount(np.asarray(rows.geometry, np.int64), minlength=count)
+    first = np.concatenate([[0], np.cumsum(per_geometry)])[:-1]
+    is_ground = np.array([kind == "GroundSurface" for kind in rows.type] + [False])
+    return np.asarray(is_ground[np.where(face >= 0, first[geometry] + face, len(is_ground) - 1)])
+
+
+def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[_Rows, list[Any], Ints]:
+    """Return the semantic surfaces as rows, the values per geometry (None without) and how many surfaces each geometry lists."""
+    rows = _Rows()
+    values: list[Any] = []
+    size = np.zeros(len(names), np.int64)
+    kinds: dict[str, str] = {}
+    for row, one in enumerate(geometries.semantics):
+        listed = one.get("surfaces") if isinstance(one, dict) else None
+        if not isinstance(listed, list) or not all(isinstance(surface, dict) for surface in listed):
+            if one is not None:
+                notes.append(_dropped(geometries, names, row, "there is no array of surfaces"))
+            values.append(None)
+            continue
+        parents = _parents(listed)
+        size[row] = len(listed)
+        values.append(one.get("values"))
+        for index, surface in enumerate(listed):
+            kind = str(surface.get("type") or "Unknown")
+            rows.geometry.append(row)
+            rows.index.append(index)
+            rows.type.append(kinds[kind] if kind in kinds else kinds.setdefault(kind, from_cityjson(kind)))
+            rows.parent.append(parents.get(index))
+            extra = {key: value for key, value in surface.items() if key not in _OWN} if len(surface) > 1 else None
+            rows.attributes.append(orjson.dumps(extra).decode() if extra else None)
+    return rows, values, size
+
+
+def _parents(listed: list[dict[str, Any]]) -> dict[int, int]:
+    """Return the parent of each surface, from either end of the link."""
+    found: dict[int, int] = {}
+    for index, surface in enumerate(listed):
+        if len(surface) == 1:
+            continue
+        children = surface.get("children")
+        for child in children if isinstance(children, list) else []:
+            if isinstance(child, int) and 0 <= child < len(listed) and child != index:
+                found.setdefault(child, index)
+        parent = surface.get("parent")
+        if isinstance(parent, int) and 0 <= parent < len(listed) and parent != index:
+            found[index] = parent
+    return found
+
+
+def _assign(
+    mine: Ints, depth: int, values: list[Any], levels: list[Ints], size: Ints, face: Ints, geometries: Geometries, names: list[str],
+    notes: list[Note],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Write the semantic surface of each face of some geometries; return which geometries have semantics that fit."""
+    chosen = np.zeros(len(names), bool)
+    chosen[mine] = True
+    shape = kept_counts(levels, chosen)[3 - depth : 3]
+    filled = [_without_gaps(values[row], depth, geometries, row) for row in mine.tolist()]
+    array, places, bad = convert(filled, depth, "semantic index", nulls=True)
+    for place, reason in bad.items():
+        notes.append(_dropped(geometries, names, int(mine[place]), reason))
+    taken = np.zeros(len(mine), bool)
+    taken[places] = True
+    starts, flat = offsets_of(array)
+    fits = _same_shape([np.diff(start) for start in starts], _pick(shape, taken))
+    for place in places[~fits].tolist():
+        notes.append(_dropped(geometries, names, int(mine[place]), "its values are not one per surface"))
+    ends = starts[0]
+    for start in starts[1:]:
+        ends = start[ends]
+    row = mine[places[owner(ends)]]
+    index = np.asarray(pc.fill_null(flat, -1).to_numpy(zero_copy_only=False), np.int64)
+    stray = np.asarray(flat.is_valid().to_numpy(zero_copy_only=False)) & ((index < 0) | (index >= size[row]))
+    for one in np.unique(row[stray & fits[owner(ends)]]).tolist():
+        message = f"a semantic index of {names[one]!r} is out of range (0 to {size[one] - 1}); those surfaces have no semantics"
+        notes.append(Note("invalid", message, row=int(geometries.owner[one]), count=int(np.sum(stray & (row == one)))))
+    good = np.zeros(len(names), bool)
+    good[mine[places[fits]]] = True
+    total = np.diff(levels[2][levels[1][levels[0]]])
+    face[np.repeat(good, total)] = np.where(stray, -1, index)[fits[owner(ends)]]
+    return good
+
+
+def _without_gaps(value: Any, depth: int, geometries: Geometries, row: int) -> Any:
+    """Return semantic values in which a null that stands for a whole shell or solid is written out."""
+    if depth == 1 or not isinstance(value, list):
+        return value
+    if depth == 2 and None not in value:
+        return value
+    if depth == 3 and all(isinstance(solid, list) and None not in solid for solid in value):
+        return value
+    model = geometries.boundaries[row].as_py()
+    model = model[0] if depth == 2 else model
+    return _filled(value, model, depth)
+
+
+def _filled(value: Any, model: Any, depth: int) -> Any:
+    if depth == 1:
+        return [None] * len(model) if value is None else value
+    if value is None:
+        return [_filled(None, part, depth - 1) for part in model]
+    if not isinstance(value, list) or len(value) != len(model):
+        return value
+    return [_filled(one, part, depth - 1) for one, part in zip(value, model, strict=True)]
+
+
+def _pick(shape: list[Ints], taken: NDArray[np.bool_]) -> list[Ints]:
+    """Return the counts of every level for some of the rows."""
+    out = []
+    keep = taken
+    for count in shape:
+        out.append(count[keep])
+        keep = np.repeat(keep, count)
+    return out
+
+
+def _same_shape(first: list[Ints], second: list[Ints]) -> NDArray[np.bool_]:
+    """Return which rows have the same counts on every level."""
+    rows = len(first[0])
+    fits = np.ones(rows, bool)
+    mine, theirs = np.arange(rows), np.arange(rows)
+    for left, right in zip(first, second, strict=True):
+        same_left, same_right = fits[mine], fits[theirs]
+        differs = left[same_left] != right[same_right]
+        fits[mine[same_left][differs]] = False
+        mine, theirs = np.repeat(mine, left), np.repeat(theirs, right)
+    return fits
+
+
+def _dropped(geometries: Geometries, names: list[str], row: int, reason: str) -> Note:
+    message = f"the semantics of a {geometries.type[row]} of {names[row]!r} are dropped: {reason}"
+    return Note("invalid", message, row=int(geometries.owner[row]))
