@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cim.errors import CRSError, UsageError
+from cim.errors import CRSError, InputError
 
 if TYPE_CHECKING:
     from cim.crs import CityCRS
@@ -86,21 +85,22 @@ def _vertical(crs: CityCRS) -> tuple[Said, ...]:
     return (("crs", "info", "its height system (vertical datum) is unknown; heights stay as they are"),)
 
 
-def worker_workspace(options: ReadOptions) -> Path:
+def worker_workspace(options: ReadOptions, path: Path) -> Path:
     """Return the folder for cleaned files: that of the process which called `read`, also when asked inside a worker.
 
     Raises
     ------
-    UsageError
-        If a worker was not told which folder that is.
+    InputError
+        If a worker was not told which folder that is: ``options.extra["_workspace"]``.
     """
     from cim.loaders import worker
     from cim.model.coverages import workspace
 
-    told = options.extra.get("_workspace") or os.environ.get("CIM_WORKSPACE")
+    told = options.extra.get("_workspace")
     if told:
         return Path(told)
     if worker.inside():
-        msg = "a worker process was not told the workspace of its caller; pass options.extra['_workspace']"
-        raise UsageError(msg)
+        raise InputError(
+            path, "is a raster or point cloud within another file, which has to be cleaned first", "unpack it and read it by itself"
+        )
     return workspace()

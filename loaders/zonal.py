@@ -14,14 +14,22 @@ import numpy as np
 from cim.errors import UsageError
 
 if TYPE_CHECKING:
-    from cim.model.coverages import Raster
     from numpy.typing import ArrayLike, NDArray
+
+    from cim.model.coverages import Raster
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Shapes = NDArray[np.object_]
 
-__all__ = ["PolygonValues", "pairs_in_polygons", "percentile_per_group", "points_in_polygons", "raster_percentile_in_polygons", "sample_terrain_along_rings"]
+__all__ = [
+    "PolygonValues",
+    "pairs_in_polygons",
+    "percentile_per_group",
+    "points_in_polygons",
+    "raster_percentile_in_polygons",
+    "sample_terrain_along_rings",
+]
 
 _BATCH = 500_000  # points that are geometries at the same time: about 100 MB
 
@@ -86,7 +94,8 @@ def _polygonal(polygons: ArrayLike | Sequence[Any]) -> Shapes:
     import shapely
 
     shapes = np.array(polygons, dtype=object, copy=True).ravel()
-    return np.where(np.isin(shapely.get_type_id(shapes), (3, 6)) & ~shapely.is_empty(shapes), shapes, None)
+    shapes[~np.isin(shapely.get_type_id(shapes), (3, 6)) | shapely.is_empty(shapes)] = None
+    return shapes
 
 
 def _pairs(east: Floats, north: Floats, chosen: Ints, shapes: Shapes, tree: Any) -> tuple[Ints, Ints]:
@@ -121,6 +130,7 @@ def _without_borders(point: Ints, polygon: Ints, east: Floats, north: Floats, sh
 
 # ---------------------------------------------------------------- percentiles
 
+
 def percentile_per_group(values: ArrayLike, group: ArrayLike, q: float, n_groups: int, *, method: str = "linear") -> Floats:
     """Return a percentile of the values of each group: what `numpy.percentile` gives for each group alone.
 
@@ -152,7 +162,9 @@ def percentile_per_group(values: ArrayLike, group: ArrayLike, q: float, n_groups
         raise UsageError(msg)
     value, owner = np.asarray(values, float).ravel(), np.asarray(group, np.int64).ravel()
     if value.shape != owner.shape or (len(owner) and owner.max() >= n_groups):
-        msg = f"{len(value)} values and {len(owner)} groups up to {owner.max(initial=-1)}; expected as many of both, groups below {n_groups}"
+        msg = (
+            f"{len(value)} values and {len(owner)} groups up to {owner.max(initial=-1)}; expected as many of both, groups below {n_groups}"
+        )
         raise UsageError(msg)
     used = (owner >= 0) & ~np.isnan(value)
     value, owner = value[used], owner[used]
@@ -182,6 +194,7 @@ def _between(a: Floats, b: Floats, t: Floats, method: str) -> Floats:
 
 
 # ---------------------------------------------------------------- rasters
+
 
 @dataclass(frozen=True)
 class PolygonValues:

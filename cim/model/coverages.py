@@ -353,10 +353,19 @@ def raster_profile(shape: tuple[int, int], place: Box, crs: CityCRS, *, dtype: s
 
     x_min, y_max, dx, dy = place
     profile = {
-        "driver": "GTiff", "height": shape[0], "width": shape[1], "count": 1, "dtype": dtype, "nodata": nodata, "compress": "deflate",
-        "zlevel": 1, "predictor": 3, "bigtiff": "if_safer", "transform": Affine(dx, 0.0, x_min, 0.0, -dy, y_max),
+        "driver": "GTiff",
+        "height": shape[0],
+        "width": shape[1],
+        "count": 1,
+        "dtype": dtype,
+        "nodata": nodata,
+        "compress": "deflate",
+        "zlevel": 1,
+        "predictor": 3,
+        "bigtiff": "if_safer",
+        "transform": Affine(dx, 0.0, x_min, 0.0, -dy, y_max),
         "crs": CRS.from_wkt(crs.joint().to_wkt()),
-    }  # fmt: skip
+    }
     if min(shape) > 256:
         profile |= {"tiled": True, "blockxsize": 256, "blockysize": 256}
     return profile

@@ -13,10 +13,11 @@ from cim.errors import CorruptFileError, FormatError, LimitError
 from cim.loaders.georeference import Said
 
 if TYPE_CHECKING:
-    from cim.loaders.pointcloud.header import LasHeader
     from numpy.typing import NDArray
 
-__all__ = ["Plan", "Piece", "pieces", "plan_of"]
+    from cim.loaders.pointcloud.header import LasHeader
+
+__all__ = ["PIECE", "Piece", "Plan", "pieces", "plan_of"]
 
 PIECE = 1_000_000
 """Points per piece of an uncompressed file; a LAZ file is taken chunk by chunk, as it was compressed."""
@@ -35,7 +36,7 @@ class Piece(NamedTuple):
     """Shape (n, bytes of a point)."""
     fault: str
     """Why they cannot be decoded (`raw` is then empty); empty when they can."""
-    count: int
+    size: int
     """Points it holds, or should hold."""
 
 
@@ -81,7 +82,8 @@ def plan_of(header: LasHeader) -> Plan:
     if laszip is None:
         raise CorruptFileError(header.path, "is compressed (LAZ), but the record that says how (laszip VLR) is not there", _REMEDY)
     if not header.declared and header.end - header.start <= 8:
-        return Plan(*(np.empty(0, np.int64) for _ in range(3)), laszip, 0)
+        nothing = np.empty(0, np.int64)
+        return Plan(nothing, nothing, nothing, laszip, 0)
     layers = _check_laszip(laszip, header)
     lengths, counts, chunk = _chunk_table(laszip, header)
     starts = header.start + 8 + np.concatenate([[0], np.cumsum(lengths)])[:-1].astype(np.int64)
@@ -94,10 +96,12 @@ def _check_laszip(laszip: bytes, header: LasHeader) -> int:
     """Return the number of compressed layers per chunk, 0 for pointwise compression."""
     if len(laszip) < 34:
         raise CorruptFileError(header.path, f"its laszip VLR has {len(laszip)} bytes, expected 34 at least", _REMEDY)
-    compressor, = struct.unpack_from("<H", laszip, 0)
-    number, = struct.unpack_from("<H", laszip, 32)
+    (compressor,) = struct.unpack_from("<H", laszip, 0)
+    (number,) = struct.unpack_from("<H", laszip, 32)
     if compressor not in {2, 3}:
-        raise FormatError(header.path, f"is compressed by LAZ method {compressor}; 2 and 3 (in chunks) are known", "write it again with laszip")
+        raise FormatError(
+            header.path, f"is compressed by LAZ method {compressor}; 2 and 3 (in chunks) are known", "write it again with laszip"
+        )
     if len(laszip) < 34 + 6 * number or not 0 < number <= 16:
         raise CorruptFileError(header.path, f"its laszip VLR claims {number} items, but has {len(laszip)} bytes", _REMEDY)
     items = [struct.unpack_from("<HHH", laszip, 34 + 6 * one) for one in range(number)]
@@ -148,8 +152,9 @@ def _table_place(header: LasHeader) -> int:
     return place
 
 
-def _chunk_counts(header: LasHeader, starts: NDArray[np.int64], lengths: NDArray[np.int64], counts: NDArray[np.int64], chunk: int, *,
-                  layers: int) -> tuple[NDArray[np.int64], tuple[Said, ...]]:  # fmt: skip
+def _chunk_counts(
+    header: LasHeader, starts: NDArray[np.int64], lengths: NDArray[np.int64], counts: NDArray[np.int64], chunk: int, *, layers: int
+) -> tuple[NDArray[np.int64], tuple[Said, ...]]:
     """Return the points of each chunk; layered chunks count their own points, for others header and table must agree."""
     declared = header.declared
     if layers:
@@ -165,7 +170,8 @@ def _chunk_counts(header: LasHeader, starts: NDArray[np.int64], lengths: NDArray
         return counts, ()
     last = declared - chunk * (len(lengths) - 1)
     if not 0 < last <= chunk:
-        reason = f"its header claims {declared:,} points, but {len(lengths)} LAZ chunks of {chunk:,} hold another number: the count or the chunk table is wrong"
+        held = f"{len(lengths)} LAZ chunks of {chunk:,} hold another number"
+        reason = f"its header claims {declared:,} points, but {held}: the count or the chunk table is wrong"
         raise CorruptFileError(header.path, reason, _REMEDY)
     return np.append(np.full(len(lengths) - 1, chunk, np.int64), last), ()
 

@@ -74,8 +74,14 @@ class LasHeader:
     def point(self) -> np.dtype[np.void]:
         """Type of one point: raw coordinates, return and flag bytes, class byte."""
         wide = self.point_format >= 6
-        return np.dtype({"names": ["x", "y", "z", "returns", "flags", "class"], "formats": ["<i4", "<i4", "<i4", "u1", "u1", "u1"],
-                         "offsets": [0, 4, 8, 14, 15, 16 if wide else 15], "itemsize": self.record_bytes})  # fmt: skip
+        return np.dtype(
+            {
+                "names": ["x", "y", "z", "returns", "flags", "class"],
+                "formats": ["<i4", "<i4", "<i4", "u1", "u1", "u1"],
+                "offsets": [0, 4, 8, 14, 15, 16 if wide else 15],
+                "itemsize": self.record_bytes,
+            }
+        )
 
 
 def read_header(path: Path) -> LasHeader:
@@ -100,11 +106,25 @@ def read_header(path: Path) -> LasHeader:
         count, declared = _count(fields, end, path, said)
         _check_box(fields, said)
     return LasHeader(
-        path, size, fields["version"], fields["format"], fields["record"], count, declared, fields["scale"], fields["offset"], fields["low"],
-        fields["high"], fields["start"], end, fields["compressed"], fields["wkt"], fields["by_return"], tuple(records), tuple(said),
-    )  # fmt: skip
-
-
+        path,
+        size,
+        fields["version"],
+        fields["format"],
+        fields["record"],
+        count,
+        declared,
+        fields["scale"],
+        fields["offset"],
+        fields["low"],
+        fields["high"],
+        fields["start"],
+        end,
+        fields["compressed"],
+        fields["wkt"],
+        fields["by_return"],
+        tuple(records),
+        tuple(said),
+    )
 
 
 def _fields(head: bytes, path: Path) -> dict[str, Any]:
@@ -114,13 +134,23 @@ def _fields(head: bytes, path: Path) -> dict[str, Any]:
     version = head[24], head[25]
     if version not in _HEADER_BYTES:
         raise FormatError(path, f"is LAS {version[0]}.{version[1]}; versions 1.0 to 1.4 are known", _REMEDY)
-    encoding, = struct.unpack_from("<H", head, 6)
+    (encoding,) = struct.unpack_from("<H", head, 6)
     header, start, number, kind, record, legacy = struct.unpack_from("<HIIBHI", head, 94)
     if header < _HEADER_BYTES[version] or len(head) < _HEADER_BYTES[version]:
-        reason = f"its header claims {header} bytes, but LAS {version[0]}.{version[1]} has {_HEADER_BYTES[version]} at least: truncated or damaged"
+        least = f"LAS {version[0]}.{version[1]} has {_HEADER_BYTES[version]} at least"
+        reason = f"its header claims {header} bytes, but {least}: truncated or damaged"
         raise CorruptFileError(path, reason, _REMEDY)
-    fields: dict[str, Any] = {"version": version, "header": header, "start": start, "records": number, "legacy": legacy, "record": record,
-                              "wkt": bool(encoding & 16), "compressed": bool(kind & 0xC0), "format": kind & 0x3F}  # fmt: skip
+    fields: dict[str, Any] = {
+        "version": version,
+        "header": header,
+        "start": start,
+        "records": number,
+        "legacy": legacy,
+        "record": record,
+        "wkt": bool(encoding & 16),
+        "compressed": bool(kind & 0xC0),
+        "format": kind & 0x3F,
+    }
     if fields["format"] not in FORMAT_BYTES:
         raise FormatError(path, f"holds points of the unknown format {fields['format']}; formats 0 to 10 are known", _REMEDY)
     if record < FORMAT_BYTES[fields["format"]]:
@@ -145,7 +175,7 @@ def _wide_fields(head: bytes, version: tuple[int, int], legacy: int) -> dict[str
     """Return the fields that versions after 1.2 brought."""
     found = {"count": legacy, "by_return": struct.unpack_from("<5I", head, 111), "late": 0, "late_records": 0, "waves": 0}
     if version >= (1, 3):
-        found["waves"], = struct.unpack_from("<Q", head, 227)
+        (found["waves"],) = struct.unpack_from("<Q", head, 227)
     if version >= (1, 4):
         found["late"], found["late_records"], found["count"] = struct.unpack_from("<QIQ", head, 235)
         by_return = struct.unpack_from("<15Q", head, 255)
@@ -157,10 +187,13 @@ def _records(file: BinaryIO, fields: dict[str, Any], size: int, path: Path, said
     """Return the variable length records, those after the points included; one that does not fit ends the walk."""
     header, start, number = fields["header"], fields["start"], fields["records"]
     if start > size or start < header:
-        reason = f"its points are said to begin at byte {start:,}, but the header ends at {header:,} and the file at {size:,}: truncated or damaged"
+        ends = f"the header ends at {header:,} and the file at {size:,}"
+        reason = f"its points are said to begin at byte {start:,}, but {ends}: truncated or damaged"
         raise CorruptFileError(path, reason, _REMEDY)
     if number * 54 > start - header or number > _COUNTED:
-        reason = f"its header claims {number:,} variable length records (VLR), but {(start - header) // 54:,} fit before the points at the end"
+        reason = (
+            f"its header claims {number:,} variable length records (VLR), but {(start - header) // 54:,} fit before the points at the end"
+        )
         raise CorruptFileError(path, reason, _REMEDY)
     early, lost = _walk(file, header, start, number, wide=False)
     late: list[Record] = []
@@ -212,14 +245,19 @@ def _count(fields: dict[str, Any], end: int, path: Path, said: list[Said]) -> tu
         if not fits:
             reason = f"its header claims {declared:,} points, but the file ends before the first: truncated"
             raise CorruptFileError(path, reason, _REMEDY)
-        text = f"{declared - fits} of the {declared} points that its header claims are not there: the file is truncated or the count is wrong (size)"
+        missing = f"{declared - fits} of the {declared} points that its header claims are not there"
+        text = f"{missing}: the file is truncated or the count is wrong (size)"
         said.append(("lost", "error", text))
         return fits, declared
     if not declared and fits:
-        said.append(("guessed", "warning", f"its header states no points, but the file holds {fits}: it was not closed properly; they are read"))
+        said.append(
+            ("guessed", "warning", f"its header states no points, but the file holds {fits}: it was not closed properly; they are read")
+        )
         return fits, declared
     if fits > declared and not fields["late_records"]:
-        said.append(("lost", "warning", f"{fits - declared} more points would fit after the {declared} that its header states; they are not read"))
+        said.append(
+            ("lost", "warning", f"{fits - declared} more points would fit after the {declared} that its header states; they are not read")
+        )
     return declared, declared
 
 

@@ -51,8 +51,14 @@ class PointArrays:
         return len(self.x)
 
 
-def read_points(source: City | Mapping[str, Any], bbox: Box | None = None, classes: Sequence[int] | None = None, *, id: str | None = None,
-                limits: Limits | None = None) -> PointArrays:  # fmt: skip
+def read_points(
+    source: City | Mapping[str, Any],
+    bbox: Box | None = None,
+    classes: Sequence[int] | None = None,
+    *,
+    id: str | None = None,
+    limits: Limits | None = None,
+) -> PointArrays:
     """Return the points of a cloud, in the order of the file; withheld (deleted) ones are left out.
 
     Parameters
@@ -78,11 +84,19 @@ def read_points(source: City | Mapping[str, Any], bbox: Box | None = None, class
         return parts[0]
     names = ("x", "y", "z", "classification")
     kinds = (float, float, float, np.uint8)
-    return PointArrays(*(np.concatenate([getattr(part, name) for part in parts] or [np.empty(0, kind)]) for name, kind in zip(names, kinds, strict=True)))
+    joined = ([getattr(part, name) for part in parts] or [np.empty(0, kind)] for name, kind in zip(names, kinds, strict=True))
+    return PointArrays(*(np.concatenate(column) for column in joined))
 
 
-def iter_points(source: City | Mapping[str, Any], bbox: Box | None = None, classes: Sequence[int] | None = None, *, id: str | None = None,
-                chunk: int = CHUNK, limits: Limits | None = None) -> Iterator[PointArrays]:  # fmt: skip
+def iter_points(
+    source: City | Mapping[str, Any],
+    bbox: Box | None = None,
+    classes: Sequence[int] | None = None,
+    *,
+    id: str | None = None,
+    chunk: int = CHUNK,
+    limits: Limits | None = None,
+) -> Iterator[PointArrays]:
     """Yield the points of a cloud in pieces of at most `chunk` points, in the order of the file.
 
     Parameters
@@ -119,15 +133,23 @@ def _touches(box: Mapping[str, float] | None, bbox: Box) -> bool:
     return box["xmin"] <= bbox[2] and box["xmax"] >= bbox[0] and box["ymin"] <= bbox[3] and box["ymax"] >= bbox[1]
 
 
-def _fetch(path: Path, span: tuple[int, int, int], bbox: Box | None, classes: Sequence[int] | None, z_factor: float,
-           limits: Limits | None) -> PointArrays:  # fmt: skip
-    arguments = {"path": str(path), "span": list(span), "bbox": None if bbox is None else [float(v) for v in bbox],
-                 "classes": None if classes is None else [int(v) for v in classes], "z_factor": z_factor}  # fmt: skip
+def _fetch(
+    path: Path, span: tuple[int, int, int], bbox: Box | None, classes: Sequence[int] | None, z_factor: float, limits: Limits | None
+) -> PointArrays:
+    arguments: dict[str, Any] = {
+        "path": str(path),
+        "span": list(span),
+        "bbox": None if bbox is None else [float(v) for v in bbox],
+        "classes": None if classes is None else [int(v) for v in classes],
+        "z_factor": z_factor,
+    }
     if worker.inside():
         table = points_in_worker(**arguments)[1]["points"]
     else:
         size = path.stat().st_size if path.is_file() else 0
-        table = worker.run("cim.loaders.pointcloud.points:points_in_worker", arguments, path=path, limits=limits, size=size).tables["points"]
+        table = worker.run("cim.loaders.pointcloud.points:points_in_worker", arguments, path=path, limits=limits, size=size).tables[
+            "points"
+        ]
     return PointArrays(*(_plain(column) for column in table.columns))
 
 
@@ -136,10 +158,9 @@ def _plain(column: pa.ChunkedArray) -> NDArray[Any]:
     return np.asarray(column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy())
 
 
-
-
-def points_in_worker(path: str, span: Sequence[int], bbox: Sequence[float] | None, classes: Sequence[int] | None,
-                     z_factor: float) -> tuple[None, dict[str, pa.Table]]:  # fmt: skip
+def points_in_worker(
+    path: str, span: Sequence[int], bbox: Sequence[float] | None, classes: Sequence[int] | None, z_factor: float
+) -> tuple[None, dict[str, pa.Table]]:
     """Return the selected points of a span (first, stop, expected total) as a table; runs in the worker."""
     import pyarrow as pa
 
@@ -150,7 +171,8 @@ def points_in_worker(path: str, span: Sequence[int], bbox: Sequence[float] | Non
     parts: list[pa.Table] = []
     for piece in pieces(header, plan, span[0], span[1]):
         if piece.fault:
-            raise CorruptFileError(path, f"points {piece.first} to {piece.first + piece.count - 1} cannot be read: {piece.fault}", "read it again")
+            reason = f"points {piece.first} to {piece.first + piece.size - 1} cannot be read: {piece.fault}"
+            raise CorruptFileError(path, reason, "read it again")
         place, kind = coordinates(piece.raw, header), classes_of(piece.raw, header)
         keep = ~withheld(piece.raw, header)
         if classes is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from cim.loaders.georeference import Said
 
 if TYPE_CHECKING:
+    from cim.crs import CityCRS
     from cim.loaders.pointcloud.header import LasHeader
 
 __all__ = ["Projection", "declared_projection"]
@@ -56,7 +57,7 @@ def declared_projection(header: LasHeader) -> Projection:
     return Projection(text, None, None, said)
 
 
-def _parsed(text: str):  # noqa: ANN202
+def _parsed(text: str) -> CityCRS | None:
     from cim.crs import parse
     from cim.errors import CRSError
 

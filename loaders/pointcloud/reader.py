@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -48,17 +49,25 @@ class PointCloudReader:
             return _read(path, options)
         from cim.loaders import wire
 
-        told = replace(options, extra={**options.extra, "_workspace": str(worker_workspace(options))})
-        answer = worker.run("cim.loaders.pointcloud.reader:_read_in_worker", {"path": str(path), "options": told.to_json()}, path=path,
-                            limits=options.limits)  # fmt: skip
+        told = replace(options, extra={**options.extra, "_workspace": str(worker_workspace(options, path))})
+        answer = worker.run(
+            "cim.loaders.pointcloud.reader:_read_in_worker",
+            {"path": str(path), "options": told.to_json()},
+            path=path,
+            limits=options.limits,
+        )
         return wire.unpack(answer.value, answer.tables)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return what the header says."""
         if worker.inside():
             return _describe(path, options)
-        answer = worker.run("cim.loaders.pointcloud.reader:_describe_in_worker", {"path": str(path), "options": options.to_json()}, path=path,
-                            limits=options.limits)  # fmt: skip
+        answer = worker.run(
+            "cim.loaders.pointcloud.reader:_describe_in_worker",
+            {"path": str(path), "options": options.to_json()},
+            path=path,
+            limits=options.limits,
+        )
         return Description.from_json(answer.value)
 
 
@@ -76,6 +85,7 @@ def _describe_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dic
 
 
 # ---------------------------------------------------------------- reading
+
 
 @dataclass(frozen=True)
 class _Cloud:
@@ -114,10 +124,19 @@ def _read(path: Path, options: ReadOptions) -> City:
     if strays != "keep":
         found = scan(header, plan, strays=strays)
     if plan.total and not found.count:
-        reason = f"none of its {plan.total:,} points can be read ({found.faults[0] if found.faults else 'all lie outside its header box'}): it is corrupt"
+        why = found.faults[0] if found.faults else "all lie outside its header box"
+        reason = f"none of its {plan.total:,} points can be read ({why}): it is corrupt"
         raise CorruptFileError(path, reason, _REMEDY)
     factor, said = _height_unit(chosen, projection)
-    everything = (*header.said, *plan.said, *projection.said, *chosen.said, *said, *_met(found, header, strays), *_doubts(found, chosen, path))
+    everything = (
+        *header.said,
+        *plan.said,
+        *projection.said,
+        *chosen.said,
+        *said,
+        *_met(found, header, strays),
+        *_doubts(found, chosen, path),
+    )
     clean = plan.total == header.declared and not (found.faults or found.rejected)
     file = path if clean and not _passing(path) else _kept_file(path, options, header, plan, None if clean else strays)
     cloud = _Cloud(header, plan, projection, replace(chosen, crs=metric(chosen.crs)), found, factor, file, everything)
@@ -129,7 +148,8 @@ def _height_unit(chosen: Chosen, projection: Projection) -> tuple[float, tuple[S
     factor = chosen.crs.vertical_unit_factor if chosen.crs.vertical is not None else projection.z_unit or 1.0
     said: tuple[Said, ...] = ()
     if chosen.crs.vertical is not None and projection.z_unit is not None and abs(projection.z_unit - factor) > 1e-9:
-        said = (("conflict", "warning", f"its heights are in units of {projection.z_unit:.10g} m, those of its height system are {factor:.10g} m; the latter is used"),)
+        text = f"its heights are in units of {projection.z_unit:.10g} m, its height system counts in {factor:.10g} m; the latter is used"
+        said = (("conflict", "warning", text),)
     if factor != 1.0:
         said += (("repaired", "warning", f"its heights are in units of {factor:.10g} m (feet, probably); they are turned into metres"),)
     return factor, said
@@ -153,15 +173,21 @@ def _met(found: Scan, header: LasHeader, strays: str) -> tuple[Said, ...]:
         said.append(("rejected", "error", f"{found.faulty} points in corrupt LAZ chunks are lost: {shown}"))
     if found.rejected:
         how = "in compressed chunks that go wrong there" if strays == "tails" else "one by one"
-        said.append(("rejected", "error", f"{found.rejected} points far outside the header's bounding box are corrupt and were left out ({how})"))
+        said.append(
+            ("rejected", "error", f"{found.rejected} points far outside the header's bounding box are corrupt and were left out ({how})")
+        )
     if found.outside > found.far or (found.far and strays == "keep"):
         box = f"{_box(header.low)} to {_box(header.high)}"
-        said.append(("repaired", "warning", f"{found.outside} points lie outside the header's bounding box {box}; the bounds were recomputed"))
+        said.append(
+            ("repaired", "warning", f"{found.outside} points lie outside the header's bounding box {box}; the bounds were recomputed")
+        )
     declared = np.array(header.by_return[: 5 if header.point_format < 6 else 15])
     if declared.any() and not found.rejected and not found.faults and np.any(found.returns[1 : 1 + len(declared)] != declared):
         said.append(("conflict", "info", "the numbers of points by return in its header do not meet its points"))
     if found.withheld:
-        said.append(("assumed", "info", f"{found.withheld} points are marked as withheld (deleted); they are left out when points are read"))
+        said.append(
+            ("assumed", "info", f"{found.withheld} points are marked as withheld (deleted); they are left out when points are read")
+        )
     if not found.count:
         said.append(("empty", "warning", "it holds no points"))
     return tuple(said)
@@ -180,9 +206,9 @@ def _kept_file(path: Path, options: ReadOptions, header: LasHeader, plan: Plan, 
     """Return a file in the workspace that holds the points: a copy, or a clean LAZ file when `strays` says what to leave out."""
     stem = re.sub(r"[^\w.-]", "_", path.stem)[:40]
     suffix = ".laz" if strays is not None or header.compressed else ".las"
-    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=worker_workspace(options))
-    with open(handle, "wb"):
-        target = Path(name)
+    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=worker_workspace(options, path))
+    os.close(handle)
+    target = Path(name)
     try:
         if strays is None:
             shutil.copyfile(path, target)
@@ -196,6 +222,7 @@ def _kept_file(path: Path, options: ReadOptions, header: LasHeader, plan: Plan, 
 
 # ---------------------------------------------------------------- the city
 
+
 def _city(cloud: _Cloud, path: Path, options: ReadOptions) -> City:
     import shapely
 
@@ -207,22 +234,51 @@ def _city(cloud: _Cloud, path: Path, options: ReadOptions) -> City:
     builder = CityBuilder(crs, name=options.name or path.stem)
     version = f"{'LAZ' if header.compressed else 'LAS'} {header.version[0]}.{header.version[1]}"
     record = source_record(
-        path, reader="pointcloud", format=version, declared_crs=None if declared is None else declared.to_string(), used_crs=crs.to_string(),
-        declared_vertical=_vertical_name(declared), used_vertical=_vertical_name(crs), records_in=1,
-        rejected=0, shown=options.extra.get("_shown"),
-    )  # fmt: skip
+        path,
+        reader="pointcloud",
+        format=version,
+        declared_crs=None if declared is None else declared.to_string(),
+        used_crs=crs.to_string(),
+        declared_vertical=_vertical_name(declared),
+        used_vertical=_vertical_name(crs),
+        records_in=1,
+        rejected=0,
+        shown=options.extra.get("_shown"),
+    )
     source = builder.add_source(record)
     box = cloud.box
     shape = None if box is None else _rectangle(box)
-    key = builder.add_objects("PointCloud", [path.stem], footprints=np.array([shape], object), names=[options.name or path.stem],
-                              cim_codes=["010303"], source=source)  # fmt: skip
+    key = builder.add_objects(
+        "PointCloud",
+        [path.stem],
+        footprints=np.array([shape], object),
+        names=[options.name or path.stem],
+        cim_codes=["010303"],
+        source=source,
+    )
     builder.add_coverage(
-        int(key[0]), kind="points", path=str(cloud.file), format="LAZ" if cloud.file.suffix == ".laz" or header.compressed else "LAS", box=box,
-        crs=crs.to_string(), unit="m", vertical=_vertical_name(crs) or "unknown", count=found.count, source=source, meta=json.dumps(_meta(cloud, shapely.area(shape) if shape else 0.0)),
-    )  # fmt: skip
+        int(key[0]),
+        kind="points",
+        path=str(cloud.file),
+        format="LAZ" if cloud.file.suffix == ".laz" or header.compressed else "LAS",
+        box=box,
+        crs=crs.to_string(),
+        unit="m",
+        vertical=_vertical_name(crs) or "unknown",
+        count=found.count,
+        source=source,
+        meta=json.dumps(_meta(cloud, shapely.area(shape) if shape else 0.0)),
+    )
     for code, severity, message in cloud.said:
         first = message.split(" ", 1)[0]
-        builder.add_issue(code, f"{path.name}: {message}", severity=severity, object=int(key[0]), source=source, count=int(first) if first.isdigit() else 1)
+        builder.add_issue(
+            code,
+            f"{path.name}: {message}",
+            severity=severity,
+            object=int(key[0]),
+            source=source,
+            count=int(first) if first.isdigit() else 1,
+        )
     return builder.build()
 
 
@@ -239,10 +295,16 @@ def _meta(cloud: _Cloud, area: float) -> dict[str, Any]:
     chunk = int(cloud.plan.counts.max(initial=0)) if cloud.plan.laszip is not None else PIECE
     present = np.flatnonzero(found.classes)
     return {
-        "classes": {str(one): int(found.classes[one]) for one in present.tolist()}, "returns": [int(v) for v in found.returns[1:]],
-        "point_format": header.point_format, "scale": list(header.scale), "withheld": found.withheld, "stored": found.count,
-        "chunk": min(chunk, PIECE) or 1, "z_factor": cloud.z_factor, "density": found.count / area if area else None,
-    }  # fmt: skip
+        "classes": {str(one): int(found.classes[one]) for one in present.tolist()},
+        "returns": [int(v) for v in found.returns[1:]],
+        "point_format": header.point_format,
+        "scale": list(header.scale),
+        "withheld": found.withheld,
+        "stored": found.count,
+        "chunk": min(chunk, PIECE) or 1,
+        "z_factor": cloud.z_factor,
+        "density": found.count / area if area else None,
+    }
 
 
 def _vertical_name(crs: Any) -> str | None:

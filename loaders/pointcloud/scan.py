@@ -12,8 +12,9 @@ import numpy as np
 from cim.loaders.pointcloud.chunks import Piece, Plan, pieces
 
 if TYPE_CHECKING:
-    from cim.loaders.pointcloud.header import LasHeader
     from numpy.typing import NDArray
+
+    from cim.loaders.pointcloud.header import LasHeader
 
     Floats = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ def coordinates(raw: NDArray[np.uint8], header: LasHeader) -> Floats:
 def classes(raw: NDArray[np.uint8], header: LasHeader) -> NDArray[np.uint8]:
     """Return the classes of raw points, shape (n,)."""
     column = raw[:, 16 if header.point_format >= 6 else 15]
-    return column if header.point_format >= 6 else column & 31
+    return column if header.point_format >= 6 else np.bitwise_and(column, np.uint8(31))
 
 
 def withheld(raw: NDArray[np.uint8], header: LasHeader) -> NDArray[np.bool_]:
@@ -77,8 +78,8 @@ def scan(header: LasHeader, plan: Plan, *, strays: str = "keep") -> Scan:
     found = Scan()
     for piece in pieces(header, plan):
         if piece.fault:
-            found.faults.append(f"points {piece.first} to {piece.first + piece.count - 1}: {piece.fault}")
-            found.faulty += piece.count
+            found.faults.append(f"points {piece.first} to {piece.first + piece.size - 1}: {piece.fault}")
+            found.faulty += piece.size
             continue
         _add(found, piece, header, strays)
     return found

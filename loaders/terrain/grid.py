@@ -24,9 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Grid", "is_ascii_grid", "open_grid"]
 
+Affine = tuple[float, float, float, float, float, float]
 # No companion is looked for: an .aux.xml, .ovr or .msk may name other files, and is opened with any driver.
-GDAL_OPTIONS: dict[str, str | int] = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GTIFF_IGNORE_READ_ERRORS": "NO",
-                "GDAL_CACHEMAX": 128 << 20, "GTIFF_REPORT_COMPD_CS": "YES", "GDAL_NUM_THREADS": "1"}  # fmt: skip
+GDAL_OPTIONS: dict[str, str | int] = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+    "GDAL_CACHEMAX": 128 << 20,
+    "GTIFF_REPORT_COMPD_CS": "YES",
+    "GDAL_NUM_THREADS": "1",
+}
 _IDENTITY = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))
 _WORLD_SUFFIXES = (".tfw", ".tifw", ".tiffw", ".wld", ".TFW")
 _ASCII_KEYS = {"ncols", "nrows", "xllcorner", "yllcorner", "xllcenter", "yllcenter", "cellsize", "dx", "dy", "nodata_value"}
@@ -41,7 +48,7 @@ class Grid:
     format: str
     shape: tuple[int, int]
     """Rows and columns, in file order."""
-    transform: tuple[float, float, float, float, float, float]
+    transform: Affine
     """a, b, c, d, e, f: x = a column + b row + c, y = d column + e row + f, counted from the outer corner of the first cell."""
     rules: Rules
     read: Callable[[slice, slice], Block]
@@ -101,6 +108,7 @@ def open_grid(path: Path, limits: Limits, band: int | None = None) -> Iterator[G
 
 # ---------------------------------------------------------------- GeoTIFF
 
+
 class _Said(logging.Handler):
     """Keeps what GDAL says while cells are read."""
 
@@ -137,7 +145,8 @@ def _check_bands(header: TiffHeader, band: int | None, path: Path) -> None:
 
 def _geotiff(file: Any, header: TiffHeader, path: Path, band: int) -> Grid:
     if (file.height, file.width) != (header.height, header.width):
-        raise CorruptFileError(path, f"is {file.height} x {file.width} cells for GDAL, but declares {header.height} x {header.width}", _REMEDY)
+        reason = f"is {file.height} x {file.width} cells for GDAL, but declares {header.height} x {header.width}"
+        raise CorruptFileError(path, reason, _REMEDY)
     kind = np.dtype(file.dtypes[band - 1]) if file.dtypes[band - 1] != "complex_int16" else np.dtype(complex)
     if kind.kind not in "iuf":
         raise FormatError(path, f"its values are {kind}, expected real numbers", "give a terrain file")
@@ -150,8 +159,19 @@ def _geotiff(file: Any, header: TiffHeader, path: Path, band: int) -> Grid:
         doubts += (("lost", "warning", f"holds {header.further_pages} further pages, which are not read"),)
     absent = header.missing if header.missing.any() else None
     rules = Rules(None if file.nodata is None else float(file.nodata), scale, offset)
-    grid = Grid("GeoTIFF", (file.height, file.width), transform, rules, lambda *_: (np.empty(0), None), crs, bad_crs,
-                file.units[band - 1] or None, header.block_shape, doubts, band)  # fmt: skip
+    grid = Grid(
+        "GeoTIFF",
+        (file.height, file.width),
+        transform,
+        rules,
+        lambda *_: (np.empty(0), None),
+        crs,
+        bad_crs,
+        file.units[band - 1] or None,
+        header.block_shape,
+        doubts,
+        band,
+    )
     return replace(grid, read=lambda rows, columns: _read_block(file, path, grid, absent, (rows, columns), masked=header.has_mask))
 
 
@@ -200,25 +220,26 @@ def _without(text: str, path: Path) -> str:
     return text.replace(str(path), path.name)[:300]
 
 
-def _georeference(file: Any, path: Path) -> tuple[tuple[float, ...], tuple[tuple[str, str, str], ...]]:
+def _georeference(file: Any, path: Path) -> tuple[Affine, tuple[tuple[str, str, str], ...]]:
     a, b, c, d, e, f = (float(value) for value in tuple(file.transform)[:6])
     if (a, b, c, d, e, f) in _IDENTITY:
         if (world := _world_file(path)) is not None:
             return world[0], (("guessed", "warning", f"has no georeference of its own; it is taken from {world[1]}"),)
         points = len(file.gcps[0])
         what = f"only {points} ground control points" if points else "an identity transform: pixels, not metres"
-        raise CRSError(path, f"is not georeferenced ({what})", "write it again with its georeference, for example with gdal_translate -a_ullr")
+        remedy = "write it again with its georeference, for example with gdal_translate -a_ullr"
+        raise CRSError(path, f"is not georeferenced ({what})", remedy)
     return _checked_transform((a, b, c, d, e, f), path), ()
 
 
-def _checked_transform(transform: tuple[float, ...], path: Path) -> tuple[float, ...]:
+def _checked_transform(transform: Affine, path: Path) -> Affine:
     a, b, _, d, e, _ = transform
     if not np.isfinite(transform).all() or a * e - b * d == 0.0:
         raise CorruptFileError(path, f"its transform {transform} gives no cells", _REMEDY)
     return transform
 
 
-def _world_file(path: Path) -> tuple[tuple[float, ...], str] | None:
+def _world_file(path: Path) -> tuple[Affine, str] | None:
     """Return the transform of a world file beside the raster; its numbers mean the centre of the first cell."""
     for suffix in _WORLD_SUFFIXES:
         beside = path.with_suffix(suffix)
@@ -246,6 +267,7 @@ def _declared_crs(file: Any) -> tuple[str | None, str | None]:
 
 # ---------------------------------------------------------------- ESRI ASCII grid
 
+
 def _open_ascii(path: Path, limits: Limits) -> Grid:
     fields, start = _ascii_header(path)
     nx, ny = int(fields["ncols"]), int(fields["nrows"])
@@ -271,7 +293,7 @@ def _open_ascii(path: Path, limits: Limits) -> Grid:
     def read(rows: slice, columns: slice) -> Block:
         return values[rows, columns], None
 
-    return Grid("ESRI ASCII grid", (ny, nx), transform, rules, read, crs, doubts=doubts)  # type: ignore[arg-type]
+    return Grid("ESRI ASCII grid", (ny, nx), transform, rules, read, crs, doubts=doubts)
 
 
 def _ascii_header(path: Path) -> tuple[dict[str, float], int]:
@@ -293,10 +315,17 @@ def _ascii_header(path: Path) -> tuple[dict[str, float], int]:
         except (IndexError, ValueError) as error:
             raise FormatError(path, f"header line {' '.join(words)[:60]!r} holds no number", _REMEDY) from error
         start = end + 1
-    absent = [name for name, given in (("ncols", "ncols" in fields), ("nrows", "nrows" in fields),
-                                       ("xllcorner", bool({"xllcorner", "xllcenter"} & set(fields))),
-                                       ("yllcorner", bool({"yllcorner", "yllcenter"} & set(fields))),
-                                       ("cellsize", "cellsize" in fields or {"dx", "dy"} <= set(fields))) if not given]  # fmt: skip
+    absent = [
+        name
+        for name, given in (
+            ("ncols", "ncols" in fields),
+            ("nrows", "nrows" in fields),
+            ("xllcorner", bool({"xllcorner", "xllcenter"} & set(fields))),
+            ("yllcorner", bool({"yllcorner", "yllcenter"} & set(fields))),
+            ("cellsize", "cellsize" in fields or {"dx", "dy"} <= set(fields)),
+        )
+        if not given
+    ]
     if absent or not np.isfinite([value for name, value in fields.items() if name != "nodata_value"]).all():
         raise FormatError(path, f"its header lacks {', '.join(absent) or 'finite numbers'}", _REMEDY)
     return fields, start
@@ -332,7 +361,8 @@ def _numbers(text: bytes, path: Path) -> NDArray[np.float64]:
         column: pa.Array = pa.array(words, pa.binary()).cast(pa.string()).cast(pa.float64())
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         detail = "".join(c if c.isprintable() else " " for c in str(error))[:120]
-        raise CorruptFileError(path, f"holds a value that is no number ({detail}); it is damaged, or writes decimal commas", _REMEDY) from error
+        reason = f"holds a value that is no number ({detail}); it is damaged, or writes decimal commas"
+        raise CorruptFileError(path, reason, _REMEDY) from error
     return np.asarray(column.to_numpy(zero_copy_only=False), float)
 
 

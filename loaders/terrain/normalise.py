@@ -47,17 +47,19 @@ class Layout:
 
 def layout(grid: Grid) -> Layout:
     """Return the north-up grid for a transform; turned ones keep their cell size and cover the whole of the source."""
-    (ny, nx), (a, b, c, d, e, f) = grid.shape, grid.transform
+    ny, nx = grid.shape
+    a, b, c, d, e, f = grid.transform
     if max(abs(b) * ny / abs(a) if a else np.inf, abs(d) * nx / abs(e) if e else np.inf) < 1e-3:  # of a cell, over the whole grid
         west, north = min(c, c + a * nx), max(f, f + e * ny)
         return Layout((ny, nx), west, north, abs(a), abs(e), flip_rows=e > 0, flip_columns=a < 0)
     corners = np.array([[0, 0], [nx, 0], [0, ny], [nx, ny]], float)
-    east, north = corners @ [a, b] + c, corners @ [d, e] + f
+    easts: Floats = corners @ np.array([a, b]) + c
+    norths: Floats = corners @ np.array([d, e]) + f
     dx, dy = float(np.hypot(a, d)), float(np.hypot(b, e))
     if abs(a) < abs(b):  # turned by about 90 degrees: the columns run northwards
         dx, dy = dy, dx
-    x_min, y_max = float(east.min()), float(north.max())
-    shape = int(np.ceil((y_max - north.min()) / dy - 1e-9)), int(np.ceil((east.max() - x_min) / dx - 1e-9))
+    x_min, y_max = float(easts.min()), float(norths.max())
+    shape = int(np.ceil((y_max - norths.min()) / dy - 1e-9)), int(np.ceil((easts.max() - x_min) / dx - 1e-9))
     return Layout(shape, x_min, y_max, dx, dy, resampled=True)
 
 
@@ -73,7 +75,8 @@ def write_clean(grid: Grid, plan: Layout, rules: Rules, crs: CityCRS, target: Pa
 
     from cim.model.coverages import raster_profile
 
-    tally, extent = Tally(), np.array([np.inf, np.inf, -np.inf, -np.inf])
+    tally = Tally()
+    extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     kind = "float32" if _fits_float32(grid) else "float64"
     profile = raster_profile(plan.shape, (plan.x_min, plan.y_max, plan.dx, plan.dy), crs, dtype=kind, nodata=NODATA)
     turned = _Turned(grid, plan, rules, tally, source) if plan.resampled else None
@@ -83,12 +86,13 @@ def write_clean(grid: Grid, plan: Layout, rules: Rules, crs: CityCRS, target: Pa
         for rows, columns in work.blocks():
             values = turned.block(rows, columns) if turned is not None else _upright(grid, plan, rules, tally, (rows, columns))
             known = np.isfinite(values)
+            tally.written += int(known.sum())
             _grow(extent, known, rows.start, columns.start)
             out.write(np.where(known, values, NODATA).astype(kind), 1, window=((rows.start, rows.stop), (columns.start, columns.stop)))
     if not np.isfinite(extent).all():
         return tally, None
-    box = (plan.x_min + extent[0] * plan.dx, plan.y_max - extent[3] * plan.dy, plan.x_min + extent[2] * plan.dx, plan.y_max - extent[1] * plan.dy)
-    return tally, tuple(float(value) for value in box)
+    west, north, east, south = extent.tolist()
+    return tally, (plan.x_min + west * plan.dx, plan.y_max - south * plan.dy, plan.x_min + east * plan.dx, plan.y_max - north * plan.dy)
 
 
 def _fits_float32(grid: Grid) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from cim.errors import CRSError, FormatError, UsageError
 from cim.loaders import worker
@@ -27,9 +26,22 @@ if TYPE_CHECKING:
 __all__ = ["READER", "TerrainReader"]
 
 _KINDS = {"terrain": "010401", "surface": "010402", "height_above_ground": "010402"}
-_WORDS = {"terrain": "terrain", "dtm": "terrain", "dem": "terrain", "dgm": "terrain", "ground": "terrain", "dhm": "terrain", "高程": "terrain",
-          "地形": "terrain", "surface": "surface", "dsm": "surface", "dom": "surface", "地表": "surface", "ndsm": "height_above_ground",
-          "chm": "height_above_ground"}  # fmt: skip
+_WORDS = {
+    "terrain": "terrain",
+    "dtm": "terrain",
+    "dem": "terrain",
+    "dgm": "terrain",
+    "ground": "terrain",
+    "dhm": "terrain",
+    "高程": "terrain",
+    "地形": "terrain",
+    "surface": "surface",
+    "dsm": "surface",
+    "dom": "surface",
+    "地表": "surface",
+    "ndsm": "height_above_ground",
+    "chm": "height_above_ground",
+}
 _NAMED = re.compile(r"(?<![a-z])(ndsm|chm|dsm|dom|surface|dtm|dem|dgm|dhm|terrain|ground)(?![a-z])|(地表|高程|地形)")
 _MOSTLY_ABSURD = 0.5
 
@@ -52,17 +64,22 @@ class TerrainReader:
             return _read(path, options)
         from cim.loaders import wire
 
-        told = replace(options, extra={**options.extra, "_workspace": str(worker_workspace(options))})
-        answer = worker.run("cim.loaders.terrain.reader:_read_in_worker", {"path": str(path), "options": told.to_json()}, path=path,
-                            limits=options.limits)  # fmt: skip
+        told = replace(options, extra={**options.extra, "_workspace": str(worker_workspace(options, path))})
+        answer = worker.run(
+            "cim.loaders.terrain.reader:_read_in_worker", {"path": str(path), "options": told.to_json()}, path=path, limits=options.limits
+        )
         return wire.unpack(answer.value, answer.tables)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return size, CRS, extent and unit without reading cells."""
         if worker.inside():
             return _describe(path, options)
-        answer = worker.run("cim.loaders.terrain.reader:_describe_in_worker", {"path": str(path), "options": options.to_json()}, path=path,
-                            limits=options.limits)  # fmt: skip
+        answer = worker.run(
+            "cim.loaders.terrain.reader:_describe_in_worker",
+            {"path": str(path), "options": options.to_json()},
+            path=path,
+            limits=options.limits,
+        )
         return Description.from_json(answer.value)
 
 
@@ -80,6 +97,7 @@ def _describe_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dic
 
 
 # ---------------------------------------------------------------- reading
+
 
 @dataclass(frozen=True)
 class _Cleaned:
@@ -106,14 +124,14 @@ def _read(path: Path, options: ReadOptions) -> City:
 
 def _clean(path: Path, options: ReadOptions) -> _Cleaned:
     """Check the raster and write its clean copy into the workspace."""
-    from cim.crs import check_plausible
+    from cim.loaders.gate import doubts as doubts_of
 
     band = options.extra.get("band")
     with open_grid(path, options.limits, None if band is None else int(band)) as grid:
         chosen = choose_crs(grid.crs, grid.bad_crs, options, path)
         plan = layout(grid)
         options.limits.check("cells", plan.shape[0] * plan.shape[1], path)
-        doubts = [("crs", "warning", text) for text in check_plausible(plan.bounds, chosen.crs, path=str(path))]
+        doubts = [("crs", "warning", text) for text in doubts_of(plan.bounds, chosen.crs, str(path))]
         _check_cell_size(plan, chosen, path)
         rules, said = _rules(grid, chosen, options, path)
         crs = metric(chosen.crs)
@@ -129,17 +147,19 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
 
 
 def _target(path: Path, options: ReadOptions) -> Path:
-    folder = worker_workspace(options)
+    folder = worker_workspace(options, path)
     stem = re.sub(r"[^\w.-]", "_", path.stem)[:40]
     handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=".tif", dir=folder)
-    with open(handle, "wb"):
-        return Path(name)
+    os.close(handle)
+    return Path(name)
 
 
 def _check_cell_size(plan: Layout, chosen: Chosen, path: Path) -> None:
     """Refuse a cell size that only the other kind of unit explains."""
     if chosen.crs.is_projected and max(plan.dx, plan.dy) < 1e-3:
-        reason = f"has cells of {plan.dx:g} by {plan.dy:g} units, but {chosen.crs.horizontal.name} counts in metres or feet: degrees, probably"
+        reason = (
+            f"has cells of {plan.dx:g} by {plan.dy:g} units, but {chosen.crs.horizontal.name} counts in metres or feet: degrees, probably"
+        )
         raise CRSError(path, reason, "state the system its transform is in, such as EPSG:4326 or EPSG:4490")
     if not chosen.crs.is_projected and max(plan.dx, plan.dy) > 5.0:
         reason = f"has cells of {plan.dx:g} by {plan.dy:g}, but {chosen.crs.horizontal.name} counts in degrees: metres, probably"
@@ -160,7 +180,13 @@ def _rules(grid: Grid, chosen: Chosen, options: ReadOptions, path: Path) -> tupl
     elif told is not None:
         factor, name = told, str(grid.unit)
         if chosen.crs.vertical is not None and abs(told - by_crs) > 1e-9 * by_crs:
-            said.append(("conflict", "warning", f"its unit is {grid.unit!r}, but its height system counts in units of {by_crs:g} m; the unit is used"))
+            said.append(
+                (
+                    "conflict",
+                    "warning",
+                    f"its unit is {grid.unit!r}, but its height system counts in units of {by_crs:g} m; the unit is used",
+                )
+            )
     else:
         factor, name = by_crs, "the unit of its height system"
     if factor != 1.0:
@@ -170,8 +196,10 @@ def _rules(grid: Grid, chosen: Chosen, options: ReadOptions, path: Path) -> tupl
 
 def _check_values(tally: Tally, rules: Rules, path: Path) -> None:
     if tally.absurd > _MOSTLY_ABSURD * (tally.absurd + tally.known):
-        reason = (f"{tally.absurd:,} of {tally.absurd + tally.known:,} values ({tally.absurd_low:g} to {tally.absurd_high:g} m with a unit of "
-                  f"{rules.factor:g} m) are no elevations ({LOWEST:g} to {HIGHEST:g} m): it is corrupt, in another unit, or no terrain")  # fmt: skip
+        reason = (
+            f"{tally.absurd:,} of {tally.absurd + tally.known:,} values ({tally.absurd_low:g} to {tally.absurd_high:g} m with a unit of "
+            f"{rules.factor:g} m) are no elevations ({LOWEST:g} to {HIGHEST:g} m): it is corrupt, in another unit, or no terrain"
+        )
         raise FormatError(path, reason, 'if it is whole, state the unit: read(..., unit="cm")')
 
 
@@ -179,8 +207,10 @@ def _turned(plan: Layout, grid: Grid) -> tuple[Said, ...]:
     if plan.resampled:
         how = f"its transform {grid.transform} is rotated or sheared"
         return (("repaired", "warning", f"{how}; it was resampled (bilinear) to {plan.shape[0]} x {plan.shape[1]} north-up cells"),)
-    said = [(plan.flip_rows, "its rows run from south to north (south-up transform); they were flipped"),
-            (plan.flip_columns, "its columns run from east to west (mirrored transform); they were flipped")]  # fmt: skip
+    said = [
+        (plan.flip_rows, "its rows run from south to north (south-up transform); they were flipped"),
+        (plan.flip_columns, "its columns run from east to west (mirrored transform); they were flipped"),
+    ]
     return tuple(("repaired", "warning", text) for happened, text in said if happened)
 
 
@@ -195,13 +225,16 @@ def _met(tally: Tally) -> tuple[Said, ...]:
         text = f"{tally.absurd} cells hold {tally.absurd_low:g} to {tally.absurd_high:g} m, out of the range of elevations: taken as nodata"
         said.append(("rejected", "warning", text))
     if tally.absent:
-        said.append(("lost", "warning", f"{tally.absent} cells are left out of the file (sparse blocks) or hidden by its mask: taken as nodata"))
+        said.append(
+            ("lost", "warning", f"{tally.absent} cells are left out of the file (sparse blocks) or hidden by its mask: taken as nodata")
+        )
     if not tally.known:
         said.append(("empty", "warning", "no cell has a value"))
     return tuple(said)
 
 
 # ---------------------------------------------------------------- the city
+
 
 def _surface(path: Path, options: ReadOptions) -> tuple[str, Said | None]:
     """Return what the elevations are of, and how that is known."""
@@ -229,31 +262,82 @@ def _city(done: _Cleaned, path: Path, options: ReadOptions) -> City:
     builder = CityBuilder(crs, name=options.name or path.stem)
     declared = done.chosen.declared
     record = source_record(
-        path, reader="terrain", format=done.grid.format, declared_crs=None if declared is None else declared.to_string(), used_crs=crs.to_string(),
-        declared_vertical=_vertical_name(declared), used_vertical=_vertical_name(crs), records_in=1, repaired=_count(done.said, "repaired"),
+        path,
+        reader="terrain",
+        format=done.grid.format,
+        declared_crs=None if declared is None else declared.to_string(),
+        used_crs=crs.to_string(),
+        declared_vertical=_vertical_name(declared),
+        used_vertical=_vertical_name(crs),
+        records_in=1,
+        repaired=_count(done.said, "repaired"),
         rejected=0,
-    )  # fmt: skip
+        shown=options.extra.get("_shown"),
+    )
     source = builder.add_source(record)
     box = done.box or plan.bounds
-    key = builder.add_objects("ReliefFeature", [path.stem], footprints=[shapely.box(*box)], names=[options.name or path.stem],
-                              cim_codes=[_KINDS[surface]], source=source)  # fmt: skip
+    key = builder.add_objects(
+        "ReliefFeature",
+        [path.stem],
+        footprints=[shapely.box(*box)],
+        names=[options.name or path.stem],
+        cim_codes=[_KINDS[surface]],
+        source=source,
+    )
     known = bool(tally.known)
-    builder.add_attributes(key, "ReliefFeature", {
-        "cell_size": Column([max(plan.dx, plan.dy) if crs.is_projected else None], unit="m" if crs.is_projected else ""),
-        "lowest": Column([tally.low if known else None], unit="m"), "highest": Column([tally.high if known else None], unit="m"),
-    })  # fmt: skip
-    low, high = (tally.low, tally.high) if known else (None, None)
+    builder.add_attributes(
+        key,
+        "ReliefFeature",
+        {
+            "cell_size": Column([max(plan.dx, plan.dy) if crs.is_projected else None], unit="m" if crs.is_projected else ""),
+            "lowest": Column([tally.low if known else None], unit="m"),
+            "highest": Column([tally.high if known else None], unit="m"),
+        },
+    )
     count = plan.shape[0] * plan.shape[1]
     builder.add_coverage(
-        int(key[0]), kind="raster", path=str(done.target), format="GeoTIFF", box=(*box[:2], low, *box[2:], high), crs=crs.to_string(),
-        nodata=NODATA, unit="m", vertical=_vertical_name(crs) or "unknown", count=tally.known, source=source,
-        meta=json.dumps({"dx": plan.dx, "dy": plan.dy, "nx": plan.shape[1], "ny": plan.shape[0], "x_min": plan.x_min, "y_max": plan.y_max,
-                         "share": tally.known / count, "surface": surface, "source_unit_m": done.rules.factor}),
-    )  # fmt: skip
+        int(key[0]),
+        kind="raster",
+        path=str(done.target),
+        format="GeoTIFF",
+        box=_solid_box(box, tally),
+        crs=crs.to_string(),
+        nodata=NODATA,
+        unit="m",
+        vertical=_vertical_name(crs) or "unknown",
+        count=tally.written,
+        source=source,
+        meta=json.dumps(
+            {
+                "dx": plan.dx,
+                "dy": plan.dy,
+                "nx": plan.shape[1],
+                "ny": plan.shape[0],
+                "x_min": plan.x_min,
+                "y_max": plan.y_max,
+                "share": tally.written / count,
+                "surface": surface,
+                "source_unit_m": done.rules.factor,
+            }
+        ),
+    )
     for code, severity, message in (*done.said, *([how] if how else [])):
         first = message.split(" ", 1)[0]
-        builder.add_issue(code, f"{path.name}: {message}", severity=severity, object=int(key[0]), source=source, count=int(first) if first.isdigit() else 1)
+        builder.add_issue(
+            code,
+            f"{path.name}: {message}",
+            severity=severity,
+            object=int(key[0]),
+            source=source,
+            count=int(first) if first.isdigit() else 1,
+        )
     return builder.build()
+
+
+def _solid_box(box: tuple[float, ...], tally: Tally) -> Any:
+    """Return xmin, ymin, zmin, xmax, ymax, zmax; heights None when no cell is known."""
+    low, high = (tally.low, tally.high) if tally.known else (None, None)
+    return (*box[:2], low, *box[2:], high)
 
 
 def _vertical_name(crs: Any) -> str | None:
@@ -276,6 +360,6 @@ def _describe(path: Path, options: ReadOptions) -> Description:
             suspicions += [text for _, severity, text in chosen.said if severity != "info"]
         except CRSError as error:
             suspicions.append(error.reason)
-    bounds = tuple(float(value) for value in np.asarray(plan.bounds))
-    layer = LayerInfo(path.stem, plan.shape[0] * plan.shape[1], f"raster ({surface})", crs, bounds, (("elevation", grid.unit or "m"),), "ReliefFeature")  # type: ignore[arg-type]
+    cells, unit = plan.shape[0] * plan.shape[1], grid.unit or "m"
+    layer = LayerInfo(path.stem, cells, f"raster ({surface})", crs, plan.bounds, (("elevation", unit),), "ReliefFeature")
     return Description(grid.format, (layer,), suspicions=tuple(suspicions))

@@ -21,8 +21,24 @@ if TYPE_CHECKING:
 
 __all__ = ["TiffHeader", "is_tiff", "read_header"]
 
-_TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "u8", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 10: "u8", 11: "f4", 12: "f8", 13: "u4",
-          16: "u8", 17: "i8", 18: "u8"}  # fmt: skip
+_TYPES = {
+    1: "u1",
+    2: "S1",
+    3: "u2",
+    4: "u4",
+    5: "u8",
+    6: "i1",
+    7: "u1",
+    8: "i2",
+    9: "i4",
+    10: "u8",
+    11: "f4",
+    12: "f8",
+    13: "u4",
+    16: "u8",
+    17: "i8",
+    18: "u8",
+}
 _PAGES, _ENTRIES = 1000, 4096  # more than any file of cells has
 _BLOCK_BYTES = 1024 * MIB
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
@@ -93,7 +109,8 @@ class _Reader:
 
     def take(self, offset: int, count: int, what: str) -> bytes:
         if offset + count > self.size:
-            reason = f"{what} stands at byte {offset:,} to {offset + count:,}, but the file ends at {self.size:,}: it is truncated or damaged"
+            place = f"{what} stands at byte {offset:,} to {offset + count:,}"
+            reason = f"{place}, but the file ends at {self.size:,}: it is truncated or damaged"
             raise CorruptFileError(self.path, reason, _REMEDY)
         self.file.seek(offset)
         return self.file.read(count)
@@ -106,7 +123,7 @@ class _Reader:
             raise CorruptFileError(self.path, f"the directory claims {number:,} entries, expected at most {_ENTRIES}", _REMEDY)
         raw = self.take(offset + width, number * entry, "the directory")
         head = self.order + ("HHQ" if self.big else "HHI")
-        tags = {}
+        tags: dict[int, tuple[int, int, bytes]] = {}
         for place in range(0, len(raw), entry):  # a few dozen
             tag, kind, count = struct.unpack_from(head, raw, place)
             tags.setdefault(tag, (kind, count, raw[place + struct.calcsize(head) : place + entry]))
@@ -165,7 +182,8 @@ def _checked(page: dict[int, tuple[int, int, bytes]], reader: _Reader, kinds: li
         _check_expansion(width * height * samples * bits // 8, reader, limits)
     absent = ((offsets == 0) | (counts == 0))[: down * across].reshape(down, across)
     full = sum(1 for kind in kinds if not kind & (_REDUCED | _MASK))
-    return TiffHeader(width, height, samples, bits, compressed, shape, absent, full, any(kind & _MASK and not kind & _REDUCED for kind in kinds))
+    masked = any(kind & _MASK and not kind & _REDUCED for kind in kinds)
+    return TiffHeader(width, height, samples, bits, compressed, shape, absent, full, masked)
 
 
 def _block_shape(page: dict[int, tuple[int, int, bytes]], reader: _Reader, width: int, height: int) -> tuple[int, int]:
@@ -211,17 +229,21 @@ def _check_blocks(offsets: NDArray[np.int64], counts: NDArray[np.int64], needed:
     beyond = there & ((offsets < 0) | (counts < 0) | (offsets > reader.size) | (counts > reader.size - np.clip(offsets, 0, reader.size)))
     if beyond.any():
         first = int(np.flatnonzero(beyond)[0])
-        reason = (f"{int(beyond.sum()):,} of {len(offsets):,} blocks lie beyond the end of the file ({reader.size:,} bytes), "
-                  f"the first is block {first}: it is truncated")  # fmt: skip
+        reason = (
+            f"{int(beyond.sum()):,} of {len(offsets):,} blocks lie beyond the end of the file ({reader.size:,} bytes), "
+            f"the first is block {first}: it cannot be read, truncated or corrupt"
+        )
         raise CorruptFileError(reader.path, reason, _REMEDY)
     short = there & (counts < needed)
     if short.any():
-        reason = f"{int(short.sum()):,} of {len(offsets):,} blocks are shorter than their cells: it is truncated or damaged"
+        reason = f"{int(short.sum()):,} of {len(offsets):,} blocks are shorter than their cells: it cannot be read, truncated or corrupt"
         raise CorruptFileError(reader.path, reason, _REMEDY)
 
 
 def _check_expansion(plain: int, reader: _Reader, limits: Limits) -> None:
     if plain > limits.expanded_bytes and plain > limits.expansion_ratio * reader.size:
-        reason = (f"expands from {reader.size:,} to {plain:,} bytes, above the limits of {limits.expanded_bytes:,} bytes (size limit "
-                  f"expanded_bytes) and {limits.expansion_ratio:g} times (expansion_ratio)")  # fmt: skip
+        reason = (
+            f"expands from {reader.size:,} to {plain:,} bytes, above the limits of {limits.expanded_bytes:,} bytes (size limit "
+            f"expanded_bytes) and {limits.expansion_ratio:g} times (expansion_ratio)"
+        )
         raise LimitError(reader.path, reason, "give limits=Limits(expanded_bytes=...) if the file is trusted")

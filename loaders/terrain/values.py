@@ -24,12 +24,40 @@ LOWEST, HIGHEST = -11_500.0, 9_000.0
 SENTINELS = (-9999.0, -32767.0, -32768.0, -99999.0, -999999.0, -9999999.0, 99999.0, 999999.0)
 """Values that programs write for "unknown" without saying so; none is an elevation on Earth [m]."""
 _HUGE = 1.0e30  # FLT_MAX, the fill values of netCDF (9.97e36) and ESRI (-3.4e38): never measured
-_FEET = {"ft": 0.3048, "foot": 0.3048, "feet": 0.3048, "international foot": 0.3048, "us-ft": 1200 / 3937, "ft-us": 1200 / 3937,
-         "us survey foot": 1200 / 3937, "foot_us": 1200 / 3937, "us foot": 1200 / 3937, "survey foot": 1200 / 3937,
-         "ftus": 1200 / 3937, "us_survey_foot": 1200 / 3937}  # fmt: skip
-_UNITS = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "dm": 0.1, "decimetre": 0.1, "cm": 0.01, "centimetre": 0.01,
-          "centimeter": 0.01, "centimeters": 0.01, "mm": 0.001, "millimetre": 0.001, "millimeter": 0.001, "km": 1000.0, "米": 1.0, "厘米": 0.01,
-          **_FEET}  # fmt: skip
+_FEET = {
+    "ft": 0.3048,
+    "foot": 0.3048,
+    "feet": 0.3048,
+    "international foot": 0.3048,
+    "us-ft": 1200 / 3937,
+    "ft-us": 1200 / 3937,
+    "us survey foot": 1200 / 3937,
+    "foot_us": 1200 / 3937,
+    "us foot": 1200 / 3937,
+    "survey foot": 1200 / 3937,
+    "ftus": 1200 / 3937,
+    "us_survey_foot": 1200 / 3937,
+}
+_UNITS = {
+    "m": 1.0,
+    "metre": 1.0,
+    "meter": 1.0,
+    "metres": 1.0,
+    "meters": 1.0,
+    "dm": 0.1,
+    "decimetre": 0.1,
+    "cm": 0.01,
+    "centimetre": 0.01,
+    "centimeter": 0.01,
+    "centimeters": 0.01,
+    "mm": 0.001,
+    "millimetre": 0.001,
+    "millimeter": 0.001,
+    "km": 1000.0,
+    "米": 1.0,
+    "厘米": 0.01,
+    **_FEET,
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +88,8 @@ class Tally:
     absurd_high: float = -np.inf
     low: float = np.inf
     high: float = -np.inf
+    written: int = 0
+    """Known cells of the clean raster; other than `known` where it was resampled."""
     absent: int = 0
     """Cells of blocks that the file leaves out."""
 
