@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ def make_city(count: int = 200, *, seed: int = 1) -> City:
     """Return buildings with attributes and LoD1 blocks, two roads, and a few rows of every other table."""
     chance = np.random.default_rng(seed)
     builder = CityBuilder("EPSG:7415", name="三河 one", time_zone="Asia/Shanghai")
-    source = builder.add_source(SourceRecord(name="register", path="register.gpkg", sha256="0" * 64, accuracy=0.1))
+    source = builder.add_source(
+        SourceRecord(name="register", path="register.gpkg", sha256="0" * 64, accuracy=0.1, read_at=datetime(2026, 7, 1, tzinfo=UTC))
+    )
     x = 85_000 + 10.0 * np.arange(count)
     shapes = shapely.box(x, 447_000, x + 5, 447_000 + chance.uniform(4, 8, count))
     height = np.round(chance.uniform(3, 60, count), 2)
