@@ -70,12 +70,15 @@ def doubts(bounds: tuple[float, float, float, float], crs: CityCRS, path: str) -
     """
     from cim.crs.plausible import check_plausible
 
+    local = crs.is_projected and _around_zero(bounds)
+    told = f"coordinates up to {max(map(abs, bounds)):g} look local, not {crs.horizontal.name}; give the position of their origin"
     try:
-        return check_plausible(bounds, crs, path=path)
+        said = check_plausible(bounds, crs, path=path)
     except CRSError:
-        if crs.is_projected and _around_zero(bounds):
-            return [f"coordinates up to {max(map(abs, bounds)):g} look local, not {crs.horizontal.name}; give the position of their origin"]
+        if local:
+            return [told]
         raise
+    return [*said, told] if local and not any("local" in one for one in said) else said
 
 
 def _around_zero(bounds: tuple[float, float, float, float]) -> bool:

@@ -7,6 +7,7 @@ tables Arrow files: nothing that comes from a process which handled a hostile fi
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -181,6 +182,7 @@ def _control() -> socket.socket:
                 stderr=None if os.environ.get("CIM_WORKER_STDERR") else subprocess.DEVNULL,
             )
         _server.update(control=ours, owner=os.getpid())
+        atexit.register(stop)
     control: socket.socket = _server["control"]
     return control
 

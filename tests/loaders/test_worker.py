@@ -1,0 +1,176 @@
+"""A function in a worker may crash, hang, swell or fail: the caller gets one typed error, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from cim.errors import CorruptFileError, CRSError, LimitError, UsageError
+from cim.loaders import worker
+from cim.loaders.limits import MIB, Limits
+
+HERE = Path(__file__)
+SMALL = Limits(cpu_seconds=1.0, cpu_seconds_per_mib=0.0, memory_bytes=300 * MIB, memory_per_byte=0.0)
+
+
+def call(name: str, **arguments: Any) -> worker.Answer:
+    """Run a function of this file in a worker."""
+    given = {"source": str(HERE), "name": name, "arguments": arguments}
+    return worker.run("cim.loaders._testing:from_source", given, path="some/input.gpkg", limits=SMALL, size=0)
+
+
+# ---------------------------------------------------------------- functions that run in the worker
+
+
+def give_table(rows: int) -> tuple[Any, dict[str, pa.Table]]:
+    return {"rows": rows, "inside": worker.inside()}, {"t": pa.table({"x": list(range(rows))})}
+
+
+def crash() -> None:
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def swell() -> None:
+    bytearray(8 << 30)
+
+
+def refuse() -> None:
+    raise CRSError("a.gpkg", "no system", "give crs=")  # noqa: EM101  # three parts, not one text
+
+
+def misuse() -> None:
+    msg = "mapping: there is no field 'h'"
+    raise UsageError(msg)
+
+
+def fail() -> None:
+    msg = "what a surprise"
+    raise ValueError(msg)
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def write_here_and_there(place: str) -> tuple[Any, dict[str, pa.Table]]:
+    Path("scratch").write_text("x", encoding="utf-8")
+    return [str(Path.cwd()), tempfile.gettempdir(), place], {}
+
+
+def environment() -> tuple[Any, dict[str, pa.Table]]:
+    return {name: os.environ.get(name) for name in ("GDAL_SKIP", "PROJ_NETWORK", "GDAL_DATA", "http_proxy")}, {}
+
+
+def connect(port: int) -> tuple[Any, dict[str, pa.Table]]:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+    except OSError:
+        return False, {}
+    return True, {}
+
+
+# ---------------------------------------------------------------- tests
+
+
+def test_value_and_tables_come_back() -> None:
+    value, tables = call("give_table", rows=3)
+    assert value == {"rows": 3, "inside": True}
+    assert tables["t"]["x"].to_pylist() == [0, 1, 2]
+    assert not worker.inside()
+
+
+def test_a_crash_is_one_error_that_names_the_file() -> None:
+    with pytest.raises(CorruptFileError, match=r"some/input\.gpkg: crashed the library that reads it \(SIGSEGV\)"):
+        call("crash")
+    assert call("give_table", rows=1).value["rows"] == 1  # the next call is served as ever
+
+
+def test_an_endless_loop_ends_at_the_time_limit() -> None:
+    with pytest.raises(LimitError, match="longer to read than the limit"):
+        call("spin")
+
+
+def test_too_much_memory_is_a_limit_error() -> None:
+    with pytest.raises(LimitError, match="more memory"):
+        call("swell")
+
+
+def test_an_error_of_ours_keeps_its_class_and_parts() -> None:
+    with pytest.raises(CRSError, match=r"a\.gpkg: no system; give crs=") as caught:
+        call("refuse")
+    assert (caught.value.path, caught.value.reason, caught.value.remedy) == ("a.gpkg", "no system", "give crs=")
+
+
+def test_a_wrong_call_stays_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="there is no field 'h'"):
+        call("misuse")
+
+
+def test_an_unforeseen_error_names_file_and_place() -> None:
+    with pytest.raises(CorruptFileError, match=r"some/input\.gpkg: cannot be read: ValueError: what a surprise \(at test_worker\.py:\d+\)"):
+        call("fail")
+
+
+def test_a_process_that_just_ends_is_an_error() -> None:
+    with pytest.raises(CorruptFileError, match="ended without a result"):
+        call("leave", code=0)
+
+
+def test_the_work_folder_is_private_and_vanishes() -> None:
+    (folder, temporary, _), _ = call("write_here_and_there", place="")
+    assert folder == temporary
+    assert not Path(folder).exists()
+    assert not list(Path(tempfile.gettempdir()).glob(f"{Path(folder).parent.name}*"))
+
+
+def test_drivers_that_reach_out_are_skipped_before_any_library_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker.stop()
+    monkeypatch.setenv("GDAL_DATA", "/somewhere")
+    found = call("environment").value
+    worker.stop()
+    assert {"OGR_VRT", "WFS", "HTTP", "VRT", "WMS"} <= set(found["GDAL_SKIP"].split(","))
+    assert found["PROJ_NETWORK"] == "OFF"
+    assert found["GDAL_DATA"] is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/ns/net").exists(), reason="network namespaces are a matter of Linux")
+def test_there_is_no_network_in_a_worker() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        reached = call("connect", port=server.getsockname()[1]).value
+    if reached:
+        pytest.skip("this system refuses network namespaces; the driver guards remain")
+    assert reached is False
+
+
+def test_several_threads_are_served_at_once() -> None:
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: results.append(call("give_table", rows=n).value["rows"])) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == list(range(6))
+
+
+def test_a_server_that_died_is_replaced() -> None:
+    call("give_table", rows=1)
+    process = worker._server["process"]
+    process.kill()
+    process.wait()
+    assert call("give_table", rows=2).value["rows"] == 2
