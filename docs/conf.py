@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
 import cim  # noqa: E402
 
@@ -17,13 +17,15 @@ author = "The CIM toolkit developers"
 project_copyright = "The CIM toolkit developers, Apache-2.0"
 release = version = cim.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build", "_generated"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "cim_help"]
+exclude_patterns = ["_build", "_generated", "_ext"]
 default_role = "code"  # docstrings write `name` for code
 nitpicky = True
 # Types of other libraries cannot be looked up without a network; type variables and aliases of signatures have no page.
 nitpick_ignore_regex = [(r"py:.*", r"(?!cim\.).*")]
-suppress_warnings = ["config.cache"]
+nitpick_ignore = [("py:class", "cim.progress.Item"), ("py:class", "cim.loaders.build.file.CitySettings")]
+# ref.python: `bytes` and `type` of a signature are the builtins, not our attributes of that name
+suppress_warnings = ["config.cache", "ref.python"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
@@ -59,6 +61,13 @@ def _find_public(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     return None
 
 
+def _first_paragraph(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Of a module keep what it is; tables of its files are for people who read the source."""
+    del app, name, obj, options
+    if what == "module" and "" in lines:
+        del lines[lines.index("") :]
+
+
 def _copy_demo(app: Any, error: Exception | None) -> None:
     """Put the scene of the demo beside the pages; it is one file that needs nothing else."""
     source = HERE / "demo" / "index.html"
@@ -69,6 +78,7 @@ def _copy_demo(app: Any, error: Exception | None) -> None:
 
 
 def setup(app: Any) -> None:
-    """Register the two functions above."""
+    """Register the functions above."""
+    app.connect("autodoc-process-docstring", _first_paragraph)
     app.connect("missing-reference", _find_public)
     app.connect("build-finished", _copy_demo)
