@@ -246,6 +246,27 @@ def test_a_full_disk_leaves_the_versions_before_and_no_leftovers(city: City, sto
     assert save(city, store) == 2
 
 
+def test_everything_is_on_the_disk_before_the_manifest_gets_its_name(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut after the name appeared must find parts and folders written; the order of the calls is the proof."""
+    calls: list[tuple[str, str]] = []
+    fsync, replace, link = os.fsync, Path.replace, os.link
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append(("fsync", os.readlink(f"/proc/self/fd/{handle}"))), fsync(handle)))
+    monkeypatch.setattr(Path, "replace", lambda self, target: (calls.append(("name", f"{self} {target}")), replace(self, target)))
+    monkeypatch.setattr(os, "link", lambda source, target: (calls.append(("commit", f"{source} {target}")), link(source, target)))
+    store = tmp_path / "x.cim"
+    save(city, store)
+    commit = next(place for place, (what, _) in enumerate(calls) if what == "commit")
+    assert ("fsync", calls[commit][1].split()[0]) in calls[:commit]  # the manifest itself
+    named = [text.split() for what, text in calls if what == "name"]
+    assert {Path(target) for _, target in named} == {store / part.path for part in parts(store)}
+    for source, target in named:
+        place = calls.index(("name", f"{source} {target}"))
+        assert ("fsync", source) in calls[:place]  # the bytes before the name
+        assert ("fsync", str(Path(target).parent)) in calls[place:commit]  # the name before the commit
+    assert ("fsync", str(store / "manifests")) in calls[commit:]
+    assert ("fsync", str(tmp_path)) in calls[commit:]
+
+
 # ---------------------------------------------------------------------- one writer at a time
 
 
