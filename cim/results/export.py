@@ -219,7 +219,6 @@ def _cell(sheet: Any, value: Any) -> Any:
     cell = WriteOnlyCell(sheet, value=clean)
     cell.data_type = "s"  # openpyxl takes a leading = for a formula
     cell.quotePrefix = True
-    cell.style = "Normal"
     return cell
 
 

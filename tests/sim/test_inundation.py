@@ -33,7 +33,8 @@ def raster(values: Any, crs: str = CRS, size: float = 10.0) -> Raster:
     return Raster(ground, x_min=0.0, y_max=size * len(ground), dx=size, dy=size, crs=parse(crs))
 
 
-def cell_box(row: int, column: int, ground: Raster) -> Any:
+def cell_box(place: tuple[int, int], ground: Raster) -> Any:
+    row, column = place
     return shapely.box(*[ground.x[column] - 4, ground.y[row] - 4, ground.x[column] + 4, ground.y[row] + 4])
 
 
@@ -56,7 +57,7 @@ def test_the_exact_cases_hold(exact_cases: Cases) -> None:
         inputs, expected = case["inputs"], case["expected"]
         ground = raster([[np.nan if one is None else one for one in row] for row in inputs["dem_m"]])
         source = mask(ground, *inputs["source_cell_row_col"])
-        city = make_city({"protected": cell_box(*inputs["protected_cell_row_col"], ground)})
+        city = make_city({"protected": cell_box(inputs["protected_cell_row_col"], ground)})
         datum, level = inputs["water_level_datum"], inputs["water_level_m"]
         datum = None if datum is None else datum.split()[0]
         verdict = STAYS_DRY.run(
@@ -173,15 +174,17 @@ def test_a_source_beyond_the_terrain_or_unknown_is_refused() -> None:
         simulate(make_city({}), levels=4.0, terrain=ground, source=[(1e6, 1e6)])
     with pytest.raises(ObjectNotFoundError, match="'sea'"):
         simulate(make_city({}), levels=4.0, terrain=ground, source="sea")
-    for bad in ([1.0, 2.0], [("a", 1.0)], np.zeros((2, 2), bool)):
+    senseless: list[Any] = [[1.0, 2.0], [("a", 1.0)], np.zeros((2, 2), bool)]
+    for bad in senseless:
         with pytest.raises(UsageError, match="expected"):
             simulate(make_city({}), levels=4.0, terrain=ground, source=bad)
 
 
 def test_levels_that_are_none_are_refused_and_not_assessed() -> None:
-    for bad in ([], float("nan"), None):
+    senseless: list[Any] = [[], float("nan"), None]
+    for bad in senseless:
         with pytest.raises(UsageError, match="elevations of the water surface"):
-            simulate(make_city({}), levels=bad, terrain=raster(PITS))  # type: ignore[arg-type]  # that is the point
+            simulate(make_city({}), levels=bad, terrain=raster(PITS))
     city = make_city({"b": shapely.box(20, 20, 30, 30)})
     assert stays_dry(city, levels=[], terrain=raster(PITS), datum="terrain").table["reason"].to_pylist() == ["missing_water_level"]
 
@@ -190,8 +193,8 @@ def test_buildings_know_depth_and_the_level_that_wets_them() -> None:
     ground = raster(PITS)
     shapes = {
         "left": shapely.box(10, 10, 40, 40),
-        "right": cell_box(2, 6, ground),
-        "hill": cell_box(0, 0, ground),
+        "right": cell_box((2, 6), ground),
+        "hill": cell_box((0, 0), ground),
         "hut": shapely.box(21, 21, 22, 22),
     }
     table = simulate(make_city(shapes), levels=[5.5, 4.0], terrain=ground, source=mask(ground, 2, 2)).to_pandas().reset_index()
@@ -207,7 +210,7 @@ def test_buildings_nobody_can_tell_are_not_assessed() -> None:
     values = PITS.copy()
     values[2, 6] = np.nan
     ground = raster(values)
-    shapes = {"gap": cell_box(2, 6, ground), "beyond": shapely.box(500, 500, 510, 510), "half": shapely.box(-5, 1, 9, 9), "nothing": None}
+    shapes = {"gap": cell_box((2, 6), ground), "beyond": shapely.box(500, 500, 510, 510), "half": shapely.box(-5, 1, 9, 9), "nothing": None}
     found = (
         simulate(make_city(shapes), levels=4.0, terrain=ground, source=mask(ground, 2, 2), missing="wall").table("buildings").to_pylist()
     )
@@ -220,7 +223,7 @@ def test_buildings_nobody_can_tell_are_not_assessed() -> None:
 
 
 def test_height_systems_must_agree() -> None:
-    city = make_city({"b": cell_box(2, 2, raster(PITS))})
+    city = make_city({"b": cell_box((2, 2), raster(PITS))})
     with pytest.raises(CRSMismatchError, match="5736"):
         simulate(city, levels=4.0, terrain=raster(PITS), datum="EPSG:5736")
     assert stays_dry(city, levels=4.0, terrain=raster(PITS), datum="EPSG:5736").table["reason"][0].as_py() == "vertical_datum_mismatch"
@@ -278,7 +281,7 @@ def test_cells_of_overlapping_and_tiny_shapes_agree_with_a_slow_loop() -> None:
 
 def test_base_and_option_are_compared_by_building_and_by_cell() -> None:
     ground = raster(PITS)
-    city = make_city({"right": cell_box(2, 6, ground)})
+    city = make_city({"right": cell_box((2, 6), ground)})
     base, option = (simulate(city, levels=[4.0], terrain=raster(values), source=[(25.0, 25.0)]) for values in (PITS, np.minimum(PITS, 4.0)))
     made = compare(base, option)
     assert made.changed("buildings")["change"].to_pylist() == ["dry -> wet"]
