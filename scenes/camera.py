@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["Camera"]
+__all__ = ["INSET", "Camera"]
+
+INSET = (0.04, 0.05, 0.04, 0.07)
+"""Share of a picture kept free at the left, top, right and bottom: the foot carries scale bar and source line."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Camera:
     @classmethod
     def fitting(
         cls, points: ArrayLike, size: tuple[int, int], *, azimuth: float = 20.0, elevation: float = 34.0, view_angle: float = 28.0,
-        inset: tuple[float, float, float, float] = (0.04, 0.05, 0.04, 0.07), orthographic: bool = False,
+        inset: tuple[float, float, float, float] = INSET, orthographic: bool = False,
     ) -> Camera:  # fmt: skip
         """Return a camera that shows all points as large as the picture allows.
 
@@ -86,22 +89,16 @@ class Camera:
         if orthographic:
             return _fit_parallel(first, flat, aspect, (left, top, right_, bottom))
         half = np.tan(np.radians(view_angle) / 2)
-        # a point (x, y, z) is inside when  lo <= (x - cx) / ((z - cz) * half) <= hi  for both axes: linear in (cx, cy, cz)
-        bounds = ((-aspect * (1 - 2 * left), aspect * (1 - 2 * right_)), (-(1 - 2 * bottom), 1 - 2 * top))
-        depth = []
-        lines = []
-        for axis, (low, high) in enumerate(bounds):
-            upper = (flat[:, axis] - high * half * flat[:, 2]).max()  # c >= upper + high * half * cz ... see below
-            lower = (flat[:, axis] - low * half * flat[:, 2]).min()
-            depth.append((lower - upper) / ((high - low) * half))
-            lines.append((upper, lower, low, high))
-        distance = min(depth)
-        place = []
-        for upper, lower, low, high in lines:
-            place.append(((upper + high * half * distance) + (lower + low * half * distance)) / 2)
-        nearest = float(flat[:, 2].min())
-        distance = min(distance, nearest - 1.0)
-        position = right * place[0] + up * place[1] + ahead * distance
+        distance = float(flat[:, 2].min()) - 1.0  # nothing behind the camera
+        cones = []
+        # a point (x, y, z) is seen from (cx, cy, cz) when low (z - cz) <= x - cx <= high (z - cz), likewise for y: linear in c
+        for axis, low, high in ((0, -aspect * (1 - 2 * left), aspect * (1 - 2 * right_)), (1, 2 * bottom - 1, 1 - 2 * top)):
+            low, high = low * half, high * half
+            upper, lower = (flat[:, axis] - high * flat[:, 2]).max(), (flat[:, axis] - low * flat[:, 2]).min()
+            distance = min(distance, (lower - upper) / (high - low))
+            cones.append((upper, high, lower, low))
+        across, upward = ((upper + lower + (high + low) * distance) / 2 for upper, high, lower, low in cones)
+        position = right * across + up * upward + ahead * distance
         reach = float(np.median(flat[:, 2])) - distance
         return cls(_triple(position), _triple(position + ahead * reach), _triple(up), view_angle)
 

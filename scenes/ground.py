@@ -139,7 +139,7 @@ def ground_of(city: City, origin: Reals, *, max_cells: int = TERRAIN_CELLS, leve
             notes.append(f"terrain {id} is not drawn: {error}")
     rasters = [raster for raster in rasters if np.isfinite(raster.values).sum() >= 4 and min(raster.shape) >= 2]
     if not rasters:
-        return Ground(level, notes=tuple(notes))
+        return _from_triangles(city, origin, max_cells, level, tuple(notes))
     best = min(rasters, key=lambda raster: (raster.dx * raster.dy, -raster.values.size))
     if len(rasters) > 1:
         notes.append(f"{len(rasters)} terrain rasters; drawn is the finest, {best.name}")
@@ -156,3 +156,42 @@ def _grid(raster: Raster, origin: Reals, max_cells: int, level: float, notes: tu
     if min(ny, nx) < 2:
         return Ground(middle, notes=notes)
     return Ground(middle, coarse[::-1] - origin[2], x, y[::-1], (raster.name,), notes)
+
+
+_TIN_POINTS = 1_000_000  # vertices of a triangulated terrain that are asked; of more, every n-th
+
+
+def _from_triangles(city: City, origin: Reals, max_cells: int, level: float, notes: tuple[str, ...]) -> Ground:
+    """Return a grid over the vertices of triangulated terrain (`TINRelief`), a level plane where there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from scipy.interpolate import LinearNDInterpolator
+    from scipy.spatial import QhullError
+
+    from cim.model.geometry import flatten
+
+    objects = city.tables.scan("objects", ["key", "id"], pc.field("type").isin(pa.array(["TINRelief", "ReliefFeature"], pa.string())))
+    table = city.geometry_table(keys=objects["key"].to_numpy()) if objects.num_rows else None
+    if table is None or not table.num_rows:
+        return Ground(level, notes=notes)
+    flat = flatten(table)
+    points = flat.vertices[np.unique(flat.index)] + (city.origin - origin)
+    points = points[np.isfinite(points).all(axis=1)]
+    points = points[:: max(1, -(-len(points) // _TIN_POINTS))]
+    try:
+        surface = LinearNDInterpolator(points[:, :2] - points[:, :2].mean(axis=0), points[:, 2])
+    except (QhullError, ValueError):  # fewer than three points, or all on one line
+        return Ground(level, notes=(*notes, "the triangulated terrain has no area and is not drawn"))
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    nx, ny = _shape(*(high - low), max_cells)
+    x, y = np.linspace(low[0], high[0], nx), np.linspace(low[1], high[1], ny)
+    middle = points[:, :2].mean(axis=0)
+    heights = surface(*np.meshgrid(x - middle[0], y - middle[1]))
+    said = f"triangulated terrain drawn as a grid of {(high[0] - low[0]) / (nx - 1):.2g} m"
+    return Ground(float(np.median(points[:, 2])), np.asarray(heights, float), x, y, tuple(objects["id"].to_pylist()), (*notes, said))
+
+
+def _shape(width: float, height: float, max_cells: int) -> tuple[int, int]:
+    """Return columns and rows of a grid of nearly square cells."""
+    step = max(np.sqrt(width * height / max_cells), max(width, height) / 4000, 1e-6)
+    return max(2, int(width / step)), max(2, int(height / step))

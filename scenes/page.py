@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cim.scenes.camera import INSET
 from cim.scenes.facts import scene_facts
 from cim.scenes.furniture import source_line
 from cim.scenes.shading import FILL, KEY, SKY
@@ -117,8 +118,9 @@ def _inline(value: Any) -> str:
 
 
 def _camera(scene: Scene) -> dict[str, Any]:
+    """Return what the viewer frames, and from where: it fits the distance to its own window as `Camera.fitting` does."""
     camera = scene.camera(_SIZE)
-    return {"position": camera.position, "focus": camera.focus, "view_angle": camera.view_angle, "aspect": _SIZE[0] / _SIZE[1]}
+    return {"hull": np.round(scene.hull, 3).tolist(), "position": camera.position, "focus": camera.focus, "view_angle": camera.view_angle, "inset": INSET}
 
 
 def _text(text: Text) -> dict[str, str]:

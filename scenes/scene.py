@@ -15,6 +15,7 @@ from cim.scenes.context import Context, context_of
 from cim.scenes.layer import Layer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class Scene:
 
     def _with(self, **changed: Any) -> Scene:
         other = object.__new__(Scene)
-        other.__dict__.update({name: value for name, value in self.__dict__.items() if name not in {"bounds"}})
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name not in {"bounds", "hull"}})
         other.__dict__.update(changed)
         return other
 
@@ -156,10 +157,33 @@ class Scene:
         """Absolute position of the point (0, 0, 0) of the scene in the CRS of the city, shape (3,) [m]."""
         return self.context.origin
 
-    def camera(self, size: tuple[int, int] = (1600, 1000), **options: Any) -> Camera:
-        """Return a camera that frames everything visible; options as in `Camera.fitting`."""
-        clouds = [layer.points[:: max(1, len(layer.points) // 4000)] for layer in self.layers if layer.visible and len(layer.points)]
-        return Camera.fitting(np.concatenate(clouds) if clouds else np.empty((0, 3)), size, **options)
+    @cached_property
+    def hull(self) -> NDArray[np.float64]:
+        """Corners of the convex hull of what a camera must frame, shape (n, 3) [m]; see `cim.scenes.framing`."""
+        from cim.scenes.framing import hull_of
+
+        return hull_of(self.layers)
+
+    def camera(self, size: tuple[int, int] = (1600, 1000), *, around: Sequence[str] | None = None, **options: Any) -> Camera:
+        """Return a camera that frames the city, or some of its objects.
+
+        Parameters
+        ----------
+        size
+            Width and height of the picture [pixel].
+        around
+            Ids of the objects to frame.
+        **options
+            As in `Camera.fitting`: azimuth, elevation, view_angle, orthographic.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If none of the objects in `around` is drawn.
+        """
+        from cim.scenes.framing import points_of
+
+        return Camera.fitting(self.hull if around is None else points_of(self.layers, around), size, **options)
 
     # ------------------------------------------------------------------ drawing
 

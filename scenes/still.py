@@ -22,6 +22,7 @@ __all__ = ["SKY_COLOURS", "add_layer", "apply_camera", "plotter", "render", "scr
 
 SKY_COLOURS = ("#f4f1ea", "#c9dcea")
 """Background at the bottom and at the top."""
+_WIDE = 1.6  # the view is taken this much wider when asking what is near: a triangle reaches beyond its corners
 _LARGEST = 8192  # pixels a side; software renderers take no larger target
 
 
@@ -153,9 +154,27 @@ def apply_camera(stage: Any, camera: Camera, scene: Scene) -> None:
     stage.camera.parallel_projection = camera.orthographic is not None
     if camera.orthographic is not None:
         stage.camera.parallel_scale = camera.orthographic
-    low, high = scene.bounds
-    corners = np.array(np.meshgrid(*np.stack([low, high], axis=1))).reshape(3, -1).T
-    depth = (corners - camera.position) @ camera.axes()[2]
-    far = float(max(depth.max() * 1.02, 2.0))
-    near = float(max(depth.min() * 0.9, far / 4000.0))
-    stage.camera.clipping_range = (near, far)
+    stage.camera.clipping_range = clipping(scene, camera)
+
+
+def clipping(scene: Scene, camera: Camera) -> tuple[float, float]:
+    """Return near and far planes [m] close around what the camera sees.
+
+    The nearer plane decides how finely depth is told apart, so it is put just before the first point inside the view.
+    """
+    far = 0.0
+    right, up, ahead = camera.axes()
+    half = np.tan(np.radians(camera.view_angle) / 2) * _WIDE
+    closest = np.inf
+    for layer in scene.layers:
+        if not layer.visible or not len(layer.points):
+            continue
+        offset = layer.points - camera.position
+        depth = offset @ ahead
+        far = max(far, float(depth.max()))
+        seen = (np.abs(offset @ up) < half * depth) & (np.abs(offset @ right) < 2.5 * half * depth) if camera.orthographic is None else np.ones(len(depth), bool)
+        if seen.any():
+            closest = min(closest, float(depth[seen].min()))
+    far = max(far * 1.02, 2.0)
+    near = max(min(closest, far) * 0.8, far / 4000.0) if camera.orthographic is None else closest - 1.0
+    return (min(near, far / 2), far) if np.isfinite(near) else (far / 1000, far)

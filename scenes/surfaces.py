@@ -35,8 +35,10 @@ COLOURS = {
     "Section": hex_colour("#8e9197"), "Intersection": hex_colour("#85888f"), "TrafficArea": hex_colour("#989ba1"),
     "AuxiliaryTrafficArea": hex_colour("#b3bba6"), "TrafficSpace": hex_colour("#989ba1"), "WaterBody": hex_colour("#7db4d4"),
     "WaterSurface": hex_colour("#7db4d4"), "Waterway": hex_colour("#6fa6c8"), "PlantCover": hex_colour("#a3be8c"), "LandUse": hex_colour("#e3dcca"),
-    "CityFurniture": hex_colour("#c9a55c"),
+    "CityFurniture": hex_colour("#c9a55c"), "GenericOccupiedSpace": hex_colour("#b9a6a0"), "GenericThematicSurface": hex_colour("#b3aabd"),
 }  # fmt: skip
+_REST = tuple(hex_colour(text) for text in "#b58f7a #a89bb5 #c7a9a9 #8f9c7c #b5a36a #9aa7b5 #c4b3c9 #a8a08f".split())
+"""Muted colours of classes without one of their own; none looks like water, grass or road."""
 _LINE_WIDTH = {"Road": 6.0, "Railway": 3.5, "Track": 2.5, "Waterway": 4.0, "Section": 6.0}
 _DRAWN_ELSEWHERE = BUILDINGS | CONSTRUCTIONS | ROADS | WATER | VEGETATION | INTERIOR | {
     "LandUse", "SolitaryVegetationObject", "ReliefFeature", "TINRelief", "RasterRelief", "MassPointRelief", "BreaklineRelief",
@@ -100,7 +102,7 @@ def surface_layer(context: Context, name: str, title: Text, types: Iterable[str]
     if not len(triangles):
         return None
     labels = {type: Text(label(type, "en"), label(type, "zh")) for type in set(who.types.tolist())}
-    encoded = Categorical(COLOURS, labels).encode(who.types, title)
+    encoded = Categorical(COLOURS, labels, _REST).encode(who.types, title)
     used = np.zeros(len(who), bool)
     used[objects] = True
     missing = int((~used).sum())

@@ -21,7 +21,7 @@ __all__ = ["HYPSOMETRIC", "grid_triangles", "hillshade", "terrain_layer"]
 HYPSOMETRIC = tuple(hex_colour(text) for text in "#b9c9b0 #c9d3b6 #dcdcbf #e6dcc2 #dccbb0 #cdb79f #c8b8ad".split())
 """Muted greens to browns, low to high."""
 _LIGHT = np.array([-0.6, 0.4, 0.69])  # west-north-west, 44 degrees high: where map readers expect it, and near the light on the walls
-_RELIEF = 3.0  # slopes are steepened for shading only, so that flat country shows its dikes
+_RELIEF = 2.0  # slopes are steepened for shading only, so that flat country shows its dikes
 
 
 def hillshade(z: Reals, dx: float, dy: float, strength: float = _RELIEF) -> Reals:

@@ -37,14 +37,22 @@ const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a
 const unit = a => { const n = Math.hypot(...a) || 1; return [a[0] / n, a[1] / n, a[2] / n]; };
 
 const view = { target: [0, 0, 0], distance: 100, turn: 0, rise: 0.6, angle: scene.camera.view_angle * Math.PI / 180 };
-function home() {
-  const ahead = sub(scene.camera.focus, scene.camera.position);
-  const distance = Math.hypot(...ahead);
-  const aspect = canvas.width / canvas.height;
-  view.target = scene.camera.focus.slice();
-  view.distance = distance * Math.max(1, scene.camera.aspect / aspect);
-  view.turn = Math.atan2(ahead[0], ahead[1]);
-  view.rise = Math.asin(Math.min(1, Math.max(-1, -ahead[2] / distance)));
+function home() { // the smallest distance that shows everything, as Camera.fitting finds it
+  const way = unit(sub(scene.camera.focus, scene.camera.position));
+  view.turn = Math.atan2(way[0], way[1]); view.rise = Math.asin(Math.min(1, Math.max(-1, -way[2])));
+  const { ahead, right, up } = axes(), half = Math.tan(view.angle / 2), aspect = canvas.width / canvas.height, [left, top, far, foot] = scene.camera.inset;
+  const seen = scene.camera.hull.map(p => [dot(p, right), dot(p, up), dot(p, ahead)]);
+  if (!seen.length) { view.target = [0, 0, 0]; view.distance = 300; return; }
+  const depths = seen.map(p => p[2]).sort((a, b) => a - b);
+  let depth = depths[0] - 1;
+  const cones = [[0, -aspect * (1 - 2 * left) * half, aspect * (1 - 2 * far) * half], [1, (2 * foot - 1) * half, (1 - 2 * top) * half]].map(([axis, low, high]) => {
+    const upper = Math.max(...seen.map(p => p[axis] - high * p[2])), lower = Math.min(...seen.map(p => p[axis] - low * p[2]));
+    depth = Math.min(depth, (lower - upper) / (high - low));
+    return [upper + lower, high + low];
+  });
+  const [x, y] = cones.map(([sum, slope]) => (sum + slope * depth) / 2), middle = (depths[(depths.length - 1) >> 1] + depths[depths.length >> 1]) / 2;
+  view.distance = middle - depth;
+  view.target = [0, 1, 2].map(i => right[i] * x + up[i] * y + ahead[i] * middle);
 }
 function axes() {
   const [s, c, sr, cr] = [Math.sin(view.turn), Math.cos(view.turn), Math.sin(view.rise), Math.cos(view.rise)];
@@ -377,24 +385,26 @@ function visit(layer, wanted) {
   }
   dirty = true;
   if (low[0] > high[0]) return; // not drawn
+  touched = true;
   view.target = low.map((v, axis) => (v + high[axis]) / 2);
   view.distance = Math.max(40, 2.2 * Math.hypot(...sub(high, low)) / Math.tan(view.angle / 2) / 2);
 }
 
 // ------------------------------------------------------------------------------------------------ moving
 const fingers = new Map();
-let moved = 0, slow = false, waiting = null;
+let moved = 0, slow = false, waiting = null, touched = false; // until someone moves the camera, it keeps everything framed
 const here = event => { const box = canvas.getBoundingClientRect(); return [Math.floor((event.clientX - box.left) * canvas.width / box.width), Math.floor((event.clientY - box.top) * canvas.height / box.height)]; };
-function orbit(dx, dy) { view.turn += dx * 0.006; view.rise = Math.min(Math.PI / 2 - 0.001, Math.max(0.03, view.rise + dy * 0.006)); dirty = true; }
+function orbit(dx, dy) { touched = true; view.turn += dx * 0.006; view.rise = Math.min(Math.PI / 2 - 0.001, Math.max(0.03, view.rise + dy * 0.006)); dirty = true; }
 function slide(dx, dy) {
   const scale = 2 * Math.tan(view.angle / 2) * view.distance / canvas.clientHeight, { right } = axes(), forward = [-right[1], right[0], 0];
+  touched = true;
   view.target = add(add(view.target, right, -dx * scale), forward, dy * scale / Math.max(0.25, Math.sin(view.rise)));
   dirty = true;
 }
 function zoom(factor, x, y) {
   const reach = Math.hypot(...sub(scene.bounds[1], scene.bounds[0])), next = Math.min(reach * 6, Math.max(4, view.distance * factor));
   if (x !== undefined) { const share = 1 - next / view.distance; slide((canvas.clientWidth / 2 - x) * share, (canvas.clientHeight / 2 - y) * share); }
-  view.distance = next; dirty = true;
+  view.distance = next; touched = dirty = true;
 }
 function listen() {
   canvas.addEventListener('contextmenu', event => event.preventDefault());
@@ -426,8 +436,8 @@ function listen() {
     if (act) { event.preventDefault(); act(); }
   });
   $('language').onclick = () => { language = language === 'zh' ? 'en' : 'zh'; panel(); dirty = true; };
-  $('home').onclick = () => { home(); dirty = true; };
-  $('top').onclick = () => { view.turn = 0; view.rise = Math.PI / 2 - 0.001; dirty = true; };
+  $('home').onclick = () => { touched = false; home(); dirty = true; };
+  $('top').onclick = () => { touched = true; view.turn = 0; view.rise = Math.PI / 2 - 0.001; dirty = true; };
   $('fold').onclick = () => { $('panel').classList.toggle('folded'); };
   $('search').oninput = event => find(event.target.value);
   new ResizeObserver(resize).observe(canvas);
@@ -441,7 +451,7 @@ function glance(event) { // what the mouse is over; given up where drawing it is
 }
 function resize() {
   const ratio = Math.min(2, window.devicePixelRatio || 1), width = Math.max(1, Math.round(canvas.clientWidth * ratio)), height = Math.max(1, Math.round(canvas.clientHeight * ratio));
-  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; dirty = true; }
+  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; if (!touched) home(); dirty = true; }
 }
 function frame() {
   if (waiting && !fingers.size) { const event = waiting; waiting = null; glance(event); }
@@ -458,7 +468,7 @@ async function start() {
   numbering = program(NUMBERS);
   const block = await unpack('block');
   for (const layer of scene.layers) upload(layer, block);
-  resize(); home(); panel(); listen(); draw();
+  resize(); panel(); listen(); draw();
   scene.details = JSON.parse(new TextDecoder().decode(await unpack('facts')));
   for (const layer of scene.layers) {
     layer.details = scene.details.layers[layer.name] ? place(scene.details.layers[layer.name]) : null;
