@@ -28,6 +28,20 @@ def fingerprint(path: Path, companions: Iterable[Path] = ()) -> tuple[str, int]:
     return digest.hexdigest(), size + sum(one.stat().st_size for one in companions)
 
 
+def plain_name(path: Path) -> str:
+    """Return the name of a file without the suffixes of its format.
+
+    Examples
+    --------
+    >>> plain_name(Path("delft_v2.0.city.json")), plain_name(Path("b.shp.zip")), plain_name(Path("roads.gpkg"))
+    ('delft_v2.0', 'b', 'roads')
+    """
+    for suffix in (".city.json", ".city.jsonl", ".shp.zip"):
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
 def source_record(
     path: Path,
     *,
@@ -58,5 +72,5 @@ def source_record(
     sha256, size = fingerprint(path, companions)
     text = json.dumps(mapping, ensure_ascii=False, default=str) if mapping else None
     return SourceRecord(
-        name=path.stem, path=shown or str(path), sha256=sha256, bytes=size, reader=reader, format=format, mapping=text, **fields
+        name=plain_name(path), path=shown or str(path), sha256=sha256, bytes=size, reader=reader, format=format, mapping=text, **fields
     )

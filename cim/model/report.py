@@ -6,7 +6,6 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
@@ -140,9 +139,8 @@ def _conflicts(city: City, names: dict[int, str]) -> pandas.DataFrame:
     """Return the claims of every attribute that has an issue ``conflict``."""
     claims = city.tables["claims"]
     issues = city.tables["issues"].filter(pc.field("code") == "conflict")
-    touched = pa.array(sorted(set(issues["object"].to_pylist()) - {None}), pa.int64())
-    several = claims.filter(pc.is_in(claims["object"], touched)).to_pandas()
-    several = several[several.duplicated(["object", "attribute"], keep=False)]
+    disputed = issues.select(["object", "record"]).rename_columns(["object", "attribute"]).group_by(["object", "attribute"]).aggregate([])
+    several = claims.join(disputed, ["object", "attribute"], join_type="inner", use_threads=False).to_pandas()
     several["object"] = several["object"].map(_ids(city))
     several["source"] = several["source"].map(names)
     result: pandas.DataFrame = several[["object", "attribute", "value", "unit", "source", "method", "confidence", "chosen"]]

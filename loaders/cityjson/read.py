@@ -23,7 +23,7 @@ from cim.loaders.cityjson.geometry import Geometries, expand, gather, geometries
 from cim.loaders.cityjson.links import Links, links_of
 from cim.loaders.cityjson.semantics import Surfaces, semantics_of
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
-from cim.loaders.source import source_record
+from cim.loaders.source import plain_name, source_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,7 +122,8 @@ def _crs(document: Document, options: ReadOptions, path: Path) -> tuple[CityCRS,
             return chosen, [Note("crs", message)]
         return chosen, []
     if not isinstance(stated, str) or not stated.strip():
-        raise CRSError(path, "states no coordinate reference system (metadata.referenceSystem)", 'give crs=..., for example crs="EPSG:7415"')
+        reason = "states no coordinate reference system (metadata.referenceSystem)"
+        raise CRSError(path, reason, 'give crs=..., for example crs="EPSG:7415"')
     return parse(stated, path=str(path)), []
 
 
@@ -143,7 +144,7 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     table, solid_notes = _checked(geometries, ids, crs)
     places = derive_places(table, len(ids), ground=surfaces.ground, parent=links.parent)
     notes += [*links.notes, *surfaces.notes, *solid_notes, *_height_notes(document, places, ids)]
-    builder = CityBuilder(crs, name=options.name or _stem(path))
+    builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, crs, path, options))
     keys = _add_objects(builder, document, ids, types, links, places, source, options)
     _add_geometries(builder, keys, geometries, table, surfaces, source)
@@ -153,10 +154,6 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     _add_issues(builder, keys, notes, source)
     city = builder.build()
     return replace(city, extra={"cityjson": _extra(document, transform, options)})
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0] or path.stem
 
 
 def _geometries(document: Document, points: NDArray[np.float64], ids: list[str], path: Path, notes: list[Note]) -> Geometries:
@@ -208,7 +205,8 @@ def _source(document: Document, crs: CityCRS, path: Path, options: ReadOptions) 
     stated = metadata.get("referenceSystem") if isinstance(metadata, dict) else None
     vertical = crs.vertical.name if crs.vertical is not None else None
     format = f"{'CityJSONSeq' if document.sequence else 'CityJSON'} {document.version}"
-    records = len(document.records) + document.rejected + sum(note.code == "rejected" and note.record is not None for note in document.notes)
+    left_out = sum(note.code == "rejected" and note.record is not None and not note.record.startswith("line ") for note in document.notes)
+    records = len(document.records) + document.rejected + left_out
     return source_record(
         path, reader="cityjson", format=format, mapping=options.mapping, shown=options.extra.get("_shown"), encoding=document.encoding,
         declared_crs=str(stated) if stated else None, used_crs=crs.to_string(), declared_vertical=vertical if stated else None,
@@ -217,7 +215,8 @@ def _source(document: Document, crs: CityCRS, path: Path, options: ReadOptions) 
 
 
 def _add_objects(
-    builder: CityBuilder, document: Document, ids: list[str], types: Sequence[str], links: Links, places: Places, source: int, options: ReadOptions
+    builder: CityBuilder, document: Document, ids: list[str], types: Sequence[str], links: Links, places: Places, source: int,
+    options: ReadOptions,
 ) -> Ints:
     title = named(options.mapping, document.records)
     names: list[str | None] = []
@@ -260,8 +259,8 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 def _add_links(builder: CityBuilder, keys: Ints, links: Links, source: int) -> None:
     for pairs, predicate in ((links.members, "contains"), (links.more_parents, "partOf")):
         if pairs:
-            subject, object = np.asarray(pairs, np.int64).T
-            builder.add_relations(keys[subject], predicate, keys[object], source=source)
+            subjects, others = np.asarray(pairs, np.int64).T
+            builder.add_relations(keys[subjects], predicate, keys[others], source=source)
 
 
 def _add_issues(builder: CityBuilder, keys: Ints, notes: Sequence[Note], source: int) -> None:
@@ -272,8 +271,8 @@ def _add_issues(builder: CityBuilder, keys: Ints, notes: Sequence[Note], source:
         groups.setdefault((note.code, note.severity, kind), []).append(note)
     for (code, severity, _), same in groups.items():
         for note in same[:_MOST]:
-            object = None if note.row is None else int(keys[note.row])
-            builder.add_issue(code, note.message, severity=severity, object=object, source=source, record=note.record, count=note.count)
+            key = None if note.row is None else int(keys[note.row])
+            builder.add_issue(code, note.message, severity=severity, object=key, source=source, record=note.record, count=note.count)
         rest = same[_MOST:]
         if rest:
             message = f"{len(rest)} more like: {same[0].message}"

@@ -210,6 +210,10 @@ def _same_terms(both: City, type: str, name: str, field: pa.Field, theirs: pa.Ar
     if unit and mine and unit != mine:  # columns of one class were brought to one unit already
         theirs = pa.array(converted(theirs, name, unit, mine), pa.float64(), from_pandas=True)
         unit = mine
+    theirs, ours = (
+        side.cast(pa.int8()) if pa.types.is_boolean(side.type) and side.type != other.type else side
+        for side, other in ((theirs, ours), (ours, theirs))
+    )
     if theirs.type != ours.type:
         number = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (theirs.type, ours.type))
         common = pa.float64() if number else pa.string()
@@ -241,8 +245,15 @@ def disagree(first: pa.Array, second: pa.Array, unit: str) -> np.ndarray:
         allowed = TOLERANCE.get(unit, 0.0) + 1e-9 * np.fmax(np.abs(a), np.abs(b))
         return np.asarray(both & (np.abs(a - b) > allowed))
     if pa.types.is_string(first.type):
-        first, second = (pc.utf8_lower(pc.utf8_trim_whitespace(side)) for side in (first, second))
+        first, second = (_plain_text(side) for side in (first, second))
     return np.asarray(both & np.asarray(pc.fill_null(pc.not_equal(first, second), False).to_numpy(zero_copy_only=False)))
+
+
+def _plain_text(texts: pa.Array) -> pa.Array:
+    """Return texts without case and outer blanks, the words for yes and no as the digits other sources write."""
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
+    flags = pc.index_in(lower, pa.array(["false", "true"]))
+    return pc.coalesce(pa.array(["0", "1"]).take(flags), lower)
 
 
 def _objects(both: City, filled: dict[tuple[str, str], Any], gone: pa.Array) -> pa.Table:

@@ -14,8 +14,15 @@ from cim.loaders.fusion import Pairs, fuse, match_cities
 from cim.model import City, CityBuilder, Column, SourceRecord
 
 
-def register(name: str, ids: Sequence[str], shapes: Sequence[Any], *, tags: Sequence[str | None] | None = None, heights: Sequence[float | None] | None = None,
-             type: str = "Building") -> City:  # fmt: skip
+def register(
+    name: str,
+    ids: Sequence[str],
+    shapes: Sequence[Any],
+    *,
+    tags: Sequence[str | None] | None = None,
+    heights: Sequence[float | None] | None = None,
+    type: str = "Building",
+) -> City:
     builder = CityBuilder("EPSG:4549+5737", name=name)
     source = builder.add_source(SourceRecord(name, records_in=len(ids)))
     keys = builder.add_objects(type, list(ids), footprints=np.asarray(shapes, object), source=source)
