@@ -1,0 +1,266 @@
+"""Writing the demo district: ordinary source files, the build file that makes a city of them, and the truth about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cim.demo import files
+from cim.demo.district import District, make_district
+from cim.demo.features import Features, Records, make_features
+from cim.demo.ground import HOLES, Grid, terrain
+from cim.demo.limits import floor_area_ratio, plot_records
+from cim.demo.registers import FIRST, SECOND, SHIFT, Registers, make_registers
+from cim.demo.survey import foot_level, scan, surface
+from cim.demo.truth import Defect, Truth
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.demo.survey import Cloud
+
+__all__ = ["BUILD_FILE", "SEED", "write_sources"]
+
+SEED = 2026
+"""Seed of the demo district that ships."""
+BUILD_FILE = "district.toml"
+_TERRAIN_CELL, _SURFACE_CELL = 2.0, 1.0
+
+
+def write_sources(folder: str | Path, seed: int = SEED) -> Truth:
+    """Write the source files of the demo district 三河 and return the truth about them.
+
+    The place is made up: a waterfront quarter of 1.2 by 0.9 km, drawn by code near 120.6° E, 31.3° N in EPSG:4549 with heights above the
+    1985 datum. No real data went into it.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing; files of the same names are replaced.
+    seed
+        The same seed writes the same district.
+
+    Returns
+    -------
+    Truth
+        What is really there, which record is which, and every planted defect.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+    ...     truth = write_sources(folder)
+    ...     len(truth.ids)
+    397
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    district = make_district(seed)
+    features = make_features(district, seed)
+    registers = make_registers(district.buildings, district.plots.shapes, seed)
+    plots = plot_records(district, seed)
+    cloud = scan(district.buildings, features.trees, features.water, np.random.default_rng([seed, 5]))
+    _write_vectors(place, features, registers, plots)
+    _write_heights(place, district, features, cloud, seed)
+    (place / BUILD_FILE).write_text(_build_text(registers), encoding="utf-8")
+    return _truth(place, district, features, registers, plots)
+
+
+def _write_vectors(place: Path, features: Features, registers: Registers, plots: Records) -> None:
+    for name in (FIRST, "plots.gpkg", "transport.gpkg", "green.fgb"):
+        (place / name).unlink(missing_ok=True)
+    files.write_table(registers.first, place / FIRST, "建筑")
+    files.write_geojson(registers.second, place / SECOND, open_ring=registers.open_ring)
+    files.write_table(plots, place / "plots.gpkg", "地块")
+    files.write_geojson(features.roads, place / "roads.geojson", "EPSG:4490")
+    files.write_table(features.squares, place / "transport.gpkg", "广场")
+    files.write_table(features.bridges, place / "transport.gpkg", "桥梁", geometry_type="Polygon Z")
+    files.write_table(features.green, place / "green.fgb")
+    files.write_table(features.trees, place / "trees.parquet")
+    files.write_table(features.water, place / "water.shp", encoding="GBK", DBF_DATE_LAST_UPDATE="2026-01-01")
+    (place / "water.cpg").unlink(missing_ok=True)  # as many offices send it
+
+
+def _write_heights(place: Path, district: District, features: Features, cloud: Cloud, seed: int) -> None:
+    random = np.random.default_rng([seed, 6])
+    files.write_raster(terrain(Grid(_TERRAIN_CELL), random), _TERRAIN_CELL, place / "dtm_2m.tif")
+    roofs = surface(Grid(_SURFACE_CELL), district.buildings, features.trees, features.water, random)
+    files.write_raster(roofs, _SURFACE_CELL, place / "dsm_1m.tif")
+    files.write_points(cloud, place / "survey_2024.laz")
+
+
+# ---------------------------------------------------------------- the build file
+
+
+_BUILD = """# Build file of the demo district 三河 Sanhe, a made-up waterfront quarter. Run it with: cim build district.toml -o district.cim
+
+[city]
+name = "三河 Sanhe"
+crs = "EPSG:4549+5737"  # CGCS2000 / 3-degree Gauss-Kruger CM 120E, heights above the 1985 datum
+time_zone = "Asia/Shanghai"
+
+# The first register leads: its ids, names and values stay, what the others say stands beside it as claims.
+[[source]]
+path = "{first}"  # register of the planning office
+class = "Building"
+id = "楼栋编号"
+name = "名称"
+[source.attributes]
+storeys_above_ground = "层数"
+height = {{field = "高度", unit = "m"}}
+usage = "用途"
+year_of_construction = "建成年代"
+name_en = "英文名"
+
+[[source]]
+path = "{second}"  # register of a survey: its own field names and codes
+class = "Building"
+id = "BLDG_ID"
+name = "MC"
+[source.attributes]
+storeys_above_ground = "FLOORS"
+height = {{field = "GAODU", unit = "m"}}
+usage = {{field = "YONGTU", codes = {{{codes}}}}}
+
+[[source]]
+path = "plots.gpkg"
+class = "LandUse"
+id = "地块编号"
+[source.attributes]
+land_use_code = "用地代码"
+land_use = "用地性质"
+plot_area = {{field = "用地面积", unit = "m²"}}
+far_limit = "容积率限值"
+density_limit = {{field = "建筑密度限值", unit = "%"}}
+height_limit = {{field = "限高", unit = "m"}}
+green_ratio_limit = {{field = "绿地率限值", unit = "%"}}
+
+[[source]]
+path = "roads.geojson"  # longitude and latitude, EPSG:4490
+class = "Road"
+id = "道路编号"
+name = "道路名称"
+[source.attributes]
+name_en = "英文名"
+road_class = "道路等级"
+lanes = "车道数"
+speed_limit = {{field = "限速", unit = "km/h"}}
+width = {{field = "宽度", unit = "m"}}
+
+[[source]]
+path = "transport.gpkg"
+layer = "广场"
+class = "Square"
+id = "编号"
+name = "名称"
+[source.attributes]
+name_en = "英文名"
+
+[[source]]
+path = "transport.gpkg"
+layer = "桥梁"
+class = "Bridge"
+id = "编号"
+name = "名称"
+[source.attributes]
+name_en = "英文名"
+year_of_construction = "建成年代"
+
+[[source]]
+path = "water.shp"  # GBK, and no file that says so
+class = "WaterBody"
+id = "编号"
+name = "名称"
+[source.attributes]
+class = "类型"
+water_level = {{field = "水位", unit = "m"}}
+
+[[source]]
+path = "green.fgb"
+class = "PlantCover"
+id = "编号"
+name = "名称"
+[source.attributes]
+class = "绿地类型"
+
+[[source]]
+path = "trees.parquet"
+class = "SolitaryVegetationObject"
+id = "树木编号"
+[source.attributes]
+species = "树种"
+height = {{field = "高度", unit = "m"}}
+crown_diameter = {{field = "冠幅", unit = "m"}}
+
+[[source]]
+path = "dtm_2m.tif"
+options = {{surface = "terrain"}}
+
+[[source]]
+path = "dsm_1m.tif"
+options = {{surface = "surface"}}
+
+[[source]]
+path = "survey_2024.laz"
+
+[fusion]
+minimum_iou = 0.5
+percentile = 90.0  # of the roof points inside a footprint [%]
+heights = ["points", "dsm", "read"]  # best first
+"""
+
+
+def _build_text(registers: Registers) -> str:
+    codes = ", ".join(f'"{code}" = "{use}"' for code, use in registers.codes.items())
+    return _BUILD.format(first=FIRST, second=SECOND, codes=codes)
+
+
+# ---------------------------------------------------------------- the truth
+
+
+def _truth(place: Path, district: District, features: Features, registers: Registers, plots: Records) -> Truth:
+    import shapely
+
+    buildings = district.buildings
+    extra = registers.extra
+    at = shapely.STRtree(district.plots.shapes).query(shapely.point_on_surface(extra), predicate="within")[1]
+    known = {"terrain_holes": ("dtm_2m.tif", len(HOLES)), "no_encoding": ("water.shp", 1)}
+    more = tuple(Defect(kind, file, tuple(f"{file} {n + 1}" for n in range(count))) for kind, (file, count) in known.items())
+    sheds = next(one.records for one in registers.defects if one.kind == "extra")
+    return Truth(
+        folder=place,
+        build_file=place / BUILD_FILE,
+        ids=np.array([*buildings.ids, *sheds], object),
+        footprints=files.absolute(np.concatenate([buildings.shapes, extra])),
+        z_ground=np.concatenate([foot_level(buildings), _low(extra)]),
+        height=np.concatenate([buildings.height, registers.extra_heights]),
+        storeys=np.concatenate([buildings.storeys, np.ones(len(extra), np.int64)]),
+        plot=district.plots.ids[np.concatenate([buildings.plot, at])],
+        pairs=registers.pairs,
+        records=_counts(features, registers, plots),
+        defects=(*registers.defects, *more),
+        shift=SHIFT,
+        floor_area_ratio=dict(zip(district.plots.ids.tolist(), floor_area_ratio(district).tolist(), strict=True)),
+    )
+
+
+def _low(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Return the lowest ground at the corners of small footprints [m]."""
+    import shapely
+
+    from cim.demo.ground import elevation
+
+    xy, owner = shapely.get_coordinates(shapes, return_index=True)
+    low = np.full(len(shapes), np.inf)
+    np.minimum.at(low, owner, elevation(xy[:, 0], xy[:, 1]))
+    return low
+
+
+def _counts(features: Features, registers: Registers, plots: Records) -> dict[str, int]:
+    return {
+        FIRST: len(registers.first), SECOND: len(registers.second), "plots.gpkg": len(plots), "roads.geojson": len(features.roads),
+        "transport.gpkg:广场": len(features.squares), "transport.gpkg:桥梁": len(features.bridges), "water.shp": len(features.water),
+        "green.fgb": len(features.green), "trees.parquet": len(features.trees), "dtm_2m.tif": 1, "dsm_1m.tif": 1, "survey_2024.laz": 1,
+    }  # fmt: skip
