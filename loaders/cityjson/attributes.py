@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["ATTRIBUTE_SET", "MEMBER_SET", "add_attributes", "add_members", "column_of", "named"]
+__all__ = ["ATTRIBUTE_SET", "DEFINED", "MEMBER_SET", "add_attributes", "add_members", "column_of", "named"]
 
 ATTRIBUTE_SET, MEMBER_SET = "cityjson.attribute", "cityjson.member"
 """Property sets that hold nested attributes, and members of an object that are neither attribute, geometry nor link, as JSON."""
-_DEFINED = {
+DEFINED = {
     "measuredHeight": "height", "storeysAboveGround": "storeys_above_ground", "storeysBelowGround": "storeys_below_ground",
     "yearOfConstruction": "year_of_construction", "yearOfDemolition": "year_of_demolition", "roofType": "roof_type",
     "trunkDiameter": "trunk_diameter", "crownDiameter": "crown_diameter",
@@ -135,7 +135,7 @@ def _target(name: str, array: pa.Array, taken: Mapping[str, Column], mapping: Ma
         spec = {"field": said} if isinstance(said, str) else dict(said)
         if spec.get("field") == name:
             return target, _mapped(name, target, spec, array, notes)
-    target = _DEFINED.get(name, name)
+    target = DEFINED.get(name, name)
     standard = STANDARD_NAMES.get(target)
     numeric = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
     if target in taken or standard is None or (standard.kind in _NUMBERS and not numeric):

@@ -127,7 +127,7 @@ def welded(points: Reals, used: Ints, notes: list[Note]) -> None:
         notes.append(Note("repaired", f"{same} duplicate vertices stand at the place of another; they count as one point", count=same))
     wild = int(np.sum(~np.isfinite(points).all(axis=1) | (np.abs(np.nan_to_num(points)) > FARTHEST).any(axis=1)))
     if wild:
-        message = f"{wild} vertices are out of range: they overflow 53 bit or lie beyond {FARTHEST:g} m; geometry that uses them is left out"
+        message = f"{wild} vertices are out of range: they overflow 53 bit or lie over {FARTHEST:g} m; geometry that uses them is left out"
         notes.append(Note("rejected", message, "error", count=wild))
     idle = len(points) - len(used)
     if idle:

@@ -300,6 +300,7 @@ def joined(first: Geometries, second: Geometries) -> Geometries:
 
     return Geometries(
         owners[order], both(first.type, second.type), both(first.lod, second.lod), both(first.semantics, second.semantics),
-        pa.concat_arrays([first.vertices, second.vertices]).take(picked), pa.concat_arrays([first.boundaries, second.boundaries]).take(picked),
+        pa.concat_arrays([first.vertices, second.vertices]).take(picked),
+        pa.concat_arrays([first.boundaries, second.boundaries]).take(picked),
         place[order], first.notes + second.notes, np.union1d(first.used, second.used), first.rejected + second.rejected,
     )  # fmt: skip

@@ -92,7 +92,8 @@ def _named(record: Record, name: str, row: int, row_of: dict[str, int], notes: l
             found.append(row_of[other])
         else:
             word = {"parents": "parent", "children": "child", "members": "member"}[name]
-            notes.append(Note("lost", f"{word} {str(other)[:80]!r} of {record.id!r} is missing from the file; the link is left out", row=row))
+            message = f"{word} {str(other)[:80]!r} of {record.id!r} is missing from the file; the link is left out"
+            notes.append(Note("lost", message, row=row))
     return found
 
 
@@ -114,4 +115,5 @@ def _cut_loops(parent: Ints, records: Sequence[Record], notes: list[Note]) -> No
         first = min(loop)
         names = " → ".join(records[row].id[:40] for row in loop[:5])
         parent[first] = -1
-        notes.append(Note("repaired", f"parents form a cycle ({names} …); {records[first].id!r} is taken as the whole", row=first, count=len(loop)))
+        message = f"parents form a cycle ({names} …); {records[first].id!r} is taken as the whole"
+        notes.append(Note("repaired", message, row=first, count=len(loop)))

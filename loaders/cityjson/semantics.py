@@ -143,8 +143,7 @@ def _assign(
     taken[places] = True
     starts, flat = offsets_of(array)
     fits = _same_shape([np.diff(start) for start in starts], _pick(shape, taken))
-    for place in places[~fits].tolist():
-        notes.append(_dropped(geometries, names, int(mine[place]), "its values are not one per surface"))
+    notes += [_dropped(geometries, names, int(mine[place]), "its values are not one per surface") for place in places[~fits].tolist()]
     ends = starts[0]
     for start in starts[1:]:
         ends = start[ends]
