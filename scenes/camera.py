@@ -92,8 +92,10 @@ class Camera:
         distance = float(flat[:, 2].min()) - 1.0  # nothing behind the camera
         cones = []
         # a point (x, y, z) is seen from (cx, cy, cz) when low (z - cz) <= x - cx <= high (z - cz), likewise for y: linear in c
-        for axis, low, high in ((0, -aspect * (1 - 2 * left), aspect * (1 - 2 * right_)), (1, 2 * bottom - 1, 1 - 2 * top)):
-            low, high = low * half, high * half
+        for axis, low, high in (
+            (0, -aspect * (1 - 2 * left) * half, aspect * (1 - 2 * right_) * half),
+            (1, (2 * bottom - 1) * half, (1 - 2 * top) * half),
+        ):
             upper, lower = (flat[:, axis] - high * flat[:, 2]).max(), (flat[:, axis] - low * flat[:, 2]).min()
             distance = min(distance, (lower - upper) / (high - low))
             cones.append((upper, high, lower, low))

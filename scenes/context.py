@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["BUILDINGS", "CONSTRUCTIONS", "INTERIOR", "ROADS", "VEGETATION", "WATER", "Context", "Members", "context_of", "members", "texts"]
 
 BUILDINGS = frozenset({"Building", "BuildingPart", "BuildingInstallation", "BuildingConstructiveElement"})
-INTERIOR = frozenset({"BuildingStorey", "BuildingUnit", "BuildingRoom", "BuildingFurniture", "BridgeRoom", "BridgeFurniture", "TunnelHollowSpace", "TunnelFurniture"})
+INTERIOR = frozenset(
+    {
+        "BuildingStorey",
+        "BuildingUnit",
+        "BuildingRoom",
+        "BuildingFurniture",
+        "BridgeRoom",
+        "BridgeFurniture",
+        "TunnelHollowSpace",
+        "TunnelFurniture",
+    }
+)
 """Not drawn: the walls of the building hide them."""
 CONSTRUCTIONS = frozenset(
     {"OtherConstruction", "Bridge", "BridgePart", "BridgeInstallation", "BridgeConstructiveElement",
@@ -96,7 +107,9 @@ def members(context: Context, types: Iterable[str]) -> Members:
     """Return the objects of some classes, footprints moved to the origin of the scene."""
     import shapely
 
-    table = context.city.tables.scan("objects", ["key", "id", "type", "footprint", "z_ground", "z_roof"], pc.field("type").isin(pa.array(sorted(types), pa.string())))
+    table = context.city.tables.scan(
+        "objects", ["key", "id", "type", "footprint", "z_ground", "z_roof"], pc.field("type").isin(pa.array(sorted(types), pa.string()))
+    )
     shapes = shapely.from_wkb(np.asarray(table["footprint"].to_pylist(), object)) if table.num_rows else np.empty(0, object)
     moved = shapely.transform(shapes, lambda xy: xy - context.origin[:2])
     return Members(

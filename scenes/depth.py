@@ -59,10 +59,20 @@ def depth_layer(context: Context, result: Fields, *, at: Mapping[str, Any] | Non
     title = Text(f"Water depth{said}", f"水深{said}")
     encoded = Ramp(DEPTH, 0.0, _round_up(float(np.percentile(wet, 98)) if len(wet) else 1.0)).encode(wet, title, "m")
     return Layer(
-        name="water depth", label=Text("Water depth", "水深"), points=points, triangles=triangles, cell_object=cell, ids=np.empty(0, object),
-        colours=encoded.colours, legend=encoded.legend, lit=False, opacity=0.85, values=encoded.values, unit="m",
+        name="water depth",
+        label=Text("Water depth", "水深"),
+        points=points,
+        triangles=triangles,
+        cell_object=cell,
+        ids=np.empty(0, object),
+        colours=encoded.colours,
+        legend=encoded.legend,
+        lit=False,
+        opacity=0.85,
+        values=encoded.values,
+        unit="m",
         notes=((f"drawn as means of {factor} by {factor} cells",) if factor > 1 else ()),
-    )  # fmt: skip
+    )
 
 
 def _select(result: Fields, at: Mapping[str, Any]) -> tuple[xarray.DataArray, str]:
@@ -114,7 +124,9 @@ def _round_up(value: float) -> float:
     return float(next(step * unit for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * unit >= value * (1 - 1e-9)))
 
 
-def _surface(depth: Reals, west: float, south: float, dx: float, dy: float, context: Context) -> tuple[Reals, NDArray[np.int32], NDArray[np.int32]]:
+def _surface(
+    depth: Reals, west: float, south: float, dx: float, dy: float, context: Context
+) -> tuple[Reals, NDArray[np.int32], NDArray[np.int32]]:
     """Return the water surface: two triangles per wet cell, corners at the mean height of the wet cells that touch them.
 
     Each cell has corners of its own, so that a colour belongs to one cell.
@@ -134,6 +146,6 @@ def _surface(depth: Reals, west: float, south: float, dx: float, dy: float, cont
     rows, columns = j[:, None] + offsets[:, 0], i[:, None] + offsets[:, 1]
     points = np.stack([west + columns * dx, south + rows * dy, corner[rows, columns]], axis=2).reshape(-1, 3)
     first = (4 * np.arange(len(j)))[:, None]
-    triangles = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]]).astype(np.int32)
+    triangles = np.concatenate([first + np.array([0, 1, 2]), first + np.array([0, 2, 3])]).astype(np.int32)
     cell = np.arange(len(j), dtype=np.int32)
     return points, triangles, np.concatenate([cell, cell])

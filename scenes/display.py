@@ -26,7 +26,8 @@ class Frame:
 
     def _repr_html_(self) -> str:
         inside = html.escape(self.document, quote=True)
-        return f'<div><iframe srcdoc="{inside}" width="100%" height="{self.height}" style="border:0" title="3D scene" allow="fullscreen"></iframe></div>'
+        look = f'width="100%" height="{self.height}" style="border:0" title="3D scene" allow="fullscreen"'
+        return f'<div><iframe srcdoc="{inside}" {look}></iframe></div>'
 
     def __repr__(self) -> str:
         """Return what a terminal shows."""
@@ -56,7 +57,10 @@ def show(scene: Scene, *, height: int = 640) -> Frame | None:
 
         return Frame(page(scene), height)
     if os.name == "posix" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and os.uname().sysname != "Darwin":
-        msg = "there is neither a notebook nor a display here; write a file instead: scene.html('scene.html') or scene.screenshot('scene.png')"
+        msg = (
+            "there is neither a notebook nor a display here; "
+            "write a file instead: scene.html('scene.html') or scene.screenshot('scene.png')"
+        )
         raise DisplayError(msg)
     window(scene)
     return None

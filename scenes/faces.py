@@ -80,7 +80,12 @@ def faces(geometries: pa.Table, skip: NDArray[np.bool_] | None = None) -> Faces:
     convex = _convex(flat.vertices[quads], normals[outer[four]])
     hard = np.setdiff1d(np.flatnonzero(wanted), np.concatenate([three, four[convex]]), assume_unique=True)
     cut, cut_owner, failed = _cut(flat, hard, normals)
-    found = [flat.index[flat.ring_start[outer[three]][:, None] + np.arange(3)], quads[convex][:, [0, 1, 2]], quads[convex][:, [0, 2, 3]], cut]
+    found = [
+        flat.index[flat.ring_start[outer[three]][:, None] + np.arange(3)],
+        quads[convex][:, [0, 1, 2]],
+        quads[convex][:, [0, 2, 3]],
+        cut,
+    ]
     surface = np.concatenate([three, four[convex], four[convex], cut_owner])
     edges = _sharp_edges(flat, wanted, normals)
     row = flat.geometry_of_surface[surface] if len(surface) else surface
@@ -128,7 +133,7 @@ def _cut(flat: Flat, surfaces: Ints, normals: Reals) -> tuple[Ints, Ints, int]:
 def _within(counts: Ints) -> Ints:
     """Return 0, 1, … for each group of the given sizes, one after the other."""
     start = np.concatenate([[0], np.cumsum(counts)])[:-1]
-    return np.arange(int(np.sum(counts))) - np.repeat(start, counts)
+    return np.asarray(np.arange(int(np.sum(counts))) - np.repeat(start, counts), np.int64)
 
 
 def _corner_of(xy: Reals, of: Ints, plane: Reals, face: Ints, corner: Ints) -> Ints:
@@ -152,7 +157,11 @@ def _clip(plane: Reals, face: Ints, ring_face: Ints, size: Ints, corner: Ints, b
     for one in bad.tolist():  # only what is invalid comes here
         mine = face == one
         ends = np.cumsum(size[ring_face == one]).astype(np.uint32)
-        local = mapbox_earcut.triangulate_float64(np.ascontiguousarray(plane[mine]), ends).reshape(-1, 3) if len(ends) else np.empty((0, 3), np.uint32)
+        local = (
+            mapbox_earcut.triangulate_float64(np.ascontiguousarray(plane[mine]), ends).reshape(-1, 3)
+            if len(ends)
+            else np.empty((0, 3), np.uint32)
+        )
         failed += not len(local)
         found.append(corner[mine][local.astype(np.int64)])
         owners.append(np.full(len(local), one))

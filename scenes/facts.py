@@ -24,9 +24,15 @@ __all__ = ["layer_facts", "scene_facts"]
 
 _CORE = ("parent", "z_ground", "z_roof", "cim_code", "cim_level", "valid_from", "valid_to", "grade")
 _CORE_TITLES = {
-    "parent": ("part of", "所属"), "z_ground": ("ground height", "地面高程"), "z_roof": ("roof height", "屋顶高程"), "cim_code": ("CIM code", "CIM 编码"),
-    "cim_level": ("CIM level", "CIM 级别"), "valid_from": ("valid from", "有效期起"), "valid_to": ("valid to", "有效期止"), "grade": ("data grade", "数据等级"),
-}  # fmt: skip
+    "parent": ("part of", "所属"),
+    "z_ground": ("ground height", "地面高程"),
+    "z_roof": ("roof height", "屋顶高程"),
+    "cim_code": ("CIM code", "CIM 编码"),
+    "cim_level": ("CIM level", "CIM 级别"),
+    "valid_from": ("valid from", "有效期起"),
+    "valid_to": ("valid to", "有效期止"),
+    "grade": ("data grade", "数据等级"),
+}
 
 
 def scene_facts(scene: Scene) -> dict[str, Any]:
@@ -66,7 +72,13 @@ def layer_facts(city: City, layer: Layer) -> dict[str, Any]:
         "types": [{"en": label(type, "en"), "zh": label(type, "zh")} for type in names],
         "source": taken["source"].to_pylist(),
         "core": [
-            {"name": name, "en": _CORE_TITLES[name][0], "zh": _CORE_TITLES[name][1], "unit": "m" if name.startswith("z_") else "", "values": _plain(taken[name])}
+            {
+                "name": name,
+                "en": _CORE_TITLES[name][0],
+                "zh": _CORE_TITLES[name][1],
+                "unit": "m" if name.startswith("z_") else "",
+                "values": _plain(taken[name]),
+            }
             for name in _CORE
             if taken[name].null_count < len(taken)
         ],
@@ -140,8 +152,14 @@ def _claims(city: City, ids: set[str]) -> dict[str, dict[str, list[dict[str, Any
     columns = (table[name].to_pylist() for name in ("attribute", "value", "unit", "source", "method", "confidence", "chosen"))
     for id, attribute, value, unit, source, method, confidence, chosen in zip(names, *columns, strict=True):
         if id in ids:
-            claim = {"value": _value(json.loads(value) if value else None), "unit": unit or "", "source": source, "method": method,
-                     "confidence": confidence, "chosen": chosen}  # fmt: skip
+            claim = {
+                "value": _value(json.loads(value) if value else None),
+                "unit": unit or "",
+                "source": source,
+                "method": method,
+                "confidence": confidence,
+                "chosen": chosen,
+            }
             found.setdefault(id, {}).setdefault(attribute, []).append(claim)
     return found
 

@@ -15,11 +15,29 @@ __all__ = ["PACKAGE", "chinese_font", "font", "has_chinese"]
 
 PACKAGE = "fonts-wqy-microhei"
 """Debian package with a small font that holds Chinese."""
-_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts", "/Library/Fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
+_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts",
+    "C:/Windows/Fonts",
+)
 _NAMES = (
-    "NotoSansCJK-Regular.ttc", "NotoSansSC-Regular.otf", "NotoSansCJKsc-Regular.otf", "SourceHanSansSC-Regular.otf", "SourceHanSansCN-Regular.otf",
-    "wqy-microhei.ttc", "wqy-zenhei.ttc", "DroidSansFallbackFull.ttf", "PingFang.ttc", "msyh.ttc", "simhei.ttf", "uming.ttc",
-)  # fmt: skip
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansSC-Regular.otf",
+    "NotoSansCJKsc-Regular.otf",
+    "SourceHanSansSC-Regular.otf",
+    "SourceHanSansCN-Regular.otf",
+    "wqy-microhei.ttc",
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "PingFang.ttc",
+    "msyh.ttc",
+    "simhei.ttf",
+    "uming.ttc",
+)
 
 
 def has_chinese(text: str) -> bool:
@@ -30,7 +48,10 @@ def has_chinese(text: str) -> bool:
     >>> has_chinese("Delft"), has_chinese("三河 Sanhe")
     (False, True)
     """
-    return any("\u2e80" <= letter <= "\u9fff" or "\uf900" <= letter <= "\ufaff" or "\uff00" <= letter <= "\uffef" or letter > "\U0001ffff" for letter in text)
+    return any(
+        "\u2e80" <= letter <= "\u9fff" or "\uf900" <= letter <= "\ufaff" or "\uff00" <= letter <= "\uffef" or letter > "\U0001ffff"
+        for letter in text
+    )
 
 
 @cache

@@ -81,7 +81,12 @@ def source_line(scene: Scene, language: str | None = None) -> str:
     shown = found[:6] + ([f"+ {len(found) - 6}"] if len(found) > 6 else [])
     crs = scene.city.crs
     vertical = f" · {text.vertical}: {crs.vertical.name}" if crs.vertical is not None and crs.vertical.name not in crs.name else ""
-    return f"{text.data}: {'; '.join(shown) or text.no_source} · {crs.to_string()} {crs.name}{vertical} · {text.drawn} {scene.date.isoformat()} · cim-toolkit"
+    parts = (
+        f"{text.data}: {'; '.join(shown) or text.no_source}",
+        f"{crs.to_string()} {crs.name}{vertical}",
+        f"{text.drawn} {scene.date.isoformat()}",
+    )
+    return " · ".join((*parts, "cim-toolkit"))
 
 
 def compose(picture: Image, scene: Scene, camera: Camera) -> Image:
@@ -113,7 +118,9 @@ def _title(pen: ImageDraw, scene: Scene, unit: float) -> float:
         return margin
     face = font(round(34 * unit))
     box = pen.textbbox((0, 0), scene.title, font=face)
-    pen.rounded_rectangle((margin - 14 * unit, margin - 12 * unit, margin + box[2] + 16 * unit, margin + 44 * unit), 8 * unit, fill=(255, 255, 255, 190))
+    pen.rounded_rectangle(
+        (margin - 14 * unit, margin - 12 * unit, margin + box[2] + 16 * unit, margin + 44 * unit), 8 * unit, fill=(255, 255, 255, 190)
+    )
     pen.text((margin, margin - 5 * unit), scene.title, font=face, fill=INK)
     return margin + 44 * unit
 
@@ -142,7 +149,9 @@ def _rows(scene: Scene, shown: list[Legend]) -> list[list[_Row]]:
     for legend in shown:
         unit = f" [{legend.unit}]" if legend.unit else ""
         title = legend.title(scene.language)
-        entries = [_Row("entry", _entry_text(entry.label(scene.language), entry.count), entry.colour, entry.hatch) for entry in legend.entries]
+        entries = [
+            _Row("entry", _entry_text(entry.label(scene.language), entry.count), entry.colour, entry.hatch) for entry in legend.entries
+        ]
         if legend.ramp:
             made.append([_Row("title", title + unit), _Row("ramp", "", legend=legend), *entries])
         elif len(entries) == 1 and not entries[0].hatch:
@@ -175,7 +184,10 @@ def _legend(pen: ImageDraw, scene: Scene, camera: Camera, shown: list[Legend], s
         return
     room = (size[1] - top - 90 * unit) / unit
     rows = _fitting(_rows(scene, shown), room, words(scene.language).more)
-    wide = max(pen.textlength(row.text, font=font(round((18 if row.kind == "title" else 16) * unit))) + (0 if row.kind == "title" else 38 * unit) for row in rows)
+    wide = max(
+        pen.textlength(row.text, font=font(round((18 if row.kind == "title" else 16) * unit))) + (0 if row.kind == "title" else 38 * unit)
+        for row in rows
+    )
     width = max(wide, 210 * unit) + 32 * unit
     height = sum(_ROW_HEIGHT[row.kind] for row in rows) * unit + 24 * unit
     x, y = _free_corner(scene, camera, size, (width, height), unit, top)
@@ -186,11 +198,18 @@ def _legend(pen: ImageDraw, scene: Scene, camera: Camera, shown: list[Legend], s
         y += _ROW_HEIGHT[row.kind] * unit
 
 
-def _free_corner(scene: Scene, camera: Camera, size: tuple[int, int], box: tuple[float, float], unit: float, top: float) -> tuple[float, float]:
+def _free_corner(
+    scene: Scene, camera: Camera, size: tuple[int, int], box: tuple[float, float], unit: float, top: float
+) -> tuple[float, float]:
     """Return where the legend hides least of the scene: left below the title, left above the foot, or right above the foot."""
     margin = 14 * unit
     bottom = size[1] - box[1] - 48 * unit
-    places = [(margin, top + 16 * unit), (margin, bottom), (size[0] - box[0] - margin, bottom - 46 * unit), (size[0] - box[0] - margin, 130 * unit)]
+    places = [
+        (margin, top + 16 * unit),
+        (margin, bottom),
+        (size[0] - box[0] - margin, bottom - 46 * unit),
+        (size[0] - box[0] - margin, 130 * unit),
+    ]
     clouds = [layer.points[:: max(1, len(layer.points) // 3000)] for layer in scene.layers if layer.visible and len(layer.points)]
     seen = camera.project(np.concatenate(clouds), size) if clouds else np.empty((0, 3))
 
@@ -256,7 +275,9 @@ def _north(pen: ImageDraw, camera: Camera, size: tuple[int, int], unit: float, t
     side = east * 15 * unit
     pen.ellipse((*(middle - 52 * unit), *(middle + 52 * unit)), fill=(255, 255, 255, 170))
     pen.polygon([tuple(tip), tuple(tail - side), tuple(middle - direction * reach * 0.55)], fill=(44, 62, 80, 255))
-    pen.polygon([tuple(tip), tuple(tail + side), tuple(middle - direction * reach * 0.55)], fill=(250, 250, 250, 255), outline=(44, 62, 80, 255))
+    pen.polygon(
+        [tuple(tip), tuple(tail + side), tuple(middle - direction * reach * 0.55)], fill=(250, 250, 250, 255), outline=(44, 62, 80, 255)
+    )
     face = font(round(18 * unit))
     place = middle + direction / length * (reach * max(length, 0.5) + 13 * unit)
     pen.text((float(place[0]), float(place[1])), text.north, font=face, fill=INK, anchor="mm")

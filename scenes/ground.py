@@ -183,7 +183,7 @@ def _from_triangles(city: City, origin: Reals, max_cells: int, level: float, not
     except (QhullError, ValueError):  # fewer than three points, or all on one line
         return Ground(level, notes=(*notes, "the triangulated terrain has no area and is not drawn"))
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    nx, ny = _shape(*(high - low), max_cells)
+    nx, ny = _shape(high - low, max_cells)
     x, y = np.linspace(low[0], high[0], nx), np.linspace(low[1], high[1], ny)
     middle = points[:, :2].mean(axis=0)
     heights = surface(*np.meshgrid(x - middle[0], y - middle[1]))
@@ -191,7 +191,8 @@ def _from_triangles(city: City, origin: Reals, max_cells: int, level: float, not
     return Ground(float(np.median(points[:, 2])), np.asarray(heights, float), x, y, tuple(objects["id"].to_pylist()), (*notes, said))
 
 
-def _shape(width: float, height: float, max_cells: int) -> tuple[int, int]:
+def _shape(span: Reals, max_cells: int) -> tuple[int, int]:
     """Return columns and rows of a grid of nearly square cells."""
+    width, height = float(span[0]), float(span[1])
     step = max(np.sqrt(width * height / max_cells), max(width, height) / 4000, 1e-6)
     return max(2, int(width / step)), max(2, int(height / step))

@@ -121,7 +121,7 @@ class Layer:
             (self.points.shape != (vertices, 3), f"points have shape {self.points.shape}, expected (v, 3)"),
             (not bool(np.isfinite(self.points).all()), "a coordinate is not finite; leave its object out"),
             (index.shape != (len(index), 3), f"triangles have shape {index.shape}, expected (m, 3)"),
-            (index.size > 0 and not (0 <= int(index.min()) and int(index.max()) < vertices), f"a triangle points beyond {vertices} points"),
+            (index.size > 0 and not (int(index.min()) >= 0 and int(index.max()) < vertices), f"a triangle points beyond {vertices} points"),
             (self.cell_object.shape != (len(index),), f"{self.cell_object.shape} objects for {len(index)} triangles"),
             (self.cell_object.size > 0 and int(self.cell_object.max()) >= count, f"a triangle points beyond {count} objects"),
             (len(self.ids) not in {0, count}, f"{len(self.ids)} ids for {count} colours"),
@@ -151,7 +151,9 @@ class Layer:
         return replace(self, colours=colours, legend=legend, values=values, unit=unit)
 
 
-def join(parts: list[tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]]) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+def join(
+    parts: list[tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]],
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
     """Return several meshes (points, triangles, objects) as one."""
     if not parts:
         return np.empty((0, 3)), np.empty((0, 3), np.int32), np.empty(0, np.int32)

@@ -114,13 +114,24 @@ def _hash(text: str) -> str:
 
 def _inline(value: Any) -> str:
     """Return JSON that cannot end the element it stands in."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return (
+        json.dumps(value, ensure_ascii=False, allow_nan=False)
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
 
 
 def _camera(scene: Scene) -> dict[str, Any]:
     """Return what the viewer frames, and from where: it fits the distance to its own window as `Camera.fitting` does."""
     camera = scene.camera(_SIZE)
-    return {"hull": np.round(scene.hull, 3).tolist(), "position": camera.position, "focus": camera.focus, "view_angle": camera.view_angle, "inset": INSET}
+    return {
+        "hull": np.round(scene.hull, 3).tolist(),
+        "position": camera.position,
+        "focus": camera.focus,
+        "view_angle": camera.view_angle,
+        "inset": INSET,
+    }
 
 
 def _text(text: Text) -> dict[str, str]:
@@ -128,17 +139,35 @@ def _text(text: Text) -> dict[str, str]:
 
 
 def _legend(legend: Legend) -> dict[str, Any]:
-    entries = [{"colour": entry.colour, "label": _text(entry.label), "count": entry.count, "hatch": entry.hatch} for entry in legend.entries]
-    return {"title": _text(legend.title), "unit": legend.unit, "ramp": legend.ramp, "low": legend.low, "high": legend.high, "entries": entries}
+    entries = [
+        {"colour": entry.colour, "label": _text(entry.label), "count": entry.count, "hatch": entry.hatch} for entry in legend.entries
+    ]
+    return {
+        "title": _text(legend.title),
+        "unit": legend.unit,
+        "ramp": legend.ramp,
+        "low": legend.low,
+        "high": legend.high,
+        "entries": entries,
+    }
 
 
 def described_layer(layer: Layer) -> dict[str, Any]:
     """Describe a layer without its arrays."""
     return {
-        "name": layer.name, "label": _text(layer.label), "count": len(layer), "triangles": len(layer.triangles), "named": bool(len(layer.ids)),
-        "lit": layer.lit, "opacity": layer.opacity, "visible": layer.visible, "overlay": layer.overlay, "unit": layer.unit,
-        "legend": _legend(layer.legend), "notes": layer.notes,
-    }  # fmt: skip
+        "name": layer.name,
+        "label": _text(layer.label),
+        "count": len(layer),
+        "triangles": len(layer.triangles),
+        "named": bool(len(layer.ids)),
+        "lit": layer.lit,
+        "opacity": layer.opacity,
+        "visible": layer.visible,
+        "overlay": layer.overlay,
+        "unit": layer.unit,
+        "legend": _legend(layer.legend),
+        "notes": layer.notes,
+    }
 
 
 def _layer(layer: Layer, block: _Block) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def face_light(points: NDArray[np.float64], triangles: NDArray[np.int32]) -> NDA
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     normal /= np.where(length > 0, length, 1.0)
     key, fill = (np.asarray(light) / np.linalg.norm(light) for light in (KEY, FILL))
-    return SKY + 0.47 * np.clip(normal @ key, 0, 1) + 0.10 * np.clip(normal @ fill, 0, 1) + 0.15 * np.clip(normal[:, 2], 0, 1)
+    light = SKY + 0.47 * np.clip(normal @ key, 0, 1) + 0.10 * np.clip(normal @ fill, 0, 1) + 0.15 * np.clip(normal[:, 2], 0, 1)
+    return np.asarray(light, float)
 
 
 def corner_colours(layer: Layer) -> NDArray[np.uint8]:
@@ -38,7 +39,7 @@ def corner_colours(layer: Layer) -> NDArray[np.uint8]:
     base = layer.point_colours if layer.point_colours is not None else layer.colours[np.maximum(layer.point_object, 0)]
     if layer.point_shade is None:
         return np.asarray(base, np.uint8)
-    return np.clip(base * layer.point_shade[:, None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(base * layer.point_shade[:, None], 0, 255), np.uint8)
 
 
 def shell(layer: Layer) -> Shell:
@@ -52,4 +53,8 @@ def shell(layer: Layer) -> Shell:
     light = face_light(layer.points, layer.triangles).astype(np.float32)
     corners = layer.triangles.reshape(-1)
     lit = colours[corners] * np.repeat(light, 3)[:, None]
-    return layer.points[corners].astype(np.float32), np.arange(len(corners), dtype=np.int32).reshape(-1, 3), np.clip(lit, 0, 255).astype(np.uint8)
+    return (
+        layer.points[corners].astype(np.float32),
+        np.arange(len(corners), dtype=np.int32).reshape(-1, 3),
+        np.clip(lit, 0, 255).astype(np.uint8),
+    )

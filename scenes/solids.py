@@ -28,10 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["buildings_layer", "class_style", "colour_by", "constructions_layer", "finest", "solid_layer"]
 
 CLASS_COLOURS = {
-    "Building": hex_colour("#ece4d6"), "BuildingPart": hex_colour("#e4d5bf"), "BuildingInstallation": hex_colour("#cbbda6"),
-    "BuildingConstructiveElement": hex_colour("#d6cdbd"), "Bridge": hex_colour("#b9b4ae"), "BridgePart": hex_colour("#aaa59e"),
-    "Tunnel": hex_colour("#a39c94"), "OtherConstruction": hex_colour("#c2b8c9"),
-}  # fmt: skip
+    "Building": hex_colour("#ece4d6"),
+    "BuildingPart": hex_colour("#e4d5bf"),
+    "BuildingInstallation": hex_colour("#cbbda6"),
+    "BuildingConstructiveElement": hex_colour("#d6cdbd"),
+    "Bridge": hex_colour("#b9b4ae"),
+    "BridgePart": hex_colour("#aaa59e"),
+    "Tunnel": hex_colour("#a39c94"),
+    "OtherConstruction": hex_colour("#c2b8c9"),
+}
 _SURFACES = ("MultiSurface", "CompositeSurface", "Solid", "MultiSolid", "CompositeSolid")
 _FOOT_SHADE = 0.74  # brightness where a wall meets the ground
 _FOOT_HEIGHT = 7.0  # m above the foot where the shade ends
@@ -74,15 +79,26 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) 
     encoded = class_style().encode(who.types, title)
     used = np.zeros(len(who), bool)
     used[objects] = True
-    notes = _notes([
-        (int((~used).sum() - _has_drawn_parts(context, who, used)[~used].sum()), "have no shape and are not drawn"),
-        (len(np.unique(flat.row)), "have no height and are drawn flat"),
-        (failed, "faces have no area"),
-    ])  # fmt: skip
+    notes = _notes(
+        [
+            (int((~used).sum() - _has_drawn_parts(context, who, used)[~used].sum()), "have no shape and are not drawn"),
+            (len(np.unique(flat.row)), "have no height and are drawn flat"),
+            (failed, "faces have no area"),
+        ]
+    )
     layer = Layer(
-        name=name, label=title, points=points, triangles=triangles, cell_object=objects, ids=who.ids, colours=encoded.colours, legend=encoded.legend,
-        point_shade=_foot_shade(points, triangles, objects, len(who)), edges=outline if 0 < len(outline) <= OUTLINE_LIMIT else None, notes=notes,
-    )  # fmt: skip
+        name=name,
+        label=title,
+        points=points,
+        triangles=triangles,
+        cell_object=objects,
+        ids=who.ids,
+        colours=encoded.colours,
+        legend=encoded.legend,
+        point_shade=_foot_shade(points, triangles, objects, len(who)),
+        edges=outline if 0 < len(outline) <= OUTLINE_LIMIT else None,
+        notes=notes,
+    )
     return layer if len(triangles) else replace(layer, visible=False)
 
 
@@ -115,7 +131,7 @@ def finest(geometries: pa.Table, *, solid: bool = True) -> Ints:
     order = np.lexsort((closed, detail[rows], owners))
     owners = owners[order]
     last = np.concatenate([owners[1:] != owners[:-1], [True]]) if len(owners) else np.empty(0, bool)
-    return rows[order][last]
+    return np.asarray(rows[order][last], np.int64)
 
 
 def _detail(lods: pa.Array) -> Reals:
@@ -136,7 +152,7 @@ def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_],
     drawn = np.zeros(len(who), bool)
     drawn[row] = True
     points = found.points + (context.city.origin - context.origin)
-    finite = np.isfinite(points).all(axis=1)
+    finite = np.asarray(np.isfinite(points).all(axis=1))
     if not finite.all():
         points = np.where(finite[:, None], points, 0.0)
         keep = finite[found.triangles].all(axis=1)
@@ -185,7 +201,9 @@ def _has_drawn_parts(context: Context, who: Members, drawn: NDArray[np.bool_]) -
 def _polygonal(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
     import shapely
 
-    return np.asarray(np.isin(shapely.get_type_id(shapes), (3, 6)) & ~shapely.is_empty(shapes) & np.isfinite(shapely.bounds(shapes)).all(axis=1))
+    return np.asarray(
+        np.isin(shapely.get_type_id(shapes), (3, 6)) & ~shapely.is_empty(shapes) & np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    )
 
 
 def _raised(context: Context, who: Members, rows: Ints) -> tuple[Faces, Faces]:
@@ -246,7 +264,7 @@ def colour_by(context: Context, layer: Layer, name: str | None, style: Style | N
         encoded = class_style().encode(types, layer.label)
         return layer.recoloured(encoded.colours, encoded.legend)
     values, unit = values_of(context.city, keys, types, name)
-    numbers = all(value is None or isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    numbers = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
     array = np.array([np.nan if value is None else value for value in values], float) if numbers else np.array(values, object)
     chosen = style or style_for(array)
     title = attribute_title(context, types, name)
@@ -268,7 +286,6 @@ def attribute_title(context: Context, types: NDArray[np.object_], name: str) -> 
     for type in sorted(set(types.tolist())):
         schema = context.city.attributes.schema(type)
         metadata = (schema.field(name).metadata or {}) if name in schema.names else {}
-        for language in said:
-            said[language] = said[language] or metadata.get(f"label_{language}".encode(), b"").decode()
+        said = {language: text or metadata.get(f"label_{language}".encode(), b"").decode() for language, text in said.items()}
     standard = STANDARD_NAMES.get(name)
     return Text(said["en"] or (standard.label_en if standard else name), said["zh"] or (standard.label_zh if standard else name))

@@ -70,7 +70,8 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int], *, smooth: bool 
         stage.close()
     if factor == 1:
         return picture
-    return picture.reshape(size[1], factor, size[0], factor, -1).mean(axis=(1, 3)).round().astype(np.uint8)[..., :3]
+    small = picture.reshape(size[1], factor, size[0], factor, -1).mean(axis=(1, 3))[..., :3]
+    return np.asarray(small.round(), np.uint8)
 
 
 def hatch(picture: NDArray[np.uint8], scene: Scene, camera: Camera) -> NDArray[np.uint8]:
@@ -100,7 +101,7 @@ def check_size(size: tuple[int, int]) -> None:
     UsageError
         If a side is below 16 or above 8192 pixels.
     """
-    if not (16 <= min(size) and max(size) <= _LARGEST):
+    if not (min(size) >= 16 and max(size) <= _LARGEST):
         msg = f"picture size {size[0]} x {size[1]}; each side must lie between 16 and {_LARGEST} pixels"
         raise UsageError(msg)
 
@@ -118,15 +119,30 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
     """Add one layer as one actor, and one for its outlines; return the actor of its faces."""
     points, triangles, colours = shell(layer)
     actor = stage.add_mesh(
-        poly_data(points, triangles, colours), scalars="colour", rgb=True, lighting=False, opacity=layer.opacity, show_scalar_bar=False,
-        copy_mesh=False, name=layer.name, reset_camera=False,
-    )  # fmt: skip
+        poly_data(points, triangles, colours),
+        scalars="colour",
+        rgb=True,
+        lighting=False,
+        opacity=layer.opacity,
+        show_scalar_bar=False,
+        copy_mesh=False,
+        name=layer.name,
+        reset_camera=False,
+    )
     _lift(actor, -2.0 if layer.overlay else 1.0)
     if layer.edges is not None and len(layer.edges):
         pyvista = load_pyvista()
         lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(layer.edges.astype(np.int64), 0, 2, axis=1).ravel())
-        edge = stage.add_mesh(lines, color=[channel / 255 for channel in layer.edge_colour], line_width=width, opacity=layer.edge_opacity * layer.opacity,
-                              lighting=False, copy_mesh=False, name=f"{layer.name} edges", reset_camera=False)  # fmt: skip
+        edge = stage.add_mesh(
+            lines,
+            color=[channel / 255 for channel in layer.edge_colour],
+            line_width=width,
+            opacity=layer.edge_opacity * layer.opacity,
+            lighting=False,
+            copy_mesh=False,
+            name=f"{layer.name} edges",
+            reset_camera=False,
+        )
         _lift(edge, -3.0 if layer.overlay else 0.0)
     return actor
 
@@ -172,7 +188,11 @@ def clipping(scene: Scene, camera: Camera) -> tuple[float, float]:
         offset = layer.points - camera.position
         depth = offset @ ahead
         far = max(far, float(depth.max()))
-        seen = (np.abs(offset @ up) < half * depth) & (np.abs(offset @ right) < 2.5 * half * depth) if camera.orthographic is None else np.ones(len(depth), bool)
+        seen = (
+            (np.abs(offset @ up) < half * depth) & (np.abs(offset @ right) < 2.5 * half * depth)
+            if camera.orthographic is None
+            else np.ones(len(depth), bool)
+        )
         if seen.any():
             closest = min(closest, float(depth[seen].min()))
     far = max(far * 1.02, 2.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,7 +15,20 @@ from cim.scenes.layer import Legend, LegendEntry, Text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CIVIDIS", "DEPTH", "MISSING", "PALETTE", "VERDICTS", "Categorical", "Encoded", "Ramp", "Rules", "Style", "hex_colour", "style_for"]
+__all__ = [
+    "CIVIDIS",
+    "DEPTH",
+    "MISSING",
+    "PALETTE",
+    "VERDICTS",
+    "Categorical",
+    "Encoded",
+    "Ramp",
+    "Rules",
+    "Style",
+    "hex_colour",
+    "style_for",
+]
 
 Colour = tuple[int, int, int]
 
@@ -103,7 +117,8 @@ class Categorical:
         texts = [str(name) for name in names]
         free = iter(colour for colour in self.palette if colour not in self.colours.values())
         table = np.full((len(names) + 1, 3), MISSING, np.uint8)
-        entries, beyond = [], 0
+        entries: list[LegendEntry] = []
+        beyond = 0
         for place in order.tolist():  # over distinct values
             text = texts[place]
             colour = self.colours.get(text) or (next(free, None) if len(entries) < self.limit else None)
@@ -173,7 +188,7 @@ class Rules:
         UsageError
             If there is not one colour more than bounds, or the bounds do not rise.
         """
-        if len(self.colours) != len(self.bounds) + 1 or any(b <= a for a, b in zip(self.bounds, self.bounds[1:], strict=False)):
+        if len(self.colours) != len(self.bounds) + 1 or any(b <= a for a, b in pairwise(self.bounds)):
             msg = f"rules with bounds {self.bounds} and {len(self.colours)} colours; give rising bounds and one colour more than bounds"
             raise UsageError(msg)
 
@@ -182,7 +197,7 @@ class Rules:
         numbers = np.asarray(values, float)
         known = np.isfinite(numbers)
         place = np.digitize(np.where(known, numbers, 0.0), self.bounds)
-        colours = np.where(known[:, None], np.array(self.colours, np.uint8)[place], np.uint8(MISSING)).astype(np.uint8)
+        colours = np.where(known[:, None], np.array(self.colours, np.uint8)[place], np.array(MISSING, np.uint8)).astype(np.uint8)
         texts = self.labels or tuple(Text(name, name) for name in _class_names(self.bounds))
         count = np.bincount(place[known], minlength=len(self.colours))
         entries = [LegendEntry(colour, text, int(n)) for colour, text, n in zip(self.colours, texts, count, strict=True)]
@@ -192,7 +207,7 @@ class Rules:
 
 
 def _class_names(bounds: tuple[float, ...]) -> list[str]:
-    inner = [f"{low:g} – {high:g}" for low, high in zip(bounds, bounds[1:], strict=False)]
+    inner = [f"{low:g} – {high:g}" for low, high in pairwise(bounds)]
     return [f"< {bounds[0]:g}", *inner, f"≥ {bounds[-1]:g}"] if bounds else ["all"]
 
 

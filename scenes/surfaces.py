@@ -31,19 +31,48 @@ if TYPE_CHECKING:
 __all__ = ["landuse_layer", "other_layer", "roads_layer", "surface_layer", "vegetation_layer", "water_layer"]
 
 COLOURS = {
-    "Road": hex_colour("#8e9197"), "Railway": hex_colour("#75706c"), "Square": hex_colour("#c9c2b4"), "Track": hex_colour("#b5a88f"),
-    "Section": hex_colour("#8e9197"), "Intersection": hex_colour("#85888f"), "TrafficArea": hex_colour("#989ba1"),
-    "AuxiliaryTrafficArea": hex_colour("#b3bba6"), "TrafficSpace": hex_colour("#989ba1"), "WaterBody": hex_colour("#7db4d4"),
-    "WaterSurface": hex_colour("#7db4d4"), "Waterway": hex_colour("#6fa6c8"), "PlantCover": hex_colour("#a3be8c"), "LandUse": hex_colour("#e3dcca"),
-    "CityFurniture": hex_colour("#c9a55c"), "GenericOccupiedSpace": hex_colour("#b9a6a0"), "GenericThematicSurface": hex_colour("#b3aabd"),
-}  # fmt: skip
-_REST = tuple(hex_colour(text) for text in "#b58f7a #a89bb5 #c7a9a9 #8f9c7c #b5a36a #9aa7b5 #c4b3c9 #a8a08f".split())
+    "Road": hex_colour("#8e9197"),
+    "Railway": hex_colour("#75706c"),
+    "Square": hex_colour("#c9c2b4"),
+    "Track": hex_colour("#b5a88f"),
+    "Section": hex_colour("#8e9197"),
+    "Intersection": hex_colour("#85888f"),
+    "TrafficArea": hex_colour("#989ba1"),
+    "AuxiliaryTrafficArea": hex_colour("#b3bba6"),
+    "TrafficSpace": hex_colour("#989ba1"),
+    "WaterBody": hex_colour("#7db4d4"),
+    "WaterSurface": hex_colour("#7db4d4"),
+    "Waterway": hex_colour("#6fa6c8"),
+    "PlantCover": hex_colour("#a3be8c"),
+    "LandUse": hex_colour("#e3dcca"),
+    "CityFurniture": hex_colour("#c9a55c"),
+    "GenericOccupiedSpace": hex_colour("#b9a6a0"),
+    "GenericThematicSurface": hex_colour("#b3aabd"),
+}
+_REST = tuple(hex_colour(text) for text in ["#b58f7a", "#a89bb5", "#c7a9a9", "#8f9c7c", "#b5a36a", "#9aa7b5", "#c4b3c9", "#a8a08f"])
 """Muted colours of classes without one of their own; none looks like water, grass or road."""
 _LINE_WIDTH = {"Road": 6.0, "Railway": 3.5, "Track": 2.5, "Waterway": 4.0, "Section": 6.0}
-_DRAWN_ELSEWHERE = BUILDINGS | CONSTRUCTIONS | ROADS | WATER | VEGETATION | INTERIOR | {
-    "LandUse", "SolitaryVegetationObject", "ReliefFeature", "TINRelief", "RasterRelief", "MassPointRelief", "BreaklineRelief",
-    "CityObjectGroup", "PointCloud", "Version", "VersionTransition",
-}  # fmt: skip
+_DRAWN_ELSEWHERE = (
+    BUILDINGS
+    | CONSTRUCTIONS
+    | ROADS
+    | WATER
+    | VEGETATION
+    | INTERIOR
+    | {
+        "LandUse",
+        "SolitaryVegetationObject",
+        "ReliefFeature",
+        "TINRelief",
+        "RasterRelief",
+        "MassPointRelief",
+        "BreaklineRelief",
+        "CityObjectGroup",
+        "PointCloud",
+        "Version",
+        "VersionTransition",
+    }
+)
 _MARK = 0.8  # m, half the side of the mark of a thing that is only a point
 
 
@@ -97,7 +126,7 @@ def surface_layer(context: Context, name: str, title: Text, types: Iterable[str]
     shapes = _areas(who)
     own, modelled = _own_surfaces(context, who, shapes)
     rows = np.flatnonzero(~modelled & _drawable(shapes))
-    laid, failed = _laid(context, shapes, rows, look)
+    laid = _laid(context, shapes, rows, look)
     points, triangles, objects = join([own, laid])
     if not len(triangles):
         return None
@@ -106,12 +135,23 @@ def surface_layer(context: Context, name: str, title: Text, types: Iterable[str]
     used = np.zeros(len(who), bool)
     used[objects] = True
     missing = int((~used).sum())
-    edges = _outline(points, triangles, objects) if look.outline else None
+    edges = _outline(points, triangles) if look.outline else None
     return Layer(
-        name=name, label=title, points=points, triangles=triangles, cell_object=objects, ids=who.ids, colours=encoded.colours, legend=encoded.legend,
-        point_shade=_shade(context.ground, points), lit=bool(len(own[1])), opacity=look.opacity, edges=edges, edge_opacity=look.outline,
+        name=name,
+        label=title,
+        points=points,
+        triangles=triangles,
+        cell_object=objects,
+        ids=who.ids,
+        colours=encoded.colours,
+        legend=encoded.legend,
+        point_shade=_shade(context.ground, points),
+        lit=bool(len(own[1])),
+        opacity=look.opacity,
+        edges=edges,
+        edge_opacity=look.outline,
         notes=(f"{missing:,} have no area or line and are not drawn",) if missing else (),
-    )  # fmt: skip
+    )
 
 
 def _areas(who: Members) -> NDArray[np.object_]:
@@ -130,7 +170,9 @@ def _areas(who: Members) -> NDArray[np.object_]:
 def _drawable(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
     import shapely
 
-    return np.asarray(np.isin(shapely.get_type_id(shapes), (3, 6)) & np.isfinite(shapely.bounds(shapes)).all(axis=1) & (shapely.area(shapes) > 0))
+    return np.asarray(
+        np.isin(shapely.get_type_id(shapes), (3, 6)) & np.isfinite(shapely.bounds(shapes)).all(axis=1) & (shapely.area(shapes) > 0)
+    )
 
 
 def _own_surfaces(context: Context, who: Members, shapes: NDArray[np.object_]) -> tuple[Mesh, NDArray[np.bool_]]:
@@ -147,13 +189,13 @@ def _own_surfaces(context: Context, who: Members, shapes: NDArray[np.object_]) -
     return (points, found.triangles.astype(np.int32), row), modelled
 
 
-def _laid(context: Context, shapes: NDArray[np.object_], rows: NDArray[np.int64], look: _Look) -> tuple[Mesh, int]:
+def _laid(context: Context, shapes: NDArray[np.object_], rows: NDArray[np.int64], look: _Look) -> Mesh:
     if look.level:
         flat = plates(shapes[rows])
         z = _levels(flat.points, flat.triangles, flat.row, len(rows), context.ground) + look.lift
-        return (np.column_stack([flat.points, z]), flat.triangles.astype(np.int32), rows[flat.row].astype(np.int32)), flat.failed
-    points, triangles, row, failed = drape(shapes[rows], context.ground, look.lift)
-    return (points, triangles, rows[row].astype(np.int32)), failed
+        return np.column_stack([flat.points, z]), flat.triangles.astype(np.int32), rows[flat.row].astype(np.int32)
+    points, triangles, row, _ = drape(shapes[rows], context.ground, look.lift)
+    return points, triangles, rows[row].astype(np.int32)
 
 
 def _levels(points: Reals, triangles: NDArray[np.int64], row: NDArray[np.int64], count: int, ground: Ground) -> Reals:
@@ -173,7 +215,7 @@ def _levels(points: Reals, triangles: NDArray[np.int64], row: NDArray[np.int64],
     return np.where((span[owner] < 2.0) & np.isfinite(low[owner]), low[owner], bank)
 
 
-def _outline(points: Reals, triangles: NDArray[np.int32], objects: NDArray[np.int32]) -> NDArray[np.int32] | None:
+def _outline(points: Reals, triangles: NDArray[np.int32]) -> NDArray[np.int32] | None:
     """Return edges that belong to one triangle only: the border of each object."""
     edges = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
     key = edges[:, 0] * len(points) + edges[:, 1]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HYPSOMETRIC", "grid_triangles", "hillshade", "terrain_layer"]
 
-HYPSOMETRIC = tuple(hex_colour(text) for text in "#b9c9b0 #c9d3b6 #dcdcbf #e6dcc2 #dccbb0 #cdb79f #c8b8ad".split())
+HYPSOMETRIC = tuple(hex_colour(text) for text in ["#b9c9b0", "#c9d3b6", "#dcdcbf", "#e6dcc2", "#dccbb0", "#cdb79f", "#c8b8ad"])
 """Muted greens to browns, low to high."""
 _LIGHT = np.array([-0.6, 0.4, 0.69])  # west-north-west, 44 degrees high: where map readers expect it, and near the light on the walls
 _RELIEF = 2.0  # slopes are steepened for shading only, so that flat country shows its dikes
@@ -46,7 +46,7 @@ def grid_triangles(known: NDArray[np.bool_]) -> NDArray[np.int32]:
 
     The diagonal runs from southwest to northeast, as `Ground.at` takes it.
     """
-    ny, nx = known.shape
+    nx = known.shape[1]
     whole = known[:-1, :-1] & known[:-1, 1:] & known[1:, :-1] & known[1:, 1:]
     j, i = np.nonzero(whole)
     southwest = j * nx + i

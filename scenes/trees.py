@@ -60,18 +60,26 @@ def trees_layer(context: Context) -> Layer | None:
     turn = (rows * 2.399963) % (2 * np.pi)  # golden angle: no two neighbours alike, always the same
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     x, y = points[:, 0] * cos - points[:, 1] * sin, points[:, 0] * sin + points[:, 1] * cos
-    placed_points = np.stack([x * crown[:, None] + middle[:, :1], y * crown[:, None] + middle[:, 1:], points[:, 2] * height[:, None] + foot[:, None]], axis=2)
+    placed_points = np.stack(
+        [x * crown[:, None] + middle[:, :1], y * crown[:, None] + middle[:, 1:], points[:, 2] * height[:, None] + foot[:, None]], axis=2
+    )
     index = triangles[None] + (np.arange(len(rows)) * len(points))[:, None, None]
     tint = 1 + 0.10 * np.sin(rows * 12.9898)
     shade = np.where(points[:, 2] < 0.34, 0.62, 0.78 + 0.3 * points[:, 2])[None, :] * tint[:, None]
     legend = Legend(Text("Trees", "树木"), (LegendEntry(_CROWN, Text("tree", "树木"), len(who)),))
     guessed = int((~measured).sum())
     return Layer(
-        name="trees", label=Text("Trees", "树木"), points=placed_points.reshape(-1, 3), triangles=index.reshape(-1, 3).astype(np.int32),
-        cell_object=np.repeat(rows, len(triangles)).astype(np.int32), ids=who.ids, colours=np.tile(np.array(_CROWN, np.uint8), (len(who), 1)),
-        legend=legend, point_shade=shade.reshape(-1).astype(np.float32),
+        name="trees",
+        label=Text("Trees", "树木"),
+        points=placed_points.reshape(-1, 3),
+        triangles=index.reshape(-1, 3).astype(np.int32),
+        cell_object=np.repeat(rows, len(triangles)).astype(np.int32),
+        ids=who.ids,
+        colours=np.tile(np.array(_CROWN, np.uint8), (len(who), 1)),
+        legend=legend,
+        point_shade=shade.reshape(-1).astype(np.float32),
         notes=tuple(text for count, text in ((guessed, f"{guessed:,} have no height and are drawn {_HEIGHT:g} m high"),) if count),
-    )  # fmt: skip
+    )
 
 
 def _size(context: Context, who: Members, rows: NDArray[np.int64], name: str, default: Reals | float) -> tuple[Reals, NDArray[np.bool_]]:

@@ -29,6 +29,7 @@ TITLES = {
     "height_control": Text("Height control", "建筑限高"),
 }
 """What people call the checks that come with the toolkit; another check is called by its name."""
+_TOLD = ("object", "place", "value", "unit", "limit", "excess", "verdict", "reason", "clause", "assumption", "note")
 _SEVERITY = {"fail": 0, "not_assessed": 1, "pass": 2}
 _LIFT = 0.52  # m above the ground, over every other layer that lies on it
 
@@ -64,12 +65,15 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
     table = result.table.take(pa.array(worst_first(result.table)))
     ids = np.asarray(table["object"].to_pylist(), object)
     verdicts = np.asarray(table["verdict"].to_pylist(), object)
-    own = _own_cells(scene.context, table)
+    own = _own_cells(scene.context, table, result.name)
     taken = [_taken(layer, ids) for layer in scene.layers if len(layer.ids) and not layer.overlay]
     parts = [part for part, _ in taken]
     points, triangles, objects = join([*parts, own])
     if not len(triangles) and len(ids):
-        msg = f"none of the {len(ids):,} objects judged by {result.name!r} is drawn in this scene, the first is {ids[0]!r}; add the result to a scene of its city"
+        msg = (
+            f"none of the {len(ids):,} objects judged by {result.name!r} is drawn in this scene, the first is {ids[0]!r}; "
+            "add the result to a scene of its city"
+        )
         raise UsageError(msg)
     title = TITLES.get(result.name, Text(result.name.replace("_", " "), result.name))
     encoded = VERDICTS.encode(verdicts, title)
@@ -77,10 +81,22 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
     shades = [shade for _, shade in taken] + [np.ones(len(own[0]), np.float32)]
     failing = verdicts[objects] == "fail" if len(objects) else np.empty(0, bool)
     return Layer(
-        name=f"verdict {result.name}", label=title, points=points, triangles=triangles, cell_object=objects, ids=ids, colours=encoded.colours,
-        legend=encoded.legend, hatched=encoded.hatched, overlay=True, point_shade=np.concatenate(shades), edges=_border(points, triangles, failing),
-        edge_colour=(110, 30, 8), edge_opacity=0.9, notes=(f"{unseen:,} judged objects are not drawn",) if unseen else (),
-    )  # fmt: skip
+        name=f"verdict {result.name}",
+        label=title,
+        points=points,
+        triangles=triangles,
+        cell_object=objects,
+        ids=ids,
+        colours=encoded.colours,
+        legend=encoded.legend,
+        hatched=encoded.hatched,
+        overlay=True,
+        point_shade=np.concatenate(shades),
+        edges=_border(points, triangles, failing),
+        edge_colour=(110, 30, 8),
+        edge_opacity=0.9,
+        notes=(f"{unseen:,} judged objects are not drawn",) if unseen else (),
+    )
 
 
 def _taken(layer: Layer, ids: NDArray[np.object_]) -> tuple[Mesh, NDArray[np.float32]]:
@@ -95,7 +111,7 @@ def _taken(layer: Layer, ids: NDArray[np.object_]) -> tuple[Mesh, NDArray[np.flo
     return mesh, np.asarray(shade, np.float32)
 
 
-def _own_cells(context: Context, table: pa.Table) -> Mesh:
+def _own_cells(context: Context, table: pa.Table, name: str) -> Mesh:
     """Return the footprints that the table itself brings, laid on the ground."""
     import shapely
 
@@ -106,7 +122,8 @@ def _own_cells(context: Context, table: pa.Table) -> Mesh:
         return join([])
     said = (table.schema.metadata or {}).get(b"crs", b"").decode()
     if said and not parse(said).horizontal.equals(context.city.crs.horizontal, ignore_axis_order=True):
-        raise CRSMismatchError("verdicts", f"their shapes are in {said} but the city in {context.city.crs.to_string()}", "run the check on this city")
+        reason = f"their shapes are in {said} but the city in {context.city.crs.to_string()}"
+        raise CRSMismatchError(name, reason, "run the check on this city")
     shapes = shapely.from_wkb(np.asarray(table["footprint"].to_pylist(), object))
     moved = shapely.transform(shapes, lambda xy: xy - context.origin[:2])
     points, triangles, row, _ = drape(moved, context.ground, _LIFT)
@@ -135,6 +152,6 @@ def _border(points: NDArray[np.float64], triangles: NDArray[np.int32], failing: 
 
 def verdict_details(table: pa.Table) -> list[dict[str, Any]]:
     """Return the rows of a table of verdicts for the page, without shapes."""
-    kept = [name for name in ("object", "place", "value", "unit", "limit", "excess", "verdict", "reason", "clause", "assumption", "note") if name in table.column_names]
+    kept = [name for name in _TOLD if name in table.column_names]
     rows: list[dict[str, Any]] = table.select(kept).to_pylist()
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
