@@ -13,7 +13,7 @@ import numpy as np
 
 from cim.errors import CorruptFileError, CRSError, FormatError, InputError, LimitError
 from cim.loaders.limits import Limits
-from cim.loaders.terrain.tiff import TiffHeader, is_tiff, read_header
+from cim.loaders.terrain.tiff import TiffHeader, check_streams, is_tiff, read_header
 from cim.loaders.terrain.values import Rules, unit_factor
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Grid:
     doubts: tuple[tuple[str, str, str], ...] = ()
     """What has to be reported: code, severity, message."""
     band: int = 1
+    compressed: bool = False
 
     def blocks(self) -> Iterator[tuple[slice, slice]]:
         """Yield windows of at most about 8 million cells that cover everything."""
@@ -127,6 +128,7 @@ def _open_geotiff(path: Path, limits: Limits, band: int | None) -> Iterator[Grid
 
     header = read_header(path, limits)
     _check_bands(header, band, path)
+    check_streams(path, header)
     try:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path, driver="GTiff", sharing=False) as file:
             yield _geotiff(file, header, path, band or 1)
@@ -171,6 +173,7 @@ def _geotiff(file: Any, header: TiffHeader, path: Path, band: int) -> Grid:
         header.block_shape,
         doubts,
         band,
+        header.compressed,
     )
     return replace(grid, read=lambda rows, columns: _read_block(file, path, grid, absent, (rows, columns), masked=header.has_mask))
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cim.errors import CRSError, FormatError, UsageError
+from cim.errors import CorruptFileError, CRSError, FormatError, UsageError
 from cim.loaders import worker
 from cim.loaders.georeference import Chosen, Said, choose_crs, worker_workspace
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
 from cim.loaders.terrain.grid import Grid, is_ascii_grid, known_unit, open_grid
 from cim.loaders.terrain.normalise import NODATA, Layout, layout, write_clean
 from cim.loaders.terrain.tiff import is_tiff
-from cim.loaders.terrain.values import HIGHEST, LOWEST, Rules, Tally, metric, unit_factor
+from cim.loaders.terrain.values import HIGHEST, LOWEST, MANY_KINDS, Rules, Tally, metric, unit_factor
 
 if TYPE_CHECKING:
     from cim.model import City
@@ -138,7 +138,7 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
         target = _target(path, options)
         try:
             tally, box = write_clean(grid, plan, rules, crs, target, path)
-            _check_values(tally, rules, path)
+            _check_values(tally, rules, grid, path)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -191,10 +191,21 @@ def _rules(grid: Grid, chosen: Chosen, options: ReadOptions, path: Path) -> tupl
         factor, name = by_crs, "the unit of its height system"
     if factor != 1.0:
         said.append(("repaired", "warning", f"its values are in {name} (unit of {factor:.10g} m); they were turned into metres"))
-    return replace(grid.rules, factor=factor), tuple(said)
+    return replace(grid.rules, factor=factor, jump=_jump(grid, chosen)), tuple(said)
 
 
-def _check_values(tally: Tally, rules: Rules, path: Path) -> None:
+def _jump(grid: Grid, chosen: Chosen) -> float:
+    """Return the difference between neighbours [m] above which something is wrong: a kilometre on cells of metres."""
+    a, b, _, d, e, _ = grid.transform
+    metres = chosen.crs.linear_unit_factor if chosen.crs.is_projected else 111_320.0
+    return 1000.0 + 5.0 * metres * max(abs(a), abs(b), abs(d), abs(e))
+
+
+def _check_values(tally: Tally, rules: Rules, grid: Grid, path: Path) -> None:
+    if grid.compressed and len(tally.kinds) >= MANY_KINDS:
+        shown = ", ".join(f"{value:g}" for value in sorted(tally.kinds)[:MANY_KINDS])
+        reason = f"its compressed cells decode to values that no elevation can have ({shown}...): it is corrupt"
+        raise CorruptFileError(path, reason, 'get or export the file again; if it is whole, state the unit: read(..., unit="cm")')
     if tally.absurd > _MOSTLY_ABSURD * (tally.absurd + tally.known):
         reason = (
             f"{tally.absurd:,} of {tally.absurd + tally.known:,} values ({tally.absurd_low:g} to {tally.absurd_high:g} m with a unit of "
@@ -224,6 +235,9 @@ def _met(tally: Tally) -> tuple[Said, ...]:
     if tally.absurd:
         text = f"{tally.absurd} cells hold {tally.absurd_low:g} to {tally.absurd_high:g} m, out of the range of elevations: taken as nodata"
         said.append(("rejected", "warning", text))
+    if tally.jumps:
+        text = f"{tally.jumps} pairs of neighbouring cells differ by more than a kilometre: an undeclared nodata value, or damage"
+        said.append(("invalid", "warning", text))
     if tally.absent:
         said.append(
             ("lost", "warning", f"{tally.absent} cells are left out of the file (sparse blocks) or hidden by its mask: taken as nodata")

@@ -7,6 +7,7 @@ has lost. So the places and lengths of all blocks are compared with the length o
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,7 +20,7 @@ from cim.loaders.limits import MIB, Limits
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TiffHeader", "is_tiff", "read_header"]
+__all__ = ["TiffHeader", "check_streams", "is_tiff", "read_header"]
 
 _TYPES = {
     1: "u1",
@@ -45,6 +46,7 @@ _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 25
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
 _REDUCED, _MASK = 1, 4
+_DEFLATE = (8, 32946)
 _REMEDY = "get or export the file again"
 
 
@@ -58,15 +60,23 @@ class TiffHeader:
     """Values per cell: bands."""
     bits: int
     """Bits per value."""
-    compressed: bool
+    compression: int
+    """Code of the method; 1 is none."""
     block_shape: tuple[int, int]
     """Rows and columns of a tile or strip."""
     missing: NDArray[np.bool_]
     """Shape (blocks down, blocks across): blocks of the first band that the file leaves out (a sparse file)."""
+    places: NDArray[np.int64]
+    """Shape (blocks of all planes, 2): first byte and length of each block."""
     further_pages: int
     """Full pages after the first."""
     has_mask: bool
     """Whether a mask is kept inside the file."""
+
+    @property
+    def compressed(self) -> bool:
+        """Whether its blocks are compressed."""
+        return self.compression != 1
 
 
 def is_tiff(head: bytes) -> bool:
@@ -173,17 +183,17 @@ def _checked(page: dict[int, tuple[int, int, bytes]], reader: _Reader, kinds: li
     shape = _block_shape(page, reader, width, height)
     planes = samples if reader.one(page, _PLANAR, 1) == 2 else 1
     _check_block_size(shape, bits * (samples // planes), reader.path)
-    compressed = reader.one(page, _COMPRESSION, 1) != 1
+    method = reader.one(page, _COMPRESSION, 1)
     down, across = -(-height // shape[0]), -(-width // shape[1])
     offsets, counts = _blocks(page, reader, down * across * planes)
-    needed = 0 if compressed else _plain_bytes(shape, height, width, bits * (samples // planes), down, across)
+    needed = 0 if method != 1 else _plain_bytes(shape, height, width, bits * (samples // planes), down, across)
     _check_blocks(offsets[: down * across], counts[: down * across], needed, reader)
-    if compressed:
+    if method != 1:
         _check_expansion(width * height * samples * bits // 8, reader, limits)
     absent = ((offsets == 0) | (counts == 0))[: down * across].reshape(down, across)
     full = sum(1 for kind in kinds if not kind & (_REDUCED | _MASK))
     masked = any(kind & _MASK and not kind & _REDUCED for kind in kinds)
-    return TiffHeader(width, height, samples, bits, compressed, shape, absent, full, masked)
+    return TiffHeader(width, height, samples, bits, method, shape, absent, np.stack([offsets, counts], axis=1), full, masked)
 
 
 def _block_shape(page: dict[int, tuple[int, int, bytes]], reader: _Reader, width: int, height: int) -> tuple[int, int]:
@@ -247,3 +257,32 @@ def _check_expansion(plain: int, reader: _Reader, limits: Limits) -> None:
             f"expanded_bytes) and {limits.expansion_ratio:g} times (expansion_ratio)"
         )
         raise LimitError(reader.path, reason, "give limits=Limits(expanded_bytes=...) if the file is trusted")
+
+
+def check_streams(path: Path, header: TiffHeader) -> None:
+    """Check the checksum of every deflate block; the TIFF library stops reading before it.
+
+    Raises
+    ------
+    CorruptFileError
+        If a block was damaged.
+    """
+    if header.compression not in _DEFLATE:
+        return
+    most = header.block_shape[0] * header.block_shape[1] * header.samples * header.bits // 8 + 4096
+    with path.open("rb") as file:
+        for number, (offset, length) in enumerate(header.places.tolist()):  # one per some thousand cells
+            if not offset or not length:
+                continue
+            file.seek(offset)
+            stream = zlib.decompressobj()
+            try:
+                stream.decompress(file.read(length), most)
+                whole = stream.eof
+            except zlib.error:
+                whole = False
+            if not whole:
+                reason = (
+                    f"block {number} of {len(header.places):,} cannot be decompressed, or its checksum is wrong: it is truncated or corrupt"
+                )
+                raise CorruptFileError(path, reason, _REMEDY)

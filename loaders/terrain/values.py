@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["HIGHEST", "LOWEST", "Rules", "Tally", "clean", "metric", "unit_factor"]
+__all__ = ["HIGHEST", "LOWEST", "MANY_KINDS", "Rules", "Tally", "clean", "metric", "unit_factor"]
 
 LOWEST, HIGHEST = -11_500.0, 9_000.0
 """Range of elevations [m]: below the Challenger Deep (-10 935 m), above Everest (8 849 m)."""
 SENTINELS = (-9999.0, -32767.0, -32768.0, -99999.0, -999999.0, -9999999.0, 99999.0, 999999.0)
 """Values that programs write for "unknown" without saying so; none is an elevation on Earth [m]."""
 _HUGE = 1.0e30  # FLT_MAX, the fill values of netCDF (9.97e36) and ESRI (-3.4e38): never measured
+_TINY = 1.0e-25  # smaller than any rounding leaves: bytes that are no number
+MANY_KINDS = 6
+"""As many different impossible values are noise; marks for "unknown" are one or two."""
 _FEET = {
     "ft": 0.3048,
     "foot": 0.3048,
@@ -70,6 +73,8 @@ class Rules:
     offset: float = 0.0
     factor: float = 1.0
     """Metres per unit."""
+    jump: float = np.inf
+    """Difference between neighbours [m] that no terrain or building makes."""
 
 
 @dataclass
@@ -84,6 +89,10 @@ class Tally:
     not_finite: int = 0
     absurd: int = 0
     """Cells outside of what an elevation can be."""
+    kinds: set[float] = field(default_factory=set)
+    """Some distinct values among those and the huge ones: many of them are noise, not a mark for unknown."""
+    jumps: int = 0
+    """Neighbours that differ by more than any terrain does."""
     absurd_low: float = np.inf
     absurd_high: float = -np.inf
     low: float = np.inf
@@ -131,7 +140,7 @@ def clean(raw: NDArray[Any], rules: Rules, tally: Tally, hidden: NDArray[np.bool
     unknown |= _sentinels(values, unknown, tally)
     values[unknown] = np.nan
     metres = (values * rules.scale + rules.offset) * rules.factor
-    return _plausible(metres, tally)
+    return _plausible(metres, rules, tally)
 
 
 def _equals(raw: NDArray[Any], values: Floats, nodata: float) -> NDArray[np.bool_]:
@@ -145,6 +154,7 @@ def _equals(raw: NDArray[Any], values: Floats, nodata: float) -> NDArray[np.bool
 def _sentinels(values: Floats, unknown: NDArray[np.bool_], tally: Tally) -> NDArray[np.bool_]:
     found = ~unknown & (np.abs(np.where(unknown, 0.0, values)) >= _HUGE)
     if found.any():
+        _remember(values[found], tally)
         for value in (np.inf, -np.inf):
             count = int((found & ((values > 0) == (value > 0))).sum())
             if count:
@@ -156,19 +166,26 @@ def _sentinels(values: Floats, unknown: NDArray[np.bool_], tally: Tally) -> NDAr
     return np.asarray(found | small, bool)
 
 
-def _plausible(metres: Floats, tally: Tally) -> Floats:
+def _plausible(metres: Floats, rules: Rules, tally: Tally) -> Floats:
     known = np.isfinite(metres)
-    absurd = known & ((metres < LOWEST) | (metres > HIGHEST))
+    absurd = known & ((metres < LOWEST) | (metres > HIGHEST) | ((metres != 0.0) & (np.abs(metres) < _TINY)))
     if absurd.any():
+        _remember(metres[absurd], tally)
         tally.absurd += int(absurd.sum())
         tally.absurd_low = min(tally.absurd_low, float(metres[absurd].min()))
         tally.absurd_high = max(tally.absurd_high, float(metres[absurd].max()))
         metres[absurd] = np.nan
         known &= ~absurd
     if known.any():
+        tally.jumps += sum(int((np.abs(np.diff(metres, axis=axis)) > rules.jump).sum()) for axis in (0, 1))
         tally.known += int(known.sum())
         tally.low, tally.high = min(tally.low, float(metres[known].min())), max(tally.high, float(metres[known].max()))
     return metres
+
+
+def _remember(values: Floats, tally: Tally) -> None:
+    if len(tally.kinds) < MANY_KINDS:
+        tally.kinds.update(np.unique(values)[:MANY_KINDS].tolist())
 
 
 def metric(crs: CityCRS) -> CityCRS:
