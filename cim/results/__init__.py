@@ -7,6 +7,7 @@
 ``fingerprint``         hashes of a city, a table, an array
 ``comparison``          `compare`: base against option, with the noise of the difference
 ``files``               `save_result`, `load_result`: a folder of Parquet, GeoTIFF and JSON
+``runs``                `load_run`, `compare_runs`: a folder of results
 ``export``, ``geotiff`` GeoPackage, Excel, Parquet, GeoTIFF
 ``protocols``           what a simulator and a check look like
 ======================  =========================================================================
@@ -22,6 +23,7 @@ from cim.results.fingerprint import array_fingerprint, city_fingerprint, table_f
 from cim.results.geotiff import to_geotiff
 from cim.results.protocols import Check, Simulator
 from cim.results.run_record import RunRecord, Stopwatch
+from cim.results.runs import compare_runs, load_run, save_run
 from cim.results.verdicts import Judgement, Verdicts, judge, verdicts_from
 
 __all__ = [
@@ -38,11 +40,14 @@ __all__ = [
     "array_fingerprint",
     "city_fingerprint",
     "compare",
+    "compare_runs",
     "grid_dataset",
     "grid_of",
     "judge",
     "load_result",
+    "load_run",
     "save_result",
+    "save_run",
     "table_fingerprint",
     "to_excel",
     "to_geopackage",
