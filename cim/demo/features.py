@@ -1,4 +1,4 @@
-"""Everything of the demo district that is not a plot, a building or the ground: roads, squares, bridges, water, green areas, trees."""
+"""Everything of the demo district that is not a plot, a building or the ground: roads, squares, water, green areas, trees."""
 
 from __future__ import annotations
 
@@ -56,18 +56,17 @@ class Features:
 
     roads: Records
     squares: Records
-    bridges: Records
     water: Records
     green: Records
     trees: Records
 
 
 def make_features(district: District, seed: int) -> Features:
-    """Return roads, squares, bridges, water, green areas and trees; the same for the same seed."""
+    """Return roads, squares, water, green areas and trees; the same for the same seed."""
     roads, water, squares = _roads(), _water(), _squares(district)
     green = _green(district, water, squares)
     trees = _trees(district, roads, water, squares, green, np.random.default_rng([seed, 2]))
-    return Features(roads, squares, _bridges(), water, green, trees)
+    return Features(roads, squares, water, green, trees)
 
 
 def _district_box() -> Any:
@@ -133,27 +132,6 @@ def _squares(district: District) -> Records:
     shapes = shapely.difference(shapely.buffer(plots.shapes[rows], -1.5, join_style="mitre"), built)
     zh, en = zip(*names.values(), strict=True)
     return Records(shapes, {"编号": _numbers("GC", len(rows), 2), "名称": np.array(zh, object), "英文名": np.array(en, object)})
-
-
-def _bridges() -> Records:
-    """Return the deck of the bridge over the river: an area with heights, arched from dyke to bank."""
-    import shapely
-
-    avenue = next(one for one in AVENUES if one.en == "Bridge Road")
-    start = to_place(avenue.at, 13.0)
-    end_y = float(river_axis(start[0]) - river_half_width(start[0]) - 20.0)
-    share = np.linspace(0.0, 1.0, 25)
-    north = start[1] + (end_y - start[1]) * share
-    deck = 6.1 * (1 - share) + 5.4 * share + 3.6 * 4 * share * (1 - share)
-    half = 7.5
-    ring = np.concatenate([
-        np.column_stack([np.full(25, start[0] - half), north, deck]), np.column_stack([np.full(25, start[0] + half), north, deck])[::-1],
-    ])  # fmt: skip
-    shape = shapely.orient_polygons(shapely.polygons(ring[None]))
-    return Records(np.asarray(shape, object), {
-        "编号": np.array(["QL-01"], object), "名称": np.array(["三河大桥"], object), "英文名": np.array(["Sanhe Bridge"], object),
-        "建成年代": np.array([1998], np.int64),
-    })  # fmt: skip
 
 
 # ---------------------------------------------------------------- water and green

@@ -28,8 +28,8 @@ CANAL_HALF, CANAL_END = 7.0, 452.0
 POND = (683.0, 636.0, 34.0, 20.0)
 """The pond of the park: middle along and inland, half its length and width [m]."""
 _HILL = (652.0, 530.0, 13.0, 24.0)  # middle along and inland, height over the plain, spread [m]
-HOLES = ((150.0, 96.0, 34.0, 16.0), (905.0, 60.0, 46.0, 14.0), (392.0, 884.0, 11.0, 7.0))
-"""Where the survey saw nothing: middle east and north, half length and half width [m]; two in the river, one in a yard."""
+HOLES = ((1152.0, 62.0, 16.0, 8.0), (690.0, 886.0, 13.0, 7.0), (392.0, 884.0, 11.0, 7.0))
+"""Where the survey saw nothing: middle east and north, half length and half width [m]; one in the river, two in yards."""
 
 
 class Grid:

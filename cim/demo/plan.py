@@ -78,6 +78,8 @@ AVENUES = (
 )  # fmt: skip
 """From west to east; Canal Street has a lane on either side of the canal."""
 CANAL = AVENUES[5]
+_OVER_THE_DYKE = 15.0
+"""Where Bridge Road reaches the bridge [m inland]; the other avenues end at Riverside Road."""
 SIDEWALK = 3.0
 """Between kerb and plot [m]."""
 
@@ -141,7 +143,7 @@ def strip(street: Street, width: float | None = None, *, avenue: bool) -> Any:
 
     half = (width or street.width) / 2
     whole = (
-        quad(street.at - half, STREETS[0].at, street.at + half, HEIGHT)
+        quad(street.at - half, _OVER_THE_DYKE if street.en == "Bridge Road" else STREETS[0].at, street.at + half, HEIGHT)
         if avenue
         else quad(-100.0, street.at - half, WIDTH + 100.0, street.at + half)
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cim.demo import files
-from cim.demo.district import District, make_district
+from cim.demo.bridge import write_bridge
+from cim.demo.district import Buildings, District, make_district
 from cim.demo.features import Features, Records, make_features
 from cim.demo.ground import HOLES, Grid, terrain
 from cim.demo.limits import floor_area_ratio, plot_records
@@ -61,34 +63,51 @@ def write_sources(folder: str | Path, seed: int = SEED) -> Truth:
     features = make_features(district, seed)
     registers = make_registers(district.buildings, district.plots.shapes, seed)
     plots = plot_records(district, seed)
-    cloud = scan(district.buildings, features.trees, features.water, np.random.default_rng([seed, 5]))
+    standing = _with_sheds(district.buildings, registers)
+    cloud = scan(standing, features.trees, features.water, np.random.default_rng([seed, 5]))
     _write_vectors(place, features, registers, plots)
-    _write_heights(place, district, features, cloud, seed)
+    _write_heights(place, standing, features, cloud, seed)
     (place / BUILD_FILE).write_text(_build_text(registers), encoding="utf-8")
     return _truth(place, district, features, registers, plots)
 
 
 def _write_vectors(place: Path, features: Features, registers: Registers, plots: Records) -> None:
-    for name in (FIRST, "plots.gpkg", "transport.gpkg", "green.fgb"):
+    for name in (FIRST, "plots.gpkg", "squares.gpkg", "green.fgb"):
         (place / name).unlink(missing_ok=True)
     files.write_table(registers.first, place / FIRST, "建筑")
     files.write_geojson(registers.second, place / SECOND, open_ring=registers.open_ring)
     files.write_table(plots, place / "plots.gpkg", "地块")
     files.write_geojson(features.roads, place / "roads.geojson", "EPSG:4490")
-    files.write_table(features.squares, place / "transport.gpkg", "广场")
-    files.write_table(features.bridges, place / "transport.gpkg", "桥梁", geometry_type="Polygon Z")
+    files.write_table(features.squares, place / "squares.gpkg", "广场")
+    write_bridge(place / "bridge.city.json")
     files.write_table(features.green, place / "green.fgb")
     files.write_table(features.trees, place / "trees.parquet")
     files.write_table(features.water, place / "water.shp", encoding="GBK", DBF_DATE_LAST_UPDATE="2026-01-01")
     (place / "water.cpg").unlink(missing_ok=True)  # as many offices send it
 
 
-def _write_heights(place: Path, district: District, features: Features, cloud: Cloud, seed: int) -> None:
+def _with_sheds(buildings: Buildings, registers: Registers) -> Buildings:
+    """Return what the aeroplane saw: the buildings of the first register, and those that only the second knows."""
+    count = len(registers.extra)
+    columns = {
+        "shapes": registers.extra,
+        "height": registers.extra_heights,
+        "storeys": np.ones(count, np.int64),
+        "plot": np.full(count, -1),
+    }
+    nothing = {"ids": "", "use": "", "names": "", "names_en": ""}
+    more = {**columns, **{name: np.full(count, value, object) for name, value in nothing.items()}}
+    zero = {"rise": np.zeros(count), "ridge": np.zeros(count), "year": np.zeros(count, np.int64)}
+    both = {name: np.concatenate([getattr(buildings, name), values]) for name, values in {**more, **zero}.items()}
+    return replace(buildings, **both)
+
+
+def _write_heights(place: Path, standing: Buildings, features: Features, cloud: Cloud, seed: int) -> None:
     random = np.random.default_rng([seed, 6])
     files.write_raster(terrain(Grid(_TERRAIN_CELL), random), _TERRAIN_CELL, place / "dtm_2m.tif")
-    roofs = surface(Grid(_SURFACE_CELL), district.buildings, features.trees, features.water, random)
+    roofs = surface(Grid(_SURFACE_CELL), standing, features.trees, features.water, random)
     files.write_raster(roofs, _SURFACE_CELL, place / "dsm_1m.tif")
-    files.write_points(cloud, place / "survey_2024.laz")
+    files.write_points(cloud, place / "lidar_2024.laz")
 
 
 # ---------------------------------------------------------------- the build file
@@ -150,8 +169,7 @@ speed_limit = {{field = "限速", unit = "km/h"}}
 width = {{field = "宽度", unit = "m"}}
 
 [[source]]
-path = "transport.gpkg"
-layer = "广场"
+path = "squares.gpkg"
 class = "Square"
 id = "编号"
 name = "名称"
@@ -159,14 +177,8 @@ name = "名称"
 name_en = "英文名"
 
 [[source]]
-path = "transport.gpkg"
-layer = "桥梁"
-class = "Bridge"
-id = "编号"
-name = "名称"
-[source.attributes]
-name_en = "英文名"
-year_of_construction = "建成年代"
+path = "bridge.city.json"
+crs = "EPSG:4549+5737"  # the file names no height system
 
 [[source]]
 path = "water.shp"  # GBK, and no file that says so
@@ -203,7 +215,7 @@ path = "dsm_1m.tif"
 options = {{surface = "surface"}}
 
 [[source]]
-path = "survey_2024.laz"
+path = "lidar_2024.laz"
 
 [fusion]
 minimum_iou = 0.5
@@ -261,6 +273,6 @@ def _low(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
 def _counts(features: Features, registers: Registers, plots: Records) -> dict[str, int]:
     return {
         FIRST: len(registers.first), SECOND: len(registers.second), "plots.gpkg": len(plots), "roads.geojson": len(features.roads),
-        "transport.gpkg:广场": len(features.squares), "transport.gpkg:桥梁": len(features.bridges), "water.shp": len(features.water),
-        "green.fgb": len(features.green), "trees.parquet": len(features.trees), "dtm_2m.tif": 1, "dsm_1m.tif": 1, "survey_2024.laz": 1,
+        "squares.gpkg": len(features.squares), "bridge.city.json": 1, "water.shp": len(features.water),
+        "green.fgb": len(features.green), "trees.parquet": len(features.trees), "dtm_2m.tif": 1, "dsm_1m.tif": 1, "lidar_2024.laz": 1,
     }  # fmt: skip
