@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from cim.errors import CorruptFileError, FormatError, LimitError, UnsafeInputError
+from cim.errors import CorruptFileError, FormatError, InputError, LimitError, UnsafeInputError
 from cim.loaders.limits import MIB, Limits
 
 if TYPE_CHECKING:
@@ -90,20 +90,20 @@ def expand(path: Path, target: Path, limits: Limits) -> list[Path]:
         As `members`.
     """
     try:
-        with zipfile.ZipFile(path, metadata_encoding="utf-8") as archive:
-            infos = members(archive, path, limits)
-    except (UnicodeDecodeError, UnicodeError):
-        infos = []
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise CorruptFileError(path, f"is a damaged ZIP archive: {error}", "copy or download it again") from error
-    encoding = "utf-8" if infos else "gb18030"  # names that are not UTF-8 come from Chinese systems, mostly
-    try:
-        with zipfile.ZipFile(path, metadata_encoding=encoding) as archive:
+        with _opened(path) as archive:
             return [_write(archive, one, target, path) for one in members(archive, path, limits)]
-    except (zipfile.BadZipFile, UnicodeError, OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-        if isinstance(error, UnsafeInputError | LimitError | CorruptFileError):
-            raise
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise CorruptFileError(path, f"is a damaged ZIP archive: {error}", "copy or download it again") from error
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    """Open an archive; names that are not UTF-8 come from Chinese systems, mostly."""
+    try:
+        return zipfile.ZipFile(path, metadata_encoding="utf-8")
+    except UnicodeDecodeError:
+        return zipfile.ZipFile(path, metadata_encoding="gb18030")
 
 
 def _write(archive: zipfile.ZipFile, one: zipfile.ZipInfo, target: Path, path: Path) -> Path:

@@ -18,7 +18,7 @@ _ROWS = """
 LandUse: ; onbegroeid
 GenericLogicalSpace: district districts county counties province municipality municipalities boundary admin ward wards
     ; wijk buurt gemeente 区县 行政区 街道办 社区 乡镇 村界 区划
-SolitaryVegetationObject: tree trees boom bomen ; 行道树 古树 树木 单木 vegetatieobject
+SolitaryVegetationObject: tree trees boom bomen ; 行道树 古树 树木 单木 树 vegetatieobject
 Bridge: bridge bridges brug viaduct ; overbrugging bridgeconstruction 桥梁 桥
 Tunnel: tunnel tunnels ; tunneldeel tunnelpart 隧道
 Railway: rail rails railway railways spoor metro tram ; spoorbaan 铁路 轨道 地铁

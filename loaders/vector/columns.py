@@ -69,7 +69,8 @@ def column_from_values(name: str, values: Sequence[Any], number: NDArray[np.int6
         return Made(pa.array(values, pa.int64()))
     if set(kinds) <= {"int", "real"}:
         return Made(pa.array([None if value is None else float(value) for value in values], pa.float64()))
-    if numbers > texts + kinds["bool"]:
+    readable = sum(isinstance(value, str) and number_in(value) is not None for value in values) if numbers else 0
+    if numbers >= readable and numbers + readable > texts - readable + kinds["bool"]:
         return _mostly_numbers(name, values, number)
     made = pa.array([None if value is None else _text(value) for value in values], pa.string())
     if numbers or kinds["bool"]:

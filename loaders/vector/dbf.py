@@ -53,6 +53,20 @@ class Header:
             return np.zeros((0, self.width), np.uint8)
         return np.memmap(self.path, np.uint8, "r", self.first, (self.records, self.width))
 
+    def deleted(self) -> NDArray[np.int64]:
+        """Return the numbers of the records that are marked as deleted."""
+        return np.flatnonzero(self.rows()[:, 0] == ord("*"))
+
+    def write_with(self, count: int, target: Path) -> None:
+        """Write the table with `count` records: the ones it holds, and empty ones where it is too short."""
+        kept = min(count, self.records)
+        with self.path.open("rb") as file:
+            head = bytearray(file.read(self.first))
+            head[4:8] = count.to_bytes(4, "little")
+            body = file.read(kept * self.width)
+        target.unlink(missing_ok=True)
+        target.write_bytes(bytes(head) + body + b" " * ((count - kept) * self.width))
+
     def sample(self) -> bytes:
         """Return text of the table that is not ASCII, field names included, one value a line."""
         found = [one.raw_name for one in self.fields if max(one.raw_name, default=0) > 127]

@@ -115,14 +115,12 @@ def _fits(sample: bytes, encoding: str) -> bool:
 
 
 def _decodes(line: bytes, encoding: str) -> bool:
-    for cut in range(4):
-        try:
-            line[: len(line) - cut].decode(encoding)
-            return True
-        except UnicodeDecodeError as error:
-            if error.end < len(line) - 3:
-                return False
-    return False
+    """Return whether a line is text in the encoding; its last character may be cut."""
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(line)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _stated_codec(stated: bytes | None) -> str | None:

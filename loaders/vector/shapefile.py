@@ -68,6 +68,7 @@ def read_shapefile(path: Path, options: ReadOptions) -> Layer:
     layer = replace(
         layer, crs=crs, encoding=encoding.name, notes=(*places.notes, *table.notes, *layer.notes), records_in=len(places.offset)
     )
+    layer = _accounted(layer, table, len(places.offset))
     layer = _drop_bad(layer, bad, reasons, path)
     layer = _missing_geometry(layer, data, places)
     return text_columns(layer, table.header, encoding) if table.header is not None else layer
@@ -176,19 +177,29 @@ def _needed_bytes(data: Bytes, start: Ints, kind: int) -> Ints:
     return np.where((parts < 0) | (points < 0), -1, need)
 
 
+def _accounted(layer: Layer, table: Table, count: int) -> Layer:
+    """Say which records the driver left out: those that the table marks as deleted, and others, which would be lost."""
+    missing = np.setdiff1d(np.arange(count), layer.number)
+    if not len(missing):
+        return layer
+    deleted = int(np.isin(missing, table.header.deleted()).sum()) if table.header is not None else 0
+    if deleted:
+        layer = layer.noted(
+            Note("lost", f"layer {layer.name}: {deleted} records are marked as deleted and are left out", "info", count=deleted)
+        )
+    lost = len(missing) - deleted
+    if lost:
+        layer = layer.noted(Note("rejected", f"layer {layer.name}: {lost} records cannot be read (the first is {missing[0]})", count=lost))
+    return replace(layer, rejected=layer.rejected + len(missing))
+
+
 def _drop_bad(layer: Layer, bad: NDArray[np.bool_], reasons: list[str], path: Path) -> Layer:
     if len(bad) and bad.all():
         raise CorruptFileError(path, f"not one of {len(bad)} records is usable; the first: {reasons[0]}", "copy or export it again")
     numbers = np.flatnonzero(bad)
     here = np.isin(layer.number, numbers)
     reason_of = dict(zip(numbers.tolist(), reasons, strict=True))
-    layer = reject(layer, here, [f"{reason_of[n]}; the record is rejected" for n in layer.number[here].tolist()])
-    unseen = np.setdiff1d(numbers, layer.number[np.isin(layer.number, numbers)])
-    missed = [n for n in unseen.tolist() if n in reason_of and not here.any()]
-    if missed:
-        note = Note("rejected", f"layer {layer.name}: {len(missed)} records are not usable: {reason_of[missed[0]]}", count=len(missed))
-        layer = replace(layer.noted(note), rejected=layer.rejected + len(missed))
-    return layer
+    return reject(layer, here, [f"{reason_of[n]}; the record is rejected" for n in layer.number[here].tolist()])
 
 
 def _missing_geometry(layer: Layer, data: Bytes, places: _Places) -> Layer:
@@ -264,7 +275,10 @@ def _stage(path: Path, data: Bytes, places: _Places, table: Table) -> Path:
     else:
         _link(index, folder / "layer.shx")
     if table.header is not None:
-        _link(table.header.path, folder / "layer.dbf")
+        if table.header.records == len(places.offset):
+            _link(table.header.path, folder / "layer.dbf")
+        else:
+            table.header.write_with(len(places.offset), folder / "layer.dbf")
     return target
 
 

@@ -57,9 +57,11 @@ def _in_si(column: pa.Array, target: Target, expected: str | None, notes: list[N
 
     from cim.units import parse_unit, to_si
 
+    if not target.unit:
+        return column, expected or ""
     unit = parse_unit(target.unit)
-    if (unit.factor == 1.0 and unit.offset == 0.0) or not target.unit:
-        return column, expected if expected is not None else unit.si
+    if unit.factor == 1.0 and unit.offset == 0.0 and (expected is None or expected == unit.si):
+        return column, unit.si
     values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     changed, how = to_si(values, unit, expected or None)
     notes.append(Note("repaired", f"field {target.source}: unit {how}", "info", count=int(np.isfinite(changed).sum())))

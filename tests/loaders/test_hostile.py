@@ -49,7 +49,7 @@ def _prints(folder: Path) -> dict[str, str]:
 
 
 def _told(city: City) -> str:
-    return " ".join(row["message"] for row in city.tables["issues"].to_pylist() if row["severity"] != "info")
+    return " ".join(f"{row['code']}: {row['message']}" for row in city.tables["issues"].to_pylist() if row["severity"] != "info")
 
 
 @pytest.mark.data
