@@ -70,6 +70,10 @@ class Tables(Mapping[str, pa.Table]):
         self._entry(name)
         return self._entries[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is such a table; `Mapping` would read it to find out."""
+        return name in self._entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 

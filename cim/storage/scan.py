@@ -120,7 +120,8 @@ class StoredTable:
                 raise  # the condition may not fit the columns
             raise self._failure(error) from error
         if filter is None and table.num_rows != self.count_rows():
-            raise self._failure(f"{table.num_rows} rows, the manifest states {self.count_rows()}")
+            reason = f"{table.num_rows} rows, the manifest states {self.count_rows()}"
+            raise self._failure(reason)
         return table.sort_by("key").select(names) if sort else table
 
     def _path(self, part: Part) -> Path:
@@ -138,6 +139,8 @@ class StoredTable:
         """Return the error that says whether a part is gone or damaged."""
         gone = [part.path for part in self.parts if not inside(self.root, part.path).is_file()]
         if gone:
-            return StoreError(f"{self.root}: {gone[0]} is gone; the version was removed by a compaction meanwhile, open the city again")
+            msg = f"{self.root}: {gone[0]} is gone; the version was removed by a compaction meanwhile, open the city again"
+            return StoreError(msg)
         named = ", ".join(part.path for part in self.parts[:3])
-        return StoreCorruptError(f"{self.root}: {named} cannot be read ({str(error)[:300]}); cim check --bytes names the damaged file")
+        msg = f"{self.root}: {named} cannot be read ({str(error)[:300]}); cim check --bytes names the damaged file"
+        return StoreCorruptError(msg)

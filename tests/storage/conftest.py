@@ -53,6 +53,13 @@ def make_city(count: int = 200, *, seed: int = 1) -> City:
     return builder.build()
 
 
+def with_raster(city_name: str, file: Path) -> City:
+    builder = CityBuilder("EPSG:7415", name=city_name)
+    keys = builder.add_objects("ReliefFeature", ["ground"], footprints=[shapely.box(0, 0, 1, 1)])
+    builder.add_coverage(int(keys[0]), kind="raster", path=str(file), format="GeoTIFF", unit="m")
+    return builder.build()
+
+
 def assert_same_city(found: City, expected: City) -> None:
     """Compare every table with its types, units and labels, and every fact that is no table."""
     assert list(found.tables) == list(expected.tables)

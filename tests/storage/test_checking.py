@@ -14,15 +14,13 @@ import pytest
 from cim.errors import StoreCorruptError, StoreError
 from cim.model import City
 from cim.storage import check, open, save, versions
-from tests.storage.conftest import assert_same_city, make_city
+from tests.storage.conftest import assert_same_city, make_city, with_raster
 
 FLIPS = 200
 KILLS = 50
 
 
 def test_every_flipped_byte_is_found(store: Path, city: City, tmp_path: Path) -> None:
-    from tests.storage.test_writer import with_raster
-
     raster = tmp_path / "terrain.tif"
     raster.write_bytes(random.Random(2).randbytes(3000))
     save(with_raster("raster", raster), store)
@@ -129,6 +127,9 @@ def test_a_store_killed_at_any_moment_opens_with_its_last_version_whole(tmp_path
     """Saves and compactions run one after the other in a process that is killed at a random moment, 50 times over."""
     path = tmp_path / "killed.cim"
     expected = {str(seed): make_city(3000, seed=seed) for seed in (1, 2)}
+    began = time.monotonic()
+    save(expected["1"], tmp_path / "pace.cim")
+    pace = time.monotonic() - began  # of one save on this machine, as busy as it is
     chance = np.random.default_rng(11)
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", _SAVER, str(path)]
@@ -138,7 +139,7 @@ def test_a_store_killed_at_any_moment_opens_with_its_last_version_whole(tmp_path
     try:
         for _ in range(KILLS):
             pid = int(server.stdout.readline())
-            time.sleep(float(chance.uniform(0.005, 0.4)))
+            time.sleep(float(chance.uniform(0, 4 * pace)))
             os.kill(pid, signal.SIGKILL)
             acknowledged = int(server.stdout.readline())
             if acknowledged or list(path.glob("manifests/*.json")):
@@ -151,6 +152,6 @@ def test_a_store_killed_at_any_moment_opens_with_its_last_version_whole(tmp_path
     finally:
         server.kill()
         server.communicate()
-    assert versions(path)[-1].number > KILLS / 2  # the kills did not all come before the first save
+    assert versions(path)[-1].number > KILLS / 5  # the kills did not all come before the first save
     save(expected["1"], path)
     assert list((path / "tmp").iterdir()) == []

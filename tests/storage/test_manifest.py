@@ -19,8 +19,7 @@ from cim.errors import CimError, StoreCorruptError, StoreError
 from cim.model import City
 from cim.storage import check, compact, open, save, versions
 from cim.storage.manifest import read_manifest, to_bytes
-from tests.storage.conftest import assert_same_city
-from tests.storage.test_writer import with_raster
+from tests.storage.conftest import assert_same_city, with_raster
 
 Content = dict[str, Any]
 
