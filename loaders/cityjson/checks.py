@@ -153,6 +153,8 @@ def lost_parts(document: Document, found: Found) -> list[Note]:
         image = texture.get("image") if isinstance(texture, dict) else None
         if isinstance(image, str) and _reaches_out(image):
             notes.append(Note("repaired", f"texture image {image[:120]!r} lies outside the folder of the file; refused, not opened"))
+    for name, count in found.beyond.items():
+        notes.append(Note("lost", f"member {name[:40]!r} of {count} geometries is not held and not written again", count=count))
     extensions = document.header.get("extensions")
     for name, one in extensions.items() if isinstance(extensions, dict) else ():
         url = one.get("url") if isinstance(one, dict) else None

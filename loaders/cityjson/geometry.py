@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DEPTH", "Found", "Geometries", "expand", "gather", "geometries_of", "joined", "kept_counts"]
 
 DEPTH = {"MultiPoint": 1, "MultiLineString": 2, "MultiSurface": 3, "CompositeSurface": 3, "Solid": 4, "MultiSolid": 5, "CompositeSolid": 5}
+_MEMBERS = frozenset({"type", "lod", "boundaries", "semantics"})
 FARTHEST = 1e10
 """No coordinate of a city lies farther out [m]: the Earth is 4e7 m around."""
 
@@ -46,6 +47,8 @@ class Found:
     notes: list[Note] = field(default_factory=list)
     appearance: dict[str, int] = field(default_factory=dict)
     """How many geometries carry materials and textures."""
+    beyond: dict[str, int] = field(default_factory=dict)
+    """How many geometries carry members that are not known, by name."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,9 @@ def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int) -
         message = f"a geometry of {id!r} is of type {str(kind)[:40]!r}, expected {', '.join(DEPTH)}; left out"
         found.notes.append(Note("rejected", message, row=row))
         return
-    for name in ("material", "texture"):
-        if one.get(name):
-            found.appearance[name] = found.appearance.get(name, 0) + 1
+    for name in one.keys() - _MEMBERS:
+        counts = found.appearance if name in ("material", "texture") else found.beyond
+        counts[name] = counts.get(name, 0) + bool(one[name])
     found.owner.append(row)
     found.type.append(kind)
     found.lod.append(_lod(one.get("lod")))
@@ -256,6 +259,9 @@ def expand(found: Found, templates: Geometries, points: Reals, ids: list[str]) -
     instance = np.repeat(np.arange(len(rows)), np.diff(start))
     turn = np.asarray(matrices, float).reshape(-1, 4, 4)[instance]
     moved = np.einsum("nij,nj->ni", turn[:, :3, :3], local) + turn[:, :3, 3] + points[np.asarray(anchors, np.int64)[instance]]
+    idle = len(templates.owner) - len(set(rows))
+    if idle:
+        notes.append(Note("lost", f"{idle} geometry templates are used by no object; they are not kept", count=idle))
     if rows:
         message = f"template identity: {len(rows)} instances of {len(set(rows))} templates are held as explicit geometry"
         notes.append(Note("lost", message, count=len(rows)))

@@ -160,7 +160,7 @@ def _geometries(document: Document, points: NDArray[np.float64], ids: list[str],
     """Return all usable geometries, those of templates written out; a file without any usable one among several is corrupt."""
     found, templates = gather(document)
     made = geometries_of(found, points, ids)
-    if found.instances:
+    if found.instances or templates.owner:
         library = geometries_of(templates, template_points(document, path), [f"template {k}" for k in range(len(templates.owner))])
         notes += library.notes
         made = joined(made, expand(found, library, points, ids))
@@ -175,7 +175,7 @@ def _geometries(document: Document, points: NDArray[np.float64], ids: list[str],
 
 def _checked(geometries: Geometries, ids: list[str], crs: CityCRS) -> tuple[pa.Table, list[Note]]:
     """Return the geometry table with solids turned outward, and what is wrong with them."""
-    from cim.model.solids import MEANING, check_solids, repair_orientation
+    from cim.model.solids import MEANING, SOLID_TYPES, check_solids, repair_orientation
 
     table = geometries.table()
     tolerance = 0.01 / crs.linear_unit_factor if crs.is_projected else np.inf
@@ -188,7 +188,8 @@ def _checked(geometries: Geometries, ids: list[str], crs: CityCRS) -> tuple[pa.T
             mended = code in (307, 405) and turned[row] > 0
             end = f"; {turned[row]} surfaces are turned to face outward" if mended else ""
             message = f"{geometries.type[row]} of {ids[owner]!r} (lod {geometries.lod[row]}): {meaning} (val3dity {code}){end}"
-            notes.append(Note("repaired" if mended else "invalid", message, row=owner))
+            severity = "warning" if geometries.type[row] in SOLID_TYPES else "info"  # loose surfaces promise no more than a picture
+            notes.append(Note("repaired" if mended else "invalid", message, severity, row=owner))
     return repaired, notes
 
 
@@ -281,6 +282,7 @@ def _add_issues(builder: CityBuilder, keys: Ints, notes: Sequence[Note], source:
 
 def _extra(document: Document, transform: Transform | None, options: ReadOptions) -> dict[str, Any]:
     """Return what writing needs to give the file back as it was."""
-    kept = {name: value for name, value in document.header.items() if name in ("metadata", "extensions") or name.startswith("+")}
+    dropped = ("type", "version", "transform", "appearance", "geometry-templates", "id")
+    kept = {name: value for name, value in document.header.items() if name not in dropped}
     stated = {"transform": {"scale": list(transform.scale), "translate": list(transform.translate)}} if transform is not None else {}
-    return {"version": document.version, **stated, **kept, "name": named(options.mapping, document.records) or "name"}
+    return {"version": document.version, **stated, "name": named(options.mapping, document.records) or "name", "members": kept}

@@ -101,7 +101,10 @@ def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[
         size[row] = len(listed)
         values.append(one.get("values"))
         for index, surface in enumerate(listed):
-            kind = str(surface.get("type") or "Unknown")
+            kind = surface.get("type")
+            if not isinstance(kind, str) or not kind.strip("+ "):
+                notes.append(Note("invalid", f"a semantic surface of {names[row]!r} has no type", row=int(geometries.owner[row])))
+                kind = "Unknown"
             rows.geometry.append(row)
             rows.index.append(index)
             rows.type.append(kinds[kind] if kind in kinds else kinds.setdefault(kind, from_cityjson(kind)))

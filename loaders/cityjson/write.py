@@ -110,7 +110,7 @@ class _Writing:
         objects = self._objects(geometries, texts, _located(members, row[len(flat.vertices) :]))
         self._check_places(geometries)
         lost_tables(self.city, self.losses)
-        kept = {name: value for name, value in self.extra.items() if name == "extensions" or name.startswith("+")}
+        kept = {name: value for name, value in self._members_of_file().items() if name != "metadata"}
         head = {"type": "CityJSON", "version": version, "transform": transform, "metadata": self._metadata(points)}
         return {**{k: v for k, v in head.items() if v}, **kept, "CityObjects": objects, "vertices": vertices}
 
@@ -297,8 +297,13 @@ class _Writing:
 
     # ------------------------------------------------------------------ metadata
 
+    def _members_of_file(self) -> dict[str, Any]:
+        """Return the members of the file that were kept as they were: metadata, extensions, their root properties."""
+        kept = self.extra.get("members")
+        return dict(kept) if isinstance(kept, dict) else {}
+
     def _metadata(self, points: Reals) -> dict[str, Any]:
-        kept = self.extra.get("metadata")
+        kept = self._members_of_file().get("metadata")
         metadata = dict(kept) if isinstance(kept, dict) else {}
         system = self._reference_system(metadata.get("referenceSystem"))
         metadata.pop("referenceSystem", None)
