@@ -121,6 +121,8 @@ def read_case(city: City, plots: Any, grid: float | None, type: str, tolerance: 
     if len(over.unplaced):
         words = f"{len(over.unplaced)} buildings that may stand here have no footprint, the first is {buildings.ids[over.unplaced[0]]}"
         set_reason(case.reason, case.note, over.maybe, "missing_footprint", words)
+    if not len(buildings):  # an empty plot is one on which no building of the city stands; a city without any was not read whole
+        set_reason(case.reason, case.note, np.ones(len(chosen), bool), "missing_buildings", f"the city holds no object of class {type}")
     problem = crs_problem(city) or chosen.problem
     if problem:
         set_reason(case.reason, case.note, np.ones(len(chosen), bool), "unknown_crs", problem)

@@ -127,7 +127,8 @@ def compare(base: Verdicts | Fields, option: Verdicts | Fields) -> Comparison:
     else:
         msg = f"cannot compare results of the kind {type(base).__name__}; expected Verdicts or Fields"
         raise UsageError(msg)
-    return Comparison(base.name, tables, fields, _noise(base.run, option.run), base.run, option.run, _warnings(base.run, option.run))
+    warnings = (*_warnings(base.run, option.run), *_unshared(base, option))
+    return Comparison(base.name, tables, fields, _noise(base.run, option.run), base.run, option.run, warnings)
 
 
 def _judged(verdicts: Verdicts) -> pa.Table:
@@ -261,6 +262,18 @@ def _noise(base: RunRecord, option: RunRecord) -> Noise:
         )
     seeds = f"seeds {base.seed} and {option.seed}"
     return Noise(None, f"the runs draw random numbers ({seeds}); run the base with several seeds to learn how much it varies by itself")
+
+
+def _unshared(base: Verdicts | Fields, option: Verdicts | Fields) -> list[str]:
+    """Name the tables and fields that only one of two results holds."""
+    if not (isinstance(base, Fields) and isinstance(option, Fields)):
+        return []
+    pairs = (("table", set(base.tables), set(option.tables)), ("field", set(base.dataset.data_vars), set(option.dataset.data_vars)))
+    return [
+        f"{what} {name} is only in the {'base' if name in one else 'option'}"
+        for what, one, two in pairs
+        for name in sorted(map(str, one ^ two))
+    ]
 
 
 def _warnings(base: RunRecord, option: RunRecord) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
-from cim.results.columns import column
 from cim.results.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -221,8 +220,3 @@ def _fault(table: pa.Table) -> str:
         if rows.num_rows:
             return f"{rows['object'][0].as_py()!r} {words}"
     return ""
-
-
-def number(name: str, *, unit: str = "", en: str = "", zh: str = "") -> pa.Field:
-    """Return the field of a numeric column that a check adds."""
-    return column(name, pa.float64(), unit=unit, en=en, zh=zh)

@@ -136,6 +136,14 @@ def test_fields_are_compared_cell_by_cell() -> None:
     assert made.table("buildings")["depth_max_difference"].to_pylist() == [0.5, 0.5]
 
 
+def test_what_only_one_result_holds_is_named() -> None:
+    one = fields()
+    less = Fields("inundation", one.dataset.drop_vars("state"), {}, record())
+    said = compare(one, less).warnings
+    assert "table buildings is only in the base" in said
+    assert "field state is only in the base" in said
+
+
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot compare Verdicts 'far' with Fields 'inundation'"):
         compare(verdicts({"a": 0.5}), fields())

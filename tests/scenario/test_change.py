@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from cim.errors import ObjectNotFoundError, UsageError
 from cim.model import City, CityBuilder, Column, diff
 from cim.model.geometry import boundaries_from, extrude, vertices_from, volume
+from cim.model.schema import make_table
 from cim.results import city_fingerprint
 from cim.scenario import Change
 
@@ -164,6 +168,31 @@ def test_what_makes_no_sense_at_all_is_refused_at_once() -> None:
     for make, words in tries:
         with pytest.raises(UsageError, match=words):
             make()
+
+
+def test_rasters_of_a_stored_city_are_still_found_after_a_change(tmp_path: Path) -> None:
+    city = make_city()
+    row = {"object": 0, "kind": "raster", "path": "files/dtm.tif", "format": "GeoTIFF"}
+    stored = replace(
+        city.replace_tables(coverages=make_table("coverages", {name: [value] for name, value in row.items()})), path=str(tmp_path)
+    )
+    option = Change("A").raise_building("b12", by=1.0).apply(stored)
+    assert option.tables["coverages"]["path"].to_pylist() == [str(tmp_path.resolve() / "files" / "dtm.tif")]
+
+
+@pytest.mark.data
+def test_a_real_building_of_parts_is_raised_with_all_of_them(shared_data: Callable[..., Path]) -> None:
+    from cim.loaders import read
+
+    city = read(shared_data("city", "cityjson", "DenHaag_01.city.json"))
+    id = next(one for one in city.ids(city.keys("Building")) if len(city.children(one, "BuildingPart")) > 1)
+    option = Change("A").raise_building(id, by=6.0).apply(city)
+    parts = [part.id for part in city.children(id, "BuildingPart")]
+    assert {row["id"] for row in diff(city, option).changed.to_pylist()} == {id, *parts}
+    for part in parts:
+        before, after = (np.asarray(one[part].geometry()["vertices"][0].as_py(), float)[:, 2] for one in (city, option))
+        assert after.max() - before.max() == pytest.approx(6.0)
+        assert after.min() == before.min()
 
 
 def test_a_removed_building_takes_its_parts_along() -> None:

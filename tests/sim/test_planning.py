@@ -316,6 +316,15 @@ def test_senseless_parameters_are_refused() -> None:
         far(city, grid=0.1)
 
 
+def test_an_empty_plot_passes_but_a_city_without_buildings_is_not_assessed() -> None:
+    one = make_city([shapely.box(200, 200, 210, 210)], storeys=[3], plots={"p": SITE}, plot_columns={"far_limit": [1.0]})
+    assert (row(far(one))["value"], row(far(one))["verdict"]) == (0.0, "pass")
+    none = CityBuilder(CRS)
+    none.add_objects("LandUse", ["p"], footprints=np.array([SITE], object))
+    for check in (far, density):
+        assert row(check(none.build(), limit=1.0))["reason"] == "missing_buildings"
+
+
 def test_cells_keep_their_ids_when_the_city_grows() -> None:
     small = make_city([shapely.box(10, 10, 20, 20)], storeys=[3])
     large = make_city([shapely.box(10, 10, 20, 20), shapely.box(-250, 310, -240, 320)], storeys=[3, 1])

@@ -13,6 +13,7 @@ from cim.errors import FormatError, UsageError
 from cim.model import City, CityBuilder, Column
 from cim.results import Verdicts, compare_runs, load_run, save_run
 from cim.sim.run import run
+from cim.storage import save
 
 SCENARIO = """\
 city = "base.cim"
@@ -59,6 +60,13 @@ def test_base_and_option_run_into_folders_that_can_be_compared(city: City, tmp_p
     assert said["results"]["far"]["counts"] == {"pass": 0, "fail": 1, "not_assessed": 0}
     files = {path.name for path in (tmp_path / "option" / "far").iterdir()}
     assert {"far.xlsx", "far.gpkg", "verdicts.geo.parquet", "result.json", "timing.json", "tables"} == files
+
+
+def test_a_scenario_opens_the_stored_city_it_names(city: City, tmp_path: Path) -> None:
+    save(city, tmp_path / "base.cim")
+    stored = run(write(tmp_path, "a.toml", CHANGE), tmp_path / "stored")
+    given = run(write(tmp_path, "a.toml", CHANGE), tmp_path / "given", city=city)
+    assert [one.run.inputs for one in stored] == [one.run.inputs for one in given]
 
 
 def test_a_run_again_replaces_the_results(city: City, tmp_path: Path) -> None:
