@@ -364,8 +364,19 @@ def raster_profile(shape: tuple[int, int], place: Box, crs: CityCRS, *, dtype: s
         "predictor": 3,
         "bigtiff": "if_safer",
         "transform": Affine(dx, 0.0, x_min, 0.0, -dy, y_max),
-        "crs": CRS.from_wkt(crs.joint().to_wkt()),
+        "crs": CRS.from_wkt(_wkt(crs)),
     }
     if min(shape) > 256:
         profile |= {"tiled": True, "blockxsize": 256, "blockysize": 256}
     return profile
+
+
+def _wkt(crs: CityCRS) -> str:
+    """Return WKT that GDAL keeps in a GeoTIFF; heights above the ellipsoid have no place there, the table of coverages keeps them."""
+    from pyproj.exceptions import CRSError
+
+    kept = (crs.without_vertical() if crs.is_ellipsoidal else crs).joint()
+    try:
+        return str(kept.to_wkt("WKT1_GDAL"))
+    except CRSError:  # a projection that only version 2 can say
+        return str(kept.to_wkt())
