@@ -136,6 +136,19 @@ def test_fields_are_compared_cell_by_cell() -> None:
     assert made.table("buildings")["depth_max_difference"].to_pylist() == [0.5, 0.5]
 
 
+def test_a_comparison_shows_what_changed_and_how_sure_it_is(tmp_path: Path) -> None:
+    made = compare(verdicts({"a": 0.5, "<b>": 0.9}), verdicts({"a": 0.5, "<b>": 1.5}))
+    page = made._repr_html_()
+    assert "1 of 2 rows changed" in page
+    assert "&lt;b&gt;" in page
+    assert "the inputs of both runs are the same" in page
+    assert made.to_pandas().loc["a", "change"] == "same"
+    with pytest.raises(ObjectNotFoundError, match="'roads'"):
+        made.table("roads")
+    sheet = openpyxl.load_workbook(to_excel(made, tmp_path / "change.xlsx"))["run 运行记录"]
+    assert str(sheet.cell(2, 3).value).startswith("0: both runs are exact")
+
+
 def test_what_only_one_result_holds_is_named() -> None:
     one = fields()
     less = Fields("inundation", one.dataset.drop_vars("state"), {}, record())
@@ -249,6 +262,19 @@ def test_geotiff_has_place_unit_and_one_named_band_per_level(tmp_path: Path) -> 
         assert np.isnan(file.nodata)
     with pytest.raises(UsageError, match="expected"):
         to_geotiff(fields(), tmp_path / "inflow.tif", "inflow")
+
+
+@pytest.mark.parametrize(("kind", "stored"), [("bool", "uint8"), ("int64", "int32"), ("float16", "float64")])
+def test_geotiff_keeps_values_of_any_kind_or_refuses(kind: str, stored: str, tmp_path: Path) -> None:
+    made = fields()
+    odd = made.dataset["state"].astype(kind).assign_attrs(made.dataset["state"].attrs)
+    with rasterio.open(to_geotiff(Fields("a", made.dataset.assign(odd=odd), {}, record()), tmp_path / "odd.tif", "odd")) as file:
+        assert file.dtypes == (stored,)
+        assert np.array_equal(file.read(1), odd.values)
+    huge = (made.dataset["state"].astype("int64") + 2**40).assign_attrs(made.dataset["state"].attrs)
+    with pytest.raises(UsageError, match="int64 cannot be written"):
+        to_geotiff(Fields("a", made.dataset.assign(odd=huge), {}, record()), tmp_path / "huge.tif", "odd")
+    assert not (tmp_path / "huge.tif").exists()
 
 
 def test_geopackage_has_footprints_crs_and_a_style(city: City, tmp_path: Path) -> None:
