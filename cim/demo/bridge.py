@@ -78,8 +78,8 @@ def _loft(x: Reals, y: Reals, z: Reals, half_width: float, half_height: float) -
     section = np.array([[-half_width, -half_height], [half_width, -half_height], [half_width, half_height], [-half_width, half_height]])
     corners = np.stack([x[:, None] + section[:, 0], np.repeat(y[:, None], 4, axis=1), z[:, None] + section[:, 1]], axis=2)
     first = 4 * np.arange(len(x) - 1)[:, None]
-    sides = [np.column_stack([first + a, first + 4 + a, first + 4 + b, first + b]) for a, b in ((0, 1), (1, 2), (2, 3), (3, 0))]
-    caps = np.array([[0, 1, 2, 3], [len(x) * 4 - 1, len(x) * 4 - 2, len(x) * 4 - 3, len(x) * 4 - 4]])
+    sides = [np.column_stack([first + b, first + 4 + b, first + 4 + a, first + a]) for a, b in ((0, 1), (1, 2), (2, 3), (3, 0))]
+    caps = np.array([[3, 2, 1, 0], len(x) * 4 - np.array([4, 3, 2, 1])])
     return corners.reshape(-1, 3), np.concatenate([*sides, caps]).astype(np.int64)
 
 

@@ -38,6 +38,8 @@ _COUNTS = {
     "odd_id": 5,
 }
 _SENTINEL = -9999.0
+_SHED = 3.2
+"""Height of a shed [m]."""
 _USES = {
     "住宅": "residential",
     "商业": "retail",
@@ -62,6 +64,10 @@ class Registers:
     extra: Texts
     """Footprints of the buildings that only the second register knows, where they really are."""
     extra_heights: Reals
+    names: tuple[str, ...]
+    """Id of each building of the first register in the city."""
+    order: dict[str, tuple[str, ...]]
+    """File -> building that each of its records shows, or the record's own name where it shows none that the first register knows."""
     pairs: frozenset[tuple[str, str]]
     """(record of the first, record of the second) that show the same building."""
     defects: tuple[Defect, ...]
@@ -151,9 +157,9 @@ def _first(buildings: Buildings, chosen: _Chosen) -> tuple[Records, tuple[Defect
         "建成年代": buildings.year,
     }  # fmt: skip
     hit = {
-        kind: tuple(buildings.ids[chosen[kind]].tolist())
-        for kind in ("missing_height", "missing_storeys", "sentinel_height", "bow_tie", "duplicate_id")
+        kind: tuple(buildings.ids[chosen[kind]].tolist()) for kind in ("missing_height", "missing_storeys", "sentinel_height", "bow_tie")
     }
+    hit["duplicate_id"] = tuple(buildings.ids[chosen["same_id"]].tolist())
     return Records(shapes, columns), tuple(Defect(kind, FIRST, records) for kind, records in hit.items())
 
 
@@ -174,42 +180,51 @@ def _second(buildings: Buildings, chosen: _Chosen, plots: Texts, random: np.rand
     """Return the register of a survey: shifted, with its own fields."""
     import shapely
 
-    rows = _drawn(buildings, chosen)
-    extra = _sheds(buildings, plots, random)
+    rows = _shuffled(_drawn(buildings, chosen), _sheds(buildings, plots, random), str(buildings.ids[chosen["duplicate_record"][0]]), random)
+    lead = np.array([shown[0] if shown else -1 for shown in rows.shows])
+    ids = np.array(rows.ids, object)
+    written, unnamed, names = _ids(buildings, chosen, ids, lead, random)
+    columns = _columns(buildings, chosen, rows, lead, random)
+    moved = shapely.transform(rows.shapes, lambda xy: np.round(xy + SHIFT, 3))
+    in_city = _names_of_first(buildings, chosen)
+    pairs = frozenset((in_city[row], name) for name, shown in zip(names, rows.shows, strict=True) for row in shown)
+    shown = tuple("+".join(in_city[row] for row in one) if one else name for name, one in zip(names, rows.shows, strict=True))
+    return Registers(
+        first=Records(np.empty(0, object), {}),
+        second=Records(moved, {"BLDG_ID": written, **columns}),
+        open_ring=_row_of(ids, buildings.ids[chosen["open_ring"][0]]),
+        extra=rows.shapes[lead < 0],
+        extra_heights=columns["GAODU"][lead < 0],
+        names=tuple(in_city),
+        order={FIRST: tuple(in_city), SECOND: shown},
+        pairs=pairs,
+        defects=_second_defects(buildings, chosen, names, unnamed, lead),
+        codes={code: use for use, code in _USES.items()},
+    )
+
+
+def _shuffled(rows: _Rows, extra: Texts, twice: str, random: np.random.Generator) -> _Rows:
+    """Return the records with those of new buildings, in an order of their own, one of them a second time at the end."""
     shapes = np.concatenate([rows.shapes, extra])
     shows = [*rows.shows, *([()] * len(extra))]
     ids = np.array([*rows.ids, *(f"XC-{n + 1:02d}" for n in range(len(extra)))], object)
     order = np.asarray(random.permutation(len(ids)))
-    order = np.append(order, order[_row_of(ids[order], buildings.ids[chosen["duplicate_record"][0]])])  # one record comes twice
-    shapes, ids, shows = shapes[order], ids[order], [shows[row] for row in order.tolist()]
-    lead = np.array([rows_of[0] if rows_of else -1 for rows_of in shows])
-    odd, unnamed, names = _ids(buildings, chosen, ids, shows, random)
-    height = np.where(lead >= 0, np.round(buildings.height[lead] + random.uniform(-0.1, 0.1, len(lead)), 1), 3.2)
+    order = np.append(order, order[_row_of(ids[order], twice)])
+    return _Rows(shapes[order], [shows[row] for row in order.tolist()], ids[order].tolist())
+
+
+def _columns(buildings: Buildings, chosen: _Chosen, rows: _Rows, lead: Ints, random: np.random.Generator) -> dict[str, Any]:
+    """Return what the second register says of its records: some heights disagree, a record of several buildings has no name."""
+    height = np.where(lead >= 0, np.round(buildings.height[lead] + random.uniform(-0.1, 0.1, len(lead)), 1), _SHED)
     off = np.isin(lead, chosen["height_disagrees"])
     height[off] += np.round(random.choice([-1.0, 1.0], off.sum()) * random.uniform(3.0, 7.0, off.sum()), 1)
-    height = np.where(height < 2.0, height + 9.0, height)
-    several = np.array([len(one) > 1 for one in shows])
-    moved = shapely.transform(shapes, lambda xy: np.round(xy + SHIFT, 3))
-    columns: dict[str, Any] = {
-        "BLDG_ID": odd,
-        "MC": np.where((lead >= 0) & ~several, buildings.names[lead], None),
+    several = np.array([len(shown) > 1 for shown in rows.shows])
+    return {
+        "MC": np.where((lead >= 0) & ~several, buildings.names[lead], np.array(None, object)),
         "FLOORS": np.where(lead >= 0, buildings.storeys[lead], 1),
-        "GAODU": height,
+        "GAODU": np.where(height < 2.0, height + 9.0, height),
         "YONGTU": np.array([_USES[one] for one in np.where(lead >= 0, buildings.use[lead], "商业").tolist()], object),
     }
-    first_names = _names_of_first(buildings, chosen)
-    pairs = frozenset((first_names[row], name) for name, rows_of in zip(names, shows, strict=True) for row in rows_of)
-    heights = height[[n for n, one in enumerate(shows) if not one]]
-    return Registers(
-        Records(np.empty(0, object), {}),
-        Records(moved, columns),
-        _row_of(ids, buildings.ids[chosen["open_ring"][0]]),
-        shapes[lead < 0],
-        heights,
-        pairs,
-        _second_defects(buildings, chosen, names, unnamed, shows),
-        {code: use for use, code in _USES.items()},
-    )
 
 
 def _drawn(buildings: Buildings, chosen: _Chosen) -> _Rows:
@@ -265,15 +280,13 @@ def _sheds(buildings: Buildings, plots: Texts, random: np.random.Generator) -> T
     return np.array(found, object)
 
 
-def _ids(
-    buildings: Buildings, chosen: _Chosen, ids: Texts, shows: list[tuple[int, ...]], random: np.random.Generator
-) -> tuple[Texts, Ints, list[str]]:
+def _ids(buildings: Buildings, chosen: _Chosen, ids: Texts, lead: Ints, random: np.random.Generator) -> tuple[Texts, Ints, list[str]]:
     """Return the ids as they are written, the records without one, and the name each record goes by in the city."""
     written = ids.copy()
     protected = np.isin(
         ids, buildings.ids[np.concatenate([chosen[kind] for kind in ("odd_id", "bow_tie", "duplicate_record", "open_ring")])]
     )
-    free = np.flatnonzero(~protected & np.array([len(one) > 0 for one in shows]))
+    free = np.flatnonzero(~protected & (lead >= 0))
     unnamed = np.sort(random.choice(free, len(ids) // 5, replace=False))
     wide = np.isin(ids, buildings.ids[chosen["odd_id"]])
     written[wide] = ["".join(chr(ord(letter) + 0xFEE0) for letter in one) for one in ids[wide].tolist()]
@@ -296,16 +309,14 @@ def _names_of_first(buildings: Buildings, chosen: _Chosen) -> list[str]:
     return [str(one) for one in names.tolist()]
 
 
-def _second_defects(
-    buildings: Buildings, chosen: _Chosen, names: list[str], unnamed: Ints, shows: list[tuple[int, ...]]
-) -> tuple[Defect, ...]:
+def _second_defects(buildings: Buildings, chosen: _Chosen, names: list[str], unnamed: Ints, lead: Ints) -> tuple[Defect, ...]:
     ids = buildings.ids
     pairs = tuple(f"{ids[a]}+{ids[b]}" for a, b in zip(chosen["merged"].tolist(), chosen.partner[chosen["merged"]].tolist(), strict=True))
     hit = {
         kind: tuple(ids[chosen[kind]].tolist())
         for kind in ("split", "left_out", "height_disagrees", "odd_id", "open_ring", "duplicate_record")
     }
-    extra = tuple(name for name, one in zip(names, shows, strict=True) if not one)
+    extra = tuple(names[row] for row in np.flatnonzero(lead < 0).tolist())
     nameless = tuple(names[row] for row in unnamed.tolist())
     kinds = {"shifted": (SECOND,), "merged": pairs, "missing_id": nameless, "extra": extra, **hit}
     return tuple(Defect(kind, SECOND, records) for kind, records in kinds.items())

@@ -244,18 +244,27 @@ def _truth(place: Path, district: District, features: Features, registers: Regis
     return Truth(
         folder=place,
         build_file=place / BUILD_FILE,
-        ids=np.array([*buildings.ids, *sheds], object),
+        ids=np.array([*registers.names, *sheds], object),
         footprints=files.absolute(np.concatenate([buildings.shapes, extra])),
         z_ground=np.concatenate([foot_level(buildings), _low(extra)]),
         height=np.concatenate([buildings.height, registers.extra_heights]),
         storeys=np.concatenate([buildings.storeys, np.ones(len(extra), np.int64)]),
         plot=district.plots.ids[np.concatenate([buildings.plot, at])],
         pairs=registers.pairs,
+        order=registers.order,
         records=_counts(features, registers, plots),
         defects=(*registers.defects, *more),
         shift=SHIFT,
+        plots=dict(zip(district.plots.ids.tolist(), files.absolute(district.plots.shapes).tolist(), strict=True)),
+        limits=_limits(plots),
         floor_area_ratio=dict(zip(district.plots.ids.tolist(), floor_area_ratio(district).tolist(), strict=True)),
     )
+
+
+def _limits(plots: Records) -> dict[str, dict[str, float]]:
+    columns = plots.columns
+    said = {"far": columns["容积率限值"], "density": columns["建筑密度限值"] / 100, "height": columns["限高"]}
+    return {id: {name: float(values[row]) for name, values in said.items()} for row, id in enumerate(columns["地块编号"].tolist())}
 
 
 def _low(shapes: NDArray[np.object_]) -> NDArray[np.float64]:

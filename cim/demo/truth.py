@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ class Truth:
     build_file: Path
     """Build file that makes a city of them."""
     ids: Texts
-    """Shape (n,): 楼栋编号 of every real building that the first register knows, without repeats; those it lacks at the end."""
+    """Shape (n,): id that each real building has in the city: its 楼栋编号; those that the first register lacks at the end."""
     footprints: Texts
     """Shape (n,): polygons in EPSG:4549."""
     z_ground: Reals
@@ -72,13 +74,19 @@ class Truth:
     """Shape (n,): id of the plot each stands on."""
     pairs: frozenset[tuple[str, str]]
     """(record of the first register, record of the second) for every pair that shows the same building."""
+    order: Mapping[str, tuple[str, ...]]
+    """File of a register -> building (or record, where it shows none) of each of its records, in the order of the file."""
     records: Mapping[str, int]
     """File -> records in it; a raster or point cloud is one."""
     defects: tuple[Defect, ...]
     shift: tuple[float, float]
     """How far the second register lies east and north of where it should [m]."""
+    plots: Mapping[str, Any]
+    """Plot -> its polygon in EPSG:4549."""
     floor_area_ratio: Mapping[str, float]
     """Plot -> storeys times footprint over plot area, of all buildings of the first register."""
+    limits: Mapping[str, Mapping[str, float]]
+    """Plot -> "far", "density" (a share), "height" [m]: what the plan allows, NaN where it says nothing."""
 
     def planted(self) -> dict[str, int]:
         """Return how many defects of each kind were planted."""
