@@ -252,7 +252,8 @@ def _facts(city: City, path: Path) -> dict[str, Any]:
 def _versions(path: Path) -> list[dict[str, Any]]:
     from cim.storage import versions
 
-    return [{"version": one.number, "saved": one.saved_at.isoformat(), "objects": one.objects, "message": one.message} for one in versions(path)]
+    found = versions(path)
+    return [{"version": one.number, "saved": one.saved_at.isoformat(), "objects": one.objects, "message": one.message} for one in found]
 
 
 def _parts(path: Path, version: int | None) -> list[dict[str, Any]]:
@@ -303,9 +304,9 @@ def _toml_faults(path: Path) -> list[str]:
         from cim.loaders.build import check_build
 
         return check_build(path)
-    from cim.scenario import check_scenario
+    from cim.scenario import validate
 
-    return check_scenario(path)
+    return [str(fault) for fault in validate(path)]
 
 
 @app.command()
@@ -357,7 +358,7 @@ def run_scenario(
     from cim.sim.run import run as run_all
 
     results = run_all(read_scenario(scenario), output)
-    rows = [{"result": result.name, "summary": result.summary(), "folder": str(output / result.name)} for result in results]
+    rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name)} for result in results]
     if as_json:
         _print_json({"scenario": str(scenario), "output": str(output), "results": rows})
     else:
@@ -383,8 +384,10 @@ def compare(
 
     pairs = [(one, option / one.name) for one in _result_folders(base) if (option / one.name / "result.json").is_file()] or [(base, option)]
     compared = [compare_results(load_result(first), load_result(second)) for first, second in pairs]
-    for comparison in compared if output else []:
-        to_excel(comparison, output if len(compared) == 1 else output.with_name(f"{output.stem}-{comparison.name}{output.suffix}"))  # type: ignore[union-attr]  # only when there is one
+    for comparison in compared:
+        if output is not None:
+            alone = len(compared) == 1
+            to_excel(comparison, output if alone else output.with_name(f"{output.stem}-{comparison.name}{output.suffix}"))
     if as_json:
         _print_json(
             [{"name": one.name, "rows": json.loads(one.to_pandas().to_json(orient="records", force_ascii=False))} for one in compared]
@@ -501,9 +504,17 @@ def _native() -> list[dict[str, str]]:
 
 def _drawing() -> list[dict[str, str]]:
     """Return whether this machine can draw, and in Chinese."""
-    from cim.scenes import diagnose
+    from cim.errors import DisplayError
+    from cim.scenes.fonts import chinese_font
+    from cim.scenes.offscreen import probe
 
-    return diagnose()
+    try:
+        rows = [{"part": "drawing", "state": "ok", "detail": probe()}]
+    except DisplayError as error:
+        rows = [{"part": "drawing", "state": "optional", "detail": str(error)}]
+    font = chinese_font()
+    state, detail = ("ok", str(font)) if font else ("optional", "none: apt install fonts-wqy-microhei, or pictures have no Chinese text")
+    return [*rows, {"part": "Chinese font", "state": state, "detail": detail}]
 
 
 @app.callback(invoke_without_command=True)

@@ -10,14 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
-from cim.model.loss import Loss, LossReport
+from cim.model.loss import Losses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import geopandas
 
     from cim.model import City
+    from cim.model.loss import LossReport
 
 __all__ = ["FORMATS", "export_city", "to_geopackage", "to_geoparquet", "to_xlsx"]
 
@@ -63,7 +62,7 @@ def to_geopackage(city: City, path: Path) -> LossReport:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return _lost(city, "GeoPackage")
+    return _lost(city)
 
 
 def to_geoparquet(city: City, path: Path) -> LossReport:
@@ -74,7 +73,7 @@ def to_geoparquet(city: City, path: Path) -> LossReport:
     path.mkdir(parents=True, exist_ok=True)
     for name in city.types():
         _plain(city, name).to_parquet(path / f"{name.lstrip('+')}.parquet", index=False, write_covering_bbox=True)
-    return _lost(city, "GeoParquet")
+    return _lost(city)
 
 
 def to_xlsx(city: City, path: Path) -> LossReport:
@@ -86,7 +85,7 @@ def to_xlsx(city: City, path: Path) -> LossReport:
         frame = city.table(name, labels="zh").drop(columns=["geometry"]).reset_index()
         sheets[name] = pa.Table.from_pandas(frame, preserve_index=False)
     write_workbook(sheets, path)
-    return _lost(city, "Excel", footprints=True)
+    return _lost(city, footprints=True)
 
 
 def _plain(city: City, name: str) -> geopandas.GeoDataFrame:
@@ -96,18 +95,13 @@ def _plain(city: City, name: str) -> geopandas.GeoDataFrame:
     return full
 
 
-def _lost(city: City, format: str, *, footprints: bool = False) -> LossReport:
+def _lost(city: City, *, footprints: bool = False) -> LossReport:
     """Return what flat tables cannot hold, counted."""
     tables = city.tables
     solid = tables.scan("geometries", ["lod"], pc.field("lod") != "0").num_rows
-    counted: Sequence[tuple[str, int, str]] = (
-        ("geometry beyond the footprint", solid, "levels of detail 1 and up, surfaces and their semantics"),
-        ("footprints", len(city) if footprints else 0, "a sheet holds no geometry"),
-        ("relations", tables.rows("relations"), "relations other than the parent"),
-        ("properties", tables.rows("properties"), "values in long form"),
-        ("identifiers", tables.rows("identifiers"), "identifiers beyond the id"),
-        ("claims", tables.rows("claims"), "who says so"),
-        ("coverages", tables.rows("coverages"), "rasters and point clouds"),
-        ("links", tables.rows("links"), "network links"),
-    )
-    return LossReport(format, tuple(Loss(what, count, example) for what, count, example in counted if count))
+    losses = Losses()
+    losses.add("geometries beyond the footprint", solid, "levels of detail 1 and up, surfaces and their semantics")
+    losses.add("footprints", len(city) if footprints else 0, "a sheet holds no geometry")
+    for name in ("relations", "properties", "identifiers", "claims", "coverages", "links"):
+        losses.add(name, tables.rows(name))
+    return losses.report()

@@ -1,44 +1,54 @@
-"""What a format could not hold: the report every writer returns."""
+"""What a format could not hold: the loss report that every writer of a city returns."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Loss", "LossReport"]
+import pyarrow as pa
 
-
-@dataclass(frozen=True)
-class Loss:
-    """One kind of thing that was not written."""
-
-    what: str
-    count: int
-    example: str = ""
-    """What it is, or the first one."""
+__all__ = ["LossReport", "Losses"]
 
 
 @dataclass(frozen=True)
 class LossReport:
-    """Everything that was not written; empty when nothing was lost."""
+    """What was not written, or will come back changed."""
 
-    format: str
-    lost: tuple[Loss, ...] = ()
+    lost: pa.Table
+    """Columns what, count, example."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row per kind."""
-        return [asdict(loss) for loss in self.lost]
+        """Return one row per kind of loss."""
+        found: list[dict[str, Any]] = self.lost.to_pylist()
+        return found
+
+    def __len__(self) -> int:
+        """Return how many kinds of loss there are."""
+        return int(self.lost.num_rows)
 
     def text(self) -> str:
-        """Return one line per kind.
-
-        Examples
-        --------
-        >>> LossReport("GeoPackage", (Loss("claims", 3, "who says so"),)).text()
-        'GeoPackage cannot hold: 3 claims (who says so)'
-        """
-        if not self.lost:
-            return f"{self.format} holds everything"
+        """Return one line per kind of loss."""
+        if not len(self):
+            return "nothing is lost"
         return "\n".join(
-            f"{self.format} cannot hold: {loss.count:,} {loss.what}" + (f" ({loss.example})" if loss.example else "") for loss in self.lost
+            f"{row['count']:>9,}  {row['what']}" + (f" (such as {row['example']})" if row["example"] else "") for row in self.rows()
         )
+
+
+@dataclass
+class Losses:
+    """The report while it is being filled."""
+
+    rows: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, what: str, count: int, example: Any = "") -> None:
+        """Count a loss; nothing is added for a count of zero."""
+        if count:
+            before, shown = self.rows.get(what, (0, str(example)[:120]))
+            self.rows[what] = (before + int(count), shown)
+
+    def report(self) -> LossReport:
+        """Return the report."""
+        schema = pa.schema([("what", pa.string()), ("count", pa.int64()), ("example", pa.string())])
+        rows = [{"what": what, "count": count, "example": example} for what, (count, example) in self.rows.items()]
+        return LossReport(pa.Table.from_pylist(rows, schema=schema))

@@ -72,7 +72,8 @@ class Found:
             ]
         said = self.description
         return [
-            {"file": self.path, "format": said.format, "layer": layer.name, "kind": layer.kind, "count": layer.count, "crs": layer.crs or "not stated",
+            {"file": self.path, "format": said.format, "layer": layer.name, "kind": layer.kind, "count": layer.count,
+             "crs": layer.crs or "not stated",
              "encoding": said.encoding, "class": layer.guess, "suspicions": "; ".join(said.suspicions)}
             for layer in said.layers
         ]  # fmt: skip
@@ -93,7 +94,8 @@ class Draft:
         """Return a build file to be corrected by hand: every guess is marked as one."""
         head = [
             f"# Build file drafted from {self.folder}. Lines marked 'guess' were not stated by any file: check them.",
-            "# Run it with: cim build THIS_FILE -o city.cim", "", "[city]", f"name = {_text(Path(self.folder).resolve().name)}", *self._crs(),
+            "# Run it with: cim build THIS_FILE -o city.cim", "",
+            "[city]", f"name = {_text(Path(self.folder).resolve().name)}", *self._crs(),
             'time_zone = "UTC"  # IANA name of the zone people here live by, such as Asia/Shanghai', "",
         ]  # fmt: skip
         parts = [line for file in self.files for line in _source(file)]

@@ -24,7 +24,9 @@ class CitySettings(_Strict):
     """The city as a whole."""
 
     name: str = ""
-    crs: str | None = Field(default=None, description="projected system of the city, such as EPSG:7415; of the first projected source without it")
+    crs: str | None = Field(
+        default=None, description="projected system of the city, such as EPSG:7415; of the first projected source without it"
+    )
     time_zone: str = "UTC"
 
 

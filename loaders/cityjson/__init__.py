@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from cim.loaders.cityjson.losses import LossReport
 from cim.loaders.cityjson.read import CityJSONReader
 from cim.loaders.cityjson.write import write_cityjson
 from cim.loaders.protocol import Reader
 
-__all__ = ["READER", "CityJSONReader", "LossReport", "write_cityjson"]
+__all__ = ["READER", "CityJSONReader", "write_cityjson"]
 
 READER: Reader = CityJSONReader()

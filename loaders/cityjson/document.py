@@ -105,6 +105,7 @@ def load(path: Path, limits: Limits, *, encoding: str | None = None) -> Document
 
 # ---------------------------------------------------------------- a sequence
 
+
 def _lines(text: bytes) -> list[bytes] | None:
     """Return the lines of a sequence, None for a single document: its first line is a JSON object, and more follow."""
     head, _, rest = text.lstrip().partition(b"\n")
@@ -160,6 +161,7 @@ def _feature(line: bytes, path: Path, limits: Limits, notes: list[Note]) -> tupl
 
 
 # ---------------------------------------------------------------- what a document must have
+
 
 def _parsed(text: bytes, path: Path, limits: Limits, notes: list[Note]) -> dict[str, Any]:
     value = json_guard.parse(path, limits, data=text, encoding="utf-8").value

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
@@ -14,46 +12,9 @@ if TYPE_CHECKING:
 
     from cim.model import City
     from cim.model.footprints import Places
+    from cim.model.loss import Losses
 
-__all__ = ["LossReport", "Losses", "lost_places", "lost_tables", "lost_values"]
-
-
-@dataclass(frozen=True)
-class LossReport:
-    """What was not written, or will come back changed."""
-
-    lost: pa.Table
-    """Columns what, count, example."""
-
-    def __len__(self) -> int:
-        """Return how many kinds of loss there are."""
-        return int(self.lost.num_rows)
-
-    def text(self) -> str:
-        """Return one line per kind of loss."""
-        if not len(self):
-            return "nothing is lost"
-        rows = self.lost.to_pylist()
-        return "\n".join(f"{row['count']:>9,}  {row['what']}" + (f" (such as {row['example']})" if row["example"] else "") for row in rows)
-
-
-@dataclass
-class Losses:
-    """The report while it is being filled."""
-
-    rows: dict[str, tuple[int, str]] = field(default_factory=dict)
-
-    def add(self, what: str, count: int, example: Any = "") -> None:
-        """Count a loss; nothing is added for a count of zero."""
-        if count:
-            before, shown = self.rows.get(what, (0, str(example)[:120]))
-            self.rows[what] = (before + int(count), shown)
-
-    def report(self) -> LossReport:
-        """Return the report."""
-        schema = pa.schema([("what", pa.string()), ("count", pa.int64()), ("example", pa.string())])
-        rows = [{"what": what, "count": count, "example": example} for what, (count, example) in self.rows.items()]
-        return LossReport(pa.Table.from_pylist(rows, schema=schema))
+__all__ = ["lost_places", "lost_tables", "lost_values"]
 
 
 def lost_tables(city: City, losses: Losses) -> None:

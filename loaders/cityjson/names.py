@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.loaders.cityjson.attributes import DEFINED
-from cim.loaders.cityjson.losses import Losses
 
 if TYPE_CHECKING:
     from cim.model import City
+    from cim.model.loss import Losses
 
 __all__ = ["written_attributes"]
 

@@ -17,20 +17,22 @@ import pyarrow.compute as pc
 from cim.errors import CRSError, UsageError
 from cim.loaders.cityjson.attributes import ATTRIBUTE_SET, MEMBER_SET
 from cim.loaders.cityjson.encode import boundary_texts, faces_of, semantic_texts, unique_vertices
-from cim.loaders.cityjson.losses import Losses, LossReport, lost_places, lost_tables, lost_values
+from cim.loaders.cityjson.losses import lost_places, lost_tables, lost_values
 from cim.loaders.cityjson.names import written_attributes
 from cim.model.classes import to_cityjson
 from cim.model.geometry import flatten, shift
+from cim.model.loss import Losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.model import City
+    from cim.model.loss import LossReport
 
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["LossReport", "write_cityjson"]
+__all__ = ["write_cityjson"]
 
 _VERSIONS = ("2.0", "1.1")
 _EXACT = 1e-6  # m; a finer scale is tried until every coordinate comes back this well

@@ -16,8 +16,8 @@ def city() -> City:
     builder = CityBuilder("EPSG:4549+5737", name="三河片区", time_zone="Asia/Shanghai")
     source = builder.add_source(SourceRecord("register", records_in=4))
     shapes = shapely.box(500000 + 20.0 * np.arange(4), 3460000, 500010 + 20.0 * np.arange(4), 3460010)
-    keys = builder.add_objects("Building", list("abcd"), footprints=shapes, names=["图书馆", "B", None, "D"], z_ground=2.0, z_roof=[5, 8, 11, 14],
-                               parents=[None, "a", "b", None], source=source)  # fmt: skip
+    keys = builder.add_objects("Building", list("abcd"), footprints=shapes, names=["图书馆", "B", None, "D"],
+                               z_ground=2.0, z_roof=[5, 8, 11, 14], parents=[None, "a", "b", None], source=source)  # fmt: skip
     heights = Column([3.0, 6.0, None, 12.0], unit="m", source_field="H", label_zh="高度", label_en="height")
     builder.add_attributes(keys, "Building", {"height": heights, "用途": Column(["住宅", "办公", "住宅", None])})
     builder.add_attributes(keys[:2], "Building", {"storeys_above_ground": Column([1, 2])})
@@ -79,7 +79,7 @@ def test_a_condition_that_is_none_is_refused(city: City, text: str) -> None:
 
 
 def test_a_column_nobody_knows_is_named_with_those_there_are(city: City) -> None:
-    with pytest.raises(UsageError, match="no column heigth in class Building; there are .*height"):
+    with pytest.raises(UsageError, match=r"no column heigth in class Building; there are .*height"):
         city.keys("Building", where="heigth > 3")
     with pytest.raises(ObjectNotFoundError, match="holds no 'Bridge'; it holds Building, Road"):
         city.keys("Bridge")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 import shapely
@@ -80,7 +81,7 @@ def test_the_history_holds_every_kind_of_event(periods: list[Period]) -> None:
     by_id: dict[str, list[Period]] = {}
     for period in periods:
         by_id.setdefault(period.id, []).append(period)
-    gaps = [a.end != b.begin for each in by_id.values() for a, b in zip(each, each[1:], strict=False)]
+    gaps = [a.end != b.begin for each in by_id.values() for a, b in pairwise(each)]
     assert len(by_id) == 1000
     assert True in gaps  # restored
     assert False in gaps  # changed

@@ -27,7 +27,7 @@ CLOSE = 0.5  # m: what percentiles of a 10-points-per-m² cloud and different fo
 @pytest.fixture(scope="module")
 def folder(request: pytest.FixtureRequest) -> Path:
     place: Callable[..., Path] = request.getfixturevalue("shared_data")
-    return place("city", "delft")
+    return Path(place("city", "delft"))
 
 
 @pytest.fixture(scope="module")
