@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cim.loaders.door import describe, read
+    from cim.loaders.fusion import fuse
     from cim.loaders.limits import Limits
     from cim.loaders.protocol import Description, LayerInfo, Reader, ReadOptions
 
-__all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "describe", "read"]
+__all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "describe", "fuse", "read"]
 
 _HOMES = {
     "read": "door",
