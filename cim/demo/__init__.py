@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from cim.demo.score import Score, score
+from cim.demo.show import Demo, build_demo
 from cim.demo.sources import SEED, write_sources
 from cim.demo.truth import DEFECTS, Defect, Truth
 
-__all__ = ["DEFECTS", "SEED", "Defect", "Truth", "write_sources"]
+__all__ = ["DEFECTS", "SEED", "Defect", "Demo", "Score", "Truth", "build_demo", "score", "write_sources"]
