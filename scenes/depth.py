@@ -115,8 +115,8 @@ def _round_up(value: float) -> float:
 
     Examples
     --------
-    >>> _round_up(1.37), _round_up(0.08)
-    (1.5, 0.1)
+    >>> _round_up(1.37), _round_up(0.071)
+    (1.5, 0.08)
     """
     if value <= 0:
         return 1.0

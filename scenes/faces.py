@@ -142,8 +142,7 @@ def _corner_of(xy: Reals, of: Ints, plane: Reals, face: Ints, corner: Ints) -> I
         return np.empty((0, 3), np.int64)
     asked = np.column_stack([np.repeat(of, 3).astype(float), xy.reshape(-1, 2)]) + 0.0  # + 0.0: minus zero equals zero
     known = np.column_stack([face.astype(float), plane]) + 0.0
-    both = np.ascontiguousarray(np.concatenate([known, asked]))
-    code = np.unique(both.view([("", float)] * 3).reshape(-1), return_inverse=True)[1].reshape(-1)
+    code = _alike(np.concatenate([known, asked]))[1]
     vertex = np.zeros(int(code.max()) + 1, np.int64)
     vertex[code[: len(known)]] = corner
     return vertex[code[len(known) :]].reshape(-1, 3)
@@ -192,36 +191,51 @@ def _sharp_edges(flat: Flat, wanted: Bools, normals: Reals) -> Ints:
     return np.stack([low, high], axis=1)[first & ~pair]
 
 
-def plates(polygons: NDArray[Any]) -> Plates:
+def plates(polygons: NDArray[Any], *, shared: bool = True) -> Plates:
     """Return triangles of polygons and multipolygons in the plane; a polygon that crosses itself is mended first.
 
     Parameters
     ----------
     polygons : shape (n,)
         shapely geometries; lines and points give nothing.
+    shared
+        Whether triangles of one polygon share their corners, as splitting them needs; quicker without.
     """
     import shapely
 
-    shapes = np.asarray(polygons, object)
-    shapes = np.where(shapely.is_valid(shapes), shapes, shapely.make_valid(shapes))
-    shapes = shapely.force_2d(shapes)
+    shapes = np.array(polygons, object)
+    crossed = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
+    shapes[crossed] = shapely.make_valid(shapes[crossed])
     parts, part_row = shapely.get_parts(shapes, return_index=True)
-    deeper, of = shapely.get_parts(parts, return_index=True)  # a mended polygon may be a collection of multipolygons
-    polygonal = shapely.get_type_id(deeper) == 3
-    deeper, row = deeper[polygonal], part_row[of[polygonal]]
-    triangles, of = shapely.get_parts(shapely.constrained_delaunay_triangles(deeper), return_index=True)
+    if crossed.any():  # a mended polygon may be a collection of multipolygons
+        deeper, of = shapely.get_parts(parts, return_index=True)
+        parts, part_row = deeper, part_row[of]
+    polygonal = shapely.get_type_id(parts) == 3
+    parts, part_row = parts[polygonal], part_row[polygonal]
+    triangles, of = shapely.get_parts(shapely.constrained_delaunay_triangles(parts), return_index=True)
     corners = shapely.get_coordinates(triangles).reshape(-1, 4, 2)[:, :3]
-    turn = (corners[:, 1, 0] - corners[:, 0, 0]) * (corners[:, 2, 1] - corners[:, 0, 1]) - (corners[:, 1, 1] - corners[:, 0, 1]) * (
-        corners[:, 2, 0] - corners[:, 0, 0]
-    )
+    (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+    turn = ax * by - ay * bx
     corners = np.where((turn < 0)[:, None, None], corners[:, ::-1], corners)[turn != 0]
-    row = row[of][turn != 0]
-    asked = np.column_stack([np.repeat(row, 3).astype(float), corners.reshape(-1, 2)]) + 0.0
-    unique, code = np.unique(np.ascontiguousarray(asked).view([("", float)] * 3).reshape(-1), return_inverse=True)
-    points = unique.view(float).reshape(-1, 3)[:, 1:] if len(unique) else np.empty((0, 2))
+    row = part_row[of][turn != 0]
     drawn = np.zeros(len(shapes), bool)
     drawn[row] = True
-    return Plates(points, code.reshape(-1, 3).astype(np.int64), row, int((~drawn).sum()))
+    points, index = corners.reshape(-1, 2), np.arange(3 * len(corners)).reshape(-1, 3)
+    if shared and len(corners):
+        asked = np.column_stack([np.repeat(row, 3).astype(float), points]) + 0.0  # + 0.0: minus zero equals zero
+        first, code = _alike(asked)
+        points, index = points[first], code.reshape(-1, 3)
+    return Plates(points, index, row, int((~drawn).sum()))
+
+
+def _alike(rows: Reals) -> tuple[Ints, Ints]:
+    """Return the first of each kind of equal rows and the kind of every row."""
+    order = np.lexsort(rows.T[::-1])
+    ordered = rows[order]
+    new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
+    code = np.empty(len(rows), np.int64)
+    code[order] = np.cumsum(new) - 1
+    return order[new], code
 
 
 def blocks(polygons: NDArray[Any], low: Reals, high: Reals) -> Faces:
@@ -236,7 +250,7 @@ def blocks(polygons: NDArray[Any], low: Reals, high: Reals) -> Faces:
     """
     import shapely
 
-    top = plates(polygons)
+    top = plates(polygons, shared=False)
     shapes = shapely.orient_polygons(np.asarray(polygons, object))
     parts, part_row = shapely.get_parts(shapes, return_index=True)
     rings, ring_part = shapely.get_rings(parts, return_index=True)

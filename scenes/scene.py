@@ -105,12 +105,11 @@ class Scene:
         added = (result,) if isinstance(result, Layer) else layers_of_result(self, result, options)
         if name is not None and len(added) == 1:
             added = (replace(added[0], name=name),)
-        taken = [layer.name for layer in self.layers]
-        fresh = []
+        fresh: list[Layer] = []
         for layer in added:
-            free = layer.name if layer.name not in taken else f"{layer.name} {1 + sum(one.split(' ')[0] == layer.name for one in taken)}"
-            taken.append(free)
-            fresh.append(replace(layer, name=free))
+            taken = {one.name for one in (*self.layers, *fresh)}
+            free = (layer.name, *(f"{layer.name} {number}" for number in range(2, len(taken) + 3)))
+            fresh.append(replace(layer, name=next(text for text in free if text not in taken)))
         return self._with(layers=(*self.layers, *fresh), results=(*self.results, result))
 
     def color_by(self, attribute: str | None = None, *, layer: str = "buildings", style: Style | None = None) -> Scene:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from cim.model.classes import label
 from cim.scenes.context import BUILDINGS, CONSTRUCTIONS, Members, members, values_of
-from cim.scenes.faces import Faces, blocks, faces, plates
+from cim.scenes.drape import drape
+from cim.scenes.faces import Faces, blocks, faces
 from cim.scenes.layer import OUTLINE_LIMIT, Layer, Text, join
 from cim.scenes.style import Categorical, Style, hex_colour, style_for
 
@@ -39,6 +40,7 @@ CLASS_COLOURS = {
 }
 _SURFACES = ("MultiSurface", "CompositeSurface", "Solid", "MultiSolid", "CompositeSolid")
 _FOOT_SHADE = 0.74  # brightness where a wall meets the ground
+_FLAT_LIFT = 0.5  # m above the ground, over plots and roads, of a footprint without height
 _FOOT_HEIGHT = 7.0  # m above the foot where the shade ends
 
 
@@ -210,18 +212,17 @@ def _raised(context: Context, who: Members, rows: Ints) -> tuple[Faces, Faces]:
     """Return blocks over footprints whose height is known, and the other footprints lying on the ground."""
     import shapely
 
-    shapes = who.shapes[rows]
-    shapes = np.where(shapely.is_valid(shapes), shapes, shapely.buffer(shapes, 0))
+    shapes = who.shapes[rows].copy()
+    crossed = ~shapely.is_valid(shapes)
+    shapes[crossed] = shapely.buffer(shapes[crossed], 0)
     middle = shapely.get_coordinates(shapely.centroid(shapes)) if len(rows) else np.empty((0, 2))
     middle = np.nan_to_num(middle)
     low = np.where(np.isfinite(who.z_ground[rows]), who.z_ground[rows], context.ground.at(middle[:, 0], middle[:, 1]))
     high = np.where(np.isfinite(who.z_roof[rows]), who.z_roof[rows], low + _heights(context, who, rows))
     tall = np.isfinite(high) & (high > low) & ~shapely.is_empty(shapes)
     up = blocks(shapes[tall], low[tall], high[tall])
-    lying = plates(shapes[~tall])
-    z = context.ground.at(lying.points[:, 0], lying.points[:, 1]) + 0.4
-    flat_points = np.column_stack([lying.points, z])
-    flat = Faces(flat_points, lying.triangles, rows[~tall][lying.row], np.empty((0, 2), np.int64))
+    points, triangles, row, _ = drape(shapes[~tall], context.ground, _FLAT_LIFT)
+    flat = Faces(points, triangles.astype(np.int64), rows[~tall][row], np.empty((0, 2), np.int64))
     return replace(up, row=rows[tall][up.row]), flat
 
 
@@ -240,10 +241,10 @@ def _heights(context: Context, who: Members, rows: Ints) -> Reals:
 
 def _foot_shade(points: Reals, triangles: NDArray[np.int32], objects: NDArray[np.int32], count: int) -> NDArray[np.float32]:
     """Return a factor that darkens walls towards their foot: it sets a building on the ground."""
-    owner = np.zeros(len(points), np.int64)
+    owner = np.full(len(points), -1, np.int64)
     owner[triangles.reshape(-1)] = np.repeat(objects, 3)
     foot = np.full(max(count, 1), np.inf)
-    used = np.unique(triangles)
+    used = np.flatnonzero(owner >= 0)
     np.minimum.at(foot, owner[used], points[used, 2])
     above = points[:, 2] - np.where(np.isfinite(foot), foot, 0.0)[owner]
     return (_FOOT_SHADE + (1 - _FOOT_SHADE) * np.clip(above / _FOOT_HEIGHT, 0, 1)).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ X0, Y0 = 500_000.0, 3_460_000.0
 HOSTILE = "<script>alert(1)</script>"
 
 
-def height_at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def height_at(x: Any, y: Any) -> Any:
     """Return the made-up ground: a slope, a hill, a river bed 4 m deep."""
     return 5 + 0.02 * x + 6 * np.exp(-((x - 60) ** 2 + (y - 60) ** 2) / 60**2) - 4 * np.exp(-(((y - 250) / 12) ** 2))
 
@@ -38,7 +39,7 @@ def add_terrain(builder: CityBuilder, folder: Path, source: int) -> None:
 
 def add_buildings(builder: CityBuilder, source: int) -> None:
     """Add 25 buildings with heights, one of them with a courtyard, one without height, one with LoD1 geometry only in its part."""
-    corner = np.array([[30 + 40 * (i % 5), 30 + 40 * (i // 5)] for i in range(25)], float) + [X0, Y0]
+    corner = np.array([[30 + 40 * (i % 5), 30 + 40 * (i // 5)] for i in range(25)], float) + np.array([X0, Y0])
     shapes = shapely.box(corner[:, 0], corner[:, 1], corner[:, 0] + 20, corner[:, 1] + 16)
     shapes[3] = shapes[3].difference(shapely.box(*(corner[3] + 5), *(corner[3] + 10)))
     height = np.linspace(6, 54, 25)
@@ -64,7 +65,9 @@ def add_buildings(builder: CityBuilder, source: int) -> None:
     builder.add_objects("Building", ["whole"], footprints=[part], source=source)
     (key,) = builder.add_objects("BuildingPart", ["part"], parents=["whole"], source=source)
     block = extrude([part], 9.0, 30.0)
-    geometry = builder.add_geometries([key], lod="1", role="solid", type=block.type, vertices=block.vertices, boundaries=block.boundaries, semantics=block.semantics)
+    geometry = builder.add_geometries(
+        [key], lod="1", role="solid", type=block.type, vertices=block.vertices, boundaries=block.boundaries, semantics=block.semantics
+    )
     builder.add_surfaces(np.repeat(geometry, 3), [0, 1, 2], list(block.SURFACES))
 
 
@@ -77,7 +80,8 @@ def add_surfaces(builder: CityBuilder, source: int) -> None:
     builder.add_objects("LandUse", ["plot"], footprints=[shapely.box(X0 + 28, Y0 + 28, X0 + 132, Y0 + 134)], source=source)
     builder.add_objects("CityFurniture", ["bench"], footprints=[shapely.Point(X0 + 240, Y0 + 200)], source=source)
     place = np.column_stack([np.linspace(X0 + 10, X0 + 290, 30), np.full(30, Y0 + 225)])
-    trees = builder.add_objects("SolitaryVegetationObject", [f"t{i}" for i in range(30)], footprints=shapely.points(place), source=source)
+    names = [f"t{i}" for i in range(30)]
+    trees = builder.add_objects("SolitaryVegetationObject", names, footprints=shapely.points(place), source=source)
     builder.add_attributes(trees[:20], "SolitaryVegetationObject", {"height": Column(np.linspace(4, 12, 20), unit="m")})
 
 
@@ -103,8 +107,14 @@ def verdicts(city: City) -> Verdicts:
     value = np.array([city[id].attributes["height"] or np.nan for id in ids], float)
     judged = judge(value, 30.0)
     columns = {
-        "object": ids, "value": value, "unit": "m", "limit": 30.0, "excess": judged.excess, "verdict": judged.verdict, "reason": judged.reason,
-    }  # fmt: skip
+        "object": ids,
+        "value": value,
+        "unit": "m",
+        "limit": 30.0,
+        "excess": judged.excess,
+        "verdict": judged.verdict,
+        "reason": judged.reason,
+    }
     return verdicts_from("height_control", RunRecord("height_control", "1"), columns)
 
 

@@ -24,9 +24,11 @@ def test_a_point_on_a_ray_projects_to_the_pixel_it_came_from(orthographic: float
 
 
 @given(
-    st.floats(0, 360), st.floats(5, 85), st.booleans(),
+    st.floats(0, 360),
+    st.floats(5, 85),
+    st.booleans(),
     st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500), st.floats(-20, 80)), min_size=2, max_size=30),
-)  # fmt: skip
+)
 def test_everything_is_framed(azimuth: float, elevation: float, parallel: bool, points: list[tuple[float, float, float]]) -> None:  # noqa: FBT001
     cloud = np.array(points)
     camera = Camera.fitting(cloud, SIZE, azimuth=azimuth, elevation=elevation, orthographic=parallel)

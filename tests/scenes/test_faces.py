@@ -15,7 +15,7 @@ def areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     a, b, c = (points[triangles[:, corner]] for corner in range(3))
     if points.shape[1] == 2:
         return np.asarray((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) / 2
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
 
 
 COURT = shapely.box(0, 0, 10, 8).difference(shapely.box(2, 2, 5, 5))

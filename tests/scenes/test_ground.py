@@ -55,9 +55,13 @@ def test_triangulated_terrain_becomes_ground_and_says_so() -> None:
     (key,) = builder.add_objects("TINRelief", ["tin"])
     corner = np.array([(5e5, 3e6, 0.0), (5e5 + 100, 3e6, 10.0), (5e5, 3e6 + 100, 0.0), (5e5 + 100, 3e6 + 100, 10.0)])
     builder.add_geometries(
-        [key], lod="1", role="multi_surface", type="CompositeSurface", vertices=vertices_from(corner, [4]),
+        [key],
+        lod="1",
+        role="multi_surface",
+        type="CompositeSurface",
+        vertices=vertices_from(corner, [4]),
         boundaries=boundaries_from([0, 1, 2, 1, 3, 2], [3, 3], [1, 1], [2], [1], [1]),
-    )  # fmt: skip
+    )
     scene = Scene(builder.build())
     assert scene.layer("terrain").ids.tolist() == ["tin"]
     assert scene.context.ground.at(-20.0, 0.0) == pytest.approx(3.0)  # 30 m from the western edge of a slope of 1 in 10
