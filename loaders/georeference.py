@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cim.errors import CRSError, InputError
+from cim.errors import CRSError
 
 if TYPE_CHECKING:
     from cim.crs import CityCRS
     from cim.loaders.protocol import ReadOptions
 
-__all__ = ["Chosen", "Said", "choose_crs", "worker_workspace"]
+__all__ = ["Chosen", "Said", "choose_crs"]
 
 Said = tuple[str, str, str]
 """Code, severity and message of an issue."""
@@ -83,24 +83,3 @@ def _vertical(crs: CityCRS) -> tuple[Said, ...]:
     if crs.vertical is not None:
         return ()
     return (("crs", "info", "its height system (vertical datum) is unknown; heights stay as they are"),)
-
-
-def worker_workspace(options: ReadOptions, path: Path) -> Path:
-    """Return the folder for cleaned files: that of the process which called `read`, also when asked inside a worker.
-
-    Raises
-    ------
-    InputError
-        If a worker was not told which folder that is: ``options.extra["_workspace"]``.
-    """
-    from cim.loaders import worker
-    from cim.model.coverages import workspace
-
-    told = options.extra.get("_workspace")
-    if told:
-        return Path(told)
-    if worker.inside():
-        raise InputError(
-            path, "is a raster or point cloud within another file, which has to be cleaned first", "unpack it and read it by itself"
-        )
-    return workspace()

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +12,8 @@ import numpy as np
 
 from cim.errors import CorruptFileError, CRSError
 from cim.loaders import worker
-from cim.loaders.georeference import Chosen, Said, choose_crs, worker_workspace
+from cim.loaders.georeference import Chosen, Said, choose_crs
+from cim.loaders.parcel import carries_files, pack_files, unpack_files, work_file
 from cim.loaders.pointcloud.chunks import PIECE, Plan, plan_of
 from cim.loaders.pointcloud.header import LasHeader, read_header
 from cim.loaders.pointcloud.projection import Projection, declared_projection
@@ -45,29 +42,23 @@ class PointCloudReader:
 
     def read(self, path: Path, options: ReadOptions) -> City:
         """Return a city of one PointCloud; see `cim.loaders.protocol.Reader`."""
+        carries_files(path, options)
         if worker.inside():
             return _read(path, options)
         from cim.loaders import wire
 
-        told = replace(options, extra={**options.extra, "_workspace": str(worker_workspace(options, path))})
-        answer = worker.run(
-            "cim.loaders.pointcloud.reader:_read_in_worker",
-            {"path": str(path), "options": told.to_json()},
-            path=path,
-            limits=options.limits,
-        )
-        return wire.unpack(answer.value, answer.tables)
+        arguments = {"path": str(path), "options": options.to_json()}
+        function = "cim.loaders.pointcloud.reader:_read_in_worker"
+        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["lazrs", "laspy"])
+        return unpack_files(wire.unpack(answer.value, answer.tables), answer.tables, path)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return what the header says."""
         if worker.inside():
             return _describe(path, options)
-        answer = worker.run(
-            "cim.loaders.pointcloud.reader:_describe_in_worker",
-            {"path": str(path), "options": options.to_json()},
-            path=path,
-            limits=options.limits,
-        )
+        arguments = {"path": str(path), "options": options.to_json()}
+        function = "cim.loaders.pointcloud.reader:_describe_in_worker"
+        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["lazrs", "laspy"])
         return Description.from_json(answer.value)
 
 
@@ -77,7 +68,9 @@ READER = PointCloudReader()
 def _read_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     from cim.loaders import wire
 
-    return wire.pack(_read(Path(path), ReadOptions.from_json(dict(options))))
+    city = _read(Path(path), ReadOptions.from_json(dict(options)))
+    value, tables = wire.pack(city)
+    return value, tables | pack_files(city)
 
 
 def _describe_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -138,7 +131,10 @@ def _read(path: Path, options: ReadOptions) -> City:
         *_doubts(found, chosen, path),
     )
     clean = plan.total == header.declared and not (found.faults or found.rejected)
-    file = path if clean and not _passing(path) else _kept_file(path, options, header, plan, None if clean else strays)
+    file = path
+    if not clean:
+        file = work_file(path, ".laz")
+        write_laz(header, plan, strays, file)
     cloud = _Cloud(header, plan, projection, replace(chosen, crs=metric(chosen.crs)), found, factor, file, everything)
     return _city(cloud, path, options)
 
@@ -195,29 +191,6 @@ def _met(found: Scan, header: LasHeader, strays: str) -> tuple[Said, ...]:
 
 def _box(corner: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{value:.10g}" for value in corner) + ")"
-
-
-def _passing(path: Path) -> bool:
-    """Return whether the file lies in the temporary folder of a worker, as a member of an archive does."""
-    return worker.inside() and Path.cwd() in path.resolve().parents
-
-
-def _kept_file(path: Path, options: ReadOptions, header: LasHeader, plan: Plan, strays: str | None) -> Path:
-    """Return a file in the workspace that holds the points: a copy, or a clean LAZ file when `strays` says what to leave out."""
-    stem = re.sub(r"[^\w.-]", "_", path.stem)[:40]
-    suffix = ".laz" if strays is not None or header.compressed else ".las"
-    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=worker_workspace(options, path))
-    os.close(handle)
-    target = Path(name)
-    try:
-        if strays is None:
-            shutil.copyfile(path, target)
-        else:
-            write_laz(header, plan, strays, target)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    return target
 
 
 # ---------------------------------------------------------------- the city

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cim.errors import CorruptFileError, CRSError, FormatError, UsageError
 from cim.loaders import worker
-from cim.loaders.georeference import Chosen, Said, choose_crs, worker_workspace
+from cim.loaders.georeference import Chosen, Said, choose_crs
+from cim.loaders.parcel import carries_files, pack_files, unpack_files, work_file
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
 from cim.loaders.terrain.grid import Grid, is_ascii_grid, known_unit, open_grid
 from cim.loaders.terrain.normalise import NODATA, Layout, layout, write_clean
@@ -60,26 +59,23 @@ class TerrainReader:
 
     def read(self, path: Path, options: ReadOptions) -> City:
         """Return a city of one ReliefFeature; see `cim.loaders.protocol.Reader`."""
+        carries_files(path, options)
         if worker.inside():
             return _read(path, options)
         from cim.loaders import wire
 
-        told = replace(options, extra={**options.extra, "_workspace": str(worker_workspace(options, path))})
-        answer = worker.run(
-            "cim.loaders.terrain.reader:_read_in_worker", {"path": str(path), "options": told.to_json()}, path=path, limits=options.limits
-        )
-        return wire.unpack(answer.value, answer.tables)
+        arguments = {"path": str(path), "options": options.to_json()}
+        function = "cim.loaders.terrain.reader:_read_in_worker"
+        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["rasterio"])
+        return unpack_files(wire.unpack(answer.value, answer.tables), answer.tables, path)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return size, CRS, extent and unit without reading cells."""
         if worker.inside():
             return _describe(path, options)
-        answer = worker.run(
-            "cim.loaders.terrain.reader:_describe_in_worker",
-            {"path": str(path), "options": options.to_json()},
-            path=path,
-            limits=options.limits,
-        )
+        arguments = {"path": str(path), "options": options.to_json()}
+        function = "cim.loaders.terrain.reader:_describe_in_worker"
+        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["rasterio"])
         return Description.from_json(answer.value)
 
 
@@ -89,7 +85,9 @@ READER = TerrainReader()
 def _read_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     from cim.loaders import wire
 
-    return wire.pack(_read(Path(path), ReadOptions.from_json(dict(options))))
+    city = _read(Path(path), ReadOptions.from_json(dict(options)))
+    value, tables = wire.pack(city)
+    return value, tables | pack_files(city)
 
 
 def _describe_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -135,7 +133,7 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
         _check_cell_size(plan, chosen, path)
         rules, said = _rules(grid, chosen, options, path)
         crs = metric(chosen.crs)
-        target = _target(path, options)
+        target = work_file(path, ".tif")
         try:
             tally, box = write_clean(grid, plan, rules, crs, target, path)
             _check_values(tally, rules, grid, path)
@@ -144,14 +142,6 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
             raise
     everything = (*chosen.said, *doubts, *grid.doubts, *said, *_turned(plan, grid), *_met(tally))
     return _Cleaned(grid, replace(chosen, crs=crs), plan, rules, tally, box, target, everything)
-
-
-def _target(path: Path, options: ReadOptions) -> Path:
-    folder = worker_workspace(options, path)
-    stem = re.sub(r"[^\w.-]", "_", path.stem)[:40]
-    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=".tif", dir=folder)
-    os.close(handle)
-    return Path(name)
 
 
 def _check_cell_size(plan: Layout, chosen: Chosen, path: Path) -> None:
