@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import shapely
 
 from cim.errors import CorruptFileError, CRSError
@@ -93,7 +94,7 @@ def parse(path: Path, options: ReadOptions) -> Plots:
         if line.strip() and not line.startswith("#"):
             try:
                 add_line(plots, line)
-            except (ValueError, shapely.errors.GEOSException) as error:
+            except ValueError as error:
                 plots.faults.append((f"line {number}", str(error)))
     return plots
 
@@ -101,7 +102,11 @@ def parse(path: Path, options: ReadOptions) -> Plots:
 def add_line(plots: Plots, line: str) -> None:
     """Add one plot; nothing of it is added when a part is wrong."""
     id, use, far, height, corners = line.split(";")
-    shape = shapely.Polygon([tuple(map(float, corner.split())) for corner in corners.split(",")])
+    points = np.array([[float(number) for number in corner.split()] for corner in corners.split(",")])
+    if points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
+        msg = "expected at least 3 corners of two finite numbers each"
+        raise ValueError(msg)
+    shape = shapely.Polygon(points)
     if not shape.is_valid or not shape.area > 0:
         msg = f"the corners are no polygon ({shapely.is_valid_reason(shape)})"
         raise ValueError(msg)
