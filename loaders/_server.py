@@ -21,6 +21,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cim.loaders._sandbox import restrict_files
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -175,9 +177,11 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"])
     _state["inside"] = True
     try:
-        _confine(request, folder / "work")
         module, _, name = request["function"].partition(":")
         function = getattr(importlib.import_module(module), name)
+        for other in request["imports"]:
+            importlib.import_module(other)
+        _confine(request, folder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value, tables = function(**request["arguments"])
@@ -215,7 +219,8 @@ def _told(error: BaseException) -> dict[str, Any]:
     return {"type": "unexpected", "message": f"{kind}: {text}", "place": place, "kind": kind}
 
 
-def _confine(request: Mapping[str, Any], work: Path) -> None:
+def _confine(request: Mapping[str, Any], folder: Path) -> None:
+    work = folder / "work"
     os.chdir(work)
     for name in ("TMPDIR", "TEMP", "TMP", "CPL_TMPDIR", "SQLITE_TMPDIR"):
         os.environ[name] = str(work)
@@ -230,6 +235,7 @@ def _confine(request: Mapping[str, Any], work: Path) -> None:
         _limit(request)
     if sys.platform == "linux":
         _cut_off(network=request["network"])
+        restrict_files(request["readable"], [folder, *request["writable"]], network=request["network"])
 
 
 def _limit(request: Mapping[str, Any]) -> None:

@@ -91,7 +91,14 @@ def read(
     if worker.inside() or not _isolated(chosen):
         return _read_here(chosen, place, options)
     arguments = {"reader": chosen, "path": str(place), "options": options.to_json()}
-    answer = worker.run("cim.loaders.door:_read_in_worker", arguments, path=place, limits=limits, allow_remote=options.allow_remote)
+    answer = worker.run(
+        "cim.loaders.door:_read_in_worker",
+        arguments,
+        path=place,
+        limits=limits,
+        allow_remote=options.allow_remote,
+        imports=[_module(chosen)],
+    )
     from cim.loaders import wire
 
     return wire.unpack(answer.value, answer.tables)
@@ -113,7 +120,7 @@ def describe(
     if worker.inside() or not _isolated(chosen):
         return _reader(chosen).describe(place, options)
     arguments = {"reader": chosen, "path": str(place), "options": options.to_json()}
-    answer = worker.run("cim.loaders.door:_describe_in_worker", arguments, path=place, limits=limits)
+    answer = worker.run("cim.loaders.door:_describe_in_worker", arguments, path=place, limits=limits, imports=[_module(chosen)])
     return Description.from_json(answer.value)
 
 
@@ -196,6 +203,11 @@ def _reader(name: str) -> Reader:
         msg = f"there is no reader {name!r}; give one of: {', '.join(readers())}"
         raise UsageError(msg)
     return found
+
+
+def _module(name: str) -> str:
+    """Return the module that a reader comes from, to be imported before the worker gives up its rights."""
+    return type(_reader(name)).__module__
 
 
 def _isolated(name: str) -> bool:

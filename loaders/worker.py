@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -64,6 +64,8 @@ def run(
     limits: Limits | None = None,
     size: int | None = None,
     allow_remote: tuple[str, ...] = (),
+    readable: Sequence[str | Path] = (),
+    imports: Sequence[str] = (),
 ) -> Answer:
     """Call a function in a worker process and return what it returns.
 
@@ -81,6 +83,12 @@ def run(
         Size [bytes] that memory and time grow with; the size of `path` without it.
     allow_remote
         Hosts the function may connect to; without any the worker has no network, where the system allows that.
+    readable
+        Further files and folders that the function may read; it may always read the folder of `path`, and write only to its
+        current folder and, when ``arguments["options"]["extra"]["_workspace"]`` names one, the workspace of the caller, where the
+        system allows to restrict that.
+    imports
+        Modules to import before that restriction begins.
 
     Raises
     ------
@@ -101,6 +109,9 @@ def run(
         "memory_bytes": limits.memory_for(size),
         "file_bytes": max(2 * GIB, limits.memory_for(size)),
         "network": bool(allow_remote),
+        "readable": [*_folders(Path(path)), *map(str, readable)],
+        "writable": _workspace(arguments),
+        "imports": list(imports),
         "stderr": bool(os.environ.get("CIM_WORKER_STDERR")),
     }
     try:
@@ -126,6 +137,20 @@ def _size(path: Path) -> int:
             return sum(p.stat().st_size for p in path.rglob("*") if p.is_file() and not p.is_symlink())
         return sum(p.stat().st_size for p in path.parent.glob(f"{_literal(path.stem)}.*") if p.is_file()) or path.stat().st_size
     return 0
+
+
+def _workspace(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the folder for cleaned files that a reader was told of, if it was."""
+    options = arguments.get("options")
+    extra = options.get("extra") if isinstance(options, Mapping) else None
+    told = extra.get("_workspace") if isinstance(extra, Mapping) else None
+    return [str(told)] if told else []
+
+
+def _folders(path: Path) -> list[str]:
+    """Return the folders that hold a file and its companions: where its name stands, and where a link leads."""
+    places = {path.absolute(), path.resolve()}
+    return sorted(str(one if one.is_dir() else one.parent) for one in places)
 
 
 def _literal(stem: str) -> str:

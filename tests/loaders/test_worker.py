@@ -14,6 +14,7 @@ import pytest
 
 from cim.errors import CorruptFileError, CRSError, LimitError, UsageError
 from cim.loaders import worker
+from cim.loaders._sandbox import restriction_level
 from cim.loaders.limits import MIB, Limits
 
 HERE = Path(__file__)
@@ -23,7 +24,7 @@ SMALL = Limits(cpu_seconds=1.0, cpu_seconds_per_mib=0.0, memory_bytes=300 * MIB,
 def call(name: str, **arguments: Any) -> worker.Answer:
     """Run a function of this file in a worker."""
     given = {"source": str(HERE), "name": name, "arguments": arguments}
-    return worker.run("cim.loaders._testing:from_source", given, path="some/input.gpkg", limits=SMALL, size=0)
+    return worker.run("cim.loaders._testing:from_source", given, path="some/input.gpkg", limits=SMALL, size=0, readable=[HERE.parent])
 
 
 # ---------------------------------------------------------------- functions that run in the worker
@@ -73,6 +74,22 @@ def write_here_and_there(place: str) -> tuple[Any, dict[str, pa.Table]]:
 
 def environment() -> tuple[Any, dict[str, pa.Table]]:
     return {name: os.environ.get(name) for name in ("GDAL_SKIP", "PROJ_NETWORK", "GDAL_DATA", "http_proxy")}, {}
+
+
+def look_around(secret: str, beside: str) -> tuple[Any, dict[str, pa.Table]]:
+    found = {}
+    for name, place in (("secret", secret), ("beside", beside), ("library", pa.__file__)):
+        try:
+            found[name] = bool(Path(place).read_bytes())
+        except PermissionError:
+            found[name] = False
+    try:
+        Path(beside).with_name("new").write_text("x", encoding="utf-8")
+        found["written"] = True
+    except PermissionError:
+        found["written"] = False
+    Path("own").write_text("x", encoding="utf-8")
+    return found, {}
 
 
 def connect(port: int) -> tuple[Any, dict[str, pa.Table]]:
@@ -156,6 +173,21 @@ def test_there_is_no_network_in_a_worker() -> None:
     if reached:
         pytest.skip("this system refuses network namespaces; the driver guards remain")
     assert reached is False
+
+
+@pytest.mark.skipif(restriction_level() == 0, reason="this kernel has no Landlock")
+def test_a_worker_reads_beside_its_input_and_libraries_and_nothing_else(tmp_path: Path) -> None:
+    for folder in ("in", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("x", encoding="utf-8")
+    given = {
+        "source": str(HERE),
+        "name": "look_around",
+        "arguments": {"secret": str(tmp_path / "elsewhere/file"), "beside": str(tmp_path / "in/file")},
+    }
+    here = [HERE.parent]
+    found = worker.run("cim.loaders._testing:from_source", given, path=tmp_path / "in/file", limits=SMALL, size=0, readable=here).value
+    assert found == {"secret": False, "beside": True, "library": True, "written": False}
 
 
 def test_several_threads_are_served_at_once() -> None:
