@@ -357,7 +357,8 @@ def run_scenario(
     from cim.scenario import read_scenario
     from cim.sim.run import run as run_all
 
-    results = run_all(read_scenario(scenario), output)
+    plan = read_scenario(scenario)
+    results = run_all(plan, output, city=_open(plan.city))
     rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name)} for result in results]
     if as_json:
         _print_json({"scenario": str(scenario), "output": str(output), "results": rows})
@@ -380,31 +381,23 @@ def compare(
         _print_json(json.loads(frame.to_json(orient="records", force_ascii=False))) if as_json else _show(frame.to_string(index=False))
         return
     from cim.results import compare as compare_results
-    from cim.results import load_result, to_excel
+    from cim.results import compare_runs, load_result, to_excel
 
-    pairs = [(one, option / one.name) for one in _result_folders(base) if (option / one.name / "result.json").is_file()] or [(base, option)]
-    compared = [compare_results(load_result(first), load_result(second)) for first, second in pairs]
-    for comparison in compared:
+    if (base / "result.json").is_file():
+        one = compare_results(load_result(base), load_result(option))
+        compared = {one.name: one}
+    else:
+        compared = compare_runs(base, option)
+    for name, comparison in compared.items():
         if output is not None:
             alone = len(compared) == 1
-            to_excel(comparison, output if alone else output.with_name(f"{output.stem}-{comparison.name}{output.suffix}"))
+            to_excel(comparison, output if alone else output.with_name(f"{output.stem}-{name}{output.suffix}"))
     if as_json:
-        _print_json(
-            [{"name": one.name, "rows": json.loads(one.to_pandas().to_json(orient="records", force_ascii=False))} for one in compared]
-        )
+        rows = {name: json.loads(one.to_pandas().to_json(orient="records", force_ascii=False)) for name, one in compared.items()}
+        _print_json([{"name": name, "rows": each} for name, each in rows.items()])
         return
-    for one in compared:
-        _show(f"{one.name}\n{one.to_pandas().to_string()}\n")
-
-
-def _result_folders(run_folder: Path) -> list[Path]:
-    """Return the results inside a run folder; none when it is itself a result."""
-    if (run_folder / "result.json").is_file():
-        return []
-    found = [folder for folder in sorted(run_folder.iterdir()) if (folder / "result.json").is_file()] if run_folder.is_dir() else []
-    if not found:
-        raise InputError(run_folder, "it holds no result", "give the folder that cim run -o wrote")
-    return found
+    for name, one in compared.items():
+        _show(f"{name}\n{one!r}\n{one.to_pandas().to_string()}\n")
 
 
 # --------------------------------------------------------------------------------------------- pictures and the rest
@@ -427,10 +420,11 @@ def render(
     if color_by:
         scene = scene.color_by(color_by)
     if run_folder is not None:
-        from cim.results import load_result
+        from cim.results import load_result, load_run
 
-        for folder in _result_folders(run_folder) or [run_folder]:
-            scene = scene.add(load_result(folder))
+        alone = (run_folder / "result.json").is_file()
+        for result in [load_result(run_folder)] if alone else load_run(run_folder).values():
+            scene = scene.add(result)
     if output.suffix.lower() == ".html":
         scene.html(output)
     elif output.suffix.lower() == ".png":
