@@ -6,7 +6,7 @@
 ``building``                           which layers a city gives; foreign ones by entry point ``cim.layers``
 ``terrain``, ``solids``, ``surfaces``  the layers of a city; also ``trees``
 ``verdicts``, ``depth``                the layers of results
-``still``, ``page``, ``display``       the renderers: PNG, one HTML file, notebook or window
+``still``, ``page``, ``display``       the renderers: PNG, one HTML file, notebook or window; ``stage`` is what VTK draws on
 ``picking``                            what is at a pixel
 =====================================  =======================================================================
 """

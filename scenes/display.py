@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,8 @@ class Frame:
 
 def in_notebook() -> bool:
     """Say whether a notebook kernel runs this code."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
-    shell = get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
+    ipython = sys.modules.get("IPython")  # a kernel has loaded it; nobody else needs it
+    shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
 
 
@@ -68,7 +66,7 @@ def show(scene: Scene, *, height: int = 640) -> Frame | None:
 
 def window(scene: Scene, *, size: tuple[int, int] = (1280, 800)) -> None:
     """Open a window with the scene and wait until it is closed."""
-    from cim.scenes.still import SKY_COLOURS, add_layer, apply_camera, plotter
+    from cim.scenes.stage import SKY_COLOURS, add_layer, apply_camera, plotter
 
     stage: Any = plotter(size, off_screen=False)
     stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])

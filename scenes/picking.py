@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
+from cim.plugins import load_extra
 from cim.scenes.offscreen import load_pyvista
-from cim.scenes.still import apply_camera, check_size, plotter, poly_data
+from cim.scenes.stage import apply_camera, check_size, plotter, poly_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,14 +127,12 @@ class Picker:
     @cached_property
     def _mesh(self) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
         """All triangles in one locator, and the layer and object of each."""
-        from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
-
         load_pyvista()
+        locator = load_extra("vtkmodules.vtkCommonDataModel", "scenes").vtkStaticCellLocator()
         start = np.concatenate([[0], np.cumsum([len(layer.points) for layer in self.layers])]).astype(np.int64)
         points = np.concatenate([layer.points for layer in self.layers] or [np.empty((0, 3))]).astype(np.float32)
         triangles = [layer.triangles + first for layer, first in zip(self.layers, start[:-1], strict=True)]
         mesh = poly_data(points, np.concatenate(triangles or [np.empty((0, 3), np.int64)]), np.zeros((len(points), 3), np.uint8))
-        locator = vtkStaticCellLocator()
         locator.SetDataSet(mesh)
         locator.BuildLocator()
         place = np.repeat(np.arange(len(self.layers)), [len(layer.triangles) for layer in self.layers])
@@ -156,8 +155,7 @@ class Picker:
 
     def hit(self, x: float, y: float) -> tuple[int, int, NDArray[np.float64]] | None:
         """Return the number of the layer, the row of the object and the point (relative to the origin) at a pixel."""
-        from vtkmodules.vtkCommonCore import reference
-
+        reference = load_extra("vtkmodules.vtkCommonCore", "scenes").reference
         locator, places, owners = self._mesh
         if not len(owners):
             return None

@@ -1,0 +1,132 @@
+"""The stage that VTK draws on: layers become actors, light is already in their colours, nothing is smoothed by the graphics card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cim.errors import UsageError
+from cim.scenes.offscreen import load_pyvista
+from cim.scenes.shading import shell
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.scenes.camera import Camera
+    from cim.scenes.layer import Layer
+    from cim.scenes.scene import Scene
+
+__all__ = ["LARGEST", "SKY_COLOURS", "add_layer", "apply_camera", "check_size", "clipping", "plotter", "poly_data"]
+
+SKY_COLOURS = ("#f4f1ea", "#c9dcea")
+"""Background at the bottom and at the top."""
+_WIDE = 1.6  # the view is taken this much wider when asking what is near: a triangle reaches beyond its corners
+LARGEST = 8192  # pixels a side; software renderers take no larger target
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse a size no renderer takes.
+
+    Raises
+    ------
+    UsageError
+        If a side is below 16 or above 8192 pixels.
+    """
+    if not (min(size) >= 16 and max(size) <= LARGEST):
+        msg = f"picture size {size[0]} x {size[1]}; each side must lie between 16 and {LARGEST} pixels"
+        raise UsageError(msg)
+
+
+def plotter(size: tuple[int, int], *, off_screen: bool = True) -> Any:
+    """Return an empty pyvista plotter without lights and multisampling: light is in the colours, smoothing is done by size."""
+    pyvista = load_pyvista(window=not off_screen)
+    stage = pyvista.Plotter(off_screen=off_screen, window_size=list(size), lighting="none")
+    stage.disable_anti_aliasing()
+    stage.render_window.SetMultiSamples(0)
+    return stage
+
+
+def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
+    """Add one layer as one actor, and one for its outlines; return the actor of its faces."""
+    points, triangles, colours = shell(layer)
+    actor = stage.add_mesh(
+        poly_data(points, triangles, colours),
+        scalars="colour",
+        rgb=True,
+        lighting=False,
+        opacity=layer.opacity,
+        show_scalar_bar=False,
+        copy_mesh=False,
+        name=layer.name,
+        reset_camera=False,
+    )
+    _lift(actor, -2.0 if layer.overlay else 1.0)
+    if layer.edges is not None and len(layer.edges):
+        pyvista = load_pyvista()
+        lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(layer.edges.astype(np.int64), 0, 2, axis=1).ravel())
+        edge = stage.add_mesh(
+            lines,
+            color=[channel / 255 for channel in layer.edge_colour],
+            line_width=width,
+            opacity=layer.edge_opacity * layer.opacity,
+            lighting=False,
+            copy_mesh=False,
+            name=f"{layer.name} edges",
+            reset_camera=False,
+        )
+        _lift(edge, -3.0 if layer.overlay else 0.0)
+    return actor
+
+
+def poly_data(points: NDArray[np.float32], triangles: NDArray[np.int32], colours: NDArray[np.uint8]) -> Any:
+    """Return a pyvista mesh with a colour per point."""
+    pyvista = load_pyvista()
+    mesh = pyvista.PolyData(points, faces=np.insert(triangles.astype(np.int64), 0, 3, axis=1).ravel())
+    mesh.point_data["colour"] = colours
+    return mesh
+
+
+def _lift(actor: Any, amount: float) -> None:
+    """Move faces away from the camera in depth only, so that outlines and overlays on them are not eaten."""
+    mapper = actor.mapper
+    mapper.SetResolveCoincidentTopologyToPolygonOffset()
+    mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(amount, amount)
+    mapper.SetRelativeCoincidentTopologyLineOffsetParameters(amount, amount)
+
+
+def apply_camera(stage: Any, camera: Camera, scene: Scene) -> None:
+    """Give the plotter the camera, with near and far planes around the scene."""
+    stage.camera_position = [camera.position, camera.focus, camera.up]
+    stage.camera.view_angle = camera.view_angle
+    stage.camera.parallel_projection = camera.orthographic is not None
+    if camera.orthographic is not None:
+        stage.camera.parallel_scale = camera.orthographic
+    stage.camera.clipping_range = clipping(scene, camera)
+
+
+def clipping(scene: Scene, camera: Camera) -> tuple[float, float]:
+    """Return near and far planes [m] close around what the camera sees.
+
+    The nearer plane decides how finely depth is told apart, so it is put just before the first point inside the view.
+    """
+    far = 0.0
+    right, up, ahead = camera.axes()
+    half = np.tan(np.radians(camera.view_angle) / 2) * _WIDE
+    closest = np.inf
+    for layer in scene.layers:
+        if not layer.visible or not len(layer.points):
+            continue
+        offset = layer.points - camera.position
+        depth = offset @ ahead
+        far = max(far, float(depth.max()))
+        seen = (
+            (np.abs(offset @ up) < half * depth) & (np.abs(offset @ right) < 2.5 * half * depth)
+            if camera.orthographic is None
+            else np.ones(len(depth), bool)
+        )
+        if seen.any():
+            closest = min(closest, float(depth[seen].min()))
+    far = max(far * 1.02, 2.0)
+    near = max(min(closest, far) * 0.8, far / 4000.0) if camera.orthographic is None else closest - 1.0
+    return (min(near, far / 2), far) if np.isfinite(near) else (far / 1000, far)
