@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ FLOAT32 = 3e-5  # m: half a step of float32 near 450
 
 def hill(rows: int = 64, columns: int = 64) -> np.ndarray[Any, np.dtype[np.float32]]:
     y, x = np.mgrid[:rows, :columns]
-    return (453.0 + 6.0 * np.sin(x / 9.0) * np.cos(y / 7.0)).astype(np.float32)
+    return np.asarray(453.0 + 6.0 * np.sin(x / 9.0) * np.cos(y / 7.0), np.float32)
 
 
 def write(path: Path, values: Any = None, transform: Affine = NORTH_UP, crs: str | None = UTM, **profile: Any) -> Path:
@@ -161,7 +161,7 @@ def test_a_raster_without_any_value_is_said_to_be_empty(tmp_path: Path) -> None:
 
 def test_values_that_are_no_elevations_are_refused_with_the_remedy(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", hill() * 100)
-    with pytest.raises(FormatError, match='are no elevations.*unit="cm"'):
+    with pytest.raises(FormatError, match=r'are no elevations.*unit="cm"'):
         read(path)
     np.testing.assert_allclose(raster_of(read(path, unit="cm")).values, hill(), rtol=1e-6)
 
@@ -261,7 +261,7 @@ def test_a_cut_file_is_refused_never_filled_with_zeros(tmp_path: Path, compress:
     whole = write(tmp_path / "whole.tif", compress=compress).read_bytes()
     cut = tmp_path / "cut.tif"
     cut.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(InputError, match="truncat|corrupt|damaged|TIFF"):
+    with pytest.raises(InputError, match=r"truncat|corrupt|damaged|TIFF"):
         read(cut)
 
 
@@ -280,12 +280,18 @@ def test_one_flipped_bit_in_a_deflate_stream_is_always_found(tmp_path: Path) -> 
     path = write(tmp_path / "a.tif", hill(8, 8), compress="deflate")
     (place, length), whole = read_header(path, Limits()).places[0].tolist(), path.read_bytes()
     assert len(zlib.decompress(whole[place : place + length])) == 256
+    found = 0
     for bit in range(16, 8 * length):  # the first two bytes hold flags that may differ
         data = bytearray(whole)
         data[place + bit // 8] ^= 1 << (bit % 8)
         path.write_bytes(data)
-        with pytest.raises(CorruptFileError, match="checksum"):
+        try:
             check_streams(path, read_header(path, Limits()))
+        except CorruptFileError:
+            found += 1
+        else:  # padding between the last symbol and the checksum says nothing
+            assert zlib.decompress(data[place : place + length]) == zlib.decompress(whole[place : place + length])
+    assert found >= 8 * length - 16 - 7
 
 
 def test_more_cells_than_the_limit_are_refused_before_anything_is_read(tmp_path: Path) -> None:
@@ -295,7 +301,7 @@ def test_more_cells_than_the_limit_are_refused_before_anything_is_read(tmp_path:
 
 def test_what_expands_too_far_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.zeros((4000, 4000), np.uint8), compress="zstd", tiled=True)
-    with pytest.raises(LimitError, match="expands from .* to 16,000,000 bytes"):
+    with pytest.raises(LimitError, match=r"expands from .* to 16,000,000 bytes"):
         read(path, limits=Limits(expanded_bytes=1_000_000))
 
 
@@ -329,18 +335,18 @@ def test_a_mask_inside_the_file_is_obeyed(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def redirected(tmp_path: Path) -> Iterator[Path]:
+def redirected(tmp_path: Path) -> Path:
     """A sound raster whose companions all point to a secret."""
     path = write(tmp_path / "a.tif")
     other = write(tmp_path / "secret.bin", np.full((64, 64), 7.0, np.float32))
     band = f"<SimpleSource><SourceFilename>{other}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>"
     vrt = f'<VRTDataset rasterXSize="64" rasterYSize="64"><VRTRasterBand dataType="Float32" band="1">{band}</VRTRasterBand></VRTDataset>'
     overview = f'<Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{other}</MDI></Metadata>'
-    (tmp_path / "a.tif.aux.xml").write_text(f'<PAMDataset><SRS>EPSG:28992</SRS>{overview}<PAMRasterBand band="1"><NoDataValue>453</NoDataValue>'
-                                            f"<Scale>2</Scale></PAMRasterBand></PAMDataset>")  # fmt: skip
+    values = '<PAMRasterBand band="1"><NoDataValue>453</NoDataValue><Scale>2</Scale></PAMRasterBand>'
+    (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset><SRS>EPSG:28992</SRS>{overview}{values}</PAMDataset>")
     for suffix in (".ovr", ".msk"):
         (tmp_path / f"a.tif{suffix}").write_text(vrt)
-    yield path
+    return path
 
 
 def test_companions_change_nothing(redirected: Path) -> None:
@@ -424,7 +430,7 @@ def test_an_ascii_grid_with_another_number_of_values_is_refused(tmp_path: Path, 
 
 def test_an_ascii_header_that_claims_too_much_is_refused_at_once(tmp_path: Path) -> None:
     head = "ncols 40000\nnrows 40000\nxllcorner 0\nyllcorner 0\ncellsize 1\n"
-    with pytest.raises(CorruptFileError, match="1,600,000,000 values, but .* bytes can hold"):
+    with pytest.raises(CorruptFileError, match=r"1,600,000,000 values, but .* bytes can hold"):
         read(ascii_grid(tmp_path / "a.asc", head), crs=UTM)
 
 
