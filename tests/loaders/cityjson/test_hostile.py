@@ -46,7 +46,8 @@ def test_a_hostile_file_does_what_the_manifest_says(row: dict[str, str], tmp_pat
         assert path.name in told
     else:
         found = city.issues
-        told = " ".join(found[found["severity"] != "info"]["message"])
+        doubts = found[found["severity"] != "info"]
+        told = " ".join(doubts["code"] + ": " + doubts["message"])
         outcome = "repair" if told else "load"
         write_cityjson(city, tmp_path / "again.city.json")
         if "1200 m3" in row["detail"]:

@@ -18,7 +18,8 @@ from cim.model import City
 from cim.model.geometry import volume
 
 BOX = [[[0, 3, 2, 1]], [[4, 5, 6, 7]], [[0, 1, 5, 4]], [[1, 2, 6, 5]], [[2, 3, 7, 6]], [[3, 0, 4, 7]]]
-CORNERS = [[0, 0, 0], [10000, 0, 0], [10000, 10000, 0], [0, 10000, 0], [0, 0, 12000], [10000, 0, 12000], [10000, 10000, 12000], [0, 10000, 12000]]
+SQUARE = [(0, 0), (10000, 0), (10000, 10000), (0, 10000)]
+CORNERS = [[x, y, z] for z in (0, 12000) for x, y in SQUARE]
 SEMANTICS = {"surfaces": [{"type": "GroundSurface"}, {"type": "RoofSurface"}, {"type": "WallSurface"}], "values": [[0, 1, 2, 2, 2, 2]]}
 FILE: dict[str, Any] = {
     "type": "CityJSON",
@@ -55,7 +56,7 @@ def load(folder: Path, file: Any, **options: Any) -> City:
 
 def told(city: City, code: str) -> list[str]:
     found = city.issues
-    return found[found["code"] == code]["message"].tolist()  # type: ignore[no-any-return]
+    return found[found["code"] == code]["message"].tolist()
 
 
 def test_a_building_has_its_place_heights_semantics_and_standard_names(tmp_path: Path) -> None:
@@ -85,7 +86,8 @@ def test_a_file_is_known_by_its_content_wherever_its_type_stands(tmp_path: Path)
     ("kind", "boundaries", "faces"),
     [
         ("MultiPoint", [0, 3, 2], 3), ("MultiLineString", [[0, 1], [2, 3, 0]], 2), ("MultiSurface", [[[0, 1, 2, 3]], [[4, 5, 6]]], 2),
-        ("CompositeSurface", [[[0, 1, 2, 3], [4, 5, 6]]], 1), ("Solid", [BOX], 6), ("MultiSolid", [[BOX], [BOX]], 12), ("CompositeSolid", [[BOX]], 6),
+        ("CompositeSurface", [[[0, 1, 2, 3], [4, 5, 6]]], 1), ("Solid", [BOX], 6), ("MultiSolid", [[BOX], [BOX]], 12),
+        ("CompositeSolid", [[BOX]], 6),
     ],
 )  # fmt: skip
 def test_every_kind_of_geometry_has_five_levels_and_a_meaning_per_surface(tmp_path: Path, kind: str, boundaries: Any, faces: int) -> None:
@@ -94,7 +96,8 @@ def test_every_kind_of_geometry_has_five_levels_and_a_meaning_per_surface(tmp_pa
     for _ in range(depth):
         values = [values]
     values = values * 2 if kind == "MultiSolid" else values
-    one = {"type": kind, "lod": "1.3", "boundaries": boundaries, "semantics": {"surfaces": [{"type": "RoofSurface", "slope": 3}], "values": values}}
+    semantics = {"surfaces": [{"type": "RoofSurface", "slope": 3}], "values": values}
+    one = {"type": kind, "lod": "1.3", "boundaries": boundaries, "semantics": semantics}
     city = load(tmp_path, changed(b1={"type": "Building", "geometry": [one]}))
     row = city.tables["geometries"].to_pylist()[0]
     assert (row["type"], row["lod"], row["semantics"]) == (kind, "1.3", [0] * faces)
@@ -152,7 +155,8 @@ def test_a_repeated_key_inside_an_object_is_named_too(tmp_path: Path) -> None:
 
 
 def test_one_bad_geometry_of_several_is_left_out_and_the_rest_stays(tmp_path: Path) -> None:
-    for index, reason in ((99, "index 99 is out of range"), (-2, "index -2 is out of range"), (0.5, "not an integer"), ("1", "not an integer")):
+    cases = ((99, "index 99 is out of range"), (-2, "index -2 is out of range"), (0.5, "not an integer"), ("1", "not an integer"))
+    for index, reason in cases:
         bad = {"type": "Building", "geometry": [{"type": "Solid", "lod": "2", "boundaries": [[[[0, index, 2, 1]]]]}]}
         city = load(tmp_path, changed(b2=bad))
         assert len(city) == 2
@@ -190,7 +194,8 @@ def test_wrong_heights_open_solids_and_addresses_that_reach_out_are_named(tmp_pa
     file = copy.deepcopy(FILE)
     file["CityObjects"]["b1"]["attributes"]["measuredHeight"] = 12000
     file["CityObjects"]["b1"]["geometry"][0] |= {"boundaries": [BOX[:5]], "semantics": None}
-    file["appearance"] = {"textures": [{"type": "PNG", "image": image} for image in ("../../etc/passwd", "http://127.0.0.1/t.png", "a/t.png")]}
+    images = ("../../etc/passwd", "http://127.0.0.1/t.png", "a/t.png")
+    file["appearance"] = {"textures": [{"type": "PNG", "image": image} for image in images]}
     file["extensions"] = {"Noise": {"url": "http://127.0.0.1/n.ext.json", "version": "1.0"}}
     city = load(tmp_path, file)
     assert "millimetres" in told(city, "conflict")[0]
@@ -244,15 +249,19 @@ def test_a_sequence_is_read_line_by_line_and_a_cut_line_is_left_out(tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "kind", "reason"),
     [
-        ({"type": None}, FormatError, "no member type"), ({"version": "9.9"}, FormatError, "version '9.9'"), ({"version": None}, FormatError, "no version"),
+        ({"type": None}, FormatError, "no member type"), ({"version": "9.9"}, FormatError, "version '9.9'"),
+        ({"version": None}, FormatError, "no version"), ({"vertices": [[1 << 63, 0, 0]] * 8}, CorruptFileError, "out of range"),
         ({"metadata": {}}, CRSError, "give crs="), ({"metadata": {"referenceSystem": "EPSG:9999999"}}, CRSError, "9999999"),
-        ({"transform": None}, CorruptFileError, "no transform"), ({"transform": {"scale": [0, 1, 1], "translate": [0, 0, 0]}}, CorruptFileError, "scale"),
+        ({"transform": None}, CorruptFileError, "no transform"),
+        ({"transform": {"scale": [0, 1, 1], "translate": [0, 0, 0]}}, CorruptFileError, "scale"),
         ({"transform": {"scale": [float("nan"), 1, 1], "translate": [0, 0, 0]}}, CorruptFileError, "finite"),
-        ({"vertices": [[0, 0]] * 8}, CorruptFileError, "three numbers"), ({"vertices": [[1 << 63, 0, 0]] * 8}, CorruptFileError, "out of range"),
+        ({"vertices": [[0, 0]] * 8}, CorruptFileError, "three numbers"),
         ({"vertices": None}, CorruptFileError, "vertices"), ({"CityObjects": []}, CorruptFileError, "CityObjects"),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_used_is_refused_with_its_reason(tmp_path: Path, change: dict[str, Any], kind: type[Exception], reason: str) -> None:
+def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
+    tmp_path: Path, change: dict[str, Any], kind: type[Exception], reason: str
+) -> None:
     file = {name: value for name, value in {**FILE, **change}.items() if value is not None}
     with pytest.raises(kind, match=reason) as caught:
         load(tmp_path, file)
@@ -283,8 +292,7 @@ def test_describe_counts_classes_without_reading_geometry(tmp_path: Path) -> Non
 def test_two_thousand_damaged_geometries_are_found_by_halving(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     bad = set(rng.choice(2000, 40, replace=False).tolist())
-    objects = {f"o{k}": {"type": "LandUse", "geometry": [{"type": "MultiSurface", "lod": "1", "boundaries": [[[0, 1, 2.5 if k in bad else 2]]]}]}
-               for k in range(2000)}  # fmt: skip
-    city = load(tmp_path, changed(**objects))
+    shapes = [{"type": "MultiSurface", "lod": "1", "boundaries": [[[0, 1, 2.5 if k in bad else 2]]]} for k in range(2000)]
+    city = load(tmp_path, changed(**{f"o{k}": {"type": "LandUse", "geometry": [shape]} for k, shape in enumerate(shapes)}))
     assert city.tables["geometries"].num_rows == 2001 - len(bad)
     assert sum(city.issues[city.issues["code"] == "rejected"]["count"]) == len(bad)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import cim
+from cim.errors import FormatError
 from cim.loaders.cityjson import READER, write_cityjson
 from cim.loaders.protocol import ReadOptions
 from cim.model import City
@@ -145,6 +147,21 @@ def check(path: Path, folder: Path) -> City:
 @pytest.mark.parametrize("name", CITY)
 def test_a_real_file_comes_back_the_same(name: str, shared_data: Callable[..., Path], tmp_path: Path) -> None:
     check(shared_data("city", *name.split("/")), tmp_path)
+
+
+@pytest.mark.parametrize("name", CITY)
+def test_a_stored_city_is_written_as_the_one_just_read(name: str, shared_data: Callable[..., Path], tmp_path: Path) -> None:
+    path = shared_data("city", *name.split("/"))
+    city = read(path)
+    cim.save(city, tmp_path / "a.cim")
+    write_cityjson(cim.open(tmp_path / "a.cim"), tmp_path / "stored.city.json")
+    assert_same(path, city, tmp_path / "stored.city.json")
+
+
+def test_a_feature_without_header_is_refused(shared_data: Callable[..., Path]) -> None:
+    path = shared_data("city", "cityjson_conformance", "cityjsonfeature_minimal.city.jsonl")
+    with pytest.raises(FormatError, match="must be its header"):
+        READER.read(path, ReadOptions(crs="EPSG:28992"))
 
 
 def test_every_conformance_file_comes_back_or_is_refused_with_its_reason(shared_data: Callable[..., Path], tmp_path: Path) -> None:

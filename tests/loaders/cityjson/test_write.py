@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,12 @@ def small_city(**extra: Any) -> City:
     """Return a city that no file holds: one block, one plot known by its footprint, one road line, one tree point."""
     builder = CityBuilder("EPSG:4549+5737", name="三河")
     block = builder.add_objects("Building", ["b"], footprints=[FOOT], names=["甲"], z_ground=[3.0], z_roof=[15.0], **extra)
-    flat = builder.add_objects(
-        ["LandUse", "Road", "SolitaryVegetationObject"], ["p", "r", "t"], z_ground=[3.0, 3.0, 3.0],
-        footprints=[FOOT.buffer(5, join_style="mitre"), shapely.LineString([(500000, 3460000), (500050, 3460000)]), shapely.Point(500030, 3460005)],
-    )  # fmt: skip
+    road = shapely.LineString([(500000, 3460000), (500050, 3460000)])
+    shapes = [FOOT.buffer(5, join_style="mitre"), road, shapely.Point(500030, 3460005)]
+    flat = builder.add_objects(["LandUse", "Road", "SolitaryVegetationObject"], ["p", "r", "t"], footprints=shapes, z_ground=[3.0] * 3)
     made = extrude([FOOT], 3.0, 15.0)
-    rows = builder.add_geometries(block, lod="1", role="solid", type=made.type, vertices=made.vertices, boundaries=made.boundaries, semantics=made.semantics)
+    columns = {"vertices": made.vertices, "boundaries": made.boundaries, "semantics": made.semantics}
+    rows = builder.add_geometries(block, lod="1", role="solid", type=made.type, **columns)
     builder.add_surfaces(np.repeat(rows, 3), [0, 1, 2], list(made.SURFACES))
     builder.add_attributes(block, "Building", {"height": Column([12.0], unit="m"), "noise": Column([55.0], unit="dB")})
     builder.add_relations(block, "connectsTo", flat[1:2])
@@ -53,7 +54,6 @@ def test_objects_known_by_their_footprint_come_back_and_the_report_says_how(tmp_
     assert again["b"].attributes["height"] == 12.0
     assert again.unit("Building", "height") == "m"
     for id in ("b", "p", "r", "t"):
-        assert shapely.equals_exact(shapely.normalize(again[id].footprint), shapely.normalize(city[id].footprint), tolerance=1e-3) or id in "rt"
         assert shapely.hausdorff_distance(again[id].footprint, city[id].footprint) < 1e-3  # coordinates are whole millimetres
     assert lost(report) == {"footprints written as LoD0 geometry": 3, "unit of attribute noise (dB)": 1, "relations connectsTo": 1}
 
@@ -67,7 +67,7 @@ def test_standard_names_become_those_of_citygml(tmp_path: Path) -> None:
 
 
 def test_validity_grades_and_foreign_heights_are_named_as_lost(tmp_path: Path) -> None:
-    report = lost(write_cityjson(small_city(valid_from=["2020-01-01T00:00:00Z"], grades=["B"]), tmp_path / "a.city.json"))
+    report = lost(write_cityjson(small_city(valid_from=[datetime(2020, 1, 1, tzinfo=UTC)], grades=["B"]), tmp_path / "a.city.json"))
     assert report["begin of validity"] == 1
     assert report["data grade"] == 1
     city = small_city()
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     (tmp_path / "taken").mkdir()
     with pytest.raises(UsageError, match="cannot be written"):
         write_cityjson(small_city(), tmp_path / "taken")
-    with pytest.raises(UsageError, match="version is '3.0'"):
+    with pytest.raises(UsageError, match=r"version is '3\.0'"):
         write_cityjson(small_city(), tmp_path / "a.json", version="3.0")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
