@@ -111,11 +111,34 @@ def members(context: Context, types: Iterable[str]) -> Members:
         "objects", ["key", "id", "type", "footprint", "z_ground", "z_roof"], pc.field("type").isin(pa.array(sorted(types), pa.string()))
     )
     shapes = shapely.from_wkb(np.asarray(table["footprint"].to_pylist(), object)) if table.num_rows else np.empty(0, object)
-    moved = shapely.transform(shapes, lambda xy: xy - context.origin[:2])
+    moved = shapely.transform(_single_kind(shapes), lambda xy: xy - context.origin[:2])
     return Members(
         np.asarray(table["key"].to_numpy(), np.int64), texts(table["id"]), texts(table["type"]), np.asarray(moved, object),
         _reals(table["z_ground"]), _reals(table["z_roof"]),
     )  # fmt: skip
+
+
+def _single_kind(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return shapes with each mixed collection reduced to its areas; to its lines or points where it has no area."""
+    import shapely
+
+    mixed = np.flatnonzero(shapely.get_type_id(shapes) == 7)
+    if not len(mixed):
+        return shapes
+    parts, owner = shapely.get_parts(shapes[mixed], return_index=True)
+    parts, inner = shapely.get_parts(parts, return_index=True)
+    owner = owner[inner]
+    dimension = shapely.get_dimensions(parts)
+    most = np.full(len(mixed), -1)
+    np.maximum.at(most, owner, dimension)
+    kept = dimension == most[owner]
+    found = shapes.copy()
+    for kind, build in ((2, shapely.multipolygons), (1, shapely.multilinestrings), (0, shapely.multipoints)):
+        mine = kept & (most[owner] == kind)
+        if mine.any():
+            rows, place = np.unique(owner[mine], return_inverse=True)
+            found[mixed[rows]] = build(parts[mine], indices=place)
+    return found
 
 
 def texts(column: pa.ChunkedArray) -> NDArray[np.object_]:

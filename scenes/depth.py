@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,26 +57,26 @@ def depth_layer(context: Context, result: Fields, *, at: Mapping[str, Any] | Non
     west, south = x[0] - _step(x) / 2 - context.origin[0], y[0] - _step(y) / 2 - context.origin[1]
     points, triangles, cell = _surface(coarse, west, south, dx, dy, context)
     wet = coarse[coarse > WET]
-    title = Text(f"Water depth{said}", f"水深{said}")
+    title = Text("Water depth", "水深")
     encoded = Ramp(DEPTH, 0.0, _round_up(float(np.percentile(wet, 98)) if len(wet) else 1.0)).encode(wet, title, "m")
     return Layer(
         name="water depth",
-        label=Text("Water depth", "水深"),
+        label=title,
         points=points,
         triangles=triangles,
         cell_object=cell,
         ids=np.empty(0, object),
         colours=encoded.colours,
-        legend=encoded.legend,
+        legend=replace(encoded.legend, note=said),
         lit=False,
         opacity=0.85,
         values=encoded.values,
         unit="m",
-        notes=((f"drawn as means of {factor} by {factor} cells",) if factor > 1 else ()),
+        notes=(Text(f"drawn as means of {factor} by {factor} cells", f"按 {factor}×{factor} 单元平均值绘制"),) if factor > 1 else (),
     )
 
 
-def _select(result: Fields, at: Mapping[str, Any]) -> tuple[xarray.DataArray, str]:
+def _select(result: Fields, at: Mapping[str, Any]) -> tuple[xarray.DataArray, Text]:
     """Return depth over y and x, and what was chosen, in words."""
     dataset = result.dataset
     if "water_depth" not in dataset or not {"y", "x"} <= set(dataset["water_depth"].dims):
@@ -87,16 +88,29 @@ def _select(result: Fields, at: Mapping[str, Any]) -> tuple[xarray.DataArray, st
     if strange:
         msg = f"water_depth has no dimension {', '.join(sorted(strange))}; beside y and x it has {', '.join(others) or 'none'}"
         raise UsageError(msg)
-    said = ""
+    said: list[Text] = []
     for name, value in at.items():
         depth = depth.sel({name: value}, method=None if isinstance(value, str) and depth[name].dtype.kind in "OU" else "nearest")
-        said += f", {name.replace('_', ' ')} {value}"
+        unit = str(depth[name].attrs.get("units", ""))
+        shown = f"{depth[name].values.item():.6g} {unit}".rstrip() if depth[name].dtype.kind in "iuf" else str(depth[name].values)
+        said.append(Text(f"{_name(name).en.lower()} {shown}", f"{_name(name).zh} {shown}"))
     left = [name for name in others if name not in at]
+    many = [_name(name) for name in left if depth.sizes[name] > 1]
     if left:
-        many = [name for name in left if depth.sizes[name] > 1]
         depth = depth.max(left)
-        said += f", highest over {', '.join(name.replace('_', ' ') for name in many)}" if many else ""
-    return depth.transpose("y", "x"), said
+    said += [Text(f"highest over {name.en.lower()}", f"{name.zh}最大值") for name in many]
+    note = Text(", ".join(text.en for text in said), "，".join(text.zh for text in said))
+    return depth.transpose("y", "x"), note
+
+
+def _name(dimension: str) -> Text:
+    """Return what people call a dimension."""
+    from cim.standard_names import STANDARD_NAMES
+
+    if dimension == "time":
+        return Text("Time", "时间")
+    standard = STANDARD_NAMES.get(dimension)
+    return Text(standard.label_en, standard.label_zh) if standard else Text(dimension.replace("_", " "), dimension)
 
 
 def _same_crs(context: Context, result: Fields) -> None:

@@ -133,14 +133,14 @@ class _Row:
     """One line of the legend box."""
 
     kind: str
-    """title, entry or ramp"""
+    """title, note, entry, ramp or more"""
     text: str
     colour: tuple[int, int, int] = (0, 0, 0)
     hatch: bool = False
     legend: Legend | None = None
 
 
-_ROW_HEIGHT = {"title": 30, "entry": 24, "ramp": 46, "more": 24}
+_ROW_HEIGHT = {"title": 30, "entry": 24, "ramp": 46, "more": 24, "note": 22}
 
 
 def _rows(scene: Scene, shown: list[Legend]) -> list[list[_Row]]:
@@ -149,15 +149,16 @@ def _rows(scene: Scene, shown: list[Legend]) -> list[list[_Row]]:
     for legend in shown:
         unit = f" [{legend.unit}]" if legend.unit else ""
         title = legend.title(scene.language)
+        note = [_Row("note", legend.note(scene.language))] if legend.note.en else []
         entries = [
             _Row("entry", _entry_text(entry.label(scene.language), entry.count), entry.colour, entry.hatch) for entry in legend.entries
         ]
         if legend.ramp:
-            made.append([_Row("title", title + unit), _Row("ramp", "", legend=legend), *entries])
+            made.append([_Row("title", title + unit), *note, _Row("ramp", "", legend=legend), *entries])
         elif len(entries) == 1 and not entries[0].hatch:
             made.append([_Row("entry", _entry_text(title, legend.entries[0].count), entries[0].colour)])
         else:
-            made.append([_Row("title", title + unit), *entries])
+            made.append([_Row("title", title + unit), *note, *entries])
     # single entries stand together below the legends with titles
     return sorted(made, key=lambda rows: len(rows) == 1)
 
@@ -185,7 +186,8 @@ def _legend(pen: ImageDraw, scene: Scene, camera: Camera, shown: list[Legend], s
     room = (size[1] - top - 90 * unit) / unit
     rows = _fitting(_rows(scene, shown), room, words(scene.language).more)
     wide = max(
-        pen.textlength(row.text, font=font(round((18 if row.kind == "title" else 16) * unit))) + (0 if row.kind == "title" else 38 * unit)
+        pen.textlength(row.text, font=font(round((18 if row.kind == "title" else 16) * unit)))
+        + (0 if row.kind in {"title", "note"} else 38 * unit)
         for row in rows
     )
     width = max(wide, 210 * unit) + 32 * unit
@@ -224,7 +226,7 @@ def _free_corner(
 def _draw_row(pen: ImageDraw, row: _Row, x: float, y: float, width: float, unit: float) -> None:
     if row.kind == "title":
         pen.text((x, y + 5 * unit), row.text, font=font(round(18 * unit)), fill=INK)
-    elif row.kind == "more":
+    elif row.kind in {"more", "note"}:
         pen.text((x, y + 2 * unit), row.text, font=font(round(15 * unit)), fill=PALE)
     elif row.legend is not None:
         _draw_ramp(pen, row.legend, x, y, width, unit)

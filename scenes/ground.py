@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cim.errors import InputError
+from cim.scenes.layer import Text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -37,7 +38,7 @@ class Ground:
     """Shape (ny,): north of the grid points, rising [m]."""
     ids: tuple[str, ...] = ()
     """Objects whose rasters it was made of."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     @property
     def known(self) -> bool:
@@ -130,23 +131,28 @@ def ground_of(city: City, origin: Reals, *, max_cells: int = TERRAIN_CELLS, leve
     """
     from cim.model.coverages import raster_ids, read_raster
 
-    notes: list[str] = []
+    notes: list[Text] = []
     rasters: list[Raster] = []
     for id in raster_ids(city, "terrain"):
         try:
             rasters.append(read_raster(city, id))
         except InputError as error:
-            notes.append(f"terrain {id} is not drawn: {error}")
+            notes.append(Text(f"terrain {id} is not drawn: {error}", f"地形 {id} 未绘制：{error}"))
     rasters = [raster for raster in rasters if np.isfinite(raster.values).sum() >= 4 and min(raster.shape) >= 2]
     if not rasters:
         return _from_triangles(city, origin, max_cells, level, tuple(notes))
     best = min(rasters, key=lambda raster: (raster.dx * raster.dy, -raster.values.size))
     if len(rasters) > 1:
-        notes.append(f"{len(rasters)} terrain rasters; drawn is the finest, {best.name}")
+        notes.append(
+            Text(
+                f"{len(rasters)} terrain rasters; drawn is the finest, {best.name}",
+                f"有 {len(rasters)} 个地形栅格，绘制最精细的 {best.name}",
+            )
+        )
     return _grid(best, origin, max_cells, level, tuple(notes))
 
 
-def _grid(raster: Raster, origin: Reals, max_cells: int, level: float, notes: tuple[str, ...]) -> Ground:
+def _grid(raster: Raster, origin: Reals, max_cells: int, level: float, notes: tuple[Text, ...]) -> Ground:
     coarse, factor = decimate(raster.values, max_cells)
     ny, nx = coarse.shape
     x = raster.x_min + (np.arange(nx) + 0.5) * raster.dx * factor - origin[0]
@@ -161,7 +167,7 @@ def _grid(raster: Raster, origin: Reals, max_cells: int, level: float, notes: tu
 _TIN_POINTS = 1_000_000  # vertices of a triangulated terrain that are asked; of more, every n-th
 
 
-def _from_triangles(city: City, origin: Reals, max_cells: int, level: float, notes: tuple[str, ...]) -> Ground:
+def _from_triangles(city: City, origin: Reals, max_cells: int, level: float, notes: tuple[Text, ...]) -> Ground:
     """Return a grid over the vertices of triangulated terrain (`TINRelief`), a level plane where there is none."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -181,13 +187,14 @@ def _from_triangles(city: City, origin: Reals, max_cells: int, level: float, not
     try:
         surface = LinearNDInterpolator(points[:, :2] - points[:, :2].mean(axis=0), points[:, 2])
     except (QhullError, ValueError):  # fewer than three points, or all on one line
-        return Ground(level, notes=(*notes, "the triangulated terrain has no area and is not drawn"))
+        return Ground(level, notes=(*notes, Text("the triangulated terrain has no area and is not drawn", "三角网地形没有面积，未绘制")))
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     nx, ny = _shape(high - low, max_cells)
     x, y = np.linspace(low[0], high[0], nx), np.linspace(low[1], high[1], ny)
     middle = points[:, :2].mean(axis=0)
     heights = surface(*np.meshgrid(x - middle[0], y - middle[1]))
-    said = f"triangulated terrain drawn as a grid of {(high[0] - low[0]) / (nx - 1):.2g} m"
+    step = f"{(high[0] - low[0]) / (nx - 1):.2g} m"
+    said = Text(f"triangulated terrain drawn as a grid of {step}", f"三角网地形按 {step} 格网绘制")
     return Ground(float(np.median(points[:, 2])), np.asarray(heights, float), x, y, tuple(objects["id"].to_pylist()), (*notes, said))
 
 

@@ -56,6 +56,8 @@ class Legend:
     """Colours from the lowest to the highest value."""
     low: float = 0.0
     high: float = 1.0
+    note: Text = field(default_factory=lambda: Text("", ""))
+    """Which moment or case is shown."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Layer:
     """Shape (n,): what the colour shows, where it shows a number."""
     unit: str = ""
     """Unit of `values`."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Text, ...] = field(default=())
     """What could not be drawn, counted."""
 
     def __post_init__(self) -> None:

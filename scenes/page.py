@@ -144,6 +144,7 @@ def _legend(legend: Legend) -> dict[str, Any]:
     ]
     return {
         "title": _text(legend.title),
+        "note": _text(legend.note),
         "unit": legend.unit,
         "ramp": legend.ramp,
         "low": legend.low,
@@ -166,7 +167,7 @@ def described_layer(layer: Layer) -> dict[str, Any]:
         "overlay": layer.overlay,
         "unit": layer.unit,
         "legend": _legend(layer.legend),
-        "notes": layer.notes,
+        "notes": [_text(note) for note in layer.notes],
     }
 
 

@@ -83,9 +83,13 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) 
     used[objects] = True
     notes = _notes(
         [
-            (int((~used).sum() - _has_drawn_parts(context, who, used)[~used].sum()), "have no shape and are not drawn"),
-            (len(np.unique(flat.row)), "have no height and are drawn flat"),
-            (failed, "faces have no area"),
+            (
+                int((~used).sum() - _has_drawn_parts(context, who, used)[~used].sum()),
+                "have no shape and are not drawn",
+                "个对象没有形状，未绘制",
+            ),
+            (len(np.unique(flat.row)), "have no height and are drawn flat", "个对象没有高度，按平面绘制"),
+            (failed, "faces have no area", "个面没有面积"),
         ]
     )
     layer = Layer(
@@ -104,8 +108,8 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) 
     return layer if len(triangles) else replace(layer, visible=False)
 
 
-def _notes(counts: list[tuple[int, str]]) -> tuple[str, ...]:
-    return tuple(f"{count:,} {text}" for count, text in counts if count)
+def _notes(counts: list[tuple[int, str, str]]) -> tuple[Text, ...]:
+    return tuple(Text(f"{count:,} {en}", f"{count:,} {zh}") for count, en, zh in counts if count)
 
 
 def _mesh(part: Faces) -> tuple[Reals, NDArray[np.int32], NDArray[np.int32]]:

@@ -150,7 +150,7 @@ def surface_layer(context: Context, name: str, title: Text, types: Iterable[str]
         opacity=look.opacity,
         edges=edges,
         edge_opacity=look.outline,
-        notes=(f"{missing:,} have no area or line and are not drawn",) if missing else (),
+        notes=(Text(f"{missing:,} have no area or line and are not drawn", f"{missing:,} 个对象没有面或线，未绘制"),) if missing else (),
     )
 
 

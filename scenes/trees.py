@@ -78,7 +78,9 @@ def trees_layer(context: Context) -> Layer | None:
         colours=np.tile(np.array(_CROWN, np.uint8), (len(who), 1)),
         legend=legend,
         point_shade=shade.reshape(-1).astype(np.float32),
-        notes=tuple(text for count, text in ((guessed, f"{guessed:,} have no height and are drawn {_HEIGHT:g} m high"),) if count),
+        notes=(Text(f"{guessed:,} have no height and are drawn {_HEIGHT:g} m high", f"{guessed:,} 棵没有高度，按 {_HEIGHT:g} m 绘制"),)
+        if guessed
+        else (),
     )
 
 

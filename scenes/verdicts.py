@@ -95,7 +95,7 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
         edges=_border(points, triangles, failing),
         edge_colour=(110, 30, 8),
         edge_opacity=0.9,
-        notes=(f"{unseen:,} judged objects are not drawn",) if unseen else (),
+        notes=(Text(f"{unseen:,} judged objects are not drawn", f"{unseen:,} 个被检查对象未绘制"),) if unseen else (),
     )
 
 

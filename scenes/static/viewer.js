@@ -268,6 +268,7 @@ function swatch(colour, hatch) {
 }
 function legend(said) {
   const box = make('div', undefined, 'legend');
+  if (said.note.en) box.append(make('div', say(said.note), 'hint'));
   if (said.ramp.length) {
     box.append(make('div', `${say(said.title)}${said.unit ? ` [${said.unit}]` : ''}`));
     const bar = make('div', undefined, 'ramp'), ends = make('div', undefined, 'ends');
@@ -296,12 +297,12 @@ function panel() {
     slide.title = word('opacity'); slide.setAttribute('aria-label', `${say(layer.label)}: ${word('opacity')}`);
     box.onchange = () => { layer.visible = box.checked; dirty = true; };
     slide.oninput = () => { layer.opacity = slide.value / 100; dirty = true; };
-    const line = make('div', undefined, 'line'), only = layer.legend.entries, single = only.length === 1 && !layer.legend.ramp.length && !only[0].hatch;
+    const line = make('div', undefined, 'line'), only = layer.legend.entries, single = only.length === 1 && !layer.legend.ramp.length && !only[0].hatch && !layer.legend.note.en;
     head.append(box, ...(single ? [swatch(only[0].colour)] : []), make('span', say(layer.label), 'name'));
     if (layer.named && layer.name !== 'terrain') head.append(make('span', layer.count.toLocaleString('en'), 'count'));
     line.append(head, slide); item.append(line);
     if (!single) item.append(legend(layer.legend));
-    if (layer.notes.length) { const note = make('div', '⚠ ' + layer.notes.join('; '), 'note'); note.title = word('notDrawn'); item.append(note); }
+    if (layer.notes.length) { const note = make('div', '⚠ ' + layer.notes.map(say).join('; '), 'note'); note.title = word('notDrawn'); item.append(note); }
     list.append(item);
   }
   details();

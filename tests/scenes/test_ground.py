@@ -65,7 +65,7 @@ def test_triangulated_terrain_becomes_ground_and_says_so() -> None:
     scene = Scene(builder.build())
     assert scene.layer("terrain").ids.tolist() == ["tin"]
     assert scene.context.ground.at(-20.0, 0.0) == pytest.approx(3.0)  # 30 m from the western edge of a slope of 1 in 10
-    assert "drawn as a grid" in scene.layer("terrain").notes[0]
+    assert "drawn as a grid" in scene.layer("terrain").notes[0].en
 
 
 def test_terrain_without_a_file_is_named_and_the_rest_is_drawn(city: City) -> None:
@@ -73,4 +73,4 @@ def test_terrain_without_a_file_is_named_and_the_rest_is_drawn(city: City) -> No
     broken = city.replace_tables(coverages=city.tables["coverages"].from_pylist([{**rows[0], "path": "/nowhere/dtm.tif"}]))
     scene = Scene(broken)
     assert "terrain" not in [layer.name for layer in scene.layers]
-    assert "dtm is not drawn" in scene.context.ground.notes[0]
+    assert "dtm is not drawn" in scene.context.ground.notes[0].en

@@ -91,7 +91,7 @@ def test_the_deepest_water_over_time_is_drawn_at_its_level(scene: Scene, flood: 
     assert len(layer) == 15 * 30  # wet cells
     assert sorted(set(np.round(layer.values, 6).tolist())) == [0.5, 2.0]  # type: ignore[arg-type]  # it has values
     assert (layer.legend.unit, layer.legend.low, layer.legend.high) == ("m", 0.0, 2.0)
-    assert layer.legend.title.en == "Water depth, highest over time"
+    assert (layer.legend.note.en, layer.legend.note.zh) == ("highest over time", "时间最大值")
     deep = layer.points[layer.triangles[layer.values[layer.cell_object] == 2.0]].reshape(-1, 3)  # type: ignore[index]
     above = deep[:, 2] - scene.context.ground.at(deep[:, 0], deep[:, 1])
     assert np.median(above) == pytest.approx(2.4, abs=0.1)  # 2 m of water and 0.42 m above roads

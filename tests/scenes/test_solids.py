@@ -37,7 +37,7 @@ def test_a_building_without_height_lies_flat_and_is_counted(scene: Scene) -> Non
     layer = scene.layer("buildings")
     points = layer.points[rows_of(scene, "b7").ravel()]
     assert points[:, 2] == pytest.approx(scene.context.ground.at(points[:, 0], points[:, 1]) + 0.5)
-    assert "1 have no height and are drawn flat" in layer.notes
+    assert "1 have no height and are drawn flat" in [note.en for note in layer.notes]
 
 
 def test_every_vertex_belongs_to_one_object(scene: Scene) -> None:

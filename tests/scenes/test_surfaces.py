@@ -77,7 +77,18 @@ def test_an_object_without_a_shape_is_counted_not_lost() -> None:
     builder.add_objects("Road", ["a", "b"], footprints=[shapely.box(5e5, 3e6, 5e5 + 10, 3e6 + 4), None])
     layer = Scene(builder.build()).layer("roads")
     assert len(layer) == 2
-    assert layer.notes == ("1 have no area or line and are not drawn",)
+    assert [note.en for note in layer.notes] == ["1 have no area or line and are not drawn"]
+
+
+def test_a_mixed_collection_is_drawn_by_its_areas() -> None:
+    area, line = shapely.box(5e5, 3e6, 5e5 + 10, 3e6 + 4), shapely.LineString([(5e5, 3e6), (5e5 + 90, 3e6)])
+    shapes = [shapely.GeometryCollection([line, shapely.MultiPolygon([area])]), shapely.GeometryCollection([line, shapely.Point(5e5, 3e6)])]
+    builder = CityBuilder("EPSG:4549")
+    builder.add_objects("Road", ["area", "line"], footprints=shapes)
+    layer = Scene(builder.build()).layer("roads")
+    flat = shapely.area(shapely.polygons(layer.points[layer.triangles][:, :, :2]))
+    size = dict(zip(layer.ids.tolist(), np.bincount(layer.cell_object, flat).tolist(), strict=True))
+    assert size == pytest.approx({"area": 40.0, "line": 90 * 6.0})  # a road without a width is drawn 6 m wide
 
 
 def test_trees_stand_on_the_ground_with_their_height(scene: Scene) -> None:
@@ -87,4 +98,4 @@ def test_trees_stand_on_the_ground_with_their_height(scene: Scene) -> None:
     middle = points[:, :2].mean(axis=0)
     assert np.ptp(points[:, 2]) == pytest.approx(12.0)
     assert points[:, 2].min() == pytest.approx(scene.context.ground.at(middle[:1], middle[1:])[0], abs=0.05)  # the trunk is 0.5 m wide
-    assert layer.notes == ("10 have no height and are drawn 8 m high",)
+    assert [note.en for note in layer.notes] == ["10 have no height and are drawn 8 m high"]
