@@ -113,6 +113,8 @@ class Description:
     """What looks wrong, one sentence each; `read` would report or refuse it."""
     mapping: Mapping[str, Any] = field(default_factory=dict)
     """A draft of the field mapping that `read` would use."""
+    whole: bool = False
+    """Whether the layers are only a listing and the file is read as one, such as a city model."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as plain JSON values."""
@@ -122,7 +124,9 @@ class Description:
     def from_json(cls, values: Mapping[str, Any]) -> Description:
         """Return the description that `to_json` wrote."""
         layers = tuple(_layer(layer) for layer in values["layers"])
-        return cls(values["format"], layers, values["encoding"], tuple(values["suspicions"]), dict(values["mapping"]))
+        return cls(
+            values["format"], layers, values["encoding"], tuple(values["suspicions"]), dict(values["mapping"]), whole=values["whole"]
+        )
 
 
 def _layer(values: Mapping[str, Any]) -> LayerInfo:

@@ -37,6 +37,7 @@ COMPANIONS = {
     ".md",
     ".txt",
     ".mtl",
+    ".toml",
 }
 """Suffixes of files that belong to another one, or tell people something."""
 MOST_FILES = 2000
@@ -73,7 +74,7 @@ class Found:
         said = self.description
         return [
             {"file": self.path, "format": said.format, "layer": layer.name, "kind": layer.kind, "count": layer.count,
-             "crs": layer.crs or "not stated",
+             "crs": _short_crs(layer.crs) if layer.crs else "not stated",
              "encoding": said.encoding, "class": layer.guess, "suspicions": "; ".join(said.suspicions)}
             for layer in said.layers
         ]  # fmt: skip
@@ -111,7 +112,7 @@ class Draft:
         )
 
     def _crs(self) -> list[str]:
-        known = [layer.crs for file in self.files if file.description for layer in file.description.layers if layer.crs]
+        known = [_short_crs(layer.crs) for file in self.files if file.description for layer in file.description.layers if layer.crs]
         counts = {crs: known.count(crs) for crs in known}
         if not counts:
             return ['# crs = "EPSG:…"  # no file states a coordinate system: give the projected one of the city']
@@ -134,15 +135,18 @@ def draft(folder: str | Path) -> Draft:
     if not place.is_dir():
         msg = f"{place} is no folder; give the folder that holds the source files"
         raise UsageError(msg)
-    paths = [
-        path
-        for path in sorted(place.rglob("*"))
-        if path.is_file() and not path.is_symlink() and path.suffix.lower() not in COMPANIONS and not path.name.startswith(".")
-    ]
+    paths = [path for path in sorted(place.rglob("*")) if _may_be_source(path, place)]
     if not paths or len(paths) > MOST_FILES:
         msg = f"{place} holds {len(paths)} files that could be sources; between 1 and {MOST_FILES} are expected"
         raise UsageError(msg)
     return Draft(str(folder), tuple(_look(place, path) for path in track(paths, label="looking at files", unit="file")))
+
+
+def _may_be_source(path: Path, folder: Path) -> bool:
+    """Say whether a path is a file of its own: no link, nothing hidden, no companion, nothing inside a city store."""
+    inside = path.relative_to(folder).parts
+    kept = any(part.startswith(".") or part.endswith(".cim") for part in inside)
+    return not kept and path.suffix.lower() not in COMPANIONS and path.is_file() and not path.is_symlink()
 
 
 def _look(folder: Path, path: Path) -> Found:
@@ -159,16 +163,31 @@ def _source(file: Found) -> Iterable[str]:
         yield from (f"# {file.path}: not used: {' '.join(file.refused.split())}", "")
         return
     said = file.description
-    for layer in said.layers:
-        yield from ("[[source]]", f"path = {_text(file.path)}  # {said.format}, {_count(layer)}")
+    for layer in said.layers[:1] if said.whole else said.layers:
+        yield from ("[[source]]", f"path = {_text(file.path)}  # {said.format}, {_counts(said) if said.whole else _count(layer)}")
         yield from (f"#   suspicious: {' '.join(text.split())}" for text in said.suspicions)
-        if len(said.layers) > 1:
+        if len(said.layers) > 1 and not said.whole:
             yield f"layer = {_text(layer.name)}"
-        yield f"# crs = {_text(layer.crs)}  # as stated" if layer.crs else 'crs = "EPSG:…"  # not stated by the file: fill in'
+        yield f"# crs = {_text(_short_crs(layer.crs))}  # as stated" if layer.crs else 'crs = "EPSG:…"  # not stated by the file: fill in'
         if said.encoding:
             yield f"# encoding = {_text(said.encoding)}  # as found"
-        yield from _mapping(layer, dict(said.mapping))
+        yield from () if said.whole else _mapping(layer, dict(said.mapping))
         yield ""
+
+
+def _counts(said: Description) -> str:
+    """Return what a file that is read as one holds, class by class."""
+    return ", ".join(f"{layer.count} {layer.name}" for layer in said.layers)
+
+
+def _short_crs(text: str) -> str:
+    """Return a coordinate system in its shortest notation; what cannot be parsed stays as it is."""
+    from cim.crs import parse
+
+    try:
+        return parse(text).to_string()
+    except InputError:
+        return text
 
 
 def _count(layer: LayerInfo) -> str:

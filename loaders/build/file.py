@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cim.errors import FormatError, InputError
+from cim.errors import CRSError, FormatError, InputError
 
 __all__ = ["AttributeEntry", "BuildFile", "CitySettings", "FusionSettings", "SourceEntry", "check_build", "read_build"]
 
@@ -128,12 +128,27 @@ def _parse(path: Path) -> tuple[BuildFile | None, list[str]]:
         parsed = BuildFile.model_validate(values)
     except ValidationError as error:
         return None, [f"{_place(fault['loc'])}: {fault['msg']} (found {_short(fault.get('input'))})" for fault in error.errors()]
+    faults = [f"{place}: {error.reason}" for place, error in _crs_faults(parsed)]
     missing = [
         f"source[{number}].path: {entry.path!r} is not there"
         for number, entry in enumerate(parsed.source)
         if not (path.parent / entry.path).exists()
     ]
-    return parsed, missing
+    return parsed, faults + missing
+
+
+def _crs_faults(file: BuildFile) -> list[tuple[str, CRSError]]:
+    """Return the coordinate systems that cannot be read, with their place in the file."""
+    from cim.crs import parse
+
+    stated = [("city.crs", file.city.crs), *((f"source[{number}].crs", entry.crs) for number, entry in enumerate(file.source))]
+    found = []
+    for place, text in stated:
+        try:
+            _ = parse(text) if text else None
+        except CRSError as error:
+            found.append((place, error))
+    return found
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.loaders.cityjson.document import Note, Record
+from cim.loaders.cityjson.geometry import FARTHEST
+from cim.loaders.cityjson.plain import json_text
 from cim.loaders.identifiers import normalise_identifier, scheme_of
 from cim.model import CityBuilder, Column
 from cim.standard_names import STANDARD_NAMES, lookup
@@ -125,7 +126,7 @@ def _nested_aside(builder: CityBuilder, owners: Ints, name: str, values: list[An
     nested = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
     if not nested:
         return values
-    builder.add_properties(owners[nested], ATTRIBUTE_SET, name, [orjson.dumps(values[place]).decode() for place in nested])
+    builder.add_properties(owners[nested], ATTRIBUTE_SET, name, [json_text(values[place]) for place in nested])
     return [None if isinstance(value, dict | list) else value for value in values]
 
 
@@ -208,9 +209,13 @@ def add_members(builder: CityBuilder, keys: Ints, records: Sequence[Record], poi
             kept = _with_places(value, record, points, notes, row) if name == "address" else value
             owners.append(int(keys[row]))
             names.append(name)
-            values.append(orjson.dumps(kept).decode())
+            values.append(json_text(kept))
     if owners:
         builder.add_properties(owners, MEMBER_SET, names, values)
+
+
+def _is_place(index: Any, record: Record, points: NDArray[np.float64]) -> bool:
+    return type(index) is int and 0 <= index < record.vertices and bool((np.abs(points[index + record.base]) <= FARTHEST).all())
 
 
 def _with_places(address: Any, record: Record, points: NDArray[np.float64], notes: list[Note], row: int) -> Any:
@@ -222,7 +227,7 @@ def _with_places(address: Any, record: Record, points: NDArray[np.float64], note
         index = location.get("boundaries") if isinstance(location, dict) else None
         if not isinstance(location, dict) or index is None:
             out.append(one)
-        elif isinstance(index, list) and all(type(k) is int and 0 <= k < record.vertices for k in index):
+        elif isinstance(index, list) and all(_is_place(k, record, points) for k in index):
             places = [points[k + record.base].tolist() for k in index]
             rest = {key: value for key, value in location.items() if key != "boundaries"}
             out.append({**one, "location": {**rest, "coordinates": places}})

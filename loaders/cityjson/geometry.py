@@ -92,7 +92,8 @@ def gather(document: Document) -> tuple[Found, Found]:
                 _take(found, one, row, record.id, record.base, record.vertices)
     library = document.header.get("geometry-templates")
     listed = library.get("templates") if isinstance(library, dict) else None
-    count = len(library.get("vertices-templates") or []) if isinstance(library, dict) else 0
+    corners = library.get("vertices-templates") if isinstance(library, dict) else None
+    count = len(corners) if isinstance(corners, list) else 0
     for number, one in enumerate(listed if isinstance(listed, list) else []):
         _take(templates, one, number, f"template {number}", 0, count)
     return found, templates
@@ -243,7 +244,7 @@ def expand(found: Found, templates: Geometries, points: Reals, ids: list[str]) -
     number = {int(owner): row for row, owner in enumerate(templates.owner.tolist())}
     rows, owners, places, matrices, anchors, notes = [], [], [], [], [], []
     for row, place, one in found.instances:
-        fault, template, matrix, anchor = _instance(one, number)
+        fault, template, matrix, anchor = _instance(one, number, points)
         if fault:
             notes.append(Note("rejected", f"an instance of {ids[row]!r} is left out: {fault}", "error", row=row))
             continue
@@ -273,7 +274,7 @@ def expand(found: Found, templates: Geometries, points: Reals, ids: list[str]) -
     )  # fmt: skip
 
 
-def _instance(one: dict[str, Any], number: dict[int, int]) -> tuple[str, int, Any, int]:
+def _instance(one: dict[str, Any], number: dict[int, int], points: Reals) -> tuple[str, int, Any, int]:
     """Return what is wrong with an instance, its template, its matrix and the vertex it is anchored at."""
     template, boundaries, matrix = one.get("template"), one.get("boundaries"), one.get("transformationMatrix")
     if not _whole(template) or template not in number:
@@ -283,8 +284,10 @@ def _instance(one: dict[str, Any], number: dict[int, int]) -> tuple[str, int, An
     if not 0 <= boundaries[0] < one["_vertices"]:
         return f"vertex index {boundaries[0]} is out of range (0 to {one['_vertices'] - 1})", 0, None, 0
     numbers = isinstance(matrix, list) and len(matrix) == 16 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in matrix)
-    if not numbers or not np.isfinite(np.asarray(matrix, float)).all():
+    if not numbers or not (np.abs(np.array([min(max(v, -FARTHEST), FARTHEST) for v in matrix], float)) < FARTHEST).all():
         return "its transformation matrix is not 16 finite numbers", 0, None, 0
+    if not (np.abs(points[boundaries[0] + one["_base"]]) <= FARTHEST).all():
+        return "the vertex it stands at lies out of range", 0, None, 0
     return "", number[template], matrix, boundaries[0] + one["_base"]
 
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cim.errors import CorruptFileError, CRSError
+from cim.errors import CorruptFileError, CRSError, FormatError
 from cim.loaders.cityjson.attributes import add_attributes, add_members, named
 from cim.loaders.cityjson.checks import Transform, check_heights, lost_parts, points_of, template_points, transform_of, welded
 from cim.loaders.cityjson.document import Document, Note, load
 from cim.loaders.cityjson.geometry import Geometries, expand, gather, geometries_of, joined
 from cim.loaders.cityjson.links import Links, links_of
+from cim.loaders.cityjson.plain import cleaned
 from cim.loaders.cityjson.semantics import Surfaces, semantics_of
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
 from cim.loaders.source import plain_name, source_record
@@ -75,6 +76,9 @@ class CityJSONReader:
         InputError
             If the file cannot be used.
         """
+        if options.layer is not None:
+            reason = f"a city model has no layers, but layer={options.layer!r} was asked for"
+            raise FormatError(path, reason, "leave layer out; take a part of the city afterwards with city.subset(city.keys(class))")
         with _no_collection():
             document = load(path, options.limits, encoding=options.encoding)
             crs, notes = _crs(document, options, path)
@@ -94,7 +98,7 @@ class CityJSONReader:
         layers = tuple(LayerInfo(kind, count, "3D", stated, bounds, _fields(document, kind), kind) for kind, count in counts.most_common())
         doubts = [note.message for note in document.notes] + ([] if stated else ["no coordinate system is stated; give crs="])
         name = "CityJSONSeq" if document.sequence else "CityJSON"
-        return Description(f"{name} {document.version}", layers, document.encoding, tuple(doubts))
+        return Description(f"{name} {document.version}", layers, document.encoding, tuple(doubts), whole=True)
 
 
 @contextmanager
@@ -304,6 +308,6 @@ def _add_issues(builder: CityBuilder, keys: Ints, notes: Sequence[Note], source:
 def _extra(document: Document, transform: Transform | None, options: ReadOptions) -> dict[str, Any]:
     """Return what writing needs to give the file back as it was."""
     dropped = ("type", "version", "transform", "appearance", "geometry-templates", "id")
-    kept = {name: value for name, value in document.header.items() if name not in dropped}
+    kept = cleaned({name: value for name, value in document.header.items() if name not in dropped})
     stated = {"transform": {"scale": list(transform.scale), "translate": list(transform.translate)}} if transform is not None else {}
     return {"version": document.version, **stated, "name": named(options.mapping, document.records) or "name", "members": kept}

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.loaders.cityjson.document import Note
 from cim.loaders.cityjson.geometry import DEPTH, Geometries, kept_counts
 from cim.loaders.cityjson.nested import convert, offsets_of
+from cim.loaders.cityjson.plain import json_text
 from cim.model.classes import from_cityjson
 from cim.model.geometry import owner
 
@@ -110,7 +110,7 @@ def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[
             rows.type.append(kinds[kind] if kind in kinds else kinds.setdefault(kind, from_cityjson(kind)))
             rows.parent.append(parents.get(index))
             extra = {key: value for key, value in surface.items() if key not in _OWN} if len(surface) > 1 else None
-            rows.attributes.append(orjson.dumps(extra).decode() if extra else None)
+            rows.attributes.append(json_text(extra) if extra else None)
     return rows, values, size
 
 

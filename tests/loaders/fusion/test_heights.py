@@ -8,6 +8,7 @@ import laspy
 import numpy as np
 import pytest
 import shapely
+from numpy.typing import NDArray
 
 from cim.errors import UsageError
 from cim.loaders import fuse, read
@@ -27,11 +28,13 @@ EXACT = 1e-3  # m: points are stored to the millimetre
 def register(*, roofs: list[float | None] | None = None) -> City:
     builder = CityBuilder(CRS, name="register")
     source = builder.add_source(SourceRecord("register"))
-    builder.add_objects("Building", ["a", "b", "c"], footprints=HOUSES, z_roof=roofs, source=source)
+    builder.add_objects(
+        "Building", ["a", "b", "c"], footprints=HOUSES, z_roof=None if roofs is None else np.asarray(roofs, float), source=source
+    )
     return builder.build()
 
 
-def grid(height: float) -> np.ndarray:
+def grid(height: float) -> NDArray[np.float64]:
     """Return terrain that falls 1 m per 100 m to the east, plus `height` inside the houses, 0.5 m cells."""
     x = WEST + 0.25 + 0.5 * np.arange(200)
     y = SOUTH + 59.75 - 0.5 * np.arange(120)
@@ -40,7 +43,7 @@ def grid(height: float) -> np.ndarray:
     for house, roof in zip(HOUSES, ROOFS, strict=True):
         if height:
             z = np.where(shapely.contains_xy(house, east, north), roof, z)
-    return z
+    return np.asarray(z, float)
 
 
 def raster(folder: Path, name: str, height: float) -> City:
