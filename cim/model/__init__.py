@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cim.model.builder import CityBuilder, Column, SourceRecord
+from cim.model.builder import CityBuilder, SourceRecord
 from cim.model.city import City
+from cim.model.columns import Column
 from cim.model.combine import concat
 from cim.model.history import Diff, diff
 from cim.model.objects import CityObject, Claim

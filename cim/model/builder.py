@@ -16,9 +16,12 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.model.city import City
-from cim.model.geometry import flatten, shift
-from cim.model.schema import SCHEMAS, conform, empty, make_table, one_array
-from cim.model.spatial import bbox_column, hilbert_order
+from cim.model.columns import Column, scatter
+from cim.model.derive import boxes_of, classify, origin_of
+from cim.model.geometry import shift
+from cim.model.keys import order_of, remap, repeats, sorted_geometries
+from cim.model.schema import SCHEMAS, empty, make_table, one_array
+from cim.model.spatial import bbox_column
 from cim.model.tables import Tables
 
 if TYPE_CHECKING:
@@ -31,9 +34,6 @@ if TYPE_CHECKING:
     Keys = NDArray[np.int64]
 
 __all__ = ["CityBuilder", "Column", "SourceRecord"]
-
-OBJECT_COLUMNS = {"objects": ("key", "parent"), "relations": ("subject", "object"), "links": ("object",), "issues": ("object",)}
-"""Columns of each table that hold object keys; ``object`` where a table is not named."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,6 @@ class SourceRecord:
     objects_out: int | None = None
     rejected: int | None = None
     repaired: int | None = None
-
-
-@dataclass(frozen=True)
-class Column:
-    """One attribute column."""
-
-    values: Any
-    """Shape (n,): numpy, Arrow or a sequence; None and NaN are missing."""
-    unit: str = ""
-    source_field: str = ""
-    """Name the source gives it."""
-    label_en: str = ""
-    label_zh: str = ""
-
-    def metadata(self) -> dict[str, str]:
-        """Return what the Arrow field says about the column."""
-        said = {"unit": self.unit, "source_field": self.source_field, "label_en": self.label_en, "label_zh": self.label_zh}
-        return {key: value for key, value in said.items() if value}
 
 
 class CityBuilder:
@@ -289,18 +271,18 @@ class CityBuilder:
         objects = self._parents(objects)
         geometries = _concat("geometries", self._parts.get("geometries", []))
         objects = boxes_of(objects, geometries)
-        origin = self._origin if self._origin is not None else _origin(objects)
+        origin = self._origin if self._origin is not None else origin_of(objects)
         if geometries.num_rows:
             moved = shift(geometries["vertices"], -origin)
             geometries = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), moved)
         objects = classify(objects, geometries)
-        order = _order(objects)
+        order = order_of(objects)
         new_key = np.empty(self._count, np.int64)
         new_key[order] = np.arange(self._count)
         tables = {name: _concat(name, self._parts.get(name, [])) for name in SCHEMAS}
         tables.update(objects=objects.take(order), geometries=geometries, sources=self._source_table(objects))
         tables = {name: remap(name, table, new_key) for name, table in tables.items()}
-        tables = _sort_geometries(tables)
+        tables = sorted_geometries(tables)
         attributes = self._attribute_tables(tables["objects"], new_key)
         extra = _concat("issues", self._parts.get("issues", []))
         tables["issues"] = remap("issues", extra, new_key)
@@ -310,7 +292,7 @@ class CityBuilder:
 
     def _unique_ids(self, objects: pa.Table) -> pa.Table:
         """Make ids unique among objects that are valid at the same time; each change is an issue."""
-        repeat = _repeats(objects)
+        repeat = repeats(objects)
         twice = np.flatnonzero(repeat)
         if not len(twice):
             return objects
@@ -380,7 +362,7 @@ class CityBuilder:
         fields, arrays = [pa.field("object", pa.int64(), nullable=False)], [pa.array(keys)]
         for column_name in dict.fromkeys(name for _, columns in calls for name in columns):
             pieces = [(rows, columns[column_name]) for rows, columns in calls if column_name in columns]
-            array = _scatter(keys, [(new_key[rows], column) for rows, column in pieces])
+            array = scatter(keys, [(new_key[rows], column) for rows, column in pieces])
             stored = f"{column_name}_attribute" if column_name in _RESERVED else column_name
             metadata: dict[str, str] = {}
             for _, column in pieces:
@@ -411,165 +393,3 @@ def _footprints(shapes: Any) -> tuple[pa.Array, pa.Array]:
 
 def _concat(name: str, parts: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(parts).combine_chunks() if parts else empty(name)
-
-
-def remap(name: str, table: pa.Table, new_key: Keys) -> pa.Table:
-    """Return a table with its object keys exchanged: key k becomes ``new_key[k]``."""
-    for column in OBJECT_COLUMNS.get(name, ("object",) if "object" in table.column_names else ()):
-        old = table[column]
-        missing = np.asarray(old.is_null().to_numpy())
-        values = np.asarray(old.fill_null(0).to_numpy(), np.int64)
-        new = pa.array(new_key[values] if len(new_key) else values, pa.int64(), mask=missing)
-        table = table.set_column(table.column_names.index(column), table.schema.field(column), new)
-    return table
-
-
-def _repeats(objects: pa.Table) -> NDArray[np.int64]:
-    """Return how many earlier rows hold the same id at the same time, shape (n,)."""
-    code = one_array(objects["id"]).dictionary_encode()
-    index = np.asarray(code.indices.to_numpy(zero_copy_only=False), np.int64)
-    repeat = np.zeros(len(index), np.int64)
-    many = np.flatnonzero(np.bincount(index, minlength=1)[index] > 1) if len(index) else np.empty(0, np.int64)
-    if not len(many):
-        return repeat
-    first = objects["valid_from"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
-    last = objects["valid_to"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
-    order = np.lexsort((many, first, index[many]))
-    same = index[many][order]
-    begins = np.concatenate([[True], same[1:] != same[:-1]])
-    until = -np.inf
-    number = 0
-    for place, begin, start, end in zip(many[order].tolist(), begins.tolist(), first[order].tolist(), last[order].tolist(), strict=True):
-        number, until = (0, -np.inf) if begin else (number, until)  # only rows whose id occurs more than once come here
-        if not begin and start < until:
-            number += 1
-            repeat[place] = number
-        until = max(until, end)
-    return repeat
-
-
-def boxes_of(objects: pa.Table, geometries: pa.Table) -> pa.Table:
-    """Widen the boxes of the objects by the (absolute) vertices of their geometries and by ground and roof height."""
-    count = objects.num_rows
-    corner = [
-        np.asarray(pc.struct_field(objects["bbox"], name).to_numpy(), float) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
-    ]
-    low, high = np.stack(corner[:3], axis=1), np.stack(corner[3:], axis=1)
-    for name in ("z_ground", "z_roof"):
-        z = np.asarray(objects[name].to_numpy(), float)
-        low[:, 2], high[:, 2] = np.fmin(low[:, 2], z), np.fmax(high[:, 2], z)
-    if geometries.num_rows:
-        flat = flatten(geometries)
-        used = np.diff(flat.vertex_start) > 0
-        start = flat.vertex_start[:-1][used]
-        keys = np.asarray(objects["key"].to_numpy(), np.int64)
-        by_key = np.argsort(keys, kind="stable")
-        owner = by_key[np.searchsorted(keys, np.asarray(geometries["object"].to_numpy(), np.int64)[used], sorter=by_key)]
-        least, most = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
-        if len(start):
-            np.minimum.at(least, owner, np.minimum.reduceat(flat.vertices, start, axis=0))
-            np.maximum.at(most, owner, np.maximum.reduceat(flat.vertices, start, axis=0))
-        low = np.fmin(low, np.where(np.isfinite(least), least, np.nan))
-        high = np.fmax(high, np.where(np.isfinite(most), most, np.nan))
-    return objects.set_column(objects.column_names.index("bbox"), SCHEMAS["objects"].field("bbox"), bbox_column(low, high))
-
-
-def _origin(objects: pa.Table) -> NDArray[np.float64]:
-    """Return a whole-metre point near the lower corner of everything; height stays 0."""
-    corner = [pc.min(pc.struct_field(objects["bbox"], name)).as_py() for name in ("xmin", "ymin")]
-    return np.array([np.floor(value) if value is not None and np.isfinite(value) else 0.0 for value in corner] + [0.0])
-
-
-def classify(objects: pa.Table, geometries: pa.Table) -> pa.Table:
-    """Fill CIM code and level where the source gives none, from class and finest level of detail."""
-    from cim.model.classification import LEVEL_SCHEME, code_for, level_for
-
-    lods = finest_lod(objects, geometries)
-    types = one_array(objects["type"])
-    code = pc.coalesce(objects["cim_code"], code_for(types, lods))
-    scheme = pc.if_else(pc.is_null(objects["cim_level"]), pa.scalar(LEVEL_SCHEME), pa.scalar("source"))
-    level = pc.coalesce(objects["cim_level"], level_for(types, lods, has_rooms=_has_rooms(objects, types), codes=one_array(code)))
-    for name, column in (
-        ("cim_code", code),
-        ("cim_level", level),
-        ("level_scheme", pc.if_else(pc.is_null(level), pa.scalar(None, pa.string()), scheme)),
-    ):
-        objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
-    return objects
-
-
-def _has_rooms(objects: pa.Table, types: pa.Array) -> pa.Array:
-    """Say which objects have storeys, units or rooms right below them."""
-    inner = pc.is_in(types, pa.array(["BuildingStorey", "BuildingUnit", "BuildingRoom"]))
-    return pc.is_in(one_array(objects["key"]), one_array(objects["parent"].filter(inner)))
-
-
-def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
-    """Return the finest level of detail of each object as text, null where it has no geometry.
-
-    `objects` has keys 0 to n - 1 in any order; the result follows the rows.
-    """
-    if not geometries.num_rows:
-        return pa.nulls(objects.num_rows, pa.string())
-    finest = geometries.group_by("object").aggregate([("lod", "max")])
-    place = pc.index_in(objects["key"], one_array(finest["object"]))
-    return one_array(finest["lod_max"].take(place))
-
-
-def _order(objects: pa.Table) -> NDArray[np.int64]:
-    """Return the rows sorted by class, then along the Hilbert curve, then as they came."""
-    middle = [
-        (
-            np.asarray(pc.struct_field(objects["bbox"], low).to_numpy(), float)
-            + np.asarray(pc.struct_field(objects["bbox"], high).to_numpy(), float)
-        )
-        / 2
-        for low, high in (("xmin", "xmax"), ("ymin", "ymax"))
-    ]
-    kinds = one_array(objects["type"]).dictionary_encode()
-    rank = np.argsort(np.argsort(np.asarray(kinds.dictionary.to_pylist(), object))) if len(kinds.dictionary) else np.empty(0, np.int64)
-    code = rank[np.asarray(kinds.indices.to_numpy(zero_copy_only=False), np.int64)] if len(rank) else np.empty(0, np.int64)
-    return np.lexsort((np.arange(objects.num_rows), hilbert_order(*middle), code))
-
-
-def _sort_geometries(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
-    """Put geometries in the order of their objects, number them anew and carry the surfaces along."""
-    geometries, surfaces = tables["geometries"], tables["surfaces"]
-    if not geometries.num_rows:
-        return tables
-    order = np.argsort(np.asarray(geometries["object"].to_numpy(), np.int64), kind="stable")
-    new = np.empty(len(order), np.int64)
-    new[np.asarray(geometries["key"].to_numpy(), np.int64)[order]] = np.arange(len(order))
-    sorted_ = geometries.take(order).set_column(0, SCHEMAS["geometries"].field("key"), pa.array(np.arange(len(order))))
-    if surfaces.num_rows:
-        renamed = pa.array(new[np.asarray(surfaces["geometry"].to_numpy(), np.int64)])
-        surfaces = surfaces.set_column(0, SCHEMAS["surfaces"].field("geometry"), renamed)
-        place = np.lexsort((np.asarray(surfaces["index"].to_numpy()), np.asarray(renamed)))
-        surfaces = surfaces.take(place)
-    return {**tables, "geometries": conform("geometries", sorted_), "surfaces": surfaces}
-
-
-def _scatter(keys: Keys, pieces: list[tuple[Keys, Column]]) -> pa.Array:
-    """Return one array over `keys` from values given for some of them; the last value given wins."""
-    arrays = [_as_array(column.values) for _, column in pieces]
-    kinds = {array.type for array in arrays if not pa.types.is_null(array.type)}
-    kind = next(iter(kinds)) if len(kinds) == 1 else common_type(kinds)
-    values = pa.concat_arrays([array.cast(kind) for array in arrays])
-    owner = np.concatenate([rows for rows, _ in pieces])
-    place = np.full(int(keys[-1]) + 1 if len(keys) else 0, -1, np.int64)
-    place[owner] = np.arange(len(owner))
-    index = place[keys]
-    return values.take(pa.array(index, mask=index < 0))
-
-
-def _as_array(values: Any) -> pa.Array:
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return one_array(values)
-    return one_array(
-        pa.array(values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "US" else values, from_pandas=True)
-    )
-
-
-def common_type(kinds: set[pa.DataType]) -> pa.DataType:
-    """Return a type that holds all of `kinds`: float for numbers, text otherwise."""
-    return pa.float64() if kinds and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds) else pa.string()

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from cim.errors import CRSMismatchError, UsageError
-from cim.model.builder import OBJECT_COLUMNS
 from cim.model.city import City
+from cim.model.columns import common_type
 from cim.model.geometry import shift
+from cim.model.keys import OBJECT_COLUMNS
 from cim.model.schema import SCHEMAS, conform
 from cim.model.tables import Tables
 
@@ -149,8 +150,6 @@ def converted(column: pa.ChunkedArray, name: str, unit: str, wanted: str) -> NDA
 
 
 def _common_field(name: str, pieces: list[pa.Table]) -> pa.Field:
-    from cim.model.builder import common_type
-
     found = [piece.schema.field(name) for piece in pieces if name in piece.column_names]
     kinds = {field.type for field in found if not pa.types.is_null(field.type)}
     kind = next(iter(kinds)) if len(kinds) == 1 else common_type(kinds) if kinds else pa.null()

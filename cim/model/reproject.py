@@ -86,7 +86,7 @@ def _rows(objects: pa.Table, shapes: Any, heights: dict[str, Any], geometries: p
     """Return the objects with new footprints, heights and boxes."""
     import shapely
 
-    from cim.model.builder import boxes_of
+    from cim.model.derive import boxes_of
     from cim.model.geometry import shift
 
     bounds = shapely.bounds(shapes)

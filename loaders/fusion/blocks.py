@@ -142,7 +142,7 @@ def _flat(city: City, keys: NDArray[np.int64], shapes: NDArray[Any], ground: NDA
 
 def _levels(city: City) -> City:
     """Derive CIM code and level anew from the finest level of detail now there; what a source states stays."""
-    from cim.model.builder import classify
+    from cim.model.derive import classify
 
     objects = city.tables["objects"]
     ours = pc.fill_null(pc.not_equal(objects["level_scheme"], "source"), fill_value=True)

@@ -68,7 +68,7 @@ def _targets(pairs: Pairs, size: int) -> Ints:
 
 def _moved(both: City, pairs: Pairs, target: Ints) -> dict[str, pa.Table]:
     """Return the tables with the rows of matched records carried over to their objects."""
-    from cim.model.builder import remap
+    from cim.model.keys import remap
 
     moved = {name: remap(name, both.tables[name], target) for name in SCHEMAS if name not in {"objects", "sources"}}
     whole = pa.array(np.unique(pairs.right[pairs.kind == "whole"]))

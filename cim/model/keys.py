@@ -1,0 +1,90 @@
+"""Keys: which columns hold them, numbering them anew, and the order objects and geometries stand in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.model.schema import SCHEMAS, conform, one_array
+from cim.model.spatial import hilbert_order
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Keys = NDArray[np.int64]
+
+__all__ = ["OBJECT_COLUMNS", "order_of", "remap", "repeats", "sorted_geometries"]
+
+OBJECT_COLUMNS = {"objects": ("key", "parent"), "relations": ("subject", "object"), "links": ("object",), "issues": ("object",)}
+"""Columns of each table that hold object keys; ``object`` where a table is not named."""
+
+
+def remap(name: str, table: pa.Table, new_key: Keys) -> pa.Table:
+    """Return a table with its object keys exchanged: key k becomes ``new_key[k]``."""
+    for column in OBJECT_COLUMNS.get(name, ("object",) if "object" in table.column_names else ()):
+        old = table[column]
+        missing = np.asarray(old.is_null().to_numpy())
+        values = np.asarray(old.fill_null(0).to_numpy(), np.int64)
+        new = pa.array(new_key[values] if len(new_key) else values, pa.int64(), mask=missing)
+        table = table.set_column(table.column_names.index(column), table.schema.field(column), new)
+    return table
+
+
+def repeats(objects: pa.Table) -> NDArray[np.int64]:
+    """Return how many earlier rows hold the same id at the same time, shape (n,)."""
+    code = one_array(objects["id"]).dictionary_encode()
+    index = np.asarray(code.indices.to_numpy(zero_copy_only=False), np.int64)
+    repeat = np.zeros(len(index), np.int64)
+    many = np.flatnonzero(np.bincount(index, minlength=1)[index] > 1) if len(index) else np.empty(0, np.int64)
+    if not len(many):
+        return repeat
+    first = objects["valid_from"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
+    last = objects["valid_to"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    order = np.lexsort((many, first, index[many]))
+    same = index[many][order]
+    begins = np.concatenate([[True], same[1:] != same[:-1]])
+    until = -np.inf
+    number = 0
+    for place, begin, start, end in zip(many[order].tolist(), begins.tolist(), first[order].tolist(), last[order].tolist(), strict=True):
+        number, until = (0, -np.inf) if begin else (number, until)  # only rows whose id occurs more than once come here
+        if not begin and start < until:
+            number += 1
+            repeat[place] = number
+        until = max(until, end)
+    return repeat
+
+
+def order_of(objects: pa.Table) -> NDArray[np.int64]:
+    """Return the rows sorted by class, then along the Hilbert curve, then as they came."""
+    middle = [
+        (
+            np.asarray(pc.struct_field(objects["bbox"], low).to_numpy(), float)
+            + np.asarray(pc.struct_field(objects["bbox"], high).to_numpy(), float)
+        )
+        / 2
+        for low, high in (("xmin", "xmax"), ("ymin", "ymax"))
+    ]
+    kinds = one_array(objects["type"]).dictionary_encode()
+    rank = np.argsort(np.argsort(np.asarray(kinds.dictionary.to_pylist(), object))) if len(kinds.dictionary) else np.empty(0, np.int64)
+    code = rank[np.asarray(kinds.indices.to_numpy(zero_copy_only=False), np.int64)] if len(rank) else np.empty(0, np.int64)
+    return np.lexsort((np.arange(objects.num_rows), hilbert_order(*middle), code))
+
+
+def sorted_geometries(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Put geometries in the order of their objects, number them anew and carry the surfaces along."""
+    geometries, surfaces = tables["geometries"], tables["surfaces"]
+    if not geometries.num_rows:
+        return tables
+    order = np.argsort(np.asarray(geometries["object"].to_numpy(), np.int64), kind="stable")
+    new = np.empty(len(order), np.int64)
+    new[np.asarray(geometries["key"].to_numpy(), np.int64)[order]] = np.arange(len(order))
+    sorted_ = geometries.take(order).set_column(0, SCHEMAS["geometries"].field("key"), pa.array(np.arange(len(order))))
+    if surfaces.num_rows:
+        renamed = pa.array(new[np.asarray(surfaces["geometry"].to_numpy(), np.int64)])
+        surfaces = surfaces.set_column(0, SCHEMAS["surfaces"].field("geometry"), renamed)
+        place = np.lexsort((np.asarray(surfaces["index"].to_numpy()), np.asarray(renamed)))
+        surfaces = surfaces.take(place)
+    return {**tables, "geometries": conform("geometries", sorted_), "surfaces": surfaces}
