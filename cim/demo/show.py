@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cim.demo.options import LEVELS, write_scenarios
 from cim.demo.score import Score, score
 from cim.demo.sources import SEED, write_sources
+from cim.errors import UsageError
 
 if TYPE_CHECKING:
     from cim.model import City
     from cim.results import Comparison, Fields, Verdicts
+    from cim.scenes import Scene
+    from cim.scenes.layer import Layer
 
 __all__ = ["Demo", "build_demo"]
 
 _SHOWN = 4
 """Changes of a comparison that are told one by one."""
-_AT = {"water_level": LEVELS[1]}
+_LEVEL = LEVELS[1]
+"""Water level of the picture [m]."""
+_DEEP = 1.5
+"""Depth with the darkest colour [m]: over it nobody stands."""
+_SIZE = (1800, 1000)
+_INSET = (0.02, 0.03, 0.12, 0.05)
+"""Kept free for the legend: left, top, right, bottom."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +115,9 @@ def _told(base: Mapping[str, Verdicts | Fields], option: Mapping[str, Verdicts |
         if isinstance(one, Verdicts) and isinstance(other, Verdicts):
             lines.append(f"{name}: {_counts(one)}; option: {_counts(other)}")
             lines += _changes(comparison)
-        else:
-            lines += _water(one) if not isinstance(one, Verdicts) else []
+        elif not isinstance(one, Verdicts):
+            lines += _water(one)
+            lines.append(f"    option: the state of {comparison.changed('buildings').num_rows} buildings and levels differs")
     return "\n".join(lines)
 
 
@@ -132,9 +144,43 @@ def _water(fields: Fields) -> list[str]:
     ]
 
 
+# ---------------------------------------------------------------- pictures
+
+
 def _draw(city: City, results: Mapping[str, Verdicts | Fields], folder: Path) -> tuple[Path, Path]:
-    """Write the picture and the page."""
+    """Write the picture and the page: the water at one level, and the buildings over their height limit."""
     from cim.scenes import Scene
 
-    scene = Scene(city, language="both").add(results["inundation"], at=_AT).add(results["height_control"])
-    return scene.screenshot(folder / "demo.png"), scene.html(folder / "demo.html")
+    scene = Scene(city, language="both", title=f"三河 Sanhe · 水位 {_LEVEL:g} m 静态淹没与控高 · Water at {_LEVEL:g} m, height control")
+    water, failing = _water_layer(scene, results["inundation"]), _failing_layer(scene, results["height_control"])
+    scene = scene.add(water).add(failing)
+    shown = [layer.name for layer in scene.layers]
+    picture = scene.screenshot(folder / "demo.png", size=_SIZE, camera=scene.camera(_SIZE, azimuth=18.0, elevation=37.0, inset=_INSET))
+    for name in ("height_control", "far", "density"):  # there to switch on, and told when a building or plot is clicked
+        scene = scene.add(results[name])
+    return picture, scene.show_only(*shown).html(folder / "demo.html")
+
+
+def _water_layer(scene: Scene, result: Verdicts | Fields) -> Layer:
+    """Return the water at one level in colours that tell shallow depths apart: people are on the streets, not in the river."""
+    from cim.scenes.depth import depth_layer
+    from cim.scenes.layer import Text
+    from cim.scenes.style import DEPTH, Ramp
+
+    layer = depth_layer(scene.context, result, at={"water_level": _LEVEL})  # type: ignore[arg-type]  # the inundation gives fields
+    title = Text(f"Water depth at level {_LEVEL:g} m", f"水位 {_LEVEL:g} m 时水深")
+    encoded = Ramp(DEPTH, 0.0, _DEEP).encode(np.asarray(layer.values, float), title, "m")
+    return layer.recoloured(encoded.colours, encoded.legend, encoded.values, "m")
+
+
+def _failing_layer(scene: Scene, result: Verdicts | Fields) -> Layer:
+    """Return only what fails, so that the rest of the city keeps its colours."""
+    from cim.results import Verdicts
+    from cim.scenes.layer import Text
+    from cim.scenes.verdicts import verdict_layer
+
+    if not isinstance(result, Verdicts):
+        msg = f"{result.name} is no check; its verdicts cannot be drawn"
+        raise UsageError(msg)
+    layer = verdict_layer(scene, replace(result, table=result.only("fail")))
+    return replace(layer, name="over the limit", label=Text("Over the height limit", "超出限高"))
