@@ -222,7 +222,7 @@ def _told(error: BaseException) -> dict[str, Any]:
 def _confine(request: Mapping[str, Any], folder: Path) -> None:
     work = folder / "work"
     os.chdir(work)
-    for name in ("TMPDIR", "TEMP", "TMP", "CPL_TMPDIR", "SQLITE_TMPDIR"):
+    for name in ("TMPDIR", "TEMP", "TMP", "CPL_TMPDIR"):
         os.environ[name] = str(work)
     import tempfile
 

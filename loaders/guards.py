@@ -133,6 +133,7 @@ _FIXED = {
     "CPL_AWS_AUTODETECT_EC2": "NO",
     "CPL_GCE_CHECK_LOCAL_FILES": "NO",
     "CPL_DEBUG": "OFF",
+    "SQLITE_TMPDIR": ".",  # SQLite reads it once, before the worker has its own folder; there it is the current one
     "PROJ_NETWORK": "OFF",
     "MALLOC_ARENA_MAX": "2",
     "ARROW_DEFAULT_MEMORY_POOL": "system",

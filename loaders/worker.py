@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "inside", "run", "stop"]
 
 REPLY_BYTES = 256 << 20
+START_SECONDS = 60.0
+"""Wall time granted on top for the start of the server on a busy machine."""
 _START = "import sys, json; sys.path[:] = json.loads({path!r}); from cim.loaders._server import {name}; {name}({argument})"
 _CRASHES = {
     getattr(signal, name).value
@@ -117,7 +119,7 @@ def run(
     try:
         (folder / "out").mkdir()
         (folder / "work").mkdir()
-        reply, code = _exchange(request, wall=limits.wall_factor * limits.seconds_for(size))
+        reply, code = _exchange(request, wall=START_SECONDS + limits.wall_factor * limits.seconds_for(size))
         if reply is None or "error" in reply:
             raise _failure(path, reply, code, request)
         return Answer(reply["value"], _tables(folder / "out", reply["tables"], path))
