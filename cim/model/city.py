@@ -87,16 +87,36 @@ class City:
         return isinstance(id, str) and id in self._row_of_id
 
     def __getitem__(self, id: str) -> CityObject:
-        """Return the object with this id; the latest one where it was valid in several periods.
+        """Return the object with this id, or with this identifier of another register where exactly one object has it.
+
+        Identifiers are compared in their normalised form: ``"NL.IMBAG.Pand.0503100000018603"`` finds 503100000018603. Of an object that
+        was valid in several periods the latest is returned.
 
         Raises
         ------
         ObjectNotFoundError
-            If no object has this id; the message names near ones.
+            If no object, or several objects, have it; the message names near ids.
         """
-        if id not in self._row_of_id:
-            raise ObjectNotFoundError(self._not_found(id))
-        return self._view(int(self._keys[self._row_of_id[id]]))
+        if id in self._row_of_id:
+            return self._view(int(self._keys[self._row_of_id[id]]))
+        owners = self._owners_of_identifier(str(id))
+        if len(owners) == 1:
+            return self._view(owners[0])
+        if owners:
+            msg = f"identifier {id!r} belongs to {len(owners)} objects: {', '.join(self.ids(owners)[:5])}"
+            raise ObjectNotFoundError(msg)
+        raise ObjectNotFoundError(self._not_found(id))
+
+    def _owners_of_identifier(self, text: str) -> list[int]:
+        """Return the keys of the objects that have an identifier in any register, ascending."""
+        from cim.model.identifiers import normalise_identifier
+
+        table = self.tables["identifiers"]
+        forms = {scheme: normalise_identifier(scheme, [text])[0].as_py() for scheme in pc.unique(table["scheme"]).to_pylist()}
+        matching = (pc.field("value") == text) | (pc.field("normalised").isin(sorted({text, *forms.values()})))
+        rows = table.filter(matching).to_pylist() if table.num_rows else []
+        mine = {row["object"] for row in rows if text in {row["value"], row["normalised"]} or row["normalised"] == forms[row["scheme"]]}
+        return sorted(mine)
 
     def _not_found(self, id: str) -> str:
         import difflib

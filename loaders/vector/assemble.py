@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import CorruptFileError
-from cim.loaders.identifiers import normalise_identifier
+from cim.model.identifiers import normalise_identifier
 from cim.loaders.source import source_record
 from cim.loaders.vector.fields import Plan, Target, as_mapping, plan_for
 from cim.loaders.vector.frame import Layer, Note

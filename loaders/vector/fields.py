@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
-from cim.loaders.identifiers import scheme_of
+from cim.model.identifiers import scheme_of
 from cim.loaders.ranges import range_of
 from cim.loaders.vector.classify import guess_class
 from cim.loaders.vector.frame import Layer, Note

@@ -27,7 +27,7 @@ def city() -> City:
     )
     builder.add_surfaces(np.repeat(gkeys, 3), np.tile([0, 1, 2], 4), list(blocks.SURFACES) * 4)
     builder.add_objects("Road", ["r"], footprints=[shapely.LineString([(500000, 3460020), (500100, 3460020)])])
-    builder.add_identifiers(keys[:1], "bag", ["0503"])
+    builder.add_identifiers(keys[:1], "bag", ["0503"], ["503"])
     builder.add_properties(keys[:1], "Pset", ["fire"], ["yes"])
     return builder.build()
 
@@ -49,6 +49,16 @@ def test_a_view_shows_its_row(city: City) -> None:
     assert view.identifiers == {"bag": ["0503"]}
     assert view.properties == {"Pset": {"fire": "yes"}}
     assert city["d"].attributes["storeys_above_ground"] is None
+
+
+def test_an_identifier_of_another_register_finds_the_one_object_that_has_it(city: City) -> None:
+    assert city["NL.IMBAG.Pand.0503"].id == "a"
+    assert city["503"].id == "a"
+    builder = CityBuilder("EPSG:4549")
+    keys = builder.add_objects("Building", ["x", "y"])
+    builder.add_identifiers(keys, "bag", ["7", "7"])
+    with pytest.raises(ObjectNotFoundError, match="identifier '7' belongs to 2 objects: x, y"):
+        builder.build()["7"]
 
 
 def test_parts_of_any_depth_are_found_both_ways(city: City) -> None:

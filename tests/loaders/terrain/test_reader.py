@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -292,6 +293,20 @@ def test_one_flipped_bit_in_a_deflate_stream_is_always_found(tmp_path: Path) -> 
         else:  # padding between the last symbol and the checksum says nothing
             assert zlib.decompress(data[place : place + length]) == zlib.decompress(whole[place : place + length])
     assert found >= 8 * length - 16 - 7
+
+
+def test_pages_in_a_circle_and_missing_directories_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif")
+    data = bytearray(path.read_bytes())
+    place = struct.unpack_from("<I", data, 4)[0]
+    number = struct.unpack_from("<H", data, place)[0]
+    struct.pack_into("<I", data, place + 2 + 12 * number, place)
+    path.write_bytes(data)
+    with pytest.raises(CorruptFileError, match="circle"):
+        read(path)
+    path.write_bytes(b"II*\0" + bytes(50))
+    with pytest.raises(CorruptFileError, match="no directory"):
+        read(path)
 
 
 def test_more_cells_than_the_limit_are_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cim.loaders.identifiers import normalise_identifier, scheme_of
+from cim.model.identifiers import normalise_identifier, scheme_of
 
 
 def test_the_three_spellings_of_a_building_register_number_are_one() -> None:
