@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,20 @@ if TYPE_CHECKING:
     Keys = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["BUILDINGS", "CONSTRUCTIONS", "INTERIOR", "ROADS", "VEGETATION", "WATER", "Context", "Members", "context_of", "members", "texts"]
+__all__ = [
+    "BUILDINGS",
+    "CONSTRUCTIONS",
+    "INTERIOR",
+    "ROADS",
+    "VEGETATION",
+    "WATER",
+    "Context",
+    "Members",
+    "context_of",
+    "in_metres",
+    "members",
+    "texts",
+]
 
 BUILDINGS = frozenset({"Building", "BuildingPart", "BuildingInstallation", "BuildingConstructiveElement"})
 INTERIOR = frozenset(
@@ -80,6 +93,21 @@ class Members:
     def __len__(self) -> int:
         """Return the number of objects."""
         return len(self.keys)
+
+
+def in_metres(city: City) -> City:
+    """Return a city in degrees in the UTM zone of its middle, for drawing; a city in a plane as it is."""
+    if city.crs.is_projected:
+        return city
+    from cim.crs import parse
+    from cim.model.reproject import to_crs
+
+    west, south, east, north = city.bounds
+    if not np.isfinite([west, south, east, north]).all():
+        return city
+    zone = int(np.clip((west + east) / 2 // 6 + 31, 1, 60))
+    plane = parse(f"EPSG:{(32600 if south + north >= 0 else 32700) + zone}")
+    return to_crs(city, replace(plane, vertical=city.crs.vertical))
 
 
 def context_of(city: City, language: str = "en") -> Context:

@@ -271,7 +271,7 @@ def _north(pen: ImageDraw, camera: Camera, size: tuple[int, int], unit: float, t
     if length < 0.05:
         return  # the camera looks along north, level: there is no arrow to draw
     east = np.array([camera.axes()[0][0], -camera.axes()[1][0]])
-    middle = np.array([size[0] - 66 * unit, 66 * unit])
+    middle = np.array([size[0] - 66 * unit, 70 * unit])
     reach = 36 * unit
     tip, tail = middle + direction * reach, middle - direction * reach
     side = east * 15 * unit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,7 +120,7 @@ def decimate(values: Reals, max_cells: int) -> tuple[Reals, int]:
 
 
 def ground_of(city: City, origin: Reals, *, max_cells: int = TERRAIN_CELLS, level: float = 0.0) -> Ground:
-    """Return the ground of a city: its finest terrain raster, or a level plane.
+    """Return the ground of a city: its terrain rasters on one grid, else its triangulated terrain, else a level plane.
 
     Parameters
     ----------
@@ -141,15 +141,48 @@ def ground_of(city: City, origin: Reals, *, max_cells: int = TERRAIN_CELLS, leve
     rasters = [raster for raster in rasters if np.isfinite(raster.values).sum() >= 4 and min(raster.shape) >= 2]
     if not rasters:
         return _from_triangles(city, origin, max_cells, level, tuple(notes))
-    best = min(rasters, key=lambda raster: (raster.dx * raster.dy, -raster.values.size))
+    if len(rasters) == 1 and rasters[0].crs.same_horizontal(city.crs):
+        return _grid(rasters[0], origin, max_cells, level, tuple(notes))
+    return _mosaic(city, rasters, origin, max_cells, tuple(notes))
+
+
+def _mosaic(city: City, rasters: list[Raster], origin: Reals, max_cells: int, notes: tuple[Text, ...]) -> Ground:
+    """Return one grid over several rasters, or over one in another coordinate system; the finest wins where they overlap."""
+    from cim.crs import transform_points
+
+    boxes = np.array([_outline_box(raster, city) for raster in rasters])
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    nx, ny = _shape(high - low, max_cells)
+    x, y = np.linspace(low[0], high[0], nx), np.linspace(low[1], high[1], ny)
+    east, north = (grid.ravel() for grid in np.meshgrid(x, y))
+    heights = np.full(len(east), np.nan)
+    for raster in sorted(rasters, key=lambda one: one.dx * one.dy, reverse=True):
+        there = transform_points(east, north, None, city.crs.without_vertical(), raster.crs.without_vertical(), path=raster.name)
+        coarse, factor = decimate(raster.values, 4 * max_cells)
+        thin = replace(raster, values=coarse, dx=raster.dx * factor, dy=raster.dy * factor)
+        found = thin.sample(there.x, there.y)
+        heights = np.where(np.isfinite(found), found, heights)
+    known = heights[np.isfinite(heights)]
+    middle = float(np.median(known)) - origin[2] if len(known) else 0.0
+    if len(known) < 4:
+        return Ground(middle, notes=notes)
+    ids = tuple(raster.name for raster in sorted(rasters, key=lambda one: one.dx * one.dy))
     if len(rasters) > 1:
-        notes.append(
-            Text(
-                f"{len(rasters)} terrain rasters; drawn is the finest, {best.name}",
-                f"有 {len(rasters)} 个地形栅格，绘制最精细的 {best.name}",
-            )
-        )
-    return _grid(best, origin, max_cells, level, tuple(notes))
+        notes = (*notes, Text(f"{len(rasters)} terrain rasters drawn as one", f"{len(rasters)} 个地形栅格合并绘制"))
+    return Ground(middle, heights.reshape(ny, nx) - origin[2], x - origin[0], y - origin[1], ids, notes)
+
+
+def _outline_box(raster: Raster, city: City) -> Reals:
+    """Return the box of a raster in the coordinate system of the city: west, south, east, north."""
+    from cim.crs import transform_points
+
+    west, south, east, north = raster.bounds
+    share = np.linspace(0.0, 1.0, 21)
+    across, upward = west + (east - west) * share, south + (north - south) * share
+    x = np.concatenate([across, across, np.full(21, west), np.full(21, east)])
+    y = np.concatenate([np.full(21, south), np.full(21, north), upward, upward])
+    done = transform_points(x, y, None, raster.crs.without_vertical(), city.crs.without_vertical(), path=raster.name)
+    return np.array([done.x.min(), done.y.min(), done.x.max(), done.y.max()])
 
 
 def _grid(raster: Raster, origin: Reals, max_cells: int, level: float, notes: tuple[Text, ...]) -> Ground:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cim.errors import UsageError
 from cim.scenes.camera import Camera
-from cim.scenes.context import Context, context_of
+from cim.scenes.context import Context, context_of, in_metres
 from cim.scenes.layer import Layer
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Scene:
     Parameters
     ----------
     city
-        What is shown.
+        What is shown; one in degrees is drawn in the UTM zone of its middle.
     title
         Headline; the name of the city when left out.
     language
@@ -55,10 +55,10 @@ class Scene:
         if language not in LANGUAGES:
             msg = f"language={language!r}; give one of {', '.join(LANGUAGES)}"
             raise UsageError(msg)
-        self.city = city
+        self.city = in_metres(city)
         self.title = title if title is not None else city.name
         self.language = language
-        self.context: Context = context_of(city, language)
+        self.context: Context = context_of(self.city, language)
         self.layers: tuple[Layer, ...] = base_layers(self.context)
         self.results: tuple[Any, ...] = ()
         self.date = datetime.now(UTC).date()

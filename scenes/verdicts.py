@@ -31,7 +31,9 @@ TITLES = {
 """What people call the checks that come with the toolkit; another check is called by its name."""
 _TOLD = ("object", "place", "value", "unit", "limit", "excess", "verdict", "reason", "clause", "assumption", "note")
 _SEVERITY = {"fail": 0, "not_assessed": 1, "pass": 2}
-_LIFT = 0.52  # m above the ground, over every other layer that lies on it
+_LYING = frozenset({"landuse", "vegetation", "roads", "other", "water"})
+_RAISE = 0.44  # m that what lies on the ground is raised when judged, so that no other layer covers its verdict
+_LIFT = 0.54  # m above the ground, over every other layer that lies on it
 
 
 def worst_first(table: pa.Table) -> NDArray[np.int64]:
@@ -106,8 +108,9 @@ def _taken(layer: Layer, ids: NDArray[np.object_]) -> tuple[Mesh, NDArray[np.flo
     place = np.asarray(pd.Index(ids).get_indexer(pd.Index(layer.ids)), np.int64)
     keep = place[layer.cell_object] >= 0
     used, renumbered = np.unique(layer.triangles[keep], return_inverse=True)
+    raised = np.array([0.0, 0.0, _RAISE if layer.name in _LYING else 0.0])
     shade = layer.point_shade[used] if layer.point_shade is not None else np.ones(len(used), np.float32)
-    mesh = (layer.points[used], renumbered.reshape(-1, 3).astype(np.int32), place[layer.cell_object[keep]].astype(np.int32))
+    mesh = (layer.points[used] + raised, renumbered.reshape(-1, 3).astype(np.int32), place[layer.cell_object[keep]].astype(np.int32))
     return mesh, np.asarray(shade, np.float32)
 
 

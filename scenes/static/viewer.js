@@ -37,9 +37,12 @@ const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a
 const unit = a => { const n = Math.hypot(...a) || 1; return [a[0] / n, a[1] / n, a[2] / n]; };
 
 const view = { target: [0, 0, 0], distance: 100, turn: 0, rise: 0.6, angle: scene.camera.view_angle * Math.PI / 180 };
-function home() { // the smallest distance that shows everything, as Camera.fitting finds it
+function home() {
   const way = unit(sub(scene.camera.focus, scene.camera.position));
-  view.turn = Math.atan2(way[0], way[1]); view.rise = Math.asin(Math.min(1, Math.max(-1, -way[2])));
+  fit(Math.atan2(way[0], way[1]), Math.asin(Math.min(1, Math.max(-1, -way[2]))));
+}
+function fit(turn, rise) { // the smallest distance that shows everything, as Camera.fitting finds it
+  view.turn = turn; view.rise = rise;
   const { ahead, right, up } = axes(), half = Math.tan(view.angle / 2), aspect = canvas.width / canvas.height, [left, top, far, foot] = scene.camera.inset;
   const seen = scene.camera.hull.map(p => [dot(p, right), dot(p, up), dot(p, ahead)]);
   if (!seen.length) { view.target = [0, 0, 0]; view.distance = 300; return; }
@@ -307,7 +310,7 @@ function panel() {
   }
   details();
 }
-const number = value => typeof value === 'number' && !Number.isInteger(value) ? String(+value.toPrecision(7)) : String(value);
+const number = value => typeof value === 'number' && !Number.isInteger(value) ? String(Math.abs(value) >= 1 ? +value.toFixed(3) : +value.toPrecision(4)) : String(value);
 function line(table, name, value, unit, claims) {
   const tr = make('tr'), cell = make('td', value === null || value === undefined ? '–' : number(value) + (unit ? ` ${unit}` : ''));
   tr.append(make('th', name), cell); table.append(tr);
@@ -438,7 +441,7 @@ function listen() {
   });
   $('language').onclick = () => { language = language === 'zh' ? 'en' : 'zh'; panel(); dirty = true; };
   $('home').onclick = () => { touched = false; home(); dirty = true; };
-  $('top').onclick = () => { touched = true; view.turn = 0; view.rise = Math.PI / 2 - 0.001; dirty = true; };
+  $('top').onclick = () => { touched = true; fit(0, Math.PI / 2 - 0.001); dirty = true; };
   $('fold').onclick = () => { $('panel').classList.toggle('folded'); };
   $('search').oninput = event => find(event.target.value);
   new ResizeObserver(resize).observe(canvas);

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shapely
 
+from cim.crs import parse, transform_points
 from cim.model import City, CityBuilder
+from cim.model.coverages import Raster, write_raster
 from cim.model.geometry import boundaries_from, vertices_from
 from cim.scenes import Scene
 from cim.scenes.ground import Ground, decimate
@@ -74,3 +78,49 @@ def test_terrain_without_a_file_is_named_and_the_rest_is_drawn(city: City) -> No
     scene = Scene(broken)
     assert "terrain" not in [layer.name for layer in scene.layers]
     assert "dtm is not drawn" in scene.context.ground.notes[0].en
+
+
+def terrain_of(folder: Path, crs: str, tiles: dict[str, Raster]) -> City:
+    builder = CityBuilder(crs)
+    for name, raster in tiles.items():
+        west, south, east, north = raster.bounds
+        (key,) = builder.add_objects("ReliefFeature", [name], footprints=[shapely.box(west, south, east, north)])
+        builder.add_coverage(
+            int(key), kind="raster", path=str(write_raster(raster, folder / f"{name}.tif")), format="GTiff", unit="m", crs=crs
+        )
+    return builder.build()
+
+
+def test_tiles_of_terrain_are_drawn_as_one(tmp_path: Path) -> None:
+    crs = parse("EPSG:4549")
+    tiles = {name: Raster(np.full((20, 20), z), x, 3_460_020.0, 1.0, 1.0, crs) for name, x, z in (("a", 5e5, 3.0), ("b", 5e5 + 20, 5.0))}
+    scene = Scene(terrain_of(tmp_path, "EPSG:4549", tiles))
+    terrain = scene.layer("terrain")
+    assert terrain.bounds[:, 0] + scene.origin[0] == pytest.approx([5e5, 5e5 + 40])
+    assert scene.context.ground.at([-15.0, 15.0], [0.0, 0.0]).tolist() == [3.0, 5.0]
+    assert terrain.notes[0].en == "2 terrain rasters drawn as one"
+
+
+def test_terrain_in_another_system_lies_where_it_belongs(tmp_path: Path) -> None:
+    utm, ours = parse("EPSG:32651"), parse("EPSG:4549")  # both WGS 84 / CGCS2000 planes over 120 degrees east
+    at = transform_points([500_000.0], [3_460_000.0], None, ours, utm)
+    raster = Raster(np.tile(np.arange(40.0), (40, 1)), float(at.x[0]) - 20, float(at.y[0]) + 20, 1.0, 1.0, utm)
+    builder = CityBuilder("EPSG:4549")
+    (key,) = builder.add_objects("ReliefFeature", ["far"], footprints=[shapely.box(499_990, 3_459_990, 500_010, 3_460_010)])
+    builder.add_coverage(
+        int(key), kind="raster", path=str(write_raster(raster, tmp_path / "far.tif")), format="GTiff", unit="m", crs="EPSG:32651"
+    )
+    scene = Scene(builder.build())
+    here = np.array([500_000.0, 3_460_000.0]) - scene.origin[:2]
+    assert scene.context.ground.at(here[:1], here[1:])[0] == pytest.approx(19.5, abs=0.05)  # the middle of a ramp of 1 m per cell
+
+
+def test_a_city_in_degrees_is_drawn_in_metres() -> None:
+    builder = CityBuilder("EPSG:4326")
+    builder.add_objects("Building", ["a"], footprints=[shapely.box(4.3570, 52.0110, 4.3575, 52.0113)], z_ground=[0.0], z_roof=[9.0])
+    layer = Scene(builder.build()).layer("buildings")
+    wide, deep = np.ptp(layer.points[:, :2], axis=0)
+    assert (wide, deep) == (
+        pytest.approx(34.3, abs=0.9),
+        pytest.approx(33.4, abs=0.9),
+    )  # 0.0005° cos 52° and 0.0003° of 111.3 km, turned 1°

@@ -36,6 +36,14 @@ def test_verdicts_lie_exactly_on_the_faces_of_the_buildings(scene: Scene, verdic
     assert layer.overlay
 
 
+def test_a_judged_plot_is_not_covered_by_a_square_that_lies_on_it(scene: Scene) -> None:
+    columns = {"object": ["plot"], "value": [1.0], "limit": [2.0], "verdict": ["pass"]}
+    layer = scene.add(verdicts_from("far", RunRecord("far", "1"), columns)).layers[-1]
+    above = layer.points[:, 2] - scene.context.ground.at(layer.points[:, 0], layer.points[:, 1])
+    roads = scene.layer("roads").points
+    assert above.min() > (roads[:, 2] - scene.context.ground.at(roads[:, 0], roads[:, 1])).max() + 0.1
+
+
 def test_what_fails_has_outlines_and_what_passes_has_not(scene: Scene, verdicts: Verdicts) -> None:
     layer = scene.add(verdicts).layers[-1]
     assert layer.edges is not None
