@@ -115,7 +115,11 @@ class _Reader:
         self.file, self.size, self.path, self.order, self.big = file, size, path, order, big
 
     def first(self, start: bytes) -> int:
-        return int(struct.unpack_from(self.order + ("Q" if self.big else "I"), start.ljust(16, b"\0"), 8 if self.big else 4)[0])
+        """Return the place of the first directory."""
+        place = int(struct.unpack_from(self.order + ("Q" if self.big else "I"), start.ljust(16, b"\0"), 8 if self.big else 4)[0])
+        if place < 8:
+            raise CorruptFileError(self.path, f"has no directory ({self.size:,} bytes): it is truncated", _REMEDY)
+        return place
 
     def take(self, offset: int, count: int, what: str) -> bytes:
         if offset + count > self.size:
