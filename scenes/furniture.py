@@ -254,8 +254,7 @@ def _draw_ramp(pen: ImageDraw, legend: Legend, x: float, y: float, width: float,
         colour = [int(np.interp(at[column], np.arange(len(stops)), stops[:, channel])) for channel in range(3)]
         pen.line((x + column, y + 4 * unit, x + column, y + 20 * unit), fill=(*colour, 255))
     face = font(round(14 * unit))
-    for share in (0.0, 0.5, 1.0):
-        text = f"{legend.low + share * (legend.high - legend.low):.3g}"
+    for share, text in zip((0.0, 0.5, 1.0), legend.marks(), strict=True):
         length = pen.textlength(text, font=face)
         pen.text((x + share * (width - length), y + 23 * unit), text, font=face, fill=PALE)
 

@@ -56,8 +56,21 @@ class Legend:
     """Colours from the lowest to the highest value."""
     low: float = 0.0
     high: float = 1.0
+    beyond: tuple[bool, bool] = (False, False)
+    """Whether values lie below the first and above the last colour of the ramp."""
     note: Text = field(default_factory=lambda: Text("", ""))
     """Which moment or case is shown."""
+
+    def marks(self) -> tuple[str, str, str]:
+        """Return what stands at the start, the middle and the end of the ramp.
+
+        Examples
+        --------
+        >>> Legend(Text("storeys", "层数"), low=1, high=6, beyond=(False, True)).marks()
+        ('1', '3.5', '≥ 6')
+        """
+        low, middle, high = (f"{value:.3g}" for value in (self.low, (self.low + self.high) / 2, self.high))
+        return f"≤ {low}" if self.beyond[0] else low, middle, f"≥ {high}" if self.beyond[1] else high
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,7 @@ def _legend(legend: Legend) -> dict[str, Any]:
         "note": _text(legend.note),
         "unit": legend.unit,
         "ramp": legend.ramp,
-        "low": legend.low,
-        "high": legend.high,
+        "marks": legend.marks(),
         "entries": entries,
     }
 

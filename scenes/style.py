@@ -160,7 +160,8 @@ class Ramp:
         colours = np.where(known[:, None], np.rint(mixed), MISSING).astype(np.uint8)
         missing = int((~known).sum())
         entries = (LegendEntry(MISSING, _NO_VALUE, missing, hatch=True),) if missing else ()
-        legend = Legend(title, entries, unit, self.stops, low, high)
+        beyond = (bool((numbers[known] < low).any()), bool((numbers[known] > high).any()))
+        legend = Legend(title, entries, unit, self.stops, low, high, beyond)
         return Encoded(colours, legend, ~known, np.where(known, numbers, np.nan).astype(np.float32))
 
     def _range(self, numbers: NDArray[np.float64]) -> tuple[float, float]:

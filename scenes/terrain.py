@@ -70,13 +70,15 @@ def terrain_layer(ground: Ground) -> Layer | None:
     below = np.minimum(at.astype(int), len(stops) - 2)
     colours = stops[below] + (stops[below + 1] - stops[below]) * (at - below)[..., None]
     shade = hillshade(filled, ground.x[1] - ground.x[0], ground.y[1] - ground.y[0])
+    beyond = (bool((z[known] < low).any()), bool((z[known] > high).any()))
+    legend = Legend(Text("Ground height", "地面高程"), (), "m", HYPSOMETRIC, low, high, beyond)
     east, north = np.meshgrid(ground.x, ground.y)
     used, renumbered = np.unique(triangles, return_inverse=True)
     points = np.column_stack([east.ravel(), north.ravel(), filled.ravel()])[used]
     return Layer(
         name="terrain", label=Text("Terrain", "地形"), points=points, triangles=renumbered.reshape(-1, 3).astype(np.int32),
         cell_object=np.zeros(len(triangles), np.int32), ids=np.array(list(ground.ids[:1]) or ["terrain"], object),
-        colours=np.array([HYPSOMETRIC[2]], np.uint8), legend=Legend(Text("Ground height", "地面高程"), (), "m", HYPSOMETRIC, low, high),
+        colours=np.array([HYPSOMETRIC[2]], np.uint8), legend=legend,
         point_colours=np.rint(colours.reshape(-1, 3)[used]).astype(np.uint8), point_shade=shade.ravel()[used].astype(np.float32), lit=False,
         notes=ground.notes,
     )  # fmt: skip

@@ -276,7 +276,7 @@ function legend(said) {
     box.append(make('div', `${say(said.title)}${said.unit ? ` [${said.unit}]` : ''}`));
     const bar = make('div', undefined, 'ramp'), ends = make('div', undefined, 'ends');
     bar.style.backgroundImage = `linear-gradient(to right, ${said.ramp.map(c => `rgb(${c.join(',')})`).join(',')})`;
-    for (const share of [0, 0.5, 1]) ends.append(make('span', String(+(said.low + share * (said.high - said.low)).toPrecision(3))));
+    for (const mark of said.marks) ends.append(make('span', mark));
     box.append(bar, ends);
   }
   for (const entry of said.entries) {

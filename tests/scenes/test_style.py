@@ -29,6 +29,7 @@ def test_a_ramp_gives_its_ends_and_grey_hatch_for_what_is_missing() -> None:
 def test_one_odd_value_does_not_flatten_the_ramp() -> None:
     made = Ramp().encode([*np.linspace(0, 10, 200), 1e6], TITLE)
     assert made.legend.high < 11
+    assert made.legend.marks()[2].startswith("≥ ")  # and the legend says that there is more
 
 
 def test_a_ramp_of_nothing_is_grey() -> None:
