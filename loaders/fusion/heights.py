@@ -77,7 +77,8 @@ def add_heights(city: City, *, percentile: float = 90.0, order: Sequence[str] = 
     roofs = [*_from_points(city, shapes, percentile, issues), *_from_surface(city, shapes, percentile, issues)]
     city = _apply(city, keys, "z_roof", roofs, order)
     city = _apply(city, keys, "z_ground", _from_terrain(city, shapes, issues), ("terrain", "read"))
-    return _checked(city.with_issues(issues), keys)
+    city = _apply(city, keys, "z_roof", _from_stated(city, keys), ("read", "stated"))  # what was chosen above is what is read now
+    return _checked(_with_differences(city.with_issues(issues)), keys)
 
 
 # --------------------------------------------------------------------------------------------- ways of measuring
@@ -193,6 +194,21 @@ def _from_terrain(city: City, shapes: NDArray[Any], issues: list[dict[str, Any]]
     return found
 
 
+def _from_stated(city: City, keys: Ints) -> list[_Measured]:
+    """Return ground plus the stated height for buildings whose roof nothing else tells."""
+    rows = pa.array(city.row_of_key(keys))
+    ground, roof = (np.asarray(city.tables["objects"][name].take(rows).to_numpy(), float) for name in ("z_ground", "z_roof"))
+    stated = np.full(len(keys), np.nan)
+    for type in ("Building", "BuildingPart"):
+        if type in city.attributes and "height" in city.attributes.schema(type).names:
+            table = city.attributes[type]
+            stated[np.searchsorted(keys, np.asarray(table["object"].to_numpy(), np.int64))] = np.asarray(table["height"].to_numpy(), float)
+    z = np.where(np.isfinite(roof), np.nan, ground + stated)
+    if not np.isfinite(z).any():
+        return []
+    return [_Measured("stated", z, None, np.full(len(keys), "ground height plus the stated height"))]
+
+
 def _same_place(city: City, row: dict[str, Any], issues: list[dict[str, Any]]) -> bool:
     """Say whether a raster is in the system of the city; one that is not is named and not used."""
     from cim.crs import parse
@@ -266,7 +282,16 @@ def _claims(
         said = np.flatnonzero(np.isfinite(way.z))
         best = (way.z[said] == chosen[said]) & ~taken[said]
         taken[said] |= best
-        parts.append(_rows(keys[said], name, way.z[said], np.broadcast_to(way.source, len(way.z))[said], way.method[said], best))
+        parts.append(
+            _rows(
+                keys[said],
+                name,
+                way.z[said],
+                None if way.source is None else np.broadcast_to(way.source, len(way.z))[said],
+                way.method[said],
+                best,
+            )
+        )
     return pa.concat_tables(parts)
 
 
@@ -286,10 +311,49 @@ def _rows(keys: Ints, name: str, values: Reals, source: Any, method: Any, chosen
     )
 
 
+def _with_differences(city: City) -> City:
+    """Return the city with roof minus ground as a claim on the attribute ``height``, which fills it where no source states one."""
+    for type in ("Building", "BuildingPart"):
+        if type not in city.attributes:
+            continue
+        table = city.attributes[type]
+        keys = np.asarray(table["object"].to_numpy(), np.int64)
+        rows = pa.array(city.row_of_key(keys))
+        ground, roof = (np.asarray(city.tables["objects"][name].take(rows).to_numpy(), float) for name in ("z_ground", "z_roof"))
+        difference = np.where(roof > ground, roof - ground, np.nan)
+        if not np.isfinite(difference).any():
+            continue
+        field = pa.field("height", pa.float64(), metadata={"unit": "m"})
+        at = table.column_names.index("height") if "height" in table.column_names else None
+        stated = np.full(len(keys), np.nan) if at is None else np.asarray(table["height"].to_numpy(), float)
+        city = _apply_claims(city, keys, stated, difference)
+        column = pa.array(np.where(np.isfinite(stated), stated, difference), from_pandas=True)
+        filled = (
+            table.append_column(field, column)
+            if at is None
+            else table.set_column(at, table.schema.field(at).with_type(pa.float64()), column)
+        )
+        city = city.replace_tables(attributes={type: filled})
+    return city
+
+
+def _apply_claims(city: City, keys: Ints, stated: Reals, difference: Reals) -> City:
+    """Add the claims on ``height``: the difference, and what was read where nobody has said so yet."""
+    table = city.tables["claims"]
+    claimed = np.asarray(table.filter(pc.field("attribute") == "height")["object"].to_numpy(), np.int64)
+    known = np.isfinite(difference)
+    silent = known & np.isfinite(stated) & ~np.isin(keys, claimed)
+    sources = city.tables["objects"]["source"].take(pa.array(city.row_of_key(keys[silent])))
+    read = _rows(keys[silent], "height", stated[silent], sources, "read", chosen=True)
+    method = "roof height minus ground height"
+    ours = _rows(keys[known], "height", difference[known], None, method, ~np.isfinite(stated[known]))
+    return city.replace_tables(claims=pa.concat_tables([table, read, ours]))
+
+
 def _checked(city: City, keys: Ints) -> City:
     """Add the conflicts between heights, and name buildings whose roof lies under their ground."""
     claims = city.tables["claims"]
-    heights = claims.filter(pc.is_in(claims["attribute"], pa.array(["z_ground", "z_roof"])))
+    heights = claims.filter(pc.is_in(claims["attribute"], pa.array(["z_ground", "z_roof", "height"])))
     rows = pa.array(city.row_of_key(keys))
     ground, roof = (np.asarray(city.tables["objects"][name].take(rows).to_numpy(), float) for name in ("z_ground", "z_roof"))
     below = keys[np.isfinite(ground) & np.isfinite(roof) & (roof <= ground)]
@@ -303,7 +367,7 @@ def _checked(city: City, keys: Ints) -> City:
         for key in below.tolist()
     ]
     known = city.tables["issues"]
-    stated = known.filter((pc.field("code") == "conflict") & pc.field("record").isin(["z_ground", "z_roof"]))
+    stated = known.filter((pc.field("code") == "conflict") & pc.field("record").isin(["z_ground", "z_roof", "height"]))
     told = set(zip(stated["object"].to_pylist(), stated["record"].to_pylist(), strict=True))
     fresh = [row for row in conflicts(heights) if (row.get("object"), row["record"]) not in told]
     return city.with_issues(upside + fresh)

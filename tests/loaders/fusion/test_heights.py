@@ -6,6 +6,7 @@ from pathlib import Path
 
 import laspy
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 from numpy.typing import NDArray
@@ -119,6 +120,34 @@ def test_the_stated_order_decides_and_the_others_stay_as_claims(tmp_path: Path) 
         assert set(disputed["object"].dropna()) == {"a"}  # 20.2 m against 20 m agree within half a metre
     with pytest.raises(UsageError, match="'lidar' is not known"):
         fuse(sources, heights=["lidar"])
+
+
+def test_height_is_roof_minus_ground_where_nobody_states_it_and_a_claim_where_somebody_does(tmp_path: Path) -> None:
+    stated = register()
+    keys = stated.key_of(["a"])
+    column = pa.table(
+        {"object": keys, "height": pa.array([30.0])},
+        schema=pa.schema([("object", pa.int64()), pa.field("height", pa.float64(), metadata={"unit": "m"})]),
+    )
+    city = fuse([stated.replace_tables(attributes={"Building": column}), raster(tmp_path, "dtm", 0.0), cloud(tmp_path)])
+    table = city.table("Building", ["height", "z_roof", "z_ground"])
+    assert table["height"]["a"] == 30.0
+    assert table["height"]["c"] == pytest.approx(table["z_roof"]["c"] - table["z_ground"]["c"])
+    assert [claim.method for claim in city.why("a", "height")] == ["read", "roof height minus ground height"]
+    disputed = city.issues[(city.issues["code"] == "conflict") & (city.issues["record"] == "height")]
+    assert set(disputed["object"].dropna()) == {"a"}
+
+
+def test_a_stated_height_stands_on_the_terrain_when_nothing_tells_the_roof(tmp_path: Path) -> None:
+    stated = register()
+    heights = pa.field("height", pa.float64(), metadata={"unit": "m"})
+    column = pa.table({"object": stated.key_of(["a", "b"]), "height": [7.0, 8.0]}, schema=pa.schema([("object", pa.int64()), heights]))
+    city = fuse([stated.replace_tables(attributes={"Building": column}), raster(tmp_path, "dtm", 0.0)])
+    table = city.table("Building", ["z_roof", "z_ground"])
+    assert (table["z_roof"] - table["z_ground"])["a"] == pytest.approx(7.0)
+    assert np.isnan(table["z_roof"]["c"])
+    assert city.why("a", "z_roof")[0].method == "ground height plus the stated height"
+    assert city.geometry_table(lod="1").num_rows == 2
 
 
 def test_a_roof_below_the_ground_gets_no_block_and_is_named(tmp_path: Path) -> None:
