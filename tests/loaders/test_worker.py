@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from cim.errors import CorruptFileError, CRSError, LimitError, UsageError
@@ -17,87 +15,14 @@ from cim.loaders import worker
 from cim.loaders._sandbox import restriction_level
 from cim.loaders.limits import MIB, Limits
 
-HERE = Path(__file__)
+HERE = Path(__file__).with_name("worker_functions.py")
 SMALL = Limits(cpu_seconds=1.0, cpu_seconds_per_mib=0.0, memory_bytes=300 * MIB, memory_per_byte=0.0)
 
 
 def call(name: str, **arguments: Any) -> worker.Answer:
-    """Run a function of this file in a worker."""
+    """Run a function of `worker_functions` in a worker."""
     given = {"source": str(HERE), "name": name, "arguments": arguments}
     return worker.run("cim.loaders._testing:from_source", given, path="some/input.gpkg", limits=SMALL, size=0, readable=[HERE.parent])
-
-
-# ---------------------------------------------------------------- functions that run in the worker
-
-
-def give_table(rows: int) -> tuple[Any, dict[str, pa.Table]]:
-    return {"rows": rows, "inside": worker.inside()}, {"t": pa.table({"x": list(range(rows))})}
-
-
-def crash() -> None:
-    import ctypes
-
-    ctypes.string_at(0)
-
-
-def spin() -> None:
-    while True:
-        pass
-
-
-def swell() -> None:
-    bytearray(8 << 30)
-
-
-def refuse() -> None:
-    raise CRSError("a.gpkg", "no system", "give crs=")  # noqa: EM101  # three parts, not one text
-
-
-def misuse() -> None:
-    msg = "mapping: there is no field 'h'"
-    raise UsageError(msg)
-
-
-def fail() -> None:
-    msg = "what a surprise"
-    raise ValueError(msg)
-
-
-def leave(code: int) -> None:
-    os._exit(code)
-
-
-def write_here_and_there(place: str) -> tuple[Any, dict[str, pa.Table]]:
-    Path("scratch").write_text("x", encoding="utf-8")
-    return [str(Path.cwd()), tempfile.gettempdir(), place], {}
-
-
-def environment() -> tuple[Any, dict[str, pa.Table]]:
-    return {name: os.environ.get(name) for name in ("GDAL_SKIP", "PROJ_NETWORK", "GDAL_DATA", "http_proxy")}, {}
-
-
-def look_around(secret: str, beside: str) -> tuple[Any, dict[str, pa.Table]]:
-    found = {}
-    for name, place in (("secret", secret), ("beside", beside), ("library", pa.__file__)):
-        try:
-            found[name] = bool(Path(place).read_bytes())
-        except PermissionError:
-            found[name] = False
-    try:
-        Path(beside).with_name("new").write_text("x", encoding="utf-8")
-        found["written"] = True
-    except PermissionError:
-        found["written"] = False
-    Path("own").write_text("x", encoding="utf-8")
-    return found, {}
-
-
-def connect(port: int) -> tuple[Any, dict[str, pa.Table]]:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
-    except OSError:
-        return False, {}
-    return True, {}
 
 
 # ---------------------------------------------------------------- tests
@@ -138,7 +63,9 @@ def test_a_wrong_call_stays_a_usage_error() -> None:
 
 
 def test_an_unforeseen_error_names_file_and_place() -> None:
-    with pytest.raises(CorruptFileError, match=r"some/input\.gpkg: cannot be read: ValueError: what a surprise \(at test_worker\.py:\d+\)"):
+    with pytest.raises(
+        CorruptFileError, match=r"some/input\.gpkg: cannot be read: ValueError: what a surprise \(at worker_functions\.py:\d+\)"
+    ):
         call("fail")
 
 
