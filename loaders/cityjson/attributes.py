@@ -18,8 +18,8 @@ from cim.errors import UsageError
 from cim.loaders.cityjson.document import Note, Record
 from cim.loaders.cityjson.geometry import FARTHEST
 from cim.loaders.cityjson.plain import json_text
-from cim.model.identifiers import normalise_identifier, scheme_of
 from cim.model import CityBuilder, Column
+from cim.model.identifiers import normalise_identifier, scheme_of
 from cim.standard_names import STANDARD_NAMES, lookup
 
 if TYPE_CHECKING:

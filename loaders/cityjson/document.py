@@ -22,6 +22,7 @@ __all__ = ["VERSIONS", "Document", "Note", "Record", "load"]
 VERSIONS = ("1.0", "1.1", "2.0")
 _MOST = 20  # notes of one kind that are named one by one
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _ARRAYS = frozenset({"boundaries", "values", "vertices", "vertices-texture", "vertices-templates"})
 
 
@@ -165,6 +166,8 @@ def _feature(line: bytes, path: Path, limits: Limits, notes: list[Note]) -> tupl
 
 def _parsed(text: bytes, path: Path, limits: Limits, notes: list[Note]) -> dict[str, Any]:
     value = json_guard.parse(path, limits, data=text, encoding="utf-8").value
+    if _HALF.search(text) and _has_half_characters(value):
+        raise CorruptFileError(path, "is not valid JSON: it holds half a character (a lone surrogate)", "export it again as UTF-8")
     if not isinstance(value, dict):
         raise FormatError(path, f"holds a JSON {type(value).__name__}, expected an object of type CityJSON", "give a CityJSON file")
     if _STRINGS.sub(b"", text).count(b":") == _members(value):
@@ -177,6 +180,14 @@ def _parsed(text: bytes, path: Path, limits: Limits, notes: list[Note]) -> dict[
             twice = sorted({key for key, _ in one.pairs if sum(other == key for other, _ in one.pairs) > 1})[:_MOST]
             notes.append(Note("duplicate", f"duplicate key {', '.join(map(repr, twice))} in one JSON object; the last value is kept"))
     return again if isinstance(again, dict) else value
+
+
+def _has_half_characters(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _keep(pairs: list[tuple[str, Any]], found: list[_Repeated]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int) -
     if kind == "GeometryInstance":
         found.instances.append((row, place, {**one, "_base": base, "_vertices": vertices}))
         return
-    if kind not in DEPTH:
+    if not isinstance(kind, str) or kind not in DEPTH:
         message = f"a geometry of {id!r} is of type {str(kind)[:40]!r}, expected {', '.join(DEPTH)}; left out"
         found.notes.append(Note("rejected", message, row=row))
         return
@@ -284,7 +284,7 @@ def _instance(one: dict[str, Any], number: dict[int, int], points: Reals) -> tup
     if not 0 <= boundaries[0] < one["_vertices"]:
         return f"vertex index {boundaries[0]} is out of range (0 to {one['_vertices'] - 1})", 0, None, 0
     numbers = isinstance(matrix, list) and len(matrix) == 16 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in matrix)
-    if not numbers or not (np.abs(np.array([min(max(v, -FARTHEST), FARTHEST) for v in matrix], float)) < FARTHEST).all():
+    if not isinstance(matrix, list) or not numbers or not all(abs(v) < FARTHEST for v in matrix):
         return "its transformation matrix is not 16 finite numbers", 0, None, 0
     if not (np.abs(points[boundaries[0] + one["_base"]]) <= FARTHEST).all():
         return "the vertex it stands at lies out of range", 0, None, 0
