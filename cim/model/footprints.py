@@ -2,7 +2,8 @@
 
 Of each object the finest level of detail counts. The footprint is the union of its ground surfaces where it has any, else of the
 surfaces that look down (for a closed solid their union is its shadow), else of everything that is not vertical. The ground height is
-that of the lowest vertex, the roof height that of the highest: the top of a LoD1 block, the ridge of a LoD2 roof.
+that of the lowest vertex, the roof height that of the highest: the top of a LoD1 block, the ridge of a LoD2 roof. What merely
+covers the ground (a road, a meadow, terrain) has no roof, however steep it lies.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cim.model.classes import get
 from cim.model.geometry import Flat, flatten, owner, ring_normals
 from cim.model.solids import SOLID_TYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Ints = NDArray[np.int64]
@@ -28,6 +32,8 @@ __all__ = ["Places", "derive_places", "polygons_of_surfaces", "union_by_group"]
 
 _VERTICAL = 0.02
 """Surfaces whose normal rises or falls less than this (1.1 degrees) cast no shadow worth keeping."""
+_RISING = frozenset({"Building", "Bridge", "Tunnel", "Construction", "CityFurniture", "SolitaryVegetationObject"})
+"""Modules and classes of CityGML whose objects have a top."""
 _DIMENSION = {"MultiPoint": 0, "MultiLineString": 1}
 
 
@@ -45,7 +51,10 @@ class Places:
     """Shape (n,): whether the values were put together from those of the parts."""
 
 
-def derive_places(geometries: pa.Table, count: int, *, ground: ArrayLike | None = None, parent: ArrayLike | None = None) -> Places:
+def derive_places(
+    geometries: pa.Table, count: int, *, ground: ArrayLike | None = None, parent: ArrayLike | None = None,
+    types: Sequence[str] | None = None,
+) -> Places:  # fmt: skip
     """Return footprint, ground and roof height of each object.
 
     Parameters
@@ -58,6 +67,8 @@ def derive_places(geometries: pa.Table, count: int, *, ground: ArrayLike | None 
         Which surfaces of the flattened table are ground surfaces; none when left out.
     parent : shape (count,)
         Row of the whole each object is part of, -1 for none: a whole without geometry stands where its parts stand.
+    types : shape (count,)
+        CityGML classes; with them only constructions, trees and solids of any class have a roof. All objects may have one when left out.
 
     Examples
     --------
@@ -70,16 +81,24 @@ def derive_places(geometries: pa.Table, count: int, *, ground: ArrayLike | None 
     (2.0, 5.0, 8.0)
     """
     footprint: Shapes = np.full(count, None, object)
+    roofed = np.ones(count, bool) if types is None else _roofed(types)
     low, high = np.full(count, np.nan), np.full(count, np.nan)
     if geometries.num_rows:
         finest = _finest(geometries)
         chosen = geometries.filter(pa.array(finest))
         grounded = np.zeros(0, bool) if ground is None else np.asarray(ground, bool)[finest[flatten(geometries).geometry_of_surface]]
         _fill(chosen, grounded, footprint, low, high)
+        roofed[np.asarray(chosen["object"].to_numpy())[np.isin(np.asarray(chosen["type"].to_pylist(), object), SOLID_TYPES)]] = True
     from_parts = np.zeros(count, bool)
     if parent is not None:
         from_parts = _from_parts(np.asarray(parent, np.int64), footprint, low, high)
-    return Places(footprint, low, np.where(high > low, high, np.nan), from_parts)
+    return Places(footprint, low, np.where((high > low) & roofed, high, np.nan), from_parts)
+
+
+def _roofed(types: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which objects are of a class that rises from the ground."""
+    rises = {name: name in _RISING or get(name).module in _RISING for name in set(types)}
+    return np.array([rises[name] for name in types], bool)
 
 
 def _finest(geometries: pa.Table) -> NDArray[np.bool_]:

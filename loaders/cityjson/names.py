@@ -57,7 +57,8 @@ def written_attributes(city: City, losses: Losses, name_field: str, *, came_from
 def _written_name(field: pa.Field, taken: set[str], *, came_from_file: bool) -> str:
     source = (field.metadata or {}).get(b"source_field", b"").decode()
     same = DEFINED.get(source) == field.name or field.name.rstrip("_") in (source, f"{source}_attribute")
-    plain = source if source and same and came_from_file else _BY_STANDARD.get(field.name, field.name)
+    own = source and same and (came_from_file or field.name not in _BY_STANDARD)
+    plain = source if own else _BY_STANDARD.get(field.name, field.name)
     plain = plain.removesuffix("_attribute") if plain.endswith("_attribute") and not source else plain
     return plain if plain not in taken else f"{field.name}_2" if field.name in taken else str(field.name)
 

@@ -161,7 +161,7 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     geometries = _geometries(document, points, ids, path, notes)
     surfaces = semantics_of(geometries, ids)
     table, solid_notes = _checked(geometries, ids, crs)
-    places = derive_places(table, len(ids), ground=surfaces.ground, parent=links.parent)
+    places = derive_places(table, len(ids), ground=surfaces.ground, parent=links.parent, types=types)
     notes += [*links.notes, *surfaces.notes, *solid_notes, *_height_notes(document, places, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, crs, path, options))

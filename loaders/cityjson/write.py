@@ -218,7 +218,8 @@ class _Writing:
         keys = keys.chunk(0) if isinstance(keys, pa.ChunkedArray) else keys
         table = geometries.set_column(1, "object", pc.index_in(geometries["object"], keys).cast(pa.int64()))
         parent = np.asarray(pc.fill_null(pc.index_in(objects["parent"], keys), -1).to_numpy(), np.int64)
-        lost_places(self.city, derive_places(table, len(objects), ground=self._ground(geometries), parent=parent), self.losses)
+        types = objects["type"].to_pylist()
+        lost_places(self.city, derive_places(table, len(objects), ground=self._ground(geometries), parent=parent, types=types), self.losses)
 
     def _ground(self, geometries: pa.Table) -> NDArray[np.bool_]:
         """Return which faces are ground surfaces."""

@@ -67,6 +67,13 @@ def test_vertical_walls_cast_no_shadow_and_flat_surfaces_have_no_roof() -> None:
     assert np.isnan(place.z_roof[0])
 
 
+def test_a_steep_road_has_no_roof_but_a_solid_of_any_class_has() -> None:
+    slope = surfaces([[(0.0, 0.0, 1.0), (2.0, 0.0, 1.0), (2.0, 2.0, 4.0), (0.0, 2.0, 4.0)]])
+    assert np.isnan(derive_places(slope, 1, types=["Road"]).z_roof[0])
+    assert derive_places(slope, 1, types=["Building"]).z_roof[0] == 4.0
+    assert derive_places(blocks([shapely.box(0, 0, 1, 1)], 0.0, 2.0), 1, types=["PlantCover"]).z_roof[0] == 2.0
+
+
 def test_a_whole_without_geometry_stands_where_its_parts_stand() -> None:
     parts = blocks([shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)], 2.0, 5.0)
     parts = parts.set_column(parts.column_names.index("object"), "object", pa.array([2, 3]))
