@@ -26,6 +26,7 @@ CITY = ["cityjson/rotterdam_subset.json", "cityjson/DenHaag_01.city.json", "city
 
 # ---------------------------------------------------------------- the oracle
 
+
 def walk(file: dict[str, Any], turned: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return the objects of a file in a form that does not depend on how it is written."""
     return {id: one_object(file, members, loose=id in turned) for id, members in file["CityObjects"].items()}
@@ -112,6 +113,7 @@ def rings(file: dict[str, Any], face: list[list[int]], *, loose: bool) -> Any:
 
 
 # ---------------------------------------------------------------- read, write, read
+
 
 def read(path: Path) -> City:
     document = json.loads(path.read_bytes())
