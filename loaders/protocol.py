@@ -7,8 +7,8 @@ A reader is an object (a module-level instance, by habit called ``READER``) regi
 of `priority`, and runs `read` of the first that says yes. Unless the reader says ``isolated = False``, `read` and
 `describe` run in a short-lived worker process (see `cim.loaders.worker`): memory, processor time, file size and
 core dumps are limited, the network is cut where the system allows it, the current folder is an own temporary one
-that vanishes afterwards, and the GDAL, CPL and PROJ guard variables were set before any library was imported. So a
-reader
+that vanishes afterwards, and the GDAL, CPL and PROJ guard variables were set before any library was imported. On Linux
+the kernel lets it read nothing but the folder of the input and the installed libraries. So a reader
 
 - opens only `path` and its companions beside it, read-only, and writes nothing but to the current folder;
 - checks declared sizes against ``options.limits`` (``limits.check("records", n, path)``) before it allocates;

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cim.errors import CRSError
 from cim.loaders.protocol import Description
 
 if TYPE_CHECKING:
@@ -61,8 +63,13 @@ class VectorReader:
         """Return format, layers, CRS, encoding, fields and suspicions of the file, and a draft of the field mapping."""
         from cim.loaders.vector.tell import tell
 
-        layers, _ = self._layers(path, options)
-        return tell(layers, path, options)
+        doubts: list[str] = []
+        try:
+            layers, _ = self._layers(path, options)
+        except CRSError as error:  # no system is a suspicion here; any other stands in for it while the rest is looked at
+            doubts.append(str(error))
+            layers, _ = self._layers(path, replace(options, crs="EPSG:4326"))
+        return tell(layers, path, options, doubts)
 
     def _layers(self, path: Path, options: ReadOptions) -> tuple[list[Layer], list[Path]]:
         from cim.loaders.vector import flatgeobuf, geojson, geopackage, geoparquet, shapefile

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import CorruptFileError
-from cim.model.identifiers import normalise_identifier
 from cim.loaders.source import source_record
 from cim.loaders.vector.fields import Plan, Target, as_mapping, plan_for
 from cim.loaders.vector.frame import Layer, Note
@@ -17,6 +16,7 @@ from cim.loaders.vector.place import one_system, placed, used_crs
 from cim.loaders.vector.raised import raised_geometries
 from cim.loaders.vector.repair import clean
 from cim.loaders.vector.values import converted, instants
+from cim.model.identifiers import normalise_identifier
 
 if TYPE_CHECKING:
     import pyarrow as pa

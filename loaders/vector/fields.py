@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
-from cim.model.identifiers import scheme_of
 from cim.loaders.ranges import range_of
 from cim.loaders.vector.classify import guess_class
 from cim.loaders.vector.frame import Layer, Note
+from cim.model.identifiers import scheme_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["tell"]
 
 
-def tell(layers: Sequence[Layer], path: Path, options: ReadOptions) -> Description:
-    """Return the description of layers that were read but not yet made a city."""
-    suspicions: list[str] = []
+NAMES = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection")
+"""Geometry types by the number that shapely gives them."""
+
+
+def tell(layers: Sequence[Layer], path: Path, options: ReadOptions, doubts: Sequence[str] = ()) -> Description:
+    """Return the description of layers that were read but not yet made a city; `doubts` are known already."""
+    suspicions = list(doubts)
     infos, drafts = [], {}
     for layer in layers:
         ready = _looked_at(layer, path, options, suspicions)
@@ -38,9 +43,11 @@ def tell(layers: Sequence[Layer], path: Path, options: ReadOptions) -> Descripti
 def _looked_at(layer: Layer, path: Path, options: ReadOptions, suspicions: list[str]) -> Layer:
     try:
         crs, notes = used_crs(layer, options.crs, path)
+        layer = replace(layer, crs=crs.to_string())
         ready = placed(clean(layer.noted(*notes)), crs, path)
     except CimError as error:
-        suspicions.append(str(error))
+        if not (suspicions and layer.crs is None):
+            suspicions.append(str(error))
         ready = clean(layer)
     suspicions += [note.message for note in ready.notes if note.severity != "info"]
     return ready
@@ -50,7 +57,7 @@ def _info(layer: Layer, guess: str) -> LayerInfo:
     import shapely
 
     types = shapely.get_type_id(layer.geometry[~shapely.is_missing(layer.geometry)])
-    kinds = sorted({shapely.GeometryType(int(one)).name.title().replace("string", "String") for one in np.unique(types)})
+    kinds = [NAMES[one] for one in np.unique(types).tolist()]
     bounds = shapely.total_bounds(layer.geometry) if len(layer) else np.full(4, np.nan)
     box = tuple(float(value) for value in bounds) if np.isfinite(bounds).all() else None
     columns = tuple((name, str(column.type)) for name, column in layer.columns.items())

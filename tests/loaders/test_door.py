@@ -109,6 +109,16 @@ def test_describe_tells_crs_counts_fields_and_a_draft_mapping(tmp_path: Path) ->
     assert told.mapping["id"] == "编号"
 
 
+def test_describe_takes_an_unknown_system_for_a_suspicion(tmp_path: Path) -> None:
+    file = tmp_path / "楼.geojson"
+    file.write_bytes(collection(层数=3)[:-1] + b', "crs": null}')
+    told = describe(file)
+    assert told.layers[0].count == 1
+    assert told.layers[0].crs is None
+    assert len(told.suspicions) == 1
+    assert "the coordinate system is unknown" in told.suspicions[0]
+
+
 def test_a_drafted_mapping_gives_the_same_city(tmp_path: Path) -> None:
     file = tmp_path / "楼.geojson"
     file.write_bytes(collection(层数=3, 编号="A1", 楼名="图书馆"))
