@@ -77,6 +77,16 @@ def test_validity_grades_and_foreign_heights_are_named_as_lost(tmp_path: Path) -
     assert lost(write_cityjson(changed, tmp_path / "a.city.json"))["z_roof that does not follow from the geometry"] == 1
 
 
+def test_a_footprint_from_elsewhere_is_named_as_lost(tmp_path: Path) -> None:
+    city = small_city()
+    objects = city.tables["objects"]
+    shapes = np.where(np.asarray(objects["type"].to_pylist()) == "Building", FOOT.buffer(0.5, join_style="mitre"), city.footprints())
+    column = objects.column_names.index("footprint")
+    moved = objects.set_column(column, objects.schema.field("footprint"), [shapely.to_wkb(shapes).tolist()])
+    report = lost(write_cityjson(city.replace_tables(objects=moved), tmp_path / "a.city.json"))
+    assert report["2D footprint that does not follow from the geometry"] == 1
+
+
 def test_levels_left_out_as_asked_are_counted(tmp_path: Path) -> None:
     report = write_cityjson(small_city(), tmp_path / "a.city.json", lods=["2"])
     assert lost(report)["geometries of other levels of detail, left out as asked"] == 1
