@@ -17,8 +17,9 @@ author = "The CIM toolkit developers"
 project_copyright = "The CIM toolkit developers, Apache-2.0"
 release = version = cim.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "cim_help"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "cim_help"]
 exclude_patterns = ["_build", "_generated", "_ext"]
+html_math_renderer = "mathml"
 default_role = "code"  # docstrings write `name` for code
 nitpicky = True
 # Types of other libraries cannot be looked up without a network; type variables and aliases of signatures have no page.
@@ -70,6 +71,22 @@ def _first_paragraph(app: Any, what: str, name: str, obj: Any, options: Any, lin
         del lines[lines.index("") :]
 
 
+_FIELDS = {"attribute", "data", "property"}
+_MARK = "\N{RATIO}"  # stands for a colon while napoleon looks: it would take "Shape (3,)" of "Shape (3,): east" for a type
+
+
+def _hide_colon(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    del app, name, obj, options
+    if what in _FIELDS and lines:
+        lines[0] = lines[0].replace(":", _MARK)
+
+
+def _show_colon(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    del app, name, obj, options
+    if what in _FIELDS:
+        lines[:] = [line.replace(_MARK, ":") for line in lines]
+
+
 def _copy_demo(app: Any, error: Exception | None) -> None:
     """Put the scene of the demo beside the pages; it is one file that needs nothing else."""
     source = HERE / "demo" / "index.html"
@@ -82,5 +99,7 @@ def _copy_demo(app: Any, error: Exception | None) -> None:
 def setup(app: Any) -> None:
     """Register the functions above."""
     app.connect("autodoc-process-docstring", _first_paragraph)
+    app.connect("autodoc-process-docstring", _hide_colon, priority=400)  # napoleon comes at 500
+    app.connect("autodoc-process-docstring", _show_colon, priority=600)
     app.connect("missing-reference", _find_public)
     app.connect("build-finished", _copy_demo)
