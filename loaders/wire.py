@@ -18,7 +18,13 @@ _TABLE, _ATTRIBUTES = "table:", "attributes:"
 
 def pack(city: City) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Return what is not a table of a city as JSON values, and all its tables by a prefixed name."""
-    value = {"crs": city.crs.to_string(), "origin": [float(x) for x in city.origin], "name": city.name, "time_zone": city.time_zone}
+    value = {
+        "crs": city.crs.to_string(),
+        "origin": [float(x) for x in city.origin],
+        "name": city.name,
+        "time_zone": city.time_zone,
+        "extra": city.extra,
+    }
     tables = {_TABLE + name: city.tables[name] for name in city.tables}
     return value, tables | {_ATTRIBUTES + name: city.attributes[name] for name in city.attributes}
 
@@ -40,4 +46,5 @@ def unpack(value: Mapping[str, Any], tables: Mapping[str, pa.Table]) -> City:
         time_zone=value["time_zone"],
         tables=Tables(core),
         attributes=Tables(attributes),
+        extra=value["extra"],
     )

@@ -12,6 +12,7 @@ import pytest
 
 import cim
 from cim.errors import FormatError
+from cim import loaders
 from cim.loaders.cityjson import READER, write_cityjson
 from cim.loaders.protocol import ReadOptions
 from cim.model import City
@@ -118,7 +119,7 @@ def rings(file: dict[str, Any], face: list[list[int]], *, loose: bool) -> Any:
 def read(path: Path) -> City:
     document = json.loads(path.read_bytes())
     stated = document.get("metadata", {}).get("referenceSystem")
-    return READER.read(path, ReadOptions(crs=None if stated else "EPSG:28992"))
+    return loaders.read(path, None if stated else "EPSG:28992")
 
 
 def turned(city: City) -> frozenset[str]:
