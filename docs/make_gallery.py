@@ -51,8 +51,8 @@ def pictures(city: cim.City, found: dict[str, Verdicts | Fields]) -> Iterator[tu
     plain = Scene(city, language="both")
     river = water(plain, found["inundation"])
     top = {"elevation": 89.9, "azimuth": 0.0, "orthographic": True, "inset": (0.02, 0.02, 0.26, 0.07)}  # the legend at the right
-    yield "district", plain, {}
-    yield "demo", failing(river, found["height_control"]), {"azimuth": 18.0, "elevation": 37.0}
+    yield "district", plain, {"inset": (0.02, 0.03, 0.12, 0.05)}
+    yield "demo", failing(river, found["height_control"]), {"azimuth": 16.0, "elevation": 37.0, "inset": (0.02, 0.03, 0.16, 0.05)}
     yield "height", plain.color_by("height"), {}
     yield "height_control", plain.add(found["height_control"]), {}
     yield "far", plain.add(found["far"], name="far").show_only("terrain", "roads", "water", "far"), top
