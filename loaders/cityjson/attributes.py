@@ -92,6 +92,10 @@ def add_attributes(
             one.rows.append(row)
             one.values.append(given)
     _check_mapping(mapping, {name for one in classes.values() for given in one.values for name in given})
+    unused = [key for key in ("class", "id", "layers", "valid_from", "valid_to") if mapping.get(key)]
+    if unused:
+        said = f"mapping: {', '.join(unused)} not used; a CityJSON file states class and id of its objects itself"
+        notes.append(Note("unsupported", said, count=len(unused)))
     empty = 0
     for kind, one in classes.items():
         owners = keys[np.asarray(one.rows, np.int64)]
