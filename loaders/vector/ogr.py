@@ -105,8 +105,25 @@ def plain_columns(columns: dict[str, Any]) -> tuple[dict[str, pa.Array], list[No
             array = _as_json(array)
         elif not (pa.types.is_boolean(kind) or pa.types.is_string(kind)):
             array = array.cast(pa.string()) if not pa.types.is_null(kind) else pa.nulls(len(array), pa.string())
-        out[name] = array
+        out[name] = _readable(array, name, notes) if pa.types.is_string(array.type) else array
     return out, notes
+
+
+def _readable(array: pa.Array, name: str, notes: list[Note]) -> pa.Array:
+    """Return a text column whose every value is text: bytes that are not UTF-8 are replaced, and that is said."""
+    import pyarrow as pa
+
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = array.cast(pa.binary(), safe=False).to_pylist()
+        texts = [None if value is None else value.decode("utf-8", "replace") for value in raw]
+        count = sum(text is not None and "\ufffd" in text for text in texts)
+        notes.append(
+            Note("encoding", f"field {name}: {count} texts hold bytes that are not UTF-8; those bytes are replaced by \ufffd", count=count)
+        )
+        return pa.array(texts, pa.string())
+    return array
 
 
 def _instants(array: pa.Array) -> pa.Array:

@@ -112,7 +112,8 @@ def test_a_unit_of_another_kind_is_a_fault(tmp_path: Path) -> None:
     ("name", "expected"),
     [("bgt_pand", "Building"), ("建筑物轮廓", "Building"), ("TestRoads", "Road"), ("wegdeel", "Road"), ("onbegroeidterreindeel", "LandUse"),
      ("begroeidterreindeel", "PlantCover"), ("行道树", "SolitaryVegetationObject"), ("护城河", "WaterBody"), ("河北建筑", "Building"),
-     ("overbruggingsdeel", "Bridge"), ("隧道", "Tunnel"), ("宗地", "LandUse"), ("区县界", "GenericLogicalSpace"), ("bgt_scheiding", "OtherConstruction")],
+     ("overbruggingsdeel", "Bridge"), ("隧道", "Tunnel"), ("宗地", "LandUse"), ("区县界", "GenericLogicalSpace"),
+     ("bgt_scheiding", "OtherConstruction")],
 )  # fmt: skip
 def test_a_class_follows_from_the_name(name: str, expected: str) -> None:
     assert guess_class((name,), set(), set(), AREA).name == expected

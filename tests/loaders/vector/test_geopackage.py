@@ -123,6 +123,19 @@ def test_one_broken_geometry_of_three_leaves_two(tmp_path: Path) -> None:
     assert "record 1: its geometry (WKB) is corrupt" in messages(city, "rejected")[0]
 
 
+def test_bytes_that_are_no_text_are_replaced_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "town.gpkg"
+    geopandas.GeoDataFrame({"kind": ["a", "bb", "c"]}, geometry=BOXES, crs="EPSG:28992").to_file(path, layer="buildings", driver="GPKG")
+    database = sqlite3.connect(path)
+    _drop_triggers(database)
+    database.execute("UPDATE buildings SET kind = CAST(x'ff41' AS TEXT) WHERE kind = 'bb'")
+    database.commit()
+    database.close()
+    city = read(path)
+    assert sorted(city.column("Building", "kind").to_pylist()) == ["a", "c", "\ufffdA"]
+    assert "1 texts hold bytes that are not UTF-8" in messages(city, "encoding")[0]
+
+
 def test_unfinished_transactions_of_a_real_log_are_read_and_nothing_is_changed(tmp_path: Path) -> None:
     path = written(tmp_path)
     database = sqlite3.connect(path)
