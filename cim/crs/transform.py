@@ -275,7 +275,7 @@ def _graded(candidate: Any, box: Box | None, index: int) -> _Graded:
     problems: list[str] = []
     notes: list[str] = []
     weight = 0
-    guesses = [frozenset(pair) for pair in _BALLPARK.findall(name)]
+    guesses = [frozenset(_datum(side) for side in pair) for pair in _BALLPARK.findall(name)]
     if all(pair in _AGREE for pair in guesses):
         notes += [_AGREE[pair][1] for pair in guesses]
         if guesses:
@@ -296,6 +296,17 @@ def _graded(candidate: Any, box: Box | None, index: int) -> _Graded:
     if problems:
         accuracy = None
     return _Graded((weight, outside, index), str(candidate.definition), name, accuracy, tuple(problems), tuple(notes))
+
+
+def _datum(name: str) -> str:
+    """Return the name of a datum without what PROJ adds in brackets, such as the axis order of CRS84.
+
+    Examples
+    --------
+    >>> _datum("WGS 84 (CRS84)")
+    'WGS 84'
+    """
+    return name.partition(" (")[0]
 
 
 def _summed_accuracy(candidate: Any, agreed: float) -> float | None:

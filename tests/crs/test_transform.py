@@ -196,3 +196,10 @@ def test_a_system_across_the_antimeridian_holds_points_on_both_sides() -> None:
     middle = 2.0e6  # false easting of Fiji's map grid at 178.75 E
     assert there.x[0] - middle == pytest.approx(26.6e3, rel=0.01)  # 0.25 degrees at 17 S
     assert there.x[1] - middle == pytest.approx(239e3, rel=0.01)  # 2.25 degrees
+
+
+@pytest.mark.parametrize("source", ["OGC:CRS84", "EPSG:4326", "EPSG:4490"])
+def test_longitude_and_latitude_of_any_name_reach_a_chinese_zone(source: str) -> None:
+    there = transform_points([120.6], [31.3], None, parse(source), parse("EPSG:4549"))
+    assert float(there.x[0]) == pytest.approx(557122.865, abs=0.001)  # value printed in the documentation of transform_points
+    assert any("taken as equal" in note for note in there.notes) == (source != "EPSG:4490")
