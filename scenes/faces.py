@@ -205,7 +205,7 @@ def plates(polygons: NDArray[Any], *, shared: bool = True) -> Plates:
 
     shapes = np.array(polygons, object)
     crossed = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
-    shapes[crossed] = shapely.make_valid(shapes[crossed])
+    shapes[crossed] = shapely.make_valid(shapes[crossed], method="structure", keep_collapsed=False)
     parts, part_row = shapely.get_parts(shapes, return_index=True)
     if crossed.any():  # a mended polygon may be a collection of multipolygons
         deeper, of = shapely.get_parts(parts, return_index=True)

@@ -83,7 +83,7 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
     shades = [shade for _, shade in taken] + [np.ones(len(own[0]), np.float32)]
     failing = verdicts[objects] == "fail" if len(objects) else np.empty(0, bool)
     return Layer(
-        name=f"verdict {result.name}",
+        name=result.name,
         label=title,
         points=points,
         triangles=triangles,

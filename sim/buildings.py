@@ -93,7 +93,7 @@ def polygons(shapes: NDArray[Any]) -> tuple[NDArray[np.object_], int]:
     made = shapes.astype(object)
     made[~polygonal] = None
     bad = polygonal & ~shapely.is_valid(made)
-    made[bad] = shapely.make_valid(made[bad])
+    made[bad] = shapely.make_valid(made[bad], method="structure", keep_collapsed=False)
     made[~(_areas(made) > 0)] = None
     return made, int(bad.sum())
 

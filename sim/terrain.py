@@ -108,7 +108,7 @@ def _crs(field: xarray.DataArray, city: City) -> CityCRS:
 
     said = field.attrs.get("crs")
     if said is None:
-        msg = f"the field {field.name!r} states no coordinate system; set its attribute crs, such as {city.crs.to_string()!r}"
+        msg = f"{_shown(field)} states no coordinate system; set its attribute crs, such as {city.crs.to_string()!r}"
         raise UsageError(msg)
     return parse(said)
 
@@ -127,3 +127,7 @@ def _step(values: np.ndarray, name: str, field: xarray.DataArray) -> float:
         msg = f"coordinate {name} is not regular: steps from {steps.min():g} to {steps.max():g}"
         raise UsageError(msg)
     return step
+
+
+def _shown(field: xarray.DataArray) -> str:
+    return f"the field {field.name!r}" if field.name is not None else "the terrain given"

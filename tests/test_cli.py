@@ -62,6 +62,20 @@ def test_info_counts_what_the_city_holds(store: Path, capsys: pytest.CaptureFixt
     assert "Building" in capsys.readouterr().out
 
 
+def test_the_catalogue_holds_what_the_build_file_says_about_a_source(store: Path) -> None:
+    import cim
+
+    draft = store.parent / "district.toml"
+    text = draft.read_text(encoding="utf-8").replace(
+        'path = "plots.gpkg"', 'licence = "CC0-1.0"\nowner = "规划局"\ngrade = "公开"\npath = "plots.gpkg"'
+    )
+    draft.write_text(text, encoding="utf-8")
+    assert run(["build", str(draft), "-o", str(store)]) == 0
+    sources = cim.open(store).sources.set_index("name")
+    assert [sources[column]["plots"] for column in ("licence", "owner", "grade")] == ["CC0-1.0", "规划局", "公开"]
+    assert sources["licence"].count() == 1
+
+
 def test_check_reads_every_byte_and_finds_one_that_changed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", str(store), "--bytes"]) == 0
     part = max(store.rglob("*.parquet"), key=lambda path: path.stat().st_size)

@@ -1,16 +1,16 @@
 """Results of checks and simulations: what they hold, how two are compared, and how they leave for other programs.
 
-======================  =========================================================================
-``verdicts``            `Verdicts`: pass, fail or not assessed, by object; `judge`, which decides
-``fields``              `Fields`: xarray fields and tables by object id
-``run_record``          `RunRecord`: inputs by hash, parameters, versions, time, balance
-``fingerprint``         hashes of a city, a table, an array
-``comparison``          `compare`: base against option, with the noise of the difference
-``files``               `save_result`, `load_result`: a folder of Parquet, GeoTIFF and JSON
-``runs``                `load_run`, `compare_runs`: a folder of results
-``export``, ``geotiff`` GeoPackage, Excel, Parquet, GeoTIFF
-``protocols``           what a simulator and a check look like
-======================  =========================================================================
+=======================  ========================================================================
+``verdicts``             `Verdicts`: pass, fail or not assessed, by object; `judge`, which decides
+``fields``               `Fields`: xarray fields and tables by object id
+``run_record``           `RunRecord`: inputs by hash, parameters, versions, time, balance
+``fingerprint``          hashes of a city, a table, an array
+``comparison``           `compare`: base against option, with the noise of the difference
+``files``                `save_result`, `load_result`: a folder of Parquet, GeoTIFF and JSON
+``runs``                 `load_run`, `compare_runs`: a folder of results
+``export``, ``geotiff``  GeoPackage, Excel, Parquet, GeoTIFF
+``protocols``            what a simulator and a check look like
+=======================  ========================================================================
 """
 
 from __future__ import annotations

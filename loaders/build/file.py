@@ -51,6 +51,9 @@ class SourceEntry(_Strict):
     name: str | None = Field(default=None, description="field that holds the name")
     parent: str | None = Field(default=None, description="field that holds the id of the whole it is part of")
     attributes: dict[str, AttributeEntry] = Field(default_factory=dict)
+    licence: str | None = Field(default=None, description="licence of the data, for the catalogue")
+    owner: str | None = Field(default=None, description="who keeps the data")
+    grade: str | None = Field(default=None, description="data grade 数据分级")
     options: dict[str, str | int | float | bool] = Field(default_factory=dict, description="options of the reader")
 
     @field_validator("attributes", mode="before")
@@ -62,6 +65,10 @@ class SourceEntry(_Strict):
             if isinstance(value, dict)
             else value
         )
+
+    def catalogue(self) -> dict[str, str]:
+        """Return what the entry says about the source beyond its content."""
+        return {name: value for name in ("licence", "owner", "grade") if (value := getattr(self, name))}
 
     def mapping(self) -> dict[str, Any]:
         """Return the mapping that `cim.loaders.read` takes."""

@@ -6,14 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from cim.errors import InputError
 from cim.loaders.build.file import read_build
 from cim.loaders.door import read
 from cim.loaders.fusion import fuse
+from cim.model.schema import SCHEMAS
 from cim.progress import track
 
 if TYPE_CHECKING:
-    from cim.loaders.build.file import BuildFile
+    from cim.loaders.build.file import BuildFile, SourceEntry
     from cim.model import City
 
 __all__ = ["build"]
@@ -37,19 +40,8 @@ def build(path: str | Path, *, skip_bad: bool = False) -> City:
     file = read_build(path)
     cities, left_out = [], []
     for entry in track(file.source, label="reading", unit="source"):
-        options: dict[str, Any] = dict(entry.options)
         try:
-            cities.append(
-                read(
-                    Path(path).parent / entry.path,
-                    entry.crs,
-                    layer=entry.layer,
-                    mapping=entry.mapping(),
-                    reader=entry.reader,
-                    encoding=entry.encoding,
-                    **options,
-                )
-            )
+            cities.append(_read(Path(path).parent / entry.path, entry))
         except InputError as error:
             if not skip_bad:
                 raise
@@ -57,6 +49,17 @@ def build(path: str | Path, *, skip_bad: bool = False) -> City:
     if not cities:
         raise InputError(path, "no source of the build file can be used", "see the messages above")
     return _fused(file, cities).with_issues(left_out)
+
+
+def _read(path: Path, entry: SourceEntry) -> City:
+    """Return one source as a city, its catalogue entry completed by what the build file says."""
+    options: dict[str, Any] = dict(entry.options)
+    city = read(path, entry.crs, layer=entry.layer, mapping=entry.mapping(), reader=entry.reader, encoding=entry.encoding, **options)
+    said = entry.catalogue()
+    if not said:
+        return city
+    rows = [{**row, **said} for row in city.tables["sources"].to_pylist()]
+    return city.replace_tables(sources=pa.Table.from_pylist(rows, schema=SCHEMAS["sources"]))
 
 
 def _fused(file: BuildFile, cities: list[City]) -> City:

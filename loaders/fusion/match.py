@@ -164,7 +164,7 @@ def _polygons(city: City, keys: Ints) -> NDArray[Any]:
 
     shapes = polygons_only(city.footprints(keys))
     bad = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
-    shapes[bad] = shapely.make_valid(shapes[bad])
+    shapes[bad] = shapely.make_valid(shapes[bad], method="structure", keep_collapsed=False)
     return shapes
 
 

@@ -86,7 +86,7 @@ def _valid(layer: Layer) -> Layer:
     if not bad.any():
         return layer
     said = [_kind(text) for text in shapely.is_valid_reason(layer.geometry[bad]).tolist()]
-    mended = _polygonal_part(shapely.make_valid(layer.geometry[bad]), layer.geometry[bad])
+    mended = _polygonal_part(shapely.make_valid(layer.geometry[bad], method="structure", keep_collapsed=False), layer.geometry[bad])
     lost = shapely.is_missing(mended) | shapely.is_empty(mended)
     geometry = layer.geometry.copy()
     geometry[bad] = mended
@@ -179,7 +179,7 @@ def _cut(geometry: Any) -> Any:
     """Return the parts of a geometry in each turn of the globe, moved to the first."""
     import shapely
 
-    mended = shapely.make_valid(geometry) if not shapely.is_valid(geometry) else geometry
+    mended = shapely.make_valid(geometry, method="structure", keep_collapsed=False) if not shapely.is_valid(geometry) else geometry
     parts = []
     for turn in (-1, 0, 1):
         strip = shapely.box(-180.0 + 360.0 * turn, -90.0, 180.0 + 360.0 * turn, 90.0)

@@ -58,7 +58,7 @@ def test_a_scene_is_a_value(scene: Scene, verdicts: Verdicts) -> None:
     before = len(scene.layers)
     twice = scene.add(verdicts).add(verdicts)
     assert len(scene.layers) == before
-    assert [layer.name for layer in twice.layers[-2:]] == ["verdict height_control", "verdict height_control 2"]
+    assert [layer.name for layer in twice.layers[-2:]] == ["height_control", "height_control 2"]
 
 
 def test_the_worst_of_several_verdicts_is_drawn() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import cim
-from cim.errors import FormatError
 from cim import loaders
+from cim.errors import FormatError
 from cim.loaders.cityjson import READER, write_cityjson
 from cim.loaders.protocol import ReadOptions
 from cim.model import City

@@ -38,6 +38,13 @@ def test_a_polygon_without_area_is_rejected() -> None:
     assert "no area is left" in out.notes[0].message
 
 
+def test_a_collapsed_part_costs_that_part_and_not_the_file() -> None:
+    point = shapely.Polygon([(9, 9), (9, 9), (9, 9), (9, 9)])
+    out = clean(layer(SQUARE, shapely.MultiPolygon([point, SQUARE])))
+    assert (len(out), out.repaired) == (2, 1)
+    assert out.geometry[1].area == pytest.approx(1.0)
+
+
 def test_a_spike_is_cut_off_and_no_line_is_left() -> None:
     out = clean(layer(shapely.Polygon([(0, 0), (4, 0), (4, 4), (4, 9), (4, 4), (0, 4)])))
     assert out.geometry[0].geom_type in ("Polygon", "MultiPolygon")
