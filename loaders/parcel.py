@@ -1,7 +1,8 @@
 """Files that a reader made in a worker process, carried home: the worker may write to its own folder only, and that folder vanishes.
 
 They travel as tables of bytes beside the tables of the city (see `cim.loaders.wire`), mapped into memory, and end up in the
-workspace of the process that called `read`.
+workspace of the process that called `read`. Where that process named its workspace (``options.extra["_workspace"]``) the worker may
+write there, and nothing has to travel: so it is for the members of an archive.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ __all__ = ["carries_files", "pack_files", "unpack_files", "work_file"]
 _PREFIX = "file:"
 
 
-def work_file(path: Path, suffix: str) -> Path:
-    """Return a new empty file in the folder of the worker, named after the input `path`."""
+def work_file(path: Path, suffix: str, options: ReadOptions) -> Path:
+    """Return a new empty file named after the input `path`, in the workspace of the caller if named, else in the folder of the worker."""
     stem = re.sub(r"[^\w.-]", "_", path.stem)[:40]
-    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=Path.cwd())
+    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=options.extra.get("_workspace") or Path.cwd())
     os.close(handle)
     return Path(name)
 
@@ -42,9 +43,9 @@ def carries_files(path: Path, options: ReadOptions) -> None:
     Raises
     ------
     InputError
-        If ``options.extra["_files"]`` is not set, as for a member of an archive.
+        If ``options.extra["_workspace"]`` is not set, as for a member of an archive.
     """
-    if worker.inside() and not options.extra.get("_files"):
+    if worker.inside() and not options.extra.get("_workspace"):
         raise InputError(path, "is a raster or point cloud within another file, which cannot stay there", "unpack it and read it by itself")
 
 
@@ -75,6 +76,7 @@ def unpack_files(city: City, tables: Mapping[str, pa.Table], path: Path) -> City
     InputError
         If a coverage names any other file.
     """
+    from cim.model.coverages import workspace
     from cim.model.schema import SCHEMAS
 
     coverages = city.tables["coverages"]
@@ -83,7 +85,7 @@ def unpack_files(city: City, tables: Mapping[str, pa.Table], path: Path) -> City
         carried = tables.get(f"{_PREFIX}{number}")
         if carried is not None:
             row["path"] = str(_written(carried, path, {"GeoTIFF": ".tif", "LAZ": ".laz"}.get(row["format"], ".las")))
-        elif Path(row["path"]).resolve() != path.resolve():
+        elif Path(row["path"]).resolve() != path.resolve() and workspace().resolve() not in Path(row["path"]).resolve().parents:
             raise InputError(path, "the reader process named a file that it does not own", "do not use this file")
     return city.replace_tables(coverages=type(coverages).from_pylist(rows, schema=SCHEMAS["coverages"]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,8 +134,11 @@ def _read(path: Path, options: ReadOptions) -> City:
     clean = plan.total == header.declared and not (found.faults or found.rejected)
     file = path
     if not clean:
-        file = work_file(path, ".laz")
+        file = work_file(path, ".laz", options)
         write_laz(header, plan, strays, file)
+    elif options.extra.get("_workspace") and Path.cwd().resolve() in path.resolve().parents:  # a member of an archive, about to vanish
+        file = work_file(path, ".laz" if header.compressed else ".las", options)
+        shutil.copyfile(path, file)
     cloud = _Cloud(header, plan, projection, replace(chosen, crs=metric(chosen.crs)), found, factor, file, everything)
     return _city(cloud, path, options)
 

@@ -133,7 +133,7 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
         _check_cell_size(plan, chosen, path)
         rules, said = _rules(grid, chosen, options, path)
         crs = metric(chosen.crs)
-        target = work_file(path, ".tif")
+        target = work_file(path, ".tif", options)
         try:
             tally, box = write_clean(grid, plan, rules, crs, target, path)
             _check_values(tally, rules, grid, path)
