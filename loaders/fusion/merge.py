@@ -237,6 +237,12 @@ def json_column(values: pa.Array) -> pa.Array:
     return pa.array(texts, pa.string()).take(coded.indices)
 
 
+def values_of(texts: pa.ChunkedArray) -> pa.Array:
+    """Return what JSON texts say; each distinct text is read once."""
+    coded = one_array(texts).dictionary_encode()
+    return pa.array([None if text is None else json.loads(text) for text in coded.dictionary.to_pylist()]).take(coded.indices)
+
+
 def disagree(first: pa.Array, second: pa.Array, unit: str) -> np.ndarray:
     """Say where two columns differ beyond tolerance; a missing value disagrees with nothing, shape (n,)."""
     both = np.asarray(pc.and_(pc.is_valid(first), pc.is_valid(second)).to_numpy(zero_copy_only=False))
@@ -306,12 +312,13 @@ def _fill(owners: pa.ChunkedArray, column: pa.ChunkedArray, keys: Ints, values: 
 def _unique_ids(city: City, offset: int) -> City:
     """Rename objects of the second city whose id the first city has given to another thing; the renaming is an issue."""
     objects = city.tables["objects"]
-    ids = objects["id"].to_numpy(zero_copy_only=False).copy()
     keys = np.asarray(objects["key"].to_numpy(), np.int64)
-    first = set(ids[keys < offset].tolist())
-    clash = np.flatnonzero((keys >= offset) & np.isin(ids, np.asarray(list(first), object)))
+    own = one_array(objects["id"])
+    again = np.asarray(pc.is_in(own, own.filter(pa.array(keys < offset))).to_numpy(zero_copy_only=False))
+    clash = np.flatnonzero((keys >= offset) & again)
     if not len(clash):
         return city
+    ids = own.to_numpy(zero_copy_only=False).copy()
     taken = set(ids.tolist())
     issues = []
     for row in clash.tolist():  # only the few that collide
@@ -365,8 +372,7 @@ def conflicts(claims: pa.Table) -> list[dict[str, Any]]:
 
 def _conflicts_of(name: str, joined: pa.Table) -> list[dict[str, Any]]:
     unit = joined["unit"][0].as_py() or ""
-    first = pa.array([json.loads(text) for text in joined["value_chosen"].to_pylist()])
-    second = pa.array([json.loads(text) for text in joined["value"].to_pylist()])
+    first, second = values_of(joined["value_chosen"]), values_of(joined["value"])
     if first.type != second.type:
         first, second = (
             side.cast(pa.float64() if not pa.types.is_string(first.type) and not pa.types.is_string(second.type) else pa.string())
