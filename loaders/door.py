@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -90,6 +91,10 @@ def read(
     chosen = reader or choose_reader(place)
     if worker.inside() or not _isolated(chosen):
         return _read_here(chosen, place, options)
+    if chosen == "archive":  # a raster or point cloud inside leaves its cleaned file in the workspace of this process
+        from cim.model.coverages import workspace
+
+        options = replace(options, extra={**extra, "_workspace": str(workspace())})
     arguments = {"reader": chosen, "path": str(place), "options": options.to_json()}
     answer = worker.run(
         "cim.loaders.door:_read_in_worker",
