@@ -235,7 +235,7 @@ def _confine(request: Mapping[str, Any], folder: Path) -> None:
         _limit(request)
     if sys.platform == "linux":
         _cut_off(network=request["network"])
-        restrict_files(request["readable"], [folder, *request["writable"]], network=request["network"])
+        restrict_files(request["readable"], [folder], network=request["network"])
 
 
 def _limit(request: Mapping[str, Any]) -> None:

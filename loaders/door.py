@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import stat
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -91,10 +90,6 @@ def read(
     chosen = reader or choose_reader(place)
     if worker.inside() or not _isolated(chosen):
         return _read_here(chosen, place, options)
-    if chosen == "archive":  # a raster or point cloud inside leaves its cleaned file in the workspace of this process
-        from cim.model.coverages import workspace
-
-        options = replace(options, extra={**extra, "_workspace": str(workspace())})
     arguments = {"reader": chosen, "path": str(place), "options": options.to_json()}
     answer = worker.run(
         "cim.loaders.door:_read_in_worker",
@@ -102,11 +97,12 @@ def read(
         path=place,
         limits=limits,
         allow_remote=options.allow_remote,
-        imports=[_module(chosen)],
+        imports=_imports(chosen),
     )
     from cim.loaders import wire
+    from cim.loaders.parcel import unpack_files
 
-    return wire.unpack(answer.value, answer.tables)
+    return unpack_files(wire.unpack(answer.value, answer.tables), answer.tables, place)
 
 
 def describe(
@@ -125,7 +121,7 @@ def describe(
     if worker.inside() or not _isolated(chosen):
         return _reader(chosen).describe(place, options)
     arguments = {"reader": chosen, "path": str(place), "options": options.to_json()}
-    answer = worker.run("cim.loaders.door:_describe_in_worker", arguments, path=place, limits=limits, imports=[_module(chosen)])
+    answer = worker.run("cim.loaders.door:_describe_in_worker", arguments, path=place, limits=limits, imports=_imports(chosen))
     return Description.from_json(answer.value)
 
 
@@ -178,8 +174,11 @@ def describe_inner(reader: str, path: Path, options: ReadOptions) -> Description
 
 def _read_in_worker(reader: str, path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     from cim.loaders import wire
+    from cim.loaders.parcel import pack_files
 
-    return wire.pack(_read_here(reader, Path(path), ReadOptions.from_json(options)))
+    city = _read_here(reader, Path(path), ReadOptions.from_json(options))
+    value, tables = wire.pack(city)
+    return value, tables | pack_files(city)
 
 
 def _describe_in_worker(reader: str, path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -210,9 +209,10 @@ def _reader(name: str) -> Reader:
     return found
 
 
-def _module(name: str) -> str:
-    """Return the module that a reader comes from, to be imported before the worker gives up its rights."""
-    return type(_reader(name)).__module__
+def _imports(name: str) -> list[str]:
+    """Return the modules a reader needs, to be imported before the worker gives up its rights."""
+    reader = _reader(name)
+    return [type(reader).__module__, *getattr(reader, "imports", ())]
 
 
 def _isolated(name: str) -> bool:

@@ -1,8 +1,7 @@
 """Files that a reader made in a worker process, carried home: the worker may write to its own folder only, and that folder vanishes.
 
 They travel as tables of bytes beside the tables of the city (see `cim.loaders.wire`), mapped into memory, and end up in the
-workspace of the process that called `read`. Where that process named its workspace (``options.extra["_workspace"]``) the worker may
-write there, and nothing has to travel: so it is for the members of an archive.
+workspace of the process that called `read`. What a reader took out of an archive travels in the same way.
 """
 
 from __future__ import annotations
@@ -15,38 +14,30 @@ from typing import TYPE_CHECKING
 
 from cim.errors import InputError
 from cim.loaders import worker
+from cim.model.coverages import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
 
-    from cim.loaders.protocol import ReadOptions
     from cim.model import City
 
-__all__ = ["carries_files", "pack_files", "unpack_files", "work_file"]
+__all__ = ["pack_files", "unpack_files", "work_file"]
 
 _PREFIX = "file:"
 
 
-def work_file(path: Path, suffix: str, options: ReadOptions) -> Path:
-    """Return a new empty file named after the input `path`, in the workspace of the caller if named, else in the folder of the worker."""
+def work_file(path: Path, suffix: str) -> Path:
+    """Return a new empty file named after the input `path`: in the folder of the worker, else in the workspace of this process."""
+    return _new_file(path, suffix, Path.cwd() if worker.inside() else workspace())
+
+
+def _new_file(path: Path, suffix: str, folder: Path) -> Path:
     stem = re.sub(r"[^\w.-]", "_", path.stem)[:40]
-    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=options.extra.get("_workspace") or Path.cwd())
+    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=folder)
     os.close(handle)
     return Path(name)
-
-
-def carries_files(path: Path, options: ReadOptions) -> None:
-    """Refuse to read where files would be lost: inside a worker whose caller does not carry them home.
-
-    Raises
-    ------
-    InputError
-        If ``options.extra["_workspace"]`` is not set, as for a member of an archive.
-    """
-    if worker.inside() and not options.extra.get("_workspace"):
-        raise InputError(path, "is a raster or point cloud within another file, which cannot stay there", "unpack it and read it by itself")
 
 
 def pack_files(city: City) -> dict[str, pa.Table]:
@@ -76,7 +67,6 @@ def unpack_files(city: City, tables: Mapping[str, pa.Table], path: Path) -> City
     InputError
         If a coverage names any other file.
     """
-    from cim.model.coverages import workspace
     from cim.model.schema import SCHEMAS
 
     coverages = city.tables["coverages"]
@@ -91,11 +81,8 @@ def unpack_files(city: City, tables: Mapping[str, pa.Table], path: Path) -> City
 
 
 def _written(carried: pa.Table, path: Path, suffix: str) -> Path:
-    from cim.model.coverages import workspace
-
-    stem = re.sub(r"[^\w.-]", "_", path.stem)[:40]
-    handle, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=workspace())
-    with os.fdopen(handle, "wb") as file:
+    target = _new_file(path, suffix, workspace())
+    with target.open("wb") as file:
         for chunk in carried["bytes"].chunks:
             file.write(chunk.to_numpy())
-    return Path(name)
+    return target

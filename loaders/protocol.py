@@ -158,7 +158,9 @@ class Reader(Sniff, Protocol):
     """A reader of one format or family of formats.
 
     Optional attributes, looked up by name: ``isolated`` (default True: `read` runs in a worker process), ``priority``
-    (default 50: lower is asked first; take 90 for a format that is recognised by a weak sign).
+    (default 50: lower is asked first; take 90 for a format that is recognised by a weak sign), ``imports`` (modules to load before
+    the worker gives up its rights). A file that `read` makes with `cim.loaders.parcel.work_file` and names in `coverages` is
+    carried home.
     """
 
     def read(self, path: Path, options: ReadOptions) -> City:

@@ -87,8 +87,7 @@ def run(
         Hosts the function may connect to; without any the worker has no network, where the system allows that.
     readable
         Further files and folders that the function may read; it may always read the folder of `path`, and write only to its
-        current folder and, when ``arguments["options"]["extra"]["_workspace"]`` names one, the workspace of the caller, where the
-        system allows to restrict that.
+        current folder, where the system allows to restrict that.
     imports
         Modules to import before that restriction begins.
 
@@ -112,7 +111,6 @@ def run(
         "file_bytes": max(2 * GIB, limits.memory_for(size)),
         "network": bool(allow_remote),
         "readable": [*_folders(Path(path)), *map(str, readable)],
-        "writable": _workspace(arguments),
         "imports": list(imports),
         "stderr": bool(os.environ.get("CIM_WORKER_STDERR")),
     }
@@ -139,14 +137,6 @@ def _size(path: Path) -> int:
             return sum(p.stat().st_size for p in path.rglob("*") if p.is_file() and not p.is_symlink())
         return sum(p.stat().st_size for p in path.parent.glob(f"{_literal(path.stem)}.*") if p.is_file()) or path.stat().st_size
     return 0
-
-
-def _workspace(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the folder for cleaned files that a reader was told of, if it was."""
-    options = arguments.get("options")
-    extra = options.get("extra") if isinstance(options, Mapping) else None
-    told = extra.get("_workspace") if isinstance(extra, Mapping) else None
-    return [str(told)] if told else []
 
 
 def _folders(path: Path) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import CorruptFileError, CRSError
-from cim.loaders import worker
 from cim.loaders.georeference import Chosen, Said, choose_crs
-from cim.loaders.parcel import carries_files, pack_files, unpack_files, work_file
+from cim.loaders.parcel import work_file
 from cim.loaders.pointcloud.chunks import PIECE, Plan, plan_of
 from cim.loaders.pointcloud.header import LasHeader, read_header
 from cim.loaders.pointcloud.projection import Projection, declared_projection
@@ -34,7 +31,7 @@ class PointCloudReader:
 
     name = "pointcloud"
     priority = 40
-    isolated = False  # it starts its own worker, which may write a clean file into the workspace of this process
+    imports = ("lazrs", "laspy")
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Return whether the file begins with the mark of LAS."""
@@ -43,39 +40,14 @@ class PointCloudReader:
 
     def read(self, path: Path, options: ReadOptions) -> City:
         """Return a city of one PointCloud; see `cim.loaders.protocol.Reader`."""
-        carries_files(path, options)
-        if worker.inside():
-            return _read(path, options)
-        from cim.loaders import wire
-
-        arguments = {"path": str(path), "options": options.to_json()}
-        function = "cim.loaders.pointcloud.reader:_read_in_worker"
-        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["lazrs", "laspy"])
-        return unpack_files(wire.unpack(answer.value, answer.tables), answer.tables, path)
+        return _read(path, options)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return what the header says."""
-        if worker.inside():
-            return _describe(path, options)
-        arguments = {"path": str(path), "options": options.to_json()}
-        function = "cim.loaders.pointcloud.reader:_describe_in_worker"
-        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["lazrs", "laspy"])
-        return Description.from_json(answer.value)
+        return _describe(path, options)
 
 
 READER = PointCloudReader()
-
-
-def _read_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    from cim.loaders import wire
-
-    city = _read(Path(path), ReadOptions.from_json(dict(options)))
-    value, tables = wire.pack(city)
-    return value, tables | pack_files(city)
-
-
-def _describe_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    return _describe(Path(path), ReadOptions.from_json(dict(options))).to_json(), {}
 
 
 # ---------------------------------------------------------------- reading
@@ -134,11 +106,8 @@ def _read(path: Path, options: ReadOptions) -> City:
     clean = plan.total == header.declared and not (found.faults or found.rejected)
     file = path
     if not clean:
-        file = work_file(path, ".laz", options)
+        file = work_file(path, ".laz")
         write_laz(header, plan, strays, file)
-    elif options.extra.get("_workspace") and Path.cwd().resolve() in path.resolve().parents:  # a member of an archive, about to vanish
-        file = work_file(path, ".laz" if header.compressed else ".las", options)
-        shutil.copyfile(path, file)
     cloud = _Cloud(header, plan, projection, replace(chosen, crs=metric(chosen.crs)), found, factor, file, everything)
     return _city(cloud, path, options)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cim.errors import CorruptFileError, CRSError, FormatError, UsageError
-from cim.loaders import worker
 from cim.loaders.georeference import Chosen, Said, choose_crs
-from cim.loaders.parcel import carries_files, pack_files, unpack_files, work_file
+from cim.loaders.parcel import work_file
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
 from cim.loaders.terrain.grid import Grid, is_ascii_grid, known_unit, open_grid
 from cim.loaders.terrain.normalise import NODATA, Layout, layout, write_clean
@@ -50,7 +48,7 @@ class TerrainReader:
 
     name = "terrain"
     priority = 40
-    isolated = False  # it starts its own worker, which writes the clean file into the workspace of this process
+    imports = ("rasterio",)
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Return whether the first bytes are of a TIFF file or an ESRI ASCII grid."""
@@ -59,39 +57,14 @@ class TerrainReader:
 
     def read(self, path: Path, options: ReadOptions) -> City:
         """Return a city of one ReliefFeature; see `cim.loaders.protocol.Reader`."""
-        carries_files(path, options)
-        if worker.inside():
-            return _read(path, options)
-        from cim.loaders import wire
-
-        arguments = {"path": str(path), "options": options.to_json()}
-        function = "cim.loaders.terrain.reader:_read_in_worker"
-        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["rasterio"])
-        return unpack_files(wire.unpack(answer.value, answer.tables), answer.tables, path)
+        return _read(path, options)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return size, CRS, extent and unit without reading cells."""
-        if worker.inside():
-            return _describe(path, options)
-        arguments = {"path": str(path), "options": options.to_json()}
-        function = "cim.loaders.terrain.reader:_describe_in_worker"
-        answer = worker.run(function, arguments, path=path, limits=options.limits, imports=["rasterio"])
-        return Description.from_json(answer.value)
+        return _describe(path, options)
 
 
 READER = TerrainReader()
-
-
-def _read_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    from cim.loaders import wire
-
-    city = _read(Path(path), ReadOptions.from_json(dict(options)))
-    value, tables = wire.pack(city)
-    return value, tables | pack_files(city)
-
-
-def _describe_in_worker(path: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    return _describe(Path(path), ReadOptions.from_json(dict(options))).to_json(), {}
 
 
 # ---------------------------------------------------------------- reading
@@ -133,7 +106,7 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
         _check_cell_size(plan, chosen, path)
         rules, said = _rules(grid, chosen, options, path)
         crs = metric(chosen.crs)
-        target = work_file(path, ".tif", options)
+        target = work_file(path, ".tif")
         try:
             tally, box = write_clean(grid, plan, rules, crs, target, path)
             _check_values(tally, rules, grid, path)

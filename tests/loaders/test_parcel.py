@@ -52,11 +52,11 @@ def test_a_clean_raster_lies_in_the_workspace_of_the_caller(tmp_path: Path) -> N
     assert Path(city.tables["coverages"]["path"][0].as_py()).parent == workspace()
 
 
-def test_members_of_an_archive_are_read_when_the_caller_names_its_workspace(tmp_path: Path) -> None:
-    city = read(zipped(raster(tmp_path / "a.tif")), _workspace=str(workspace()))
+def test_members_of_an_archive_outlive_it(tmp_path: Path) -> None:
+    city = read(zipped(raster(tmp_path / "a.tif")))
     assert (read_raster(city, raster_ids(city)[0]).values == 450.0).all()
     for suffix in ("las", "laz"):
-        points = read_points(read(zipped(cloud(tmp_path / f"b.{suffix}")), _workspace=str(workspace())))
+        points = read_points(read(zipped(cloud(tmp_path / f"b.{suffix}"))))
         np.testing.assert_allclose(points.z, [450.0, 451.0], atol=1e-9)
 
 
