@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cim.errors import UsageError
+from cim.errors import CimError, UsageError
 from cim.model.loss import Losses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import geopandas
+    import pandas
 
     from cim.model import City
     from cim.model.loss import LossReport
@@ -23,7 +27,7 @@ __all__ = ["FORMATS", "export_city", "to_geopackage", "to_geoparquet", "to_xlsx"
 FORMATS = ("cityjson", "geopackage", "geoparquet", "xlsx")
 
 
-def export_city(city: City, format: str, path: str | Path) -> LossReport:
+def export_city(city: City, format: str, path: str | Path, *, language: Literal["zh", "en"] = "zh") -> LossReport:
     """Write a city in one of `FORMATS` and return what the format cannot hold.
 
     Parameters
@@ -31,38 +35,107 @@ def export_city(city: City, format: str, path: str | Path) -> LossReport:
     format
         ``cityjson``, ``geopackage`` (one layer per class), ``geoparquet`` (a folder, one file per class) or ``xlsx`` (one sheet per class).
     path
-        File, or folder for GeoParquet; it appears whole or not at all.
+        File, or folder for GeoParquet; it appears whole or not at all. Folders above it are made where they are missing.
+    language
+        Language of the titles in ``xlsx``; the other formats keep the names of the model.
 
     Raises
     ------
     UsageError
-        If the format is not one of these.
+        If the format or the language is not one of these, or the file cannot be written.
     """
-    if format == "cityjson":
-        from cim.loaders.cityjson import write_cityjson
-
-        return write_cityjson(city, path)
-    writers = {"geopackage": to_geopackage, "geoparquet": to_geoparquet, "xlsx": to_xlsx}
-    if format not in writers:
-        msg = f"format {format!r} is not known; give one of {', '.join(FORMATS)}"
+    if format not in FORMATS or language not in {"zh", "en"}:
+        what, found, known = ("language", language, "zh, en") if format in FORMATS else ("format", format, ", ".join(FORMATS))
+        msg = f"{what} {found!r} is not known; give one of {known}"
         raise UsageError(msg)
-    return writers[format](city, Path(path))
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if format == "cityjson":
+            from cim.loaders.cityjson import write_cityjson
+
+            return write_cityjson(city, target)
+        if format == "xlsx":
+            return to_xlsx(city, target, language=language)
+        return to_geopackage(city, target) if format == "geopackage" else to_geoparquet(city, target)
+    except OSError as error:
+        if isinstance(error, CimError):
+            raise
+        msg = f"{target} cannot be written ({error.strerror or error}); check the folder and the rights"
+        raise UsageError(msg) from error
 
 
 def to_geopackage(city: City, path: Path) -> LossReport:
-    """Write one layer per class, attributes and footprints, and return what is not in it."""
+    """Write one layer per class, attributes and footprints, and return what is not in it.
+
+    A GeoPackage tells no upper from lower case in the names of columns: the later of two equal ones gets a number, and the report says so.
+    Lists, dates and mixed values become text, which the report counts too.
+    """
     import pyogrio
 
     part = path.with_name(f".{path.stem}.{os.getpid()}.part.gpkg")
     part.unlink(missing_ok=True)
+    losses = Losses()
     try:
         for name in city.types():
-            frame = _plain(city, name)
-            pyogrio.write_dataframe(frame, part, layer=name, driver="GPKG", geometry_type="Unknown", promote_to_multi=False)
+            frame = _flat(_plain(city, name), name, losses)
+            taken = {str(column).casefold() for column in frame if column != "geometry"}
+            layer = {"FID": _free("fid", taken), "GEOMETRY_NAME": _free("geom", taken)}
+            pyogrio.write_dataframe(
+                frame, part, layer=name, driver="GPKG", geometry_type="Unknown", promote_to_multi=False, layer_options=layer
+            )
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return _lost(city)
+    return _lost(city, losses=losses)
+
+
+def _flat(frame: geopandas.GeoDataFrame, layer: str, losses: Losses) -> geopandas.GeoDataFrame:
+    """Return a frame that a GeoPackage can hold: names that differ beyond their case, plain values."""
+    taken: set[str] = set()
+    names: dict[str, str] = {}
+    for column in (column for column in frame if column != "geometry"):
+        names[column] = _free(column, taken)
+        taken.add(names[column].casefold())
+        if names[column] != column:
+            losses.add("columns renamed: their names differ by case only", 1, f"{layer}: {column} -> {names[column]}")
+    changed = {column: _plain_column(frame[column]) for column in names if frame[column].dtype == object}
+    for column, (_, lost) in changed.items():
+        losses.add("lists, dates and mixed values written as text", lost, f"{layer}: {column}")
+    return frame.assign(**{column: values for column, (values, _) in changed.items()}).rename(columns=names)
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    """Return the name, with the first free number behind it where it is taken in any case."""
+    number, found = 1, name
+    while found.casefold() in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
+def _plain_column(column: pandas.Series[Any]) -> tuple[pandas.Series[Any], int]:
+    """Return a column of objects as text or as truth values, and how many values became text."""
+    from pandas.api.types import infer_dtype
+
+    kind = infer_dtype(column, skipna=True)
+    if kind in {"string", "empty"}:
+        return column, 0
+    if kind == "boolean":
+        return column.astype("boolean"), 0
+    made = column.map(_words)
+    return made, int((made.notna() & ~column.map(lambda value: isinstance(value, str))).sum())
+
+
+def _words(value: Any) -> str | None:
+    """Return one value as text: ISO 8601 for dates, JSON for lists."""
+    if value is None or isinstance(value, str):
+        return value
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return None if value != value else value.isoformat() if hasattr(value, "isoformat") else str(value)  # noqa: PLR0124
 
 
 def to_geoparquet(city: City, path: Path) -> LossReport:
@@ -76,13 +149,13 @@ def to_geoparquet(city: City, path: Path) -> LossReport:
     return _lost(city)
 
 
-def to_xlsx(city: City, path: Path) -> LossReport:
-    """Write one sheet per class, titles in Chinese with units, and return what is not in it."""
+def to_xlsx(city: City, path: Path, *, language: Literal["zh", "en"] = "zh") -> LossReport:
+    """Write one sheet per class, titles in one language with units, and return what is not in it."""
     from cim.results.export import write_workbook
 
     sheets = {}
     for name in city.types():
-        frame = city.table(name, labels="zh").drop(columns=["geometry"]).reset_index()
+        frame = city.table(name, labels=language).drop(columns=["geometry"]).reset_index()
         sheets[name] = pa.Table.from_pandas(frame, preserve_index=False)
     write_workbook(sheets, path)
     return _lost(city, footprints=True)
@@ -95,11 +168,11 @@ def _plain(city: City, name: str) -> geopandas.GeoDataFrame:
     return full
 
 
-def _lost(city: City, *, footprints: bool = False) -> LossReport:
+def _lost(city: City, *, footprints: bool = False, losses: Losses | None = None) -> LossReport:
     """Return what flat tables cannot hold, counted."""
     tables = city.tables
     solid = tables.scan("geometries", ["lod"], pc.field("lod") != "0").num_rows
-    losses = Losses()
+    losses = Losses() if losses is None else losses
     losses.add("geometries beyond the footprint", solid, "levels of detail 1 and up, surfaces and their semantics")
     losses.add("footprints", len(city) if footprints else 0, "a sheet holds no geometry")
     for name in ("relations", "properties", "identifiers", "claims", "coverages", "links"):
