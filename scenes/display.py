@@ -13,7 +13,11 @@ from cim.errors import DisplayError
 if TYPE_CHECKING:
     from cim.scenes.scene import Scene
 
-__all__ = ["Frame", "in_notebook", "show", "window"]
+__all__ = ["LARGEST_INLINE", "Frame", "in_notebook", "inline", "show", "window"]
+
+LARGEST_INLINE = 5_000_000
+"""Bytes of a page that a notebook keeps without being asked; a larger one is shown by ``.show()`` only."""
+_PACKED = 10  # a page is hardly ever smaller than its arrays by more than this
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,23 @@ def in_notebook() -> bool:
     return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
 
 
+def inline(scene: Scene) -> str:
+    """Return what a notebook shows for a scene as the value of a cell: its page, or a summary where the page is large.
+
+    A notebook saves what its cells show, so a page of tens of megabytes must be asked for.
+    """
+    from cim.scenes.page import page
+
+    raw = sum(layer.points.nbytes + layer.triangles.nbytes for layer in scene.layers)
+    document = page(scene) if raw <= _PACKED * LARGEST_INLINE else None
+    if document is not None and len(document) <= LARGEST_INLINE:
+        return Frame(document)._repr_html_()
+    size = f"about {raw / 1e6:,.0f} MB of geometry" if document is None else f"{len(document) / 1e6:,.1f} MB"
+    rows = "".join(f"<li>{html.escape(layer.label(scene.language))}: {len(layer):,}</li>" for layer in scene.layers)
+    how = "<code>.show()</code> shows it here, <code>.html('scene.html')</code> writes it to a file"
+    return f"<div><b>{html.escape(scene.title or 'CIM')}</b><ul>{rows}</ul><p>The page of this scene is large ({size}): {how}.</p></div>"
+
+
 def show(scene: Scene, *, height: int = 640) -> Frame | None:
     """Show a scene: return a frame with its page in a notebook, else open a window and wait until it is closed.
 
@@ -66,12 +87,12 @@ def show(scene: Scene, *, height: int = 640) -> Frame | None:
 
 def window(scene: Scene, *, size: tuple[int, int] = (1280, 800)) -> None:
     """Open a window with the scene and wait until it is closed."""
+    from cim.scenes.layer import drawing_order
     from cim.scenes.stage import SKY_COLOURS, add_layer, apply_camera, plotter
 
     stage: Any = plotter(size, off_screen=False)
     stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
-    for layer in scene.layers:
-        if layer.visible and len(layer.triangles):
-            add_layer(stage, layer)
+    for layer, rank in drawing_order(scene.layers):
+        add_layer(stage, layer, rank=rank)
     apply_camera(stage, scene.camera(size), scene)
     stage.show(title=scene.title or "CIM")

@@ -22,18 +22,22 @@ __all__ = ["hull_of", "points_of"]
 _MIDDLE = ("buildings", "constructions")  # layers that decide what the city is
 _SHARE = 0.35  # of the ground plan that they must cover for everything to be framed
 _MARGIN = 0.14  # of their extent, kept around them otherwise
+_EDGE = 0.02  # of the extent, kept around everything where there is no terrain
 _SAMPLE = 5000  # points of a layer that are asked
 
 
 def hull_of(layers: Sequence[Layer]) -> Reals:
     """Return the corners of the convex hull of what is visible, shape (n, 3) [m].
 
-    Where buildings fill only a small part of the extent, what lies far from them is left out: it runs off the picture.
+    On a terrain, where buildings fill only a small part of the extent, what lies far from them is left out: it runs off the
+    picture. Without one everything is framed, with a small margin: nothing behind it would show that it goes on.
     """
     shown = [layer for layer in layers if layer.visible and len(layer.points)]
     if not shown:
         return np.empty((0, 3))
     cloud = np.concatenate([_sample(layer) for layer in shown])
+    if not any(layer.name == "terrain" for layer in shown):
+        return _with_margin(_hull(cloud))
     middle = [_sample(layer) for layer in shown if layer.name in _MIDDLE]
     if middle:
         low, high = _extent(np.concatenate(middle))
@@ -44,10 +48,20 @@ def hull_of(layers: Sequence[Layer]) -> Reals:
     return _hull(cloud)
 
 
+def _with_margin(corners: Reals) -> Reals:
+    """Return corners pushed outwards in the plane."""
+    low, high = _extent(corners)
+    wider = corners.copy()
+    wider[:, :2] += (corners[:, :2] - (low + high) / 2) * 2 * _EDGE
+    return wider
+
+
 def _sample(layer: Layer) -> Reals:
-    """Return some points of a layer and always the extreme ones."""
+    """Return some points of a layer and always the extreme ones, in 32 directions and in height."""
     points = layer.points
-    extreme = np.unique(np.concatenate([points.argmin(axis=0), points.argmax(axis=0)]))
+    turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    reach = points[:, :2] @ np.array([np.cos(turn), np.sin(turn)])
+    extreme = np.unique(np.concatenate([reach.argmax(axis=0), [points[:, 2].argmin(), points[:, 2].argmax()]]))
     return np.concatenate([points[:: max(1, len(points) // _SAMPLE)], points[extreme]])
 
 

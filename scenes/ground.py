@@ -213,6 +213,7 @@ def _from_triangles(city: City, origin: Reals, max_cells: int, level: float, not
     table = city.geometry_table(keys=objects["key"].to_numpy()) if objects.num_rows else None
     if table is None or not table.num_rows:
         return Ground(level, notes=notes)
+    table = table.filter(pc.fill_null(pc.not_equal(table["role"], "alternative"), fill_value=True))
     flat = flatten(table)
     points = flat.vertices[np.unique(flat.index)] + (city.origin - origin)
     points = points[np.isfinite(points).all(axis=1)]

@@ -11,12 +11,16 @@ import numpy as np
 from cim.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-__all__ = ["Layer", "Legend", "LegendEntry", "Text", "join"]
+__all__ = ["SEVERITIES", "Layer", "Legend", "LegendEntry", "Text", "drawing_order", "join"]
 
 OUTLINE_LIMIT = 600_000
 """More edges than this are not drawn: they would hide the faces."""
+SEVERITIES = 3
+"""How many ranks `Layer.severity` knows: pass, not assessed, fail."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,10 @@ class Layer:
     """Shape (n,): objects drawn hatched."""
     overlay: bool = False
     """Lies exactly on the faces of another layer; drawn over it, never picked."""
+    severity: NDArray[np.int8] | None = None
+    """Shape (n,): rank of each object of an overlay, 0 to `SEVERITIES` - 1; where overlays cover each other the higher is seen."""
+    flat: NDArray[np.bool_] | None = None
+    """Shape (n,): objects that stand up but whose height is unknown, so that they are drawn flat."""
     values: NDArray[np.float32] | None = None
     """Shape (n,): what the colour shows, where it shows a number."""
     unit: str = ""
@@ -140,6 +148,8 @@ class Layer:
             (self.cell_object.shape != (len(index),), f"{self.cell_object.shape} objects for {len(index)} triangles"),
             (self.cell_object.size > 0 and int(self.cell_object.max()) >= count, f"a triangle points beyond {count} objects"),
             (len(self.ids) not in {0, count}, f"{len(self.ids)} ids for {count} colours"),
+            (self.severity is not None and len(self.severity) != count, f"severities do not fit {count} objects"),
+            (self.flat is not None and len(self.flat) != count, f"marks of what is flat do not fit {count} objects"),
             (edges is not None and edges.size > 0 and int(edges.max()) >= vertices, f"an edge points beyond {vertices} points"),
         ]
 
@@ -164,6 +174,37 @@ class Layer:
     def recoloured(self, colours: NDArray[np.uint8], legend: Legend, values: NDArray[np.float32] | None = None, unit: str = "") -> Layer:
         """Return the same mesh in other colours."""
         return replace(self, colours=colours, legend=legend, values=values, unit=unit)
+
+
+def drawing_order(layers: Iterable[Layer]) -> list[tuple[Layer, int]]:
+    """Return the visible layers in the order they are drawn, each with its rank: overlays last, the most severe on top of all.
+
+    Several checks may judge the same faces. An overlay with severities is split by them, so that at equal depth no pass of one
+    check hides a failure of another. Outlines stay with the most severe part.
+
+    Returns
+    -------
+    list
+        Layer, and its rank among overlays (0 for a layer that is none).
+    """
+    shown = [layer for layer in layers if layer.visible and len(layer.triangles)]
+    ordered = [(layer, 0) for layer in shown if not layer.overlay]
+    overlays = [layer for layer in shown if layer.overlay]
+    for rank in range(SEVERITIES):
+        ordered += [(part, rank) for layer in overlays if (part := _of_severity(layer, rank)) is not None]
+    return ordered
+
+
+def _of_severity(layer: Layer, rank: int) -> Layer | None:
+    """Return the triangles of one severity as a layer, None where there are none."""
+    if layer.severity is None:
+        return layer if rank == 0 else None
+    mine = layer.severity[layer.cell_object] == rank
+    if not mine.any():
+        return None
+    edges = layer.edges if rank == SEVERITIES - 1 else None
+    part = replace(layer, triangles=layer.triangles[mine], cell_object=layer.cell_object[mine], edges=edges)
+    return replace(part, name=f"{layer.name}, severity {rank}")
 
 
 def join(

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import numpy as np
 from cim.scenes.camera import INSET
 from cim.scenes.facts import scene_facts
 from cim.scenes.furniture import source_line
+from cim.scenes.layer import SEVERITIES
 from cim.scenes.shading import FILL, KEY, SKY
 
 if TYPE_CHECKING:
@@ -173,6 +175,7 @@ def described_layer(layer: Layer) -> dict[str, Any]:
 def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
     """Describe a layer and add its arrays to the block."""
     points, low, span = _positions(layer)
+    layer, parts = _by_severity(layer)
     arrays = {"points": block.add(points), "triangles": block.add(layer.triangles.astype("<u4")), "colours": block.add(_texels(layer))}
     if len(layer) > 1:
         arrays["objects"] = block.add(np.maximum(layer.point_object, 0).astype("<u4"))
@@ -184,8 +187,25 @@ def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
         arrays["edges"] = block.add(layer.edges.astype("<u4"))
     if layer.values is not None:
         arrays["values"] = block.add(layer.values.astype("<f4"))
-    place = {"low": low, "span": span, "arrays": arrays, "edge_colour": layer.edge_colour, "edge_opacity": layer.edge_opacity}
+    place = {
+        "low": low,
+        "span": span,
+        "parts": parts,
+        "arrays": arrays,
+        "edge_colour": layer.edge_colour,
+        "edge_opacity": layer.edge_opacity,
+    }
     return {**described_layer(layer), **place}
+
+
+def _by_severity(layer: Layer) -> tuple[Layer, list[int] | None]:
+    """Return an overlay with its triangles from the mildest to the most severe, and how many there are of each."""
+    if layer.severity is None:
+        return layer, None
+    rank = layer.severity[layer.cell_object]
+    order = np.argsort(rank, kind="stable")
+    sorted_ = replace(layer, triangles=layer.triangles[order], cell_object=layer.cell_object[order])
+    return sorted_, np.bincount(rank, minlength=SEVERITIES).tolist()
 
 
 def _positions(layer: Layer) -> tuple[NDArray[Any], list[float], list[float]]:

@@ -205,10 +205,9 @@ class Scene:
         return show(self, height=height)
 
     def _repr_html_(self) -> str:
-        from cim.scenes.display import Frame
-        from cim.scenes.page import page
+        from cim.scenes.display import inline
 
-        return Frame(page(self))._repr_html_()
+        return inline(self)
 
     def to_json(self) -> str:
         """Return a light description as JSON: title, place, layers with legends and counts, without geometry."""

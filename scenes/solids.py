@@ -14,7 +14,7 @@ from cim.scenes.context import BUILDINGS, CONSTRUCTIONS, Members, members, value
 from cim.scenes.drape import drape
 from cim.scenes.faces import Faces, blocks, faces
 from cim.scenes.layer import OUTLINE_LIMIT, Layer, Text, join
-from cim.scenes.style import Categorical, Style, hex_colour, style_for
+from cim.scenes.style import Categorical, Encoded, Style, hex_colour, style_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,8 +38,12 @@ CLASS_COLOURS = {
     "Tunnel": hex_colour("#a39c94"),
     "OtherConstruction": hex_colour("#c2b8c9"),
 }
+FLAT = hex_colour("#a98f78")
+"""Footprints of what stands up but has no height: neither like a building nor like the plots that they lie on."""
+FLAT_LABEL = Text("height unknown, drawn flat", "高度未知，按平面绘制")
 _SURFACES = ("MultiSurface", "CompositeSurface", "Solid", "MultiSolid", "CompositeSolid")
 _FOOT_SHADE = 0.74  # brightness where a wall meets the ground
+_FLAT = "height unknown"  # stands among the classes for what has no height
 _FLAT_LIFT = 0.5  # m above the ground, over plots and roads, of a footprint without height
 _FOOT_HEIGHT = 7.0  # m above the foot where the shade ends
 
@@ -55,9 +59,18 @@ def constructions_layer(context: Context) -> Layer | None:
 
 
 def class_style() -> Categorical:
-    """Return the fixed colours of classes, named in both languages."""
+    """Return the fixed colours of classes, named in both languages, and the one of what is drawn flat."""
     labels = {name: Text(label(name, "en"), label(name, "zh")) for name in CLASS_COLOURS}
-    return Categorical(CLASS_COLOURS, labels)
+    return Categorical({**CLASS_COLOURS, _FLAT: FLAT}, {**labels, _FLAT: FLAT_LABEL})
+
+
+def _by_class(types: NDArray[np.object_], flat: NDArray[np.bool_] | None, title: Text) -> Encoded:
+    """Return objects coloured by class, those without height in a colour of their own that the legend names."""
+    if flat is None or not flat.any():
+        return class_style().encode(types, title)
+    if flat.all():  # a legend of one entry shows its title only
+        title = Text(f"{title.en}: {FLAT_LABEL.en}", f"{title.zh}：{FLAT_LABEL.zh}")
+    return class_style().encode(np.where(flat, _FLAT, types), title)
 
 
 def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) -> Layer | None:
@@ -78,7 +91,9 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) 
         edges.append(part.edges + start)
         start += len(part.points)
     outline = np.concatenate(edges).astype(np.int32)
-    encoded = class_style().encode(who.types, title)
+    low = np.zeros(len(who), bool)
+    low[flat.row] = True
+    encoded = _by_class(who.types, low, title)
     used = np.zeros(len(who), bool)
     used[objects] = True
     notes = _notes(
@@ -101,8 +116,9 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) 
         ids=who.ids,
         colours=encoded.colours,
         legend=encoded.legend,
-        point_shade=_foot_shade(points, triangles, objects, len(who)),
+        point_shade=_foot_shade(points, triangles, objects, low),
         edges=outline if 0 < len(outline) <= OUTLINE_LIMIT else None,
+        flat=low if low.any() else None,
         notes=notes,
     )
     return layer if len(triangles) else replace(layer, visible=False)
@@ -122,12 +138,13 @@ def finest(geometries: pa.Table, *, solid: bool = True) -> Ints:
     Parameters
     ----------
     geometries
-        Columns `object`, `lod`, `role` and `type`.
+        Columns `object`, `lod`, `role` and `type`; what lost to another source (role ``alternative``) is left out.
     solid
         Whether LoD 0 and footprints are left out.
     """
     types, lods, roles = (geometries[name].combine_chunks() for name in ("type", "lod", "role"))
     usable = np.asarray(pc.is_in(types, pa.array(_SURFACES)).to_numpy(zero_copy_only=False))
+    usable &= ~np.asarray(pc.fill_null(pc.equal(roles, "alternative"), fill_value=False).to_numpy(zero_copy_only=False))
     detail = _detail(lods)
     if solid:
         usable &= (detail >= 1) & ~np.asarray(pc.equal(roles, "footprint").to_numpy(zero_copy_only=False))
@@ -243,15 +260,16 @@ def _heights(context: Context, who: Members, rows: Ints) -> Reals:
     return found
 
 
-def _foot_shade(points: Reals, triangles: NDArray[np.int32], objects: NDArray[np.int32], count: int) -> NDArray[np.float32]:
-    """Return a factor that darkens walls towards their foot: it sets a building on the ground."""
+def _foot_shade(points: Reals, triangles: NDArray[np.int32], objects: NDArray[np.int32], flat: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return a factor that darkens walls towards their foot: it sets a building on the ground. What lies flat is not darkened."""
     owner = np.full(len(points), -1, np.int64)
     owner[triangles.reshape(-1)] = np.repeat(objects, 3)
-    foot = np.full(max(count, 1), np.inf)
+    foot = np.full(max(len(flat), 1), np.inf)
     used = np.flatnonzero(owner >= 0)
     np.minimum.at(foot, owner[used], points[used, 2])
     above = points[:, 2] - np.where(np.isfinite(foot), foot, 0.0)[owner]
-    return (_FOOT_SHADE + (1 - _FOOT_SHADE) * np.clip(above / _FOOT_HEIGHT, 0, 1)).astype(np.float32)
+    shade = _FOOT_SHADE + (1 - _FOOT_SHADE) * np.clip(above / _FOOT_HEIGHT, 0, 1)
+    return np.where((owner >= 0) & np.append(flat, False)[owner], 1.0, shade).astype(np.float32)
 
 
 def colour_by(context: Context, layer: Layer, name: str | None, style: Style | None = None) -> Layer:
@@ -266,7 +284,7 @@ def colour_by(context: Context, layer: Layer, name: str | None, style: Style | N
     table = context.city.tables.scan("objects", ["type"]).take(pa.array(context.city.row_of_key(keys)))
     types = texts_of(table["type"])
     if name is None:
-        encoded = class_style().encode(types, layer.label)
+        encoded = _by_class(types, layer.flat, layer.label)
         return layer.recoloured(encoded.colours, encoded.legend)
     values, unit = values_of(context.city, keys, types, name)
     numbers = all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
+from cim.scenes.layer import SEVERITIES
 from cim.scenes.offscreen import load_pyvista
 from cim.scenes.shading import shell
 
@@ -47,8 +48,14 @@ def plotter(size: tuple[int, int], *, off_screen: bool = True) -> Any:
     return stage
 
 
-def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
-    """Add one layer as one actor, and one for its outlines; return the actor of its faces."""
+def add_layer(stage: Any, layer: Layer, *, width: int = 1, rank: int = 0) -> Any:
+    """Add one layer as one actor, and one for its outlines; return the actor of its faces.
+
+    Parameters
+    ----------
+    rank
+        Of an overlay: the higher one lies over the lower one (see `cim.scenes.layer.drawing_order`).
+    """
     points, triangles, colours = shell(layer)
     actor = stage.add_mesh(
         poly_data(points, triangles, colours),
@@ -61,7 +68,7 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
         name=layer.name,
         reset_camera=False,
     )
-    _lift(actor, -2.0 if layer.overlay else 1.0)
+    _lift(actor, -2.0 - rank if layer.overlay else 1.0)
     if layer.edges is not None and len(layer.edges):
         pyvista = load_pyvista()
         lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(layer.edges.astype(np.int64), 0, 2, axis=1).ravel())
@@ -75,7 +82,7 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
             name=f"{layer.name} edges",
             reset_camera=False,
         )
-        _lift(edge, -3.0 if layer.overlay else 0.0)
+        _lift(edge, -3.0 - SEVERITIES if layer.overlay else 0.0)
     return actor
 
 

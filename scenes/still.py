@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cim.scenes.layer import drawing_order
 from cim.scenes.picking import id_buffer
 from cim.scenes.stage import LARGEST, SKY_COLOURS, add_layer, apply_camera, check_size, plotter
 
@@ -54,9 +55,8 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int], *, smooth: bool 
     stage = plotter(window)
     try:
         stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
-        for layer in scene.layers:
-            if layer.visible and len(layer.triangles):
-                add_layer(stage, layer, width=factor)
+        for layer, rank in drawing_order(scene.layers):
+            add_layer(stage, layer, width=factor, rank=rank)
         apply_camera(stage, camera, scene)
         picture = np.asarray(stage.screenshot(return_img=True))
     finally:
@@ -72,8 +72,7 @@ def hatch(picture: NDArray[np.uint8], scene: Scene, camera: Camera) -> NDArray[n
     if not any(layer.visible and layer.hatched is not None and layer.hatched.any() for layer in scene.layers):
         return picture
     height, width = picture.shape[:2]
-    # overlays come last: at equal depth the last drawn stays
-    drawn = sorted((layer for layer in scene.layers if layer.visible and len(layer.triangles)), key=lambda layer: layer.overlay)
+    drawn = [layer for layer, _ in drawing_order(scene.layers)]  # at equal depth the last drawn stays
     seen = id_buffer(scene, camera, (width, height), layers=drawn).numbers
     marked = np.concatenate([[False], *(np.zeros(len(layer), bool) if layer.hatched is None else layer.hatched for layer in drawn)])[seen]
     row, column = np.mgrid[0:height, 0:width]

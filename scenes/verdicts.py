@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from cim.errors import UsageError
 from cim.scenes.drape import drape
-from cim.scenes.layer import Layer, Text, join
+from cim.scenes.layer import SEVERITIES, Layer, Text, join
 from cim.scenes.style import VERDICTS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _SEVERITY = {"fail": 0, "not_assessed": 1, "pass": 2}
 _LYING = frozenset({"landuse", "vegetation", "roads", "other", "water"})
 _RAISE = 0.44  # m that what lies on the ground is raised when judged, so that no other layer covers its verdict
 _LIFT = 0.54  # m above the ground, over every other layer that lies on it
+_STEP = 0.06  # m that each severity on the ground lies above the milder one: no pass of one check covers a failure of another
 
 
 def worst_first(table: pa.Table) -> NDArray[np.int64]:
@@ -67,8 +68,9 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
     table = result.table.take(pa.array(worst_first(result.table)))
     ids = np.asarray(table["object"].to_pylist(), object)
     verdicts = np.asarray(table["verdict"].to_pylist(), object)
-    own = _own_cells(scene.context, table, result.name)
-    taken = [_taken(layer, ids) for layer in scene.layers if len(layer.ids) and not layer.overlay]
+    severity = np.array([SEVERITIES - 1 - _SEVERITY.get(verdict, 1) for verdict in verdicts.tolist()], np.int8)
+    own = _own_cells(scene.context, table, result.name, severity)
+    taken = [_taken(layer, ids, severity) for layer in scene.layers if len(layer.ids) and not layer.overlay]
     parts = [part for part, _ in taken]
     points, triangles, objects = join([*parts, own])
     if not len(triangles) and len(ids):
@@ -77,6 +79,8 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
             "add the result to a scene of its city"
         )
         raise UsageError(msg)
+    order = np.argsort(severity[objects], kind="stable")  # the mildest first
+    triangles, objects = triangles[order], objects[order]
     title = TITLES.get(result.name, Text(result.name.replace("_", " "), result.name))
     encoded = VERDICTS.encode(verdicts, title)
     unseen = len(ids) - len(np.unique(objects))
@@ -93,6 +97,7 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
         legend=encoded.legend,
         hatched=encoded.hatched,
         overlay=True,
+        severity=severity,
         point_shade=np.concatenate(shades),
         edges=_border(points, triangles, failing),
         edge_colour=(110, 30, 8),
@@ -101,20 +106,22 @@ def verdict_layer(scene: Scene, result: Verdicts) -> Layer:
     )
 
 
-def _taken(layer: Layer, ids: NDArray[np.object_]) -> tuple[Mesh, NDArray[np.float32]]:
+def _taken(layer: Layer, ids: NDArray[np.object_], severity: NDArray[np.int8]) -> tuple[Mesh, NDArray[np.float32]]:
     """Return the triangles of a layer that belong to some objects, owned by their place in `ids`, and the shade of their points."""
     import pandas as pd
 
     place = np.asarray(pd.Index(ids).get_indexer(pd.Index(layer.ids)), np.int64)
     keep = place[layer.cell_object] >= 0
     used, renumbered = np.unique(layer.triangles[keep], return_inverse=True)
-    raised = np.array([0.0, 0.0, _RAISE if layer.name in _LYING else 0.0])
+    points = layer.points[used].copy()
+    if layer.name in _LYING:
+        points[:, 2] += _RAISE + _STEP * severity[place[layer.point_object[used]]]
     shade = layer.point_shade[used] if layer.point_shade is not None else np.ones(len(used), np.float32)
-    mesh = (layer.points[used] + raised, renumbered.reshape(-1, 3).astype(np.int32), place[layer.cell_object[keep]].astype(np.int32))
+    mesh = (points, renumbered.reshape(-1, 3).astype(np.int32), place[layer.cell_object[keep]].astype(np.int32))
     return mesh, np.asarray(shade, np.float32)
 
 
-def _own_cells(context: Context, table: pa.Table, name: str) -> Mesh:
+def _own_cells(context: Context, table: pa.Table, name: str, severity: NDArray[np.int8]) -> Mesh:
     """Return the footprints that the table itself brings, laid on the ground."""
     import shapely
 
@@ -130,6 +137,9 @@ def _own_cells(context: Context, table: pa.Table, name: str) -> Mesh:
     shapes = shapely.from_wkb(np.asarray(table["footprint"].to_pylist(), object))
     moved = shapely.transform(shapes, lambda xy: xy - context.origin[:2])
     points, triangles, row, _ = drape(moved, context.ground, _LIFT)
+    rank = np.zeros(len(points))
+    rank[triangles.reshape(-1)] = np.repeat(severity[row], 3)
+    points[:, 2] += _STEP * rank
     return points, triangles, row
 
 
