@@ -13,13 +13,13 @@ from cim.model.schema import SCHEMAS, one_array
 from cim.model.spatial import bbox_column
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["boxes_of", "classify", "finest_lod", "origin_of"]
 
 
-def boxes_of(objects: pa.Table, geometries: pa.Table) -> pa.Table:
-    """Widen the boxes of the objects by the (absolute) vertices of their geometries and by ground and roof height."""
+def boxes_of(objects: pa.Table, geometries: pa.Table, origin: ArrayLike = 0.0) -> pa.Table:
+    """Widen the boxes of the objects by the vertices of their geometries (relative to `origin`) and by ground and roof height."""
     count = objects.num_rows
     corner = [
         np.asarray(pc.struct_field(objects["bbox"], name).to_numpy(), float) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
@@ -39,8 +39,8 @@ def boxes_of(objects: pa.Table, geometries: pa.Table) -> pa.Table:
         if len(start):
             np.minimum.at(least, owner, np.minimum.reduceat(flat.vertices, start, axis=0))
             np.maximum.at(most, owner, np.maximum.reduceat(flat.vertices, start, axis=0))
-        low = np.fmin(low, np.where(np.isfinite(least), least, np.nan))
-        high = np.fmax(high, np.where(np.isfinite(most), most, np.nan))
+        low = np.fmin(low, np.where(np.isfinite(least), least + origin, np.nan))
+        high = np.fmax(high, np.where(np.isfinite(most), most + origin, np.nan))
     return objects.set_column(objects.column_names.index("bbox"), SCHEMAS["objects"].field("bbox"), bbox_column(low, high))
 
 

@@ -102,7 +102,7 @@ def _ids(city: City) -> dict[int, str]:
 def _matches(city: City, names: dict[int, str]) -> pandas.DataFrame:
     frame: pandas.DataFrame = city.tables["matches"].to_pandas()
     frame["object"] = frame["object"].map(_ids(city))
-    frame["source"] = frame["source"].map(names)
+    frame["source"] = frame["source"].map(names).fillna("not stated")
     return frame
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cim.crs import CityCRS, check_model_crs, parse, transform_geometries, transform_points
 from cim.model.geometry import flatten, vertices_from
@@ -61,21 +62,33 @@ def to_crs(city: City, crs: str | CityCRS, *, allow_ballpark: bool = False) -> C
         vertices = vertices_from(absolute - origin, np.diff(flat.vertex_start))
         moved = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), vertices)
     changed = _rows(objects, shapes, heights, moved, origin)
-    sources = _noted(city.tables["sources"], target, plane.pipeline, plane.accuracy)
+    sources = _noted(city.tables["sources"], city.crs, target, plane.pipeline, plane.accuracy)
     result = replace(city.replace_tables(objects=changed, geometries=moved, sources=sources), crs=target, origin=origin)
-    return result.with_issues([{"code": "crs", "message": f"{where}: {note}", "severity": "info"} for note in dict.fromkeys(notes)])
+    told = dict.fromkeys(notes)
+    return result.with_issues([{"code": "crs", "message": f"{where}: {note}", "severity": _weight(note)} for note in told])
+
+
+def _weight(note: str) -> str:
+    """Return how serious a note is: heights whose system nobody knows can make every check of a height wrong."""
+    return "warning" if "vertical unknown" in note else "info"
 
 
 def _heights(city: City, name: str, target: CityCRS, *, allow_ballpark: bool) -> tuple[pa.Array, list[str]]:
     """Return a height column in the vertical system of the target."""
     column = city.tables["objects"][name]
-    z = np.asarray(column.to_numpy(), float)
+    z = np.array(column.to_numpy(), float)  # a copy that may be written to
+    boxes = city.tables["objects"]["bbox"]
+    low_x, high_x, low_y, high_y = (np.asarray(pc.struct_field(boxes, side).to_numpy(), float) for side in ("xmin", "xmax", "ymin", "ymax"))
+    middle_x, middle_y = (low_x + high_x) / 2, (low_y + high_y) / 2
     known = np.flatnonzero(np.isfinite(z))
     if not len(known) or city.crs.same_vertical(target):
         return column, []
-    boxes = city.tables["objects"]["bbox"].take(pa.array(known)).to_pylist()
-    x = np.array([(box["xmin"] + box["xmax"]) / 2 for box in boxes])
-    y = np.array([(box["ymin"] + box["ymax"]) / 2 for box in boxes])
+    if not np.isfinite(middle_x[known]).all():
+        lost = int((~np.isfinite(middle_x[known])).sum())
+        return column, [
+            f"{lost} objects with a height have no place; heights cannot be transformed there and stay as they are: vertical unknown"
+        ]
+    x, y = middle_x[known], middle_y[known]
     done = transform_points(x, y, z[known], city.crs, target, allow_ballpark=allow_ballpark, path=city.name or "city")
     if done.z is not None:
         z[known] = done.z
@@ -104,12 +117,13 @@ def _rows(objects: pa.Table, shapes: Any, heights: dict[str, Any], geometries: p
     return boxes_of(objects, geometries)
 
 
-def _noted(sources: pa.Table, target: CityCRS, pipeline: str, accuracy: float | None) -> pa.Table:
-    """Return the catalogue with the system used and the operation that led there."""
+def _noted(sources: pa.Table, own: CityCRS, target: CityCRS, pipeline: str, accuracy: float | None) -> pa.Table:
+    """Return the catalogue with the system used and the operation that led there; heights of an unknown system stay unknown."""
     rows = sources.num_rows
+    reached = target.vertical.name if own.vertical is not None and target.vertical is not None else "unknown"
     values = {
         "used_crs": pa.array([target.without_vertical().to_string()] * rows, pa.string()),
-        "used_vertical": pa.array([target.vertical.name if target.vertical is not None else "unknown"] * rows, pa.string()),
+        "used_vertical": pa.array([reached] * rows, pa.string()),
         "pipeline": pa.array([pipeline] * rows, pa.string()),
         "accuracy": pa.array([accuracy] * rows, pa.float64()),
     }

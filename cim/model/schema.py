@@ -101,7 +101,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     ),
     "matches": _schema(
         ("object!", _INT, ""),
-        ("source!", _INT, ""),
+        ("source", _INT, ""),
         ("record!", _TEXT, ""),
         ("kind!", _TEXT, ""),
         ("score", _REAL, ""),

@@ -121,6 +121,9 @@ class _Writing:
     def _geometries(self, lods: list[str] | None) -> pa.Table:
         """Return the geometries to write in absolute coordinates, footprints of objects without any among them."""
         table = self.city.tables["geometries"]
+        spare = pc.equal(table["role"], "alternative")  # CityJSON has no word for the view of another source
+        self.losses.add("geometries of the role alternative", pc.sum(spare).as_py() or 0)
+        table = table.filter(pc.invert(spare))
         bare = self._flat_objects(table)
         if lods is not None:
             chosen = pc.is_in(table["lod"], pa.array(lods))

@@ -96,7 +96,7 @@ def _coverages(city: City, kind: str, codes: tuple[str, ...] = ()) -> list[dict[
 
 def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
     """Measure roofs in all point clouds together: neighbouring tiles are one cloud."""
-    rows = _coverages(city, "points")
+    rows = [row for row in _coverages(city, "points") if _usable(city, row, issues, warped=True)]
     if not rows:
         return []
     import shapely
@@ -166,18 +166,20 @@ def _into(city: City, row: dict[str, Any], x: Reals, y: Reals) -> tuple[Reals, R
 
 
 def _from_surface(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
-    """Measure roofs in a digital surface model."""
+    """Measure roofs in digital surface models; where several hold cells of a roof, the one with most of them speaks."""
     from cim.loaders.zonal import raster_percentile_in_polygons
     from cim.model.coverages import read_raster
 
-    found = []
-    for row in _coverages(city, "raster", ("010402",)):
-        if not _same_place(city, row, issues):
-            continue
-        z = raster_percentile_in_polygons(read_raster(city, row["id"]), shapes, percentile).values
-        method = np.full(len(shapes), f"{percentile:g}th percentile (linear) of surface model cells inside the footprint", object)
-        found.append(_Measured("dsm", z, row["source"], method))
-    return found
+    rows = [row for row in _coverages(city, "raster", ("010402",)) if _usable(city, row, issues, warped=False)]
+    if not rows:
+        return []
+    z, source, most = np.full(len(shapes), np.nan), np.full(len(shapes), -1), np.zeros(len(shapes))
+    for row in rows:
+        found = raster_percentile_in_polygons(read_raster(city, row["id"]), shapes, percentile)
+        better = np.isfinite(found.values) & (~np.isfinite(z) | (found.cells > most))
+        z[better], source[better], most[better] = found.values[better], row["source"], found.cells[better]
+    method = np.full(len(shapes), f"{percentile:g}th percentile (linear) of surface model cells inside the footprint", object)
+    return [_Measured("dsm", z, source, method)]
 
 
 def _from_terrain(city: City, shapes: NDArray[Any], issues: list[dict[str, Any]]) -> list[_Measured]:
@@ -187,7 +189,7 @@ def _from_terrain(city: City, shapes: NDArray[Any], issues: list[dict[str, Any]]
 
     found = []
     for row in _coverages(city, "raster", ("010401",)):
-        if not _same_place(city, row, issues):
+        if not _usable(city, row, issues, warped=False):
             continue
         z = sample_terrain_along_rings(read_raster(city, row["id"]), shapes, how="min")
         found.append(_Measured("terrain", z, row["source"], np.full(len(shapes), "lowest terrain along the footprint", object)))
@@ -202,27 +204,47 @@ def _from_stated(city: City, keys: Ints) -> list[_Measured]:
     for type in ("Building", "BuildingPart"):
         if type in city.attributes and "height" in city.attributes.schema(type).names:
             table = city.attributes[type]
-            stated[np.searchsorted(keys, np.asarray(table["object"].to_numpy(), np.int64))] = np.asarray(table["height"].to_numpy(), float)
+            stated[np.searchsorted(keys, np.asarray(table["object"].to_numpy(), np.int64))] = _numbers(table["height"])
     z = np.where(np.isfinite(roof), np.nan, ground + stated)
     if not np.isfinite(z).any():
         return []
     return [_Measured("stated", z, None, np.full(len(keys), "ground height plus the stated height"))]
 
 
-def _same_place(city: City, row: dict[str, Any], issues: list[dict[str, Any]]) -> bool:
-    """Say whether a raster is in the system of the city; one that is not is named and not used."""
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _numbers(column: pa.ChunkedArray) -> Reals:
+    """Return a column as numbers, NaN throughout where it holds text."""
+    return np.array(column.to_numpy(), float) if _is_number(column.type) else np.full(len(column), np.nan)
+
+
+def _usable(city: City, row: dict[str, Any], issues: list[dict[str, Any]], *, warped: bool) -> bool:
+    """Say whether the heights of a coverage can be used; one that cannot is named, and so is a height system taken on trust.
+
+    Parameters
+    ----------
+    warped
+        Whether its positions can be brought to the system of the city.
+    """
     from cim.crs import parse
 
-    if not row["crs"] or parse(row["crs"]).same_horizontal(city.crs):
-        return True
-    issues.append(
-        {
-            "code": "unsupported",
-            "object": row["object"],
-            "message": f"raster {row['id']!r} is in {row['crs']}, the city in {city.crs.to_string()}: not used for heights; warp it first",
-        }
-    )
-    return False
+    own = parse(row["crs"]) if row["crs"] else city.crs
+    reason = ""
+    if not warped and not own.same_horizontal(city.crs):
+        reason = f"it is in {own.to_string()}, the city in {city.crs.to_string()}; warp it first"
+    elif own.vertical is not None and city.crs.vertical is not None and not own.same_vertical(city.crs):
+        reason = f"its heights are {own.vertical.name}, those of the city {city.crs.vertical.name}; transform it first"
+    if reason:
+        text = f"{row['id']!r} is not used for heights: {reason}"
+        issues.append({"code": "unsupported", "object": row["object"], "message": text})
+        return False
+    if (own.vertical is None) != (city.crs.vertical is None):
+        side = "its own height system" if own.vertical is None else "the height system of the city"
+        text = f"{row['id']!r} gives heights though {side} is unknown; they are taken as they are"
+        issues.append({"code": "assumed", "object": row["object"], "message": text})
+    return True
 
 
 # --------------------------------------------------------------------------------------------- choosing
@@ -321,11 +343,12 @@ def _with_differences(city: City) -> City:
         rows = pa.array(city.row_of_key(keys))
         ground, roof = (np.asarray(city.tables["objects"][name].take(rows).to_numpy(), float) for name in ("z_ground", "z_roof"))
         difference = np.where(roof > ground, roof - ground, np.nan)
-        if not np.isfinite(difference).any():
+        numeric = "height" not in table.column_names or _is_number(table["height"].type)
+        if not np.isfinite(difference).any() or not numeric:
             continue
         field = pa.field("height", pa.float64(), metadata={"unit": "m"})
         at = table.column_names.index("height") if "height" in table.column_names else None
-        stated = np.full(len(keys), np.nan) if at is None else np.asarray(table["height"].to_numpy(), float)
+        stated = np.full(len(keys), np.nan) if at is None else _numbers(table["height"])
         city = _apply_claims(city, keys, stated, difference)
         column = pa.array(np.where(np.isfinite(stated), stated, difference), from_pandas=True)
         filled = (
@@ -366,8 +389,5 @@ def _checked(city: City, keys: Ints) -> City:
         }
         for key in below.tolist()
     ]
-    known = city.tables["issues"]
-    stated = known.filter((pc.field("code") == "conflict") & pc.field("record").isin(["z_ground", "z_roof", "height"]))
-    told = set(zip(stated["object"].to_pylist(), stated["record"].to_pylist(), strict=True))
-    fresh = [row for row in conflicts(heights) if (row.get("object"), row["record"]) not in told]
+    fresh = conflicts(heights, city.tables["issues"])
     return city.with_issues(upside + fresh)

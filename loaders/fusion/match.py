@@ -89,54 +89,86 @@ def _none() -> Pairs:
 # --------------------------------------------------------------------------------------------- identifiers
 
 
-def _identifiers(city: City) -> tuple[pa.Array, Ints]:
-    """Return every identifier value that exactly one object of the city holds, with the key of that object."""
+def _identifiers(city: City) -> pa.Table:
+    """Return every identifier that exactly one object of the city holds: columns scheme, value, owner; its own id is of scheme ``id``."""
     table = city.tables["identifiers"]
     objects = city.tables.scan("objects", ["key", "id"])
-    values = pa.chunked_array([*objects["id"].chunks, *table["normalised"].chunks], pa.string())
-    owners = np.concatenate([objects["key"].to_numpy(), table["object"].to_numpy()]).astype(np.int64)
-    both = pa.table({"value": values, "owner": owners}).group_by(["value", "owner"]).aggregate([])
-    single = both.group_by("value").aggregate([("owner", "count"), ("owner", "min")])
+    own = pa.table({"scheme": pa.repeat("id", objects.num_rows), "value": one_array(objects["id"]), "owner": one_array(objects["key"])})
+    others = pa.table({"scheme": table["scheme"], "value": table["normalised"], "owner": table["object"]})
+    both = pa.concat_tables([own, others.cast(own.schema)]).group_by(["scheme", "value", "owner"]).aggregate([])
+    single = both.group_by(["scheme", "value"]).aggregate([("owner", "count"), ("owner", "min")])
     single = single.filter((pc.field("owner_count") == 1) & (pc.field("value") != ""))
-    return one_array(single["value"]), np.asarray(single["owner_min"].to_numpy(), np.int64)
+    return pa.table({"scheme": single["scheme"], "value": single["value"], "owner": single["owner_min"]})
 
 
 def _by_identifier(left: City, right: City) -> tuple[Pairs, tuple[str, ...]]:
-    values, owners = _identifiers(left)
-    others, other_owners = _identifiers(right)
-    place = np.asarray(pc.fill_null(pc.index_in(others, values), -1).to_numpy(zero_copy_only=False), np.int64)
-    hit = np.flatnonzero(place >= 0)
-    pair = np.stack([owners[place[hit]], other_owners[hit]], axis=1)
+    shared = _identifiers(left).join(_identifiers(right), ["scheme", "value"], join_type="inner", right_suffix="_right", use_threads=False)
+    pair = np.stack([np.asarray(shared[name].to_numpy(), np.int64) for name in ("owner", "owner_right")], axis=1)
     if not len(pair):
         return _none(), ()
-    words = np.asarray(others.take(pa.array(hit)).to_pylist(), object)
-    pair, first = np.unique(pair, axis=0, return_index=True)
-    words = words[first]
+    words = np.asarray(shared["value"].to_pylist(), object)
+    strong = np.isin(np.asarray(shared["scheme"].to_pylist(), object), list(REGISTERS))
+    order = np.lexsort((~strong, pair[:, 1], pair[:, 0]))  # the strongest identifier of a pair speaks for it
+    pair, first = np.unique(pair[order], axis=0, return_index=True)
+    words, strong = words[order][first], strong[order][first]
     once = (np.bincount(_code(pair[:, 0]))[_code(pair[:, 0])] == 1) & (np.bincount(_code(pair[:, 1]))[_code(pair[:, 1])] == 1)
     contradicting = [f"identifier {word!r} ties several objects together and is not used" for word in words[~once].tolist()]
-    pair, words = pair[once], words[once]
-    away = _distance(left, right, pair)
-    far = away > FAR_APART
-    denied = [
-        f"{a!r} and {b!r} share the identifier {word!r} but lie {gap:.0f} m apart; they are kept as two objects"
-        for a, b, word, gap in zip(left.ids(pair[far, 0]), right.ids(pair[far, 1]), words[far].tolist(), away[far].tolist(), strict=True)
+    pair, words, strong = pair[once], words[once], strong[once]
+    fits, away = _fits(left, right, pair, strong)
+    evidence = np.asarray([f"identifier {word}" for word in words[fits].tolist()], object)
+    same = np.full(int(fits.sum()), "same", object)
+    kept = pair[fits]
+    return Pairs(kept[:, 0], kept[:, 1], same, np.ones(len(kept)), evidence), (
+        *contradicting,
+        *_denied(left, right, pair, words, fits, away),
+    )
+
+
+REGISTERS = ("bag", "guid", "imgeo", "osm", "gml:id")
+"""Schemes whose values are unique in the world; any other number may only count the rows of a file."""
+_INSIDE = ("BuildingStorey", "BuildingUnit", "BuildingRoom", "BuildingInstallation", "BuildingConstructiveElement", "BuildingFurniture")
+
+
+def _fits(left: City, right: City, pair: Ints, strong: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Reals]:
+    """Say which pairs geometry and class allow, and how far apart their footprints lie [m].
+
+    A number of a world-wide register may lie `FAR_APART` off; any other id must name footprints that overlap, and when most of those two
+    files share do not, the ids only count rows and none of them is believed. Different classes must cover the same ground.
+    """
+    import shapely
+
+    a, b = left.footprints(pair[:, 0]), right.footprints(pair[:, 1])
+    away = np.asarray(np.nan_to_num(shapely.distance(a, b)), float)
+    placed = ~shapely.is_missing(a) & ~shapely.is_missing(b)
+    fits = np.where(strong, away <= FAR_APART, away == 0.0)
+    weak = placed & ~strong
+    if weak.any() and fits[weak].mean() < 0.5:  # fewer than half
+        fits &= ~weak
+    types = [np.asarray(city.tables["objects"]["type"].take(pa.array(city.row_of_key(keys))).to_pylist(), object)
+             for city, keys in ((left, pair[:, 0]), (right, pair[:, 1]))]  # fmt: skip
+    unlike = (types[0] != types[1]) & ~(np.isin(types[0], ("Building", "BuildingPart")) & np.isin(types[1], ("Building", "BuildingPart")))
+    inside = np.isin(types[0], _INSIDE) | np.isin(types[1], _INSIDE)
+    area = np.fmax(shapely.area(shapely.union(a, b)), 1e-9)
+    cover = np.nan_to_num(shapely.area(shapely.intersection(a, b)) / area)
+    return np.asarray(fits & ~(unlike & (inside | (placed & (cover < 0.5)) | ~placed))), away  # most of both
+
+
+def _denied(left: City, right: City, pair: Ints, words: NDArray[Any], fits: NDArray[np.bool_], away: Reals) -> list[str]:
+    """Return the pairs that share an identifier and are kept apart: one by one where few, in one sentence where ids only count rows."""
+    bad = np.flatnonzero(~fits)
+    if len(bad) > len(pair) / 2 and len(bad) > 1:
+        return [f"{len(bad)} ids stand in both sources but at other places or for other classes: they count rows and are not used"]
+    named = zip(left.ids(pair[bad, 0]), right.ids(pair[bad, 1]), words[bad].tolist(), away[bad].tolist(), strict=True)
+    return [
+        f"{a!r} and {b!r} share the identifier {word!r} but "
+        + (f"lie {gap:.0f} m apart" if gap > 0 else "are of different classes")
+        + "; they are kept as two objects"
+        for a, b, word, gap in named
     ]
-    pair, words = pair[~far], words[~far]
-    evidence = np.asarray([f"identifier {word}" for word in words.tolist()], object)
-    same = np.full(len(pair), "same", object)
-    return Pairs(pair[:, 0], pair[:, 1], same, np.ones(len(pair)), evidence), (*contradicting, *denied)
 
 
 def _code(keys: Ints) -> Ints:
     return np.unique(keys, return_inverse=True)[1]
-
-
-def _distance(left: City, right: City, pair: Ints) -> Reals:
-    """Return the distance between the footprints of each pair [m], 0 where one has none."""
-    import shapely
-
-    gap = shapely.distance(left.footprints(pair[:, 0]), right.footprints(pair[:, 1]))
-    return np.asarray(np.nan_to_num(np.asarray(gap, float)))
 
 
 # --------------------------------------------------------------------------------------------- overlap

@@ -15,12 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model import City, concat
+from cim.model.columns import common_type
 from cim.model.combine import converted
+from cim.model.derive import boxes_of
 from cim.model.schema import SCHEMAS, make_table, one_array
 from cim.standard_names import STANDARD_NAMES
 
 if TYPE_CHECKING:
     from cim.loaders.fusion.match import Ints, Pairs
+
+    Filled = dict[tuple[str, str], list[tuple[Ints, pa.Array, pa.Field]]]
 
 __all__ = ["merge"]
 
@@ -45,12 +49,12 @@ def merge(left: City, right: City, pairs: Pairs) -> City:
     target = _targets(pairs, offset + _next(right))
     claims, filled = _compare(both, pairs)
     tables = _moved(both, pairs, target)
-    tables["claims"] = pa.concat_tables([tables["claims"], *claims])
+    tables["claims"] = pa.concat_tables([_moved_claims(both, tables["claims"], pairs, filled), *claims])
     tables["matches"] = _matches(both, pairs)
-    gone = pa.array(np.unique(pairs.right))
-    merged = both.replace_tables(**{**tables, "objects": _objects(both, filled, gone)}, attributes=_attributes(both, filled))
+    objects = boxes_of(_objects(both, filled, pairs, target), tables["geometries"], both.origin)
+    merged = both.replace_tables(**{**tables, "objects": objects}, attributes=_attributes(both, filled))
     merged = _unique_ids(merged, offset)
-    return merged.with_issues(_issues(both, pairs, claims))
+    return merged.with_issues(_issues(both, merged, pairs))
 
 
 def _next(city: City) -> int:
@@ -77,8 +81,47 @@ def _moved(both: City, pairs: Pairs, target: Ints) -> dict[str, pa.Table]:
     if pc.any(lost).as_py():
         moved["geometries"] = moved["geometries"].filter(pc.invert(lost))
         moved["surfaces"] = moved["surfaces"].filter(pc.is_in(moved["surfaces"]["geometry"], moved["geometries"]["key"].combine_chunks()))
-    moved["geometries"] = moved["geometries"].sort_by([("object", "ascending"), ("key", "ascending")])
+    moved["geometries"] = _alternatives(moved["geometries"]).sort_by([("object", "ascending"), ("key", "ascending")])
+    before, after = both.tables["relations"], moved["relations"]
+    closed = pc.and_(pc.equal(after["subject"], after["object"]), pc.not_equal(before["subject"], before["object"]))
+    moved["relations"] = after.filter(pc.invert(closed))  # two records of one thing are not related to each other
+    moved["properties"] = _without_repeats(moved["properties"])
     return {**moved, "identifiers": _identifiers(both, pairs, moved["identifiers"])}
+
+
+def _alternatives(geometries: pa.Table) -> pa.Table:
+    """Return the geometries with the role ``alternative`` where an object has several of one level and role: the first one leads."""
+    if not geometries.num_rows:
+        return geometries
+    coded = [one_array(geometries[name]).dictionary_encode().indices.to_numpy(zero_copy_only=False) for name in ("lod", "role")]
+    rank = np.stack([np.asarray(geometries["object"].to_numpy(), np.int64), *(np.asarray(code, np.int64) for code in coded)], axis=1)
+    _, first = np.unique(rank, axis=0, return_index=True)
+    sources = np.asarray(geometries["source"].fill_null(-1).to_numpy(), np.int64)
+    _, group = np.unique(rank, axis=0, return_inverse=True)
+    role = geometries["role"].to_numpy(zero_copy_only=False).copy()
+    role[sources != sources[first][group]] = "alternative"  # several of one source belong together
+    at = geometries.column_names.index("role")
+    return geometries.set_column(at, geometries.schema.field(at), pa.array(role, pa.string()))
+
+
+def _without_repeats(table: pa.Table) -> pa.Table:
+    return table.group_by(table.column_names, use_threads=False).aggregate([]).select(table.column_names).cast(table.schema)
+
+
+def _moved_claims(both: City, moved: pa.Table, pairs: Pairs, filled: Filled) -> pa.Table:
+    """Return the claims where they now belong; what a merged record had chosen is chosen no more, unless it fills a gap."""
+    from_right = np.isin(np.asarray(both.tables["claims"]["object"].to_numpy(), np.int64), pairs.right)
+    if not from_right.any():
+        return moved
+    owners = np.asarray(moved["object"].to_numpy(), np.int64)
+    names = moved["attribute"].to_numpy(zero_copy_only=False)
+    chosen = np.asarray(moved["chosen"].to_numpy()).copy()
+    for name in dict.fromkeys(names[from_right].tolist()):
+        gaps = [keys for (_, column), pieces in filled.items() if column == name for keys, _, _ in pieces]
+        mine = from_right & (names == name)
+        chosen[mine] &= np.isin(owners[mine], np.concatenate([*gaps, np.empty(0, np.int64)]))
+    at = moved.column_names.index("chosen")
+    return moved.set_column(at, moved.schema.field(at), pa.array(chosen))
 
 
 def _identifiers(both: City, pairs: Pairs, moved: pa.Table) -> pa.Table:
@@ -86,8 +129,7 @@ def _identifiers(both: City, pairs: Pairs, moved: pa.Table) -> pa.Table:
     rows = both.row_of_key(pairs.right)
     ids = both.tables["objects"]["id"].take(pa.array(rows))
     own = make_table("identifiers", {"object": pairs.left, "scheme": "id", "value": ids, "normalised": ids}, len(pairs))
-    table = pa.concat_tables([moved, own])
-    return table.group_by(table.column_names, use_threads=False).aggregate([]).select(table.column_names).cast(table.schema)
+    return _without_repeats(pa.concat_tables([moved, own]))
 
 
 def _matches(both: City, pairs: Pairs) -> pa.Table:
@@ -115,19 +157,19 @@ def new_matches(city: City) -> pa.Table:
     """Return one row ``new`` for every object that no row of `matches` names yet: it stands for its own record."""
     objects = city.tables["objects"]
     fresh = objects.filter(pc.invert(pc.is_in(objects["key"], city.tables["matches"]["object"].combine_chunks())))
-    fresh = fresh.filter(pc.is_valid(fresh["source"]))
     return make_table("matches", {"object": fresh["key"], "source": fresh["source"], "record": fresh["id"], "kind": "new"}, fresh.num_rows)
 
 
 # --------------------------------------------------------------------------------------------- attributes and claims
 
 
-def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], dict[tuple[str, str], tuple[Ints, pa.Array, pa.Field]]]:
+def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], Filled]:
     """Return the claims of both sides, and the values that fill gaps of the leading side, by class and column."""
     claims: list[pa.Table] = []
-    filled: dict[tuple[str, str], tuple[Ints, pa.Array, pa.Field]] = {}
+    filled: Filled = {}
     sources = both.tables["objects"]["source"]
-    claimed = _already(both)
+    claimed, spoken = _claimed(both.tables["claims"].filter(pc.field("chosen"))), _claimed(both.tables["claims"])
+    nobody = np.empty(0, np.int64)
     for type, other, where in _by_classes(both, pairs):
         left, right = pairs.left[where], pairs.right[where]
         kind, score = pairs.kind[where], pairs.score[where]
@@ -142,8 +184,8 @@ def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], dict[tuple[str, 
             have = np.asarray(pc.is_valid(ours).to_numpy(zero_copy_only=False))
             take = known & ~have & (kind == "same")
             if take.any():
-                filled[type, name] = (left[take], theirs.filter(pa.array(take)), field)
-            speak = np.flatnonzero(known)
+                filled.setdefault((type, name), []).append((left[take], theirs.filter(pa.array(take)), field))
+            speak = np.flatnonzero(known & ~np.isin(right, spoken.get(name, nobody)))  # a record with claims has spoken already
             method = np.where(
                 kind[speak] == "same",
                 "read",
@@ -154,7 +196,7 @@ def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], dict[tuple[str, 
                     left[speak], name, theirs.take(pa.array(speak)), unit, said_by.take(pa.array(speak)), method, score[speak], take[speak]
                 )
             )
-            disputed = np.flatnonzero(known & have & ~np.isin(left, claimed.get(name, np.empty(0, np.int64))))
+            disputed = np.flatnonzero(known & have & ~np.isin(left, claimed.get(name, nobody)))
             _, first = np.unique(left[disputed], return_index=True)
             disputed = disputed[first]
             claims.append(
@@ -165,11 +207,10 @@ def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], dict[tuple[str, 
     return claims, filled
 
 
-def _already(both: City) -> dict[str, Ints]:
-    """Return the objects that have a chosen claim, by attribute."""
-    chosen = both.tables["claims"].filter(pc.field("chosen"))
-    names = chosen["attribute"].to_numpy(zero_copy_only=False) if chosen.num_rows else np.empty(0, object)
-    owners = np.asarray(chosen["object"].to_numpy(), np.int64)
+def _claimed(claims: pa.Table) -> dict[str, Ints]:
+    """Return the objects that claims are about, by attribute."""
+    names = claims["attribute"].to_numpy(zero_copy_only=False) if claims.num_rows else np.empty(0, object)
+    owners = np.asarray(claims["object"].to_numpy(), np.int64)
     return {name: owners[names == name] for name in dict.fromkeys(names.tolist())}
 
 
@@ -232,6 +273,10 @@ def _claim_rows(owners: Ints, name: str, values: pa.Array, unit: str, source: An
 
 def json_column(values: pa.Array) -> pa.Array:
     """Return values as JSON text; each distinct value is written once."""
+    if pa.types.is_nested(values.type):
+        return pa.array(
+            [None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in values.to_pylist()], pa.string()
+        )
     coded = values.dictionary_encode()
     texts = [None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in coded.dictionary.to_pylist()]
     return pa.array(texts, pa.string()).take(coded.indices)
@@ -240,7 +285,12 @@ def json_column(values: pa.Array) -> pa.Array:
 def values_of(texts: pa.ChunkedArray) -> pa.Array:
     """Return what JSON texts say; each distinct text is read once."""
     coded = one_array(texts).dictionary_encode()
-    return pa.array([None if text is None else json.loads(text) for text in coded.dictionary.to_pylist()]).take(coded.indices)
+    values = [None if text is None else json.loads(text) for text in coded.dictionary.to_pylist()]
+    if len({type(value) for value in values if value is not None} - {int, float}) > 1 or any(
+        isinstance(value, list | dict) for value in values
+    ):
+        values = [None if value is None else str(value) for value in values]  # sources that say it in different ways
+    return pa.array(values).take(coded.indices)
 
 
 def disagree(first: pa.Array, second: pa.Array, unit: str) -> np.ndarray:
@@ -262,43 +312,41 @@ def _plain_text(texts: pa.Array) -> pa.Array:
     return pc.coalesce(pa.array(["0", "1"]).take(flags), lower)
 
 
-def _objects(both: City, filled: dict[tuple[str, str], Any], gone: pa.Array) -> pa.Table:
-    """Return the objects without the merged records, gaps in the core columns filled."""
+def _objects(both: City, filled: Filled, pairs: Pairs, target: Ints) -> pa.Table:
+    """Return the objects without the merged records: gaps in the core columns filled, parts under the object their whole became."""
     objects = both.tables["objects"]
-    for (_, name), (keys, values, _) in filled.items():
-        if name in _CORE:
-            objects = objects.set_column(
-                objects.column_names.index(name), SCHEMAS["objects"].field(name), _fill(objects["key"], objects[name], keys, values)
-            )
-    kept = objects.filter(pc.invert(pc.is_in(objects["key"], gone)))
-    orphan = pc.is_in(kept["parent"], gone)
-    return kept.set_column(3, SCHEMAS["objects"].field("parent"), pc.if_else(orphan, pa.scalar(None, pa.int64()), kept["parent"]))
+    for (_, name), pieces in filled.items():
+        for keys, values, _ in pieces if name in _CORE else []:
+            column = _fill(objects["key"], objects[name], keys, values)
+            objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
+    same = pairs.kind == "same"
+    right = both.row_of_key(pairs.right[same])
+    for name in ("footprint", "bbox", "parent"):
+        values = one_array(both.tables["objects"][name].take(pa.array(right)))
+        there = values.is_valid()
+        column = _fill(
+            objects["key"], objects[name], pairs.left[same][np.asarray(there.to_numpy(zero_copy_only=False))], values.filter(there)
+        )
+        objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
+    kept = objects.filter(pc.invert(pc.is_in(objects["key"], pa.array(np.unique(pairs.right)))))
+    parent = np.asarray(kept["parent"].fill_null(-1).to_numpy(), np.int64)
+    led = np.where(parent >= 0, target[np.maximum(parent, 0)], -1)
+    led = np.where(led == np.asarray(kept["key"].to_numpy(), np.int64), -1, led)
+    return kept.set_column(3, SCHEMAS["objects"].field("parent"), pa.array(led, mask=led < 0))
 
 
-def _attributes(both: City, filled: dict[tuple[str, str], Any]) -> dict[str, pa.Table]:
+def _attributes(both: City, filled: Filled) -> dict[str, pa.Table]:
     """Return the attribute tables with gaps filled and the columns the second city adds."""
     tables = {type: both.attributes[type] for type in both.attributes}
-    for (type, name), (keys, values, field) in filled.items():
-        if name in _CORE:
-            continue
-        table = tables[type]
-        if name in table.column_names:
+    for (type, name), pieces in filled.items():
+        for keys, values, field in pieces if name not in _CORE else []:
+            table = tables[type]
+            if name not in table.column_names:
+                table = table.append_column(field, pa.nulls(table.num_rows, values.type))
             at = table.column_names.index(name)
-            old = table[name]
-            kind = (
-                old.type
-                if values.type == old.type
-                else pa.float64()
-                if not pa.types.is_string(old.type) and not pa.types.is_string(values.type)
-                else pa.string()
-            )
-            tables[type] = table.set_column(
-                at, table.schema.field(at).with_type(kind), _fill(table["object"], old.cast(kind), keys, values.cast(kind))
-            )
-        else:
-            tables[type] = table.append_column(
-                field, _fill(table["object"], pa.chunked_array([pa.nulls(table.num_rows, values.type)]), keys, values)
-            )
+            kind = values.type if values.type == table[name].type else common_type({values.type, table[name].type})
+            column = _fill(table["object"], table[name].cast(kind), keys, values.cast(kind))
+            tables[type] = table.set_column(at, table.schema.field(at).with_type(kind), column)
     return tables
 
 
@@ -339,34 +387,45 @@ def _unique_ids(city: City, offset: int) -> City:
     return city.replace_tables(objects=renamed).with_issues(issues)
 
 
-def _issues(both: City, pairs: Pairs, claims: list[pa.Table]) -> list[dict[str, Any]]:
-    """Return the conflicts and what could not be kept."""
+def _issues(both: City, merged: City, pairs: Pairs) -> list[dict[str, Any]]:
+    """Return the conflicts nobody has named yet, and what could not be kept."""
     rows: list[dict[str, Any]] = [{"code": "conflict", "message": text} for text in pairs.rejected]
     whole = np.unique(pairs.right[pairs.kind == "whole"])
-    if len(whole):
-        lost = int(pc.sum(pc.is_in(both.tables["geometries"]["object"], pa.array(whole))).as_py() or 0)
-        if lost:
-            rows.append(
-                {
-                    "code": "lost",
-                    "count": lost,
-                    "message": f"{lost} geometries of records that cover several objects have no object to go to",
-                }
-            )
-    return rows + conflicts(pa.concat_tables(claims) if claims else SCHEMAS["claims"].empty_table())
+    lost = int(pc.sum(pc.is_in(both.tables["geometries"]["object"], pa.array(whole))).as_py() or 0)
+    if lost:
+        text = f"{lost} geometries of records that cover several objects have no object to go to"
+        rows.append({"code": "lost", "count": lost, "message": text})
+    spare = int(pc.sum(pc.equal(merged.tables["geometries"]["role"], "alternative")).as_py() or 0)
+    spare -= int(pc.sum(pc.equal(both.tables["geometries"]["role"], "alternative")).as_py() or 0)
+    if spare > 0:
+        text = f"{spare} geometries show what another source shows at the same level of detail; they are kept with the role alternative"
+        rows.append({"code": "conflict", "severity": "info", "count": spare, "message": text})
+    touched = pc.is_in(merged.tables["claims"]["object"], pa.array(np.unique(pairs.left)))
+    return rows + conflicts(merged.tables["claims"].filter(touched), merged.tables["issues"])
 
 
-def conflicts(claims: pa.Table) -> list[dict[str, Any]]:
-    """Return one issue per object and attribute whose claims differ beyond tolerance, and one summary per attribute."""
+def conflicts(claims: pa.Table, known: pa.Table) -> list[dict[str, Any]]:
+    """Return one issue per object and attribute whose claims differ beyond tolerance, and one summary per attribute.
+
+    Parameters
+    ----------
+    claims
+        Rows of the table of that name.
+    known
+        Issues so far: what they name as a conflict is not named again.
+    """
     chosen = claims.filter(pc.field("chosen"))
     others = claims.filter(~pc.field("chosen"))
     if not others.num_rows or not chosen.num_rows:
         return []
+    told = known.filter((pc.field("code") == "conflict") & pc.field("object").is_valid() & pc.field("record").is_valid())
+    told = told.select(["object", "record"]).rename_columns(["object", "attribute"]).group_by(["object", "attribute"]).aggregate([])
     joined = others.join(chosen, ["object", "attribute"], join_type="inner", right_suffix="_chosen", use_threads=False)
+    joined = joined.join(told, ["object", "attribute"], join_type="left anti", use_threads=False)
+    joined = joined.sort_by([("attribute", "ascending"), ("object", "ascending")])
     rows: list[dict[str, Any]] = []
     for name in sorted(set(joined["attribute"].to_pylist())):
-        mine = joined.filter(pc.field("attribute") == name)
-        rows += _conflicts_of(name, mine)
+        rows += _conflicts_of(name, joined.filter(pc.field("attribute") == name))
     return rows
 
 
