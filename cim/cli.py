@@ -1,7 +1,7 @@
 """The command ``cim``: thin words over the library; every command loads only what it needs.
 
-Exit codes: 0 done; 1 the check or run failed and the report says why; 2 wrong usage; 3 an input cannot be used. ``--json`` prints one
-JSON document on standard output and nothing else there; its schemas are in ``docs/schemas``.
+Exit codes: 0 done; 1 the check or run failed and the report says why; 2 wrong usage; 3 an input cannot be used; 130 stopped with Ctrl-C.
+``--json`` prints one JSON document on standard output and nothing else there; its schemas are in ``docs/schemas``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cim.model import City
+    from cim.results import Comparison
 
 __all__ = ["app", "main"]
 
@@ -41,6 +42,10 @@ app.add_typer(new_app, name="new")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Store = Annotated[Path, typer.Argument(help="A city: a .cim folder, or any file a reader takes.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
+
+
+_STOPPED = 130
+"""Exit code after Ctrl-C: 128 and the number of the signal."""
 
 
 def main() -> None:
@@ -63,8 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as stop:
         code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _say("cim: stopped; everything is as it was before")
-        code = 1
+        code = _STOPPED
     except BrokenPipeError:  # the reader of our output went away: nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -72,13 +76,16 @@ def run(arguments: Sequence[str]) -> int:
         if "--debug" in arguments:
             raise
         code = _explain(error)
+    if code == _STOPPED:  # typer catches Ctrl-C inside a command and gives its code back
+        _say("cim: stopped")
     return code if isinstance(code, int) else 0
 
 
 def _explain(error: Exception) -> int:
     """Say what went wrong in one line and return the exit code for it."""
     if isinstance(error, CimError):
-        _say(f"cim: {error}")
+        hint = " (in a build file: [fusion] allow_ballpark = true)" if "allow_ballpark" in str(error) else ""
+        _say(f"cim: {error}{hint}")
         return error.exit_code
     if hasattr(error, "format_message"):  # typer's own, for wrong usage
         text = error.format_message()
@@ -139,19 +146,41 @@ def _open(path: Path, version: int | None = None) -> City:
 
 
 @new_app.command("build")
-def new_build(folder: Annotated[Path, typer.Argument(help="Folder with the source files.")], as_json: Json = False) -> None:
-    """Look at a folder of files and draft the build file that makes a city of them.
+def new_build(
+    folder: Annotated[Path, typer.Argument(help="Folder with the source files.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Build file to write; its paths are relative to its folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a folder of files and draft the build file that makes a city of them: cim new build FOLDER -o city.toml.
 
-    The table of what each file is goes to standard error, the draft to standard output: cim new build FOLDER > district.toml
+    The table of what each file is goes to standard error. Without -o the draft goes to standard output, with paths relative to the
+    current folder.
     """
     from cim.loaders.build import draft
 
+    if output is not None and output.exists():
+        msg = f"{output} exists and may hold corrections; name a new file, or take the old one away"
+        raise UsageError(msg)
     found = draft(folder)
+    text = found.toml(relative_to=Path.cwd() if output is None else output.parent)
+    if output is not None:
+        _write(output, text)
     if as_json:
-        _print_json({"folder": str(folder), "layers": found.rows(), "build": found.toml()})
+        _print_json({"folder": str(folder), "layers": found.rows(), "build": text})
         return
     _say(_rows_text(found.rows()))
-    _show(found.toml())
+    _show(text if output is None else f"{output} written; correct it, then: cim build {output} -o city.cim")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"{path} cannot be written ({error.strerror or error}); check the folder and the rights"
+        raise UsageError(msg) from error
 
 
 def _rows_text(rows: Sequence[dict[str, Any]]) -> str:
@@ -268,7 +297,10 @@ def check(
     bytes_: Annotated[bool, typer.Option("--bytes", help="Read every file of the city and compare its checksum.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Find every fault of a city, build file or scenario file, and list them in one message."""
+    """Find every fault of a city, build file or scenario file, and list them in one message.
+
+    A scenario is also held against its city: ids that its changes name, and plots, which a planning check needs.
+    """
     faults = _faults(path, bytes_=bytes_)
     if as_json:
         _print_json({"path": str(path), "faults": faults})
@@ -304,9 +336,15 @@ def _toml_faults(path: Path) -> list[str]:
         from cim.loaders.build import check_build
 
         return check_build(path)
-    from cim.scenario import validate
+    from cim.scenario import read_scenario, validate
 
-    return [str(fault) for fault in validate(path)]
+    faults = [str(fault) for fault in validate(path)]
+    if faults:
+        return faults
+    from cim.sim.run import check_scenario
+
+    plan = read_scenario(path)
+    return check_scenario(plan, _open(plan.city))
 
 
 @app.command()
@@ -330,12 +368,25 @@ class Format(StrEnum):
     xlsx = "xlsx"
 
 
+class Language(StrEnum):
+    """Languages of titles."""
+
+    zh = "zh"
+    en = "en"
+
+
 @app.command()
-def export(path: Store, to: Annotated[Format, typer.Option(help="Format.")], output: Out, as_json: Json = False) -> None:
+def export(
+    path: Store,
+    to: Annotated[Format, typer.Option(help="Format.")],
+    output: Out,
+    language: Annotated[Language, typer.Option(help="Language of the titles in xlsx.")] = Language.zh,
+    as_json: Json = False,
+) -> None:
     """Write a city for other programs, and say what the format cannot hold."""
     from cim.loaders.export import export_city
 
-    report = export_city(_open(path), to.value, output)
+    report = export_city(_open(path), to.value, output, language=language.value)
     if as_json:
         _print_json({"path": str(output), "format": to.value, "lost": report.rows()})
         return
@@ -360,10 +411,13 @@ def run_scenario(
     plan = read_scenario(scenario)
     results = run_all(plan, output, city=_open(plan.city))
     rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name)} for result in results]
+    issues = json.loads((output / "run.json").read_text(encoding="utf-8"))["issues"]
     if as_json:
-        _print_json({"scenario": str(scenario), "output": str(output), "results": rows})
-    else:
-        _table(rows, str(scenario))
+        _print_json({"scenario": str(scenario), "output": str(output), "results": rows, "issues": issues})
+        return
+    _table(rows, str(scenario))
+    for issue in issues:
+        _show(f"{issue['severity']} ({issue['code']}): {issue['message']}")
 
 
 @app.command()
@@ -381,23 +435,58 @@ def compare(
         _print_json(json.loads(frame.to_json(orient="records", force_ascii=False))) if as_json else _show(frame.to_string(index=False))
         return
     from cim.results import compare as compare_results
-    from cim.results import compare_runs, load_result, to_excel
+    from cim.results import compare_runs, load_result
 
     if (base / "result.json").is_file():
         one = compare_results(load_result(base), load_result(option))
         compared = {one.name: one}
     else:
         compared = compare_runs(base, option)
-    for name, comparison in compared.items():
-        if output is not None:
-            alone = len(compared) == 1
-            to_excel(comparison, output if alone else output.with_name(f"{output.stem}-{name}{output.suffix}"))
+    written = [] if output is None else _workbooks(compared, output)
     if as_json:
-        rows = {name: json.loads(one.to_pandas().to_json(orient="records", force_ascii=False)) for name, one in compared.items()}
-        _print_json([{"name": name, "rows": each} for name, each in rows.items()])
-        return
-    for name, one in compared.items():
-        _show(f"{name}\n{one!r}\n{one.to_pandas().to_string()}\n")
+        _print_json([{"name": name, "rows": _json_rows(one)} for name, one in compared.items()])
+    else:
+        for name, one in compared.items():
+            _show(f"{name}\n{one!r}\n{_changes(one)}")
+    for path in written:
+        (_say if as_json else _show)(f"{path} written")
+
+
+def _workbooks(compared: dict[str, Comparison], output: Path) -> list[Path]:
+    """Write each comparison as an Excel file, named after the result where there are several, and return the paths."""
+    from cim.results import to_excel
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if len(compared) == 1:
+        return [to_excel(one, output) for one in compared.values()]
+    return [to_excel(one, output.with_name(f"{output.stem}-{name}{output.suffix}")) for name, one in compared.items()]
+
+
+def _json_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the first table of a comparison as plain rows, ids and all; none for a comparison of fields only."""
+    if not comparison.tables:
+        return []
+    rows: list[dict[str, Any]] = json.loads(
+        comparison.table().to_pandas().to_json(orient="records", force_ascii=False, date_format="iso", double_precision=15)
+    )
+    return rows
+
+
+def _changes(comparison: Comparison) -> str:
+    """Return the rows that differ, and how many do not, table by table."""
+    parts = [f"note: {warning}" for warning in comparison.warnings]
+    for name, table in comparison.tables.items():
+        changed = comparison.changed(name)
+        if changed.num_rows:
+            parts.append(changed.slice(0, _MOST_SHOWN).to_pandas().to_string(index=False, na_rep=""))
+        if changed.num_rows > _MOST_SHOWN:
+            parts.append(f"and {changed.num_rows - _MOST_SHOWN:,} more changed rows; -o or --json gives all of them")
+        parts.append(f"{name}: {table.num_rows - changed.num_rows:,} of {table.num_rows:,} rows unchanged")
+    return "\n".join([*parts, ""])
+
+
+_MOST_SHOWN = 200
+"""Changed rows that are printed for people [rows]."""
 
 
 # --------------------------------------------------------------------------------------------- pictures and the rest

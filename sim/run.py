@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cim import plugins
+from cim.errors import ObjectNotFoundError, UsageError
 from cim.progress import track
 from cim.results import Fields, Verdicts, city_fingerprint
 from cim.results.runs import export_result, save_run
-from cim.scenario import Scenario, read_scenario
+from cim.scenario import Change, Scenario, read_scenario
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from cim.model import City
 
-__all__ = ["run"]
+__all__ = ["added_issues", "check_scenario", "run"]
 
 
 def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None = None) -> list[Verdicts | Fields]:
@@ -26,7 +30,7 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
         A scenario, or the path of its file.
     out
         Folder to write to: one folder per result with what `save_result` writes and the outputs the scenario asks for, and
-        ``run.json`` once everything is done.
+        ``run.json`` once everything is done; its ``issues`` are what the changes had to assume.
     city
         Base city to use in place of the one the scenario names.
 
@@ -50,6 +54,7 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
         "scenario_sha256": plan.sha256,
         "base": city_fingerprint(base),
         "city": city_fingerprint(option),
+        "issues": added_issues(base, option),
         **plan.change.to_dict(),
     }
     target = save_run(results, out, facts)
@@ -57,6 +62,65 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
         for kind in plan.outputs:
             export_result(result, option, kind, target / name)
     return list(results.values())
+
+
+def added_issues(base: City, option: City) -> list[dict[str, Any]]:
+    """Return the issues that a changed city has beyond those of its base: code, severity, object (id), record and message."""
+    names = ["code", "severity", "record", "message"]
+    table = option.tables["issues"]
+    if table is base.tables["issues"]:
+        return []
+    known = Counter(tuple(row.values()) for row in base.tables["issues"].select(names).to_pylist())
+    found = []
+    for row in table.select([*names, "object"]).to_pylist():
+        key = row.pop("object")
+        said = tuple(row.values())
+        known[said] -= 1
+        if known[said] < 0:
+            found.append({**row, "object": None if key is None else str(option.ids([key])[0])})
+    return found
+
+
+def check_scenario(scenario: Scenario, city: City) -> list[str]:
+    """Return what is wrong with a scenario for its city, one sentence each: changes that cannot be made, checks without plots.
+
+    A step that cannot be made is left out, and the next one is tried, so that all faults are found at once.
+    """
+    faults = []
+    for number, step in enumerate(scenario.change.steps):
+        try:
+            city = Change(scenario.change.name, (step,)).apply(city)
+        except (ObjectNotFoundError, UsageError) as error:
+            faults.append(f"change[{number}] {step.do}: {error}")
+    for name, values in scenario.checks.items():
+        faults += [f"checks.{name}: {fault}" for fault in _plot_faults(values, city)]
+    return faults
+
+
+def _plot_faults(values: BaseModel, city: City) -> list[str]:
+    """Return why a check finds no plots; nothing for one that needs none."""
+    if not {"plots", "grid"} <= set(type(values).model_fields):
+        return []
+    plots, grid = getattr(values, "plots", None), getattr(values, "grid", None)
+    if grid is not None or plots == "city":
+        return []
+    if plots is None:
+        held = city.types().get("LandUse", 0)
+        return (
+            [] if held else ['a planning check needs plots, and the city holds no LandUse 用地; give plots = (ids or "city") or grid = (m)']
+        )
+    return [f"plots: {fault}" for fault in _unknown(city, [plots] if isinstance(plots, str) else plots)]
+
+
+def _unknown(city: City, ids: list[str]) -> list[str]:
+    """Return one sentence per id that the city does not hold."""
+    faults = []
+    for one in ids:
+        try:
+            city.key_of([one])
+        except ObjectNotFoundError as error:
+            faults.append(str(error))
+    return faults
 
 
 def _open(path: Path) -> City:

@@ -31,15 +31,17 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """Return the city that the drafted build file makes."""
-    assert run(["new", "build", str(folder)]) == 0
     draft = folder / "district.toml"
-    draft.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert run(["new", "build", str(folder), "-o", str(draft)]) == 0
     assert run(["build", str(draft), "-o", str(folder / "city.cim")]) == 0
     capsys.readouterr()
     return folder / "city.cim"
 
 
-def test_a_drafted_build_file_is_toml_and_marks_its_guesses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_drafted_build_file_is_toml_and_marks_its_guesses(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
     assert run(["new", "build", str(folder)]) == 0
     said = capsys.readouterr()
     file = tomllib.loads(said.out)
@@ -126,6 +128,123 @@ def test_two_versions_of_a_city_are_compared_object_by_object(store: Path, tmp_p
     assert run(["compare", str(store), str(tmp_path / "fewer.cim"), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {(row["id"], row["what"]) for row in rows} >= {("b1", "removed")}
+
+
+def test_a_draft_printed_to_a_file_of_the_current_folder_can_be_built_there(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert run(["new", "build", "quarter"]) == 0
+    text = capsys.readouterr().out
+    assert "Paths are relative to the folder of this file" in text
+    Path("city.toml").write_text(text, encoding="utf-8")
+    assert run(["build", "city.toml", "-o", "city.cim"]) == 0
+
+
+def test_a_draft_written_elsewhere_finds_its_sources_and_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = folder.parent / "new" / "place" / "city.toml"
+    assert run(["new", "build", str(folder), "-o", str(place)]) == 0
+    assert run(["check", str(place)]) == 0
+    before = place.read_bytes()
+    capsys.readouterr()
+    assert run(["new", "build", str(folder), "-o", str(place)]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert place.read_bytes() == before
+
+
+PLANS = """city = "two.cim"
+[[change]]
+do = "raise_building"
+id = "b1"
+by = {by}
+[checks.height_control]
+plots = "city"
+limit = 20.0
+limit_datum = "ground"
+"""
+
+
+@pytest.fixture
+def runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Return a folder with the runs ``base`` and ``option``: one of two buildings is raised above the limit."""
+    import cim
+    from cim.model import CityBuilder, Column
+
+    builder = CityBuilder("EPSG:4549+5737")
+    shapes = shapely.box([500000, 500030], 3460000, [500010, 500040], 3460012)
+    keys = builder.add_objects("Building", ["b1", "b2"], footprints=list(shapes), z_ground=[4.0, 4.0], z_roof=[16.0, 16.0])
+    builder.add_attributes(keys, "Building", {"height": Column([12.0, 12.0], unit="m"), "storeys_above_ground": Column([4.0, 4.0])})
+    cim.save(builder.build(), tmp_path / "two.cim")
+    for name, by in (("base", 0.0), ("option", 15.0)):
+        (tmp_path / f"{name}.toml").write_text(PLANS.replace("{by}", str(by)), encoding="utf-8")
+        assert run(["run", str(tmp_path / f"{name}.toml"), "-o", str(tmp_path / name)]) == 0
+    capsys.readouterr()
+    return tmp_path
+
+
+def test_a_run_prints_and_keeps_what_its_changes_had_to_assume(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", str(runs / "option.toml"), "-o", str(runs / "again")]) == 0
+    assert "4 storeys did not" in capsys.readouterr().out
+    assert run(["run", str(runs / "option.toml"), "-o", str(runs / "again"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["issues"]
+    assert [(issue["code"], issue["object"]) for issue in told] == [("assumed", "b1")]
+    assert json.loads((runs / "again" / "run.json").read_text(encoding="utf-8"))["issues"] == told
+    assert json.loads((runs / "base" / "run.json").read_text(encoding="utf-8"))["issues"] == []
+
+
+def test_compared_runs_keep_the_ids_in_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", str(runs / "base"), str(runs / "option"), "--json"]) == 0
+    (compared,) = json.loads(capsys.readouterr().out)
+    assert {row["object"]: row["change"] for row in compared["rows"]} == {"b1": "pass -> fail", "b2": "same"}
+
+
+def test_compared_runs_show_people_what_changed_and_name_the_workbook(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", str(runs / "base"), str(runs / "option"), "-o", str(runs / "new" / "a.xlsx")]) == 0
+    said = capsys.readouterr().out
+    assert "b1" in said
+    assert "b2" not in said
+    assert "1 of 2 rows unchanged" in said
+    assert str(runs / "new" / "a.xlsx") in said
+    assert (runs / "new" / "a.xlsx").is_file()
+
+
+def test_checking_a_scenario_names_ids_that_its_city_lacks_and_plots_that_nobody_gives(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check", str(runs / "option.toml")]) == 0
+    capsys.readouterr()
+    text = PLANS.replace("{by}", "3.0").replace('plots = "city"\n', "").replace('"b1"', '"b7"')
+    text = text.replace("[checks", '[[change]]\ndo = "remove_building"\nid = "b8"\n[checks.far]\nplots = ["P9"]\n[checks')
+    (runs / "bad.toml").write_text(text, encoding="utf-8")
+    assert run(["check", str(runs / "bad.toml"), "--json"]) == 1
+    faults = json.loads(capsys.readouterr().out)["faults"]
+    assert len(faults) == 4
+    for words in ("b7", "b8", "P9", "a planning check needs plots"):
+        assert sum(words in fault for fault in faults) == 1
+
+
+def test_a_stopped_command_says_so_and_leaves_130(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cim.loaders.build.draft", stop)
+    assert run(["new", "build", str(folder)]) == 130
+    assert capsys.readouterr().err == "cim: stopped\n"
+
+
+def test_an_error_that_names_a_parameter_says_where_it_stands_in_a_build_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cim.errors import CRSError
+
+    def refuse(*_: object) -> None:
+        raise CRSError("fusion", "only a guess", "pass allow_ballpark=True")  # noqa: EM101
+
+    monkeypatch.setattr("cim.loaders.build.draft", refuse)
+    assert run(["new", "build", str(folder)]) == 3
+    assert capsys.readouterr().err.endswith("allow_ballpark=True (in a build file: [fusion] allow_ballpark = true)\n")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ COMPANIONS = {
 """Suffixes of files that belong to another one, or tell people something."""
 MOST_FILES = 2000
 """More files than this are no folder of sources."""
+WEB_MERCATOR_EDGE = 20_037_509.0
+"""Half the circumference of the Earth at the equator, π · 6 378 137 m, rounded up: Web Mercator ends there, in x and in y [m]."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,24 @@ class Draft:
         """Return one row per layer of every file."""
         return [row for file in self.files for row in file.rows()]
 
-    def toml(self) -> str:
-        """Return a build file to be corrected by hand: every guess is marked as one."""
+    def toml(self, relative_to: str | Path | None = None) -> str:
+        """Return a build file to be corrected by hand: every guess is marked as one.
+
+        Parameters
+        ----------
+        relative_to
+            Folder that the build file will lie in: the paths of the sources are relative to it. The drafted folder without it.
+        """
+        home = Path(self.folder if relative_to is None else relative_to).resolve()
+        prefix = _relative(Path(self.folder).resolve(), home)
         head = [
             f"# Build file drafted from {self.folder}. Lines marked 'guess' were not stated by any file: check them.",
+            f"# Paths are relative to the folder of this file; they are right when it lies in {home.name or home}.",
             "# Run it with: cim build THIS_FILE -o city.cim", "",
             "[city]", f"name = {_text(Path(self.folder).resolve().name)}", *self._crs(),
             'time_zone = "UTC"  # IANA name of the zone people here live by, such as Asia/Shanghai', "",
         ]  # fmt: skip
-        parts = [line for file in self.files for line in _source(file)]
+        parts = [line for file in self.files for line in _source(file, prefix)]
         return "\n".join(
             [
                 *head,
@@ -119,7 +131,8 @@ class Draft:
         best = max(counts, key=lambda crs: (_projected(crs), counts[crs]))
         best = max((crs for crs in counts if _same_plane(crs, best)), key=_knows_heights)  # a layer that knows its heights says more
         if not _projected(best):
-            return [f'# crs = "EPSG:…"  # the files are in {best} (degrees): give a projected system for the city{_fitting(self.files)}']
+            why = "Web Mercator: not for measuring" if _is_plane(best) else "degrees"
+            return [f'# crs = "EPSG:…"  # the files are in {best} ({why}): give a projected system for the city{_fitting(self.files)}']
         return [f"crs = {_text(best)}  # guess: stated by {counts[best]} of {len(known)} layers"]
 
 
@@ -157,14 +170,23 @@ def _look(folder: Path, path: Path) -> Found:
         return Found(name, None, f"{error.reason}; {error.remedy}" if error.remedy else error.reason)
 
 
-def _source(file: Found) -> Iterable[str]:
+def _relative(folder: Path, home: Path) -> str:
+    """Return the way from one folder to another; the full path where there is none (another drive)."""
+    try:
+        return Path(os.path.relpath(folder, home)).as_posix()
+    except ValueError:
+        return folder.as_posix()
+
+
+def _source(file: Found, prefix: str = ".") -> Iterable[str]:
     """Yield the lines of one file: a [[source]] per layer, or a comment that says why not."""
     if file.description is None:
         yield from (f"# {file.path}: not used: {' '.join(file.refused.split())}", "")
         return
     said = file.description
     for layer in said.layers[:1] if said.whole else said.layers:
-        yield from ("[[source]]", f"path = {_text(file.path)}  # {said.format}, {_counts(said) if said.whole else _count(layer)}")
+        place = (Path(prefix) / file.path).as_posix()
+        yield from ("[[source]]", f"path = {_text(place)}  # {said.format}, {_counts(said) if said.whole else _count(layer)}")
         yield from (f"#   suspicious: {' '.join(text.split())}" for text in said.suspicions)
         if len(said.layers) > 1 and not said.whole:
             yield f"layer = {_text(layer.name)}"
@@ -241,19 +263,41 @@ def _knows_heights(crs: str) -> bool:
     return parse(crs).vertical is not None
 
 
+def _is_plane(crs: str) -> bool:
+    from cim.crs import parse
+
+    return parse(crs).is_projected
+
+
 def _fitting(files: tuple[Found, ...]) -> str:
     """Return advice on the projected system of the place, where the layers say where it is."""
     from cim.crs import suggest_model_crs
 
-    boxes = [
-        layer.bounds
+    boxes = (
+        _in_degrees(layer.bounds, layer.crs)
         for file in files
         if file.description
         for layer in file.description.layers
         if layer.bounds and layer.crs and not _projected(layer.crs)
-    ]
-    if not boxes:
-        return ""
-    west, south, east, north = boxes[0]
-    names = suggest_model_crs((west + east) / 2, (south + north) / 2)
+    )
+    centre = next((((west + east) / 2, (south + north) / 2) for west, south, east, north in filter(None, boxes)), None)
+    names = suggest_model_crs(*centre) if centre else ()
     return f", such as {' or '.join(names)}" if names else ""
+
+
+def _in_degrees(box: tuple[float, float, float, float], crs: str) -> tuple[float, float, float, float] | None:
+    """Return a box as west, south, east, north [deg]; None for one that lies nowhere on the Earth."""
+    if _is_plane(crs):
+        if max(map(abs, box)) > WEB_MERCATOR_EDGE:
+            return None
+        import pyproj
+        from pyproj.exceptions import ProjError
+
+        from cim.crs import parse
+
+        try:
+            box = pyproj.Transformer.from_crs(parse(crs).horizontal, 4326, always_xy=True).transform_bounds(*box, errcheck=True)
+        except ProjError:
+            return None
+    west, south, east, north = box
+    return box if -180.0 <= west <= east <= 180.0 and -90.0 <= south <= north <= 90.0 else None

@@ -122,7 +122,7 @@ def check_build(path: str | Path) -> list[str]:
 
 def _parse(path: Path) -> tuple[BuildFile | None, list[str]]:
     if not path.is_file():
-        raise InputError(path, "there is no such file", "give a build file, or draft one with: cim new build FOLDER > district.toml")
+        raise InputError(path, "there is no such file", "give a build file, or draft one with: cim new build FOLDER -o district.toml")
     if path.stat().st_size > MAX_BYTES:
         raise FormatError(path, f"{path.stat().st_size:,} bytes are too many for a build file (at most {MAX_BYTES:,})")
     try:
