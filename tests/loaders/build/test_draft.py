@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
@@ -53,3 +54,9 @@ def test_paths_of_a_draft_lead_from_the_folder_of_the_build_file_to_the_source(t
     found = draft(write(tmp_path / "a", 4549, near(4549, 120.0, 31.0)))
     assert tomllib.loads(found.toml(relative_to=tmp_path / home))["source"][0]["path"] == path
     assert tomllib.loads(found.toml())["source"][0]["path"] == "buildings.gpkg"
+
+
+def test_a_real_city_in_web_mercator_is_drafted(shared_data: Callable[..., Path]) -> None:
+    found = draft(shared_data("city", "bubenec"))
+    assert "EPSG:32633" in found.toml()
+    assert "crs" not in tomllib.loads(found.toml())["city"]
