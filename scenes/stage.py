@@ -22,6 +22,7 @@ __all__ = ["LARGEST", "SKY_COLOURS", "add_layer", "apply_camera", "check_size", 
 
 SKY_COLOURS = ("#f4f1ea", "#c9dcea")
 """Background at the bottom and at the top."""
+_STEPS = 64  # of the depth buffer between one severity and the next: centimetres
 _WIDE = 1.6  # the view is taken this much wider when asking what is near: a triangle reaches beyond its corners
 LARGEST = 8192  # pixels a side; software renderers take no larger target
 
@@ -68,7 +69,7 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1, rank: int = 0) -> Any
         name=layer.name,
         reset_camera=False,
     )
-    _lift(actor, -2.0 - rank if layer.overlay else 1.0)
+    _lift(actor, -2.0 if layer.overlay else 1.0, -_STEPS * rank)
     if layer.edges is not None and len(layer.edges):
         pyvista = load_pyvista()
         lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(layer.edges.astype(np.int64), 0, 2, axis=1).ravel())
@@ -82,7 +83,7 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1, rank: int = 0) -> Any
             name=f"{layer.name} edges",
             reset_camera=False,
         )
-        _lift(edge, -3.0 - SEVERITIES if layer.overlay else 0.0)
+        _lift(edge, -3.0 if layer.overlay else 0.0, -_STEPS * SEVERITIES if layer.overlay else 0)
     return actor
 
 
@@ -94,12 +95,15 @@ def poly_data(points: NDArray[np.float32], triangles: NDArray[np.int32], colours
     return mesh
 
 
-def _lift(actor: Any, amount: float) -> None:
-    """Move faces away from the camera in depth only, so that outlines and overlays on them are not eaten."""
+def _lift(actor: Any, amount: float, steps: float) -> None:
+    """Move faces away from the camera in depth only, so that outlines and overlays on them are not eaten.
+
+    `amount` grows with the slope of a face: on level ground seen from afar it is metres, so only `steps` differ between severities.
+    """
     mapper = actor.mapper
     mapper.SetResolveCoincidentTopologyToPolygonOffset()
-    mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(amount, amount)
-    mapper.SetRelativeCoincidentTopologyLineOffsetParameters(amount, amount)
+    mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(amount, amount + steps)
+    mapper.SetRelativeCoincidentTopologyLineOffsetParameters(amount, amount + steps)
 
 
 def apply_camera(stage: Any, camera: Camera, scene: Scene) -> None:

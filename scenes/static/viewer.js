@@ -185,19 +185,19 @@ function draw() {
   const { at } = drawing;
   gl.uniform3fv(at.u_eye, camera.eye); gl.uniform1f(at.u_pixel, window.devicePixelRatio || 1);
   const solid = layer => layer.opacity >= 0.995;
-  // layer, first triangle corner, corners, depth offset, lines: verdicts come by severity, so that no pass of one check hides a failure of another
+  // layer, first triangle corner, corners, depth offset, lines, steps of depth: verdicts come by severity, so that no pass of one check hides a failure of another
   const whole = layer => [layer, 0, layer.faces, 1, true], over = shown().filter(l => l.overlay);
   const part = (layer, rank) => {
     if (!layer.parts) return [layer, 0, rank ? 0 : layer.faces, -1, false];
-    return [layer, 3 * layer.parts.slice(0, rank).reduce((sum, n) => sum + n, 0), 3 * layer.parts[rank], -1 - rank, false];
+    return [layer, 3 * layer.parts.slice(0, rank).reduce((sum, n) => sum + n, 0), 3 * layer.parts[rank], -1, false, -64 * rank];
   };
   const order = [...shown().filter(l => !l.overlay && solid(l)).map(whole), ...[0, 1, 2].flatMap(rank => over.map(l => part(l, rank))),
     ...over.map(l => [l, 0, 0, 0, true]), ...shown().filter(l => !l.overlay && !solid(l)).map(whole)];
-  for (const [layer, first, count, lift, lines] of order) {
+  for (const [layer, first, count, lift, lines, steps = 0] of order) {
     if (!count && !(lines && layer.lines)) continue;
     bind(layer, drawing, seen);
     if (!solid(layer)) { gl.enable(gl.BLEND); gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA); } else gl.disable(gl.BLEND);
-    gl.polygonOffset(lift, lift);
+    gl.polygonOffset(lift, lift + steps); // the first grows with the slope: metres on ground seen from afar
     gl.uniform1i(at.u_lit, layer.lit); gl.uniform1i(at.u_line, 0); gl.uniform1f(at.u_opacity, layer.opacity);
     gl.uniform1i(at.u_hover, row(hover, layer)); gl.uniform1i(at.u_chosen, row(chosen, layer));
     if (count) gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_INT, 4 * first);
@@ -205,7 +205,7 @@ function draw() {
       gl.enable(gl.BLEND); gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
       gl.uniform1i(at.u_line, 1);
       gl.uniform4fv(at.u_edge, [...layer.edge_colour.map(c => c / 255), layer.edge_opacity * layer.opacity]);
-      gl.depthRange(0, layer.overlay ? 1 - 1e-6 : 1); // lines take no polygon offset: those of overlays lie over their faces
+      gl.depthRange(0, layer.overlay ? 1 - 1e-5 : 1); // lines take no polygon offset: those of overlays lie over their faces
       gl.drawElements(gl.LINES, layer.lines, gl.UNSIGNED_INT, 4 * layer.faces);
       gl.depthRange(0, 1);
     }
