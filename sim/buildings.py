@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from cim.crs import is_web_mercator
 from cim.errors import CRSError
+from cim.sim.bodies import Bodies, areas, building_tree, number_column, polygons, read_bodies
+from cim.sim.tops import Tops, tops_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,25 +25,37 @@ __all__ = ["Buildings", "area_factor", "crs_of", "crs_problem", "number_column",
 
 @dataclass(frozen=True)
 class Buildings:
-    """Buildings as columns, one row each; NaN and None are missing."""
+    """Buildings with their parts as columns, one row each; NaN and None are missing.
+
+    A BuildingPart that belongs to no building counts like a building.
+    """
 
     keys: NDArray[np.int64]
+    """Ascending."""
     ids: NDArray[np.object_]
     footprints: NDArray[np.object_]
-    """Valid polygons in the CRS of the city; None where there is none with an area."""
+    """Valid polygons in the CRS of the city, union of the building and its parts; None where there is none with an area."""
     area: Floats
     """Area of the footprint [m²]."""
     storeys: Floats
-    """Storeys above ground; below 1 counts as missing, for files write 0 where they do not know."""
+    """Storeys above ground that the building itself states; below 1 counts as missing, for files write 0 where they do not know."""
     height: Floats
-    """Roof above ground [m]: z_roof - z_ground, else the attribute height; not positive counts as missing."""
+    """Highest roof of the building and its parts above its ground [m]; see `cim.sim.tops`."""
     top: Floats
-    """Elevation of the roof [m] in the height system of the city: z_roof, else z_ground + height."""
+    """Elevation of that roof [m] in the height system of the city."""
     z_ground: Floats
     box: Floats
     """Shape (n, 4): xmin, ymin, xmax, ymax; NaN where nothing has a place."""
     repaired: int
     """Footprints that crossed themselves and were made valid for the area."""
+    tops: Tops
+    """How top and height are known, and what stands against them."""
+    own: Bodies
+    """The buildings without their parts, row by row."""
+    parts: Bodies
+    """Their parts of any depth."""
+    owner: NDArray[np.int64]
+    """Row of the building of each part."""
 
     def __len__(self) -> int:
         """Return the number of buildings."""
@@ -52,56 +64,42 @@ class Buildings:
 
 def read_buildings(city: City, type: str = "Building") -> Buildings:
     """Return the buildings of a city as columns; a city without any gives empty columns."""
-    keys = city.keys(type) if type in city.attributes else np.empty(0, np.int64)
-    footprints, repaired = polygons(city.footprints(keys)) if len(keys) else (np.empty(0, object), 0)
-    core = city.tables["objects"].take(pa.array(city.row_of_key(keys) if len(keys) else keys))
-    z_ground, z_roof = _floats(core["z_ground"]), _floats(core["z_roof"])
-    rise = z_roof - z_ground
-    height = _positive(np.where(np.isfinite(rise), rise, number_column(city, type, "height", keys)))
-    storeys = number_column(city, type, "storeys_above_ground", keys)
-    box = np.stack([_floats(pc.struct_field(core["bbox"], name)) for name in ("xmin", "ymin", "xmax", "ymax")], axis=1)
-    ids, area = np.asarray(core["id"].to_pylist(), object), _areas(footprints) * area_factor(city)
-    top = np.where(np.isfinite(z_roof), z_roof, z_ground + height)
-    return Buildings(keys, ids, footprints, area, np.where(storeys >= 1, storeys, np.nan), height, top, z_ground, box, repaired)
+    roots, part_keys, owner = building_tree(city, type)
+    own, parts = read_bodies(city, roots), read_bodies(city, part_keys)
+    footprints, factor = _joined(own, parts, owner), area_factor(city)
+    tops = tops_of(own, parts, owner)
+    box = own.box.copy()
+    with np.errstate(invalid="ignore"):
+        np.fmin.at(box[:, :2], owner, parts.box[:, :2])
+        np.fmax.at(box[:, 2:], owner, parts.box[:, 2:])
+    return Buildings(
+        roots, own.ids, footprints, areas(footprints) * factor, own.storeys, tops.height, tops.top, own.z_ground, box,
+        own.repaired + parts.repaired, tops, own, parts, owner,
+    )  # fmt: skip
 
 
-def number_column(city: City, type: str, name: str, keys: NDArray[np.int64]) -> Floats:
-    """Return an attribute as numbers, NaN where it is missing, infinite or no number; all NaN where the class has no such attribute."""
-    if not len(keys) or type not in city.attributes or name not in city.attributes.schema(type).names:
-        return np.full(len(keys), np.nan)
-    column = city.column(type, name, keys)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return np.full(len(keys), np.nan)
-    return _floats(column)
-
-
-def _floats(column: Any) -> Floats:
-    values = np.array(column.cast(pa.float64()).to_numpy(), np.float64) if len(column) else np.empty(0)
-    values[~np.isfinite(values)] = np.nan
-    return values
-
-
-def _positive(values: Floats) -> Floats:
-    return np.where(values > 0, values, np.nan)
-
-
-def polygons(shapes: NDArray[Any]) -> tuple[NDArray[np.object_], int]:
-    """Return valid polygons, None for what has no area, and how many had to be made valid."""
+def _joined(own: Bodies, parts: Bodies, owner: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Return the union of each building and its parts; unknown where the building and one of its parts have no footprint."""
     import shapely
 
-    polygonal = np.isin(shapely.get_type_id(shapes), (3, 6, 7)) & ~shapely.is_missing(shapes)
-    made = shapes.astype(object)
-    made[~polygonal] = None
-    bad = polygonal & ~shapely.is_valid(made)
-    made[bad] = shapely.make_valid(made[bad], method="structure", keep_collapsed=False)
-    made[~(_areas(made) > 0)] = None
-    return made, int(bad.sum())
-
-
-def _areas(shapes: NDArray[Any]) -> Floats:
-    import shapely
-
-    return np.asarray(shapely.area(shapes), np.float64)
+    joined = own.footprints.copy()
+    if not len(parts):
+        return joined
+    blank = np.bincount(owner[shapely.is_missing(parts.footprints)], minlength=len(own)) > 0
+    placed = ~shapely.is_missing(parts.footprints)
+    inside = np.zeros(len(parts), bool)
+    inside[placed] = shapely.covers(own.footprints[owner[placed]], parts.footprints[placed])
+    grows = np.zeros(len(own), bool)
+    grows[owner[placed & ~inside]] = True
+    grows &= ~(blank & shapely.is_missing(own.footprints))
+    rows, mine = np.flatnonzero(grows), placed & grows[owner]
+    shapes = np.concatenate([own.footprints[rows], parts.footprints[mine]])
+    group = np.concatenate([rows, owner[mine]])
+    order = np.argsort(group, kind="stable")
+    _, code = np.unique(group[order], return_inverse=True)
+    collections = shapely.geometrycollections(shapes[order], indices=code.astype(np.intp))
+    joined[rows] = shapely.union_all(collections[:, None], axis=1)
+    return joined
 
 
 def area_factor(city: City) -> float:

@@ -1,4 +1,4 @@
-"""Height control 控高: the roof of each building against the limit of each plot it stands on, in one height system."""
+"""Height control 控高: the highest roof of building and parts against the limit of each plot they stand on, in one height system."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cim.results.columns import column
 from cim.sim.buildings import crs_of
 from cim.sim.plan_case import Limit, PlanCase, PlanningCheck, PlanParameters, finish, given, read_case, set_reason, upper_limits
 from cim.sim.plots import plot_limits
+from cim.sim.tops import first_of, unknown_vertical
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +35,8 @@ _COLUMNS = [
     column("limit_stated", pa.float64(), unit="m", en="limit as stated", zh="原限值"),
 ]
 _RULES = {
-    True: "compared is the height above ground: z_roof - z_ground, else the attribute height",
-    False: "compared is the elevation of the roof: z_roof, else z_ground + height",
+    True: "compared is the height above ground: z_roof - z_ground, else the attribute height; the highest of building and BuildingParts",
+    False: "compared is the elevation of the roof: z_roof, else z_ground + height; the highest of building and BuildingParts",
 }
 
 
@@ -84,7 +85,10 @@ def height_control(
     stated = upper_limits(np.append(plot_limits(case.plots, limit, "height_limit"), np.nan)[plot])
     limits, datum_reason, datum_note = _in_datum(city, stated, limit_datum, datum_shift)
     value = (case.buildings.height if limit_datum == "ground" else case.buildings.top)[building]
-    reason, note = _reasons(case, building, plot, value, stated, datum_reason, datum_note)
+    reason, note = _reasons(plot, stated, datum_reason, datum_note)
+    _heights(city, case, building, value, reason, note, datum=limit_datum not in {None, "ground"})
+    if not case.plots.whole:
+        _places_unknown(case, building, reason, note)
     judged = judge(value, limits, reason=reason, tolerance=HEIGHT_TOLERANCE)
     columns = {
         "object": case.buildings.ids[building], "place": _places(case, plot), "value": value, "unit": "m", "limit": limits,
@@ -116,21 +120,41 @@ def _places(case: PlanCase, plot: Ints) -> list[str | None]:
     return [ids[one] if one >= 0 else None for one in plot.tolist()]
 
 
-def _reasons(
-    case: PlanCase, building: Ints, plot: Ints, value: Floats, stated: Floats, datum_reason: str | None, datum_note: str | None
-) -> tuple[Texts, Texts]:
+def _reasons(plot: Ints, stated: Floats, datum_reason: str | None, datum_note: str | None) -> tuple[Texts, Texts]:
     """Return why rows cannot be assessed, the strongest reason last, and the same in words."""
-    reason, note = np.full(len(building), None, object), np.full(len(building), None, object)
+    reason, note = np.full(len(plot), None, object), np.full(len(plot), None, object)
     if datum_reason is not None:
-        set_reason(reason, note, np.ones(len(building), bool), datum_reason, datum_note or "")
+        set_reason(reason, note, np.ones(len(plot), bool), datum_reason, datum_note or "")
     set_reason(reason, note, ~np.isfinite(stated), "missing_limit", "no limit is stated here")
     set_reason(reason, note, plot < 0, "no_plot", "the building stands on no plot")
-    set_reason(reason, note, ~np.isfinite(value), "missing_height", "the height of the roof is unknown")
-    if not case.plots.whole:
-        set_reason(reason, note, np.isin(building, case.overlaps.unplaced), "missing_footprint", "without a footprint its plot is unknown")
-        if (case.reason == "unknown_crs").any():
-            set_reason(reason, note, np.ones(len(building), bool), "unknown_crs", str(case.note[0]))
     return reason, note
+
+
+def _heights(city: City, case: PlanCase, building: Ints, value: Floats, reason: Texts, note: Texts, *, datum: bool) -> None:
+    """Write why heights are unknown, naming the building or the part that is to blame."""
+    own, parts, owner = case.buildings.own, case.buildings.parts, case.buildings.owner
+    if datum:
+        doubt = first_of(unknown_vertical(city, own), own.ids, unknown_vertical(city, parts), parts.ids, owner)
+        _blame(doubt[building], reason, note, "unknown_vertical_datum", "the source of the heights of {!r} states no height system")
+    set_reason(reason, note, ~np.isfinite(value), "missing_height", "the height of the roof is unknown")
+    blank = ~np.isfinite(parts.top) & ~np.isfinite(parts.height)
+    part = first_of(np.zeros(len(own), bool), own.ids, blank, parts.ids, owner)[building]
+    part[np.isfinite(value)] = None
+    _blame(part, reason, note, "missing_height", "the height of its part {!r} is unknown")
+    _blame(case.buildings.tops.contradictory[building], reason, note, "contradictory_height", "the roof of {!r} is not above its ground")
+
+
+def _blame(ids: Texts, reason: Texts, note: Texts, code: str, words: str) -> None:
+    """Write a reason where an id is to blame for it; `words` has room for the id."""
+    rows = np.flatnonzero(ids != None)  # noqa: E711  # element by element
+    reason[rows] = code
+    note[rows] = [words.format(one) for one in ids[rows].tolist()]
+
+
+def _places_unknown(case: PlanCase, building: Ints, reason: Texts, note: Texts) -> None:
+    set_reason(reason, note, np.isin(building, case.overlaps.unplaced), "missing_footprint", "without a footprint its plot is unknown")
+    if (case.reason == "unknown_crs").any():
+        set_reason(reason, note, np.ones(len(building), bool), "unknown_crs", str(case.note[0]))
 
 
 def _in_datum(city: City, stated: Floats, datum: str | None, shift: float | None) -> tuple[Floats, str | None, str | None]:

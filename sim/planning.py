@@ -6,11 +6,13 @@ assessed, with a reason; a value equal to its limit passes. Rules, for all of th
 - a footprint that straddles two plots counts on each by the share of its area there; the height limit of a plot holds for every building
   that stands on it with more than a sliver (`overlap_tolerance`, or half of the footprint);
 - floor area is footprint × storeys above ground, unless the building states its own (far_floor_area, gross_floor_area);
-- covered area is the union of the footprints, not their sum.
+- covered area is the union of the footprints of buildings and their parts, not their sum;
+- a building is as high as the highest of its parts; what a part adds to the floor area stands among the assumptions of the run.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +36,7 @@ from cim.sim.plan_case import (
     set_reason,
     upper_limits,
 )
-from cim.sim.plots import covered_area, plot_limits
+from cim.sim.plots import covered_area, overlap, plot_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,10 +62,15 @@ __all__ = [
 _FLOOR_AREA = column("floor_area", pa.float64(), unit="m²", en="floor area counted", zh="计容建筑面积")
 _SITE = column("site_area", pa.float64(), unit="m²", en="site area", zh="用地面积")
 _COVERED = column("covered_area", pa.float64(), unit="m²", en="covered area", zh="基底面积")
+_PARTS = (
+    "a stated floor area holds for a building with its BuildingParts; else a part counts with the storeys of its building on the footprint "
+    "of the building, with its own storeys beside it, and its storeys above those of the building count on top; a part without a footprint "
+    "adds nothing"
+)
 _RULES = {
-    "far": ("floor area = far_floor_area where stated, else footprint × storeys above ground; nothing is deducted or counted double",),
-    "gfa": ("floor area = gross_floor_area where stated, else footprint × storeys above ground",),
-    "density": ("covered area = union of the footprints cut to the plot; overlaps count once",),
+    "far": ("floor area = far_floor_area where stated, else footprint × storeys above ground; nothing is deducted", _PARTS),
+    "gfa": ("floor area = gross_floor_area where stated, else footprint × storeys above ground", _PARTS),
+    "density": ("covered area = union of the footprints of buildings and their parts cut to the plot; overlaps count once",),
 }
 
 
@@ -111,7 +118,8 @@ def far(
     """
     asked, watch = given(locals()), Stopwatch()
     case = read_case(city, plots, grid, type, overlap_tolerance, site_needed=True)
-    floors = floor_areas(city, case.buildings, "far_floor_area", storey_height, type)
+    floors = floor_areas(city, case.buildings, "far_floor_area", storey_height, tolerance=overlap_tolerance)
+    case = _on_pieces(city, case, floors, overlap_tolerance)
     _add_missing(case, floors)
     counted = _on_plots(case, floors)
     value, limits = counted / case.plots.area, upper_limits(plot_limits(case.plots, limit, "far_limit"))
@@ -165,7 +173,8 @@ def floor_area_check(
     """Return the gross floor area 总建筑面积 of the city, or of each plot, against a limit [m²]; parameters as in `far`."""
     asked, watch = given(locals()), Stopwatch()
     case = read_case(city, None if grid is not None else plots, grid, type, overlap_tolerance, site_needed=False)
-    floors = floor_areas(city, case.buildings, "gross_floor_area", storey_height, type)
+    floors = floor_areas(city, case.buildings, "gross_floor_area", storey_height, tolerance=overlap_tolerance)
+    case = _on_pieces(city, case, floors, overlap_tolerance)
     _add_missing(case, floors)
     value, limits = _on_plots(case, floors), upper_limits(plot_limits(case.plots, limit, "gross_floor_area_limit"))
     columns = {**_judged(case, value, limits, "m²", clause), "assumption": _assumption(case, floors, storey_height)}
@@ -192,6 +201,14 @@ def _add_missing(case: PlanCase, floors: FloorArea) -> None:
             if case.reason[where] in {None, "missing_storeys"}:
                 case.reason[where] = code
                 case.note[where] = f"{number} buildings here lack {words}, the first is {case.buildings.ids[case.overlaps.building[pair]]}"
+
+
+def _on_pieces(city: City, case: PlanCase, floors: FloorArea, tolerance: float) -> PlanCase:
+    """Lay buildings and the pieces that their parts add over the plots, each for itself; without parts the case stays as it is."""
+    if floors.pieces is case.buildings:
+        return case
+    over = overlap(city, floors.pieces, case.plots)
+    return replace(case, buildings=floors.pieces, overlaps=over, matters=over.matters(tolerance))
 
 
 def _on_plots(case: PlanCase, floors: FloorArea) -> Floats:

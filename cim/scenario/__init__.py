@@ -3,6 +3,7 @@
 ======================  =========================================================================
 ``change``              `Change`: named steps that applied to a city give a new one
 ``steps``               the verbs: raise, remove and add a building
+``raising``             a building raised with its parts and what stands on its roof
 ``edit``                values with claims, boxes and geometry, as the steps need them
 ``file``                `read_scenario`, `validate`: TOML with every fault named
 ``template``            `template`: a commented file to start from

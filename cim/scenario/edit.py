@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Keys = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-__all__ = ["Fact", "add_claims", "set_bbox_top", "set_values", "stretch"]
+__all__ = ["Fact", "add_claims", "eaves", "move_boxes", "set_values", "shift", "stretch"]
 
 _GROUND_TOLERANCE = 0.01
 """Vertices this near above the lowest one [m] stand on the ground, where no GroundSurface says so."""
@@ -117,15 +117,19 @@ def _old_values(before: City, fact: Fact) -> list[Any]:
     return found
 
 
-def set_bbox_top(city: City, keys: Keys, delta: float) -> City:
-    """Return the city with the boxes of some objects ending `delta` [m] higher; a box without height stays as it is."""
+def move_boxes(city: City, keys: Keys, delta: float, names: tuple[str, ...] = ("zmax",)) -> City:
+    """Return the city with sides of the boxes of some objects `delta` [m] higher; a box without height stays as it is."""
+    if not len(keys):
+        return city
     objects = city.tables["objects"]
     boxes = objects["bbox"].combine_chunks()
     boxes = boxes.combine_chunks() if isinstance(boxes, pa.ChunkedArray) else boxes
-    top = np.array(pc.struct_field(boxes, "zmax").to_numpy(zero_copy_only=False), float)
-    top[city.row_of_key(keys)] += delta
-    kind = SCHEMAS["objects"].field("bbox").type
-    children = [pa.array(top, from_pandas=True) if field.name == "zmax" else pc.struct_field(boxes, field.name) for field in kind]
+    rows, kind = city.row_of_key(keys), SCHEMAS["objects"].field("bbox").type
+    children = []
+    for field in kind:
+        values = np.array(pc.struct_field(boxes, field.name).to_numpy(zero_copy_only=False), float)
+        values[rows] += delta if field.name in names else 0.0
+        children.append(pa.array(values, from_pandas=True))
     made = pa.StructArray.from_arrays(children, fields=list(kind), mask=pc.is_null(boxes))
     return _with_tables(city, objects=objects.set_column(objects.column_names.index("bbox"), SCHEMAS["objects"].field("bbox"), made))
 
@@ -150,6 +154,34 @@ def stretch(city: City, keys: Keys, delta: float, id: str) -> City:
     moves = _above_ground(city, part, flat)
     owner = np.repeat(np.arange(len(mine)), np.diff(flat.vertex_start))
     _refuse_sunken(flat, moves, owner, delta, id)
+    return _with_vertices(city, mine, flat, moves, delta)
+
+
+def shift(city: City, keys: Keys, delta: float) -> City:
+    """Return the city with the geometries of some objects moved by `delta` [m] as a whole."""
+    table = city.tables["geometries"]
+    mine = np.flatnonzero(np.isin(np.asarray(table["object"].to_numpy(), np.int64), keys))
+    if not len(mine) or delta == 0:
+        return city
+    flat = flatten(table.take(pa.array(mine)))
+    return _with_vertices(city, mine, flat, np.ones(len(flat.vertices), bool), delta)
+
+
+def eaves(city: City, key: int) -> float:
+    """Return the elevation from which on a building moves when it is raised [m]: its lowest moving vertex, else its roof; else NaN."""
+    table = city.tables["geometries"]
+    part = table.take(pa.array(np.flatnonzero(np.asarray(table["object"].to_numpy(), np.int64) == key)))
+    if part.num_rows:
+        flat = flatten(part)
+        moving = flat.vertices[_above_ground(city, part, flat), 2]
+        if len(moving):
+            return float(moving.min() + city.origin[2])
+    return float(np.asarray(city.core_rows(["z_roof"], [key])["z_roof"].cast(pa.float64()).to_numpy(), float)[0])
+
+
+def _with_vertices(city: City, mine: Keys, flat: Flat, moves: NDArray[np.bool_], delta: float) -> City:
+    """Return the city with some vertices of the geometries in the rows `mine` moved by `delta` [m]."""
+    table = city.tables["geometries"]
     vertices = flat.vertices.copy()
     vertices[moves, 2] += delta
     column = vertices_from(vertices, np.diff(flat.vertex_start))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
 
 from cim.errors import UsageError
-from cim.scenario.edit import Fact, add_claims, set_bbox_top, set_values, stretch
+from cim.scenario.edit import Fact, add_claims, set_values
+from cim.scenario.raising import raise_whole
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from cim.model import City
 
 __all__ = ["AddBuilding", "AnyStep", "RaiseBuilding", "RemoveBuilding", "Step"]
@@ -62,14 +58,11 @@ class RaiseBuilding(Step):
         ObjectNotFoundError
             If there is no such building; the message names near ids.
         UsageError
-            If it is no building, its height is unknown, or it would end below its ground or its eaves.
+            If it is no building, its height is unknown, or it or a part of it would end below its ground or its eaves.
         """
         building = _building(city, self.id)
         delta = self._delta(building)
-        keys = np.append(building.key, [part.key for part in city.children(self.id, "BuildingPart")]).astype(np.int64)
-        changed = stretch(city, keys, delta, self.id)
-        changed = set_bbox_top(changed, keys, delta)
-        changed = _raise_values(changed, city, keys, delta, method)
+        changed = raise_whole(city, building.key, self.id, delta, method)
         return self._storeys(changed, building, delta, method)
 
     def _delta(self, building: _Building) -> float:
@@ -240,27 +233,3 @@ def _building(city: City, id: str) -> _Building:
     height = rise if rise is not None else float(stated) if isinstance(stated, int | float) and np.isfinite(stated) else None
     storeys = attributes.get("storeys_above_ground")
     return _Building(view.key, view.type, height, float(storeys) if isinstance(storeys, int | float) else None)
-
-
-def _raise_values(changed: City, before: City, keys: NDArray[np.int64], delta: float, method: str) -> City:
-    """Add `delta` to z_roof and height where they are known, with claims that say what they were."""
-    for fact in _facts(before, keys, delta):
-        changed = add_claims(set_values(changed, fact), before, fact, method)
-    return changed
-
-
-def _facts(city: City, keys: NDArray[np.int64], delta: float) -> list[Fact]:
-    rows = city.tables["objects"].take(pa.array(city.row_of_key(keys)))
-    types = np.asarray(rows["type"].to_pylist(), object)
-    found: list[Fact] = []
-    for type in dict.fromkeys(types.tolist()):
-        mine = keys[types == type]
-        names: Mapping[str, Any] = {"z_roof": rows.filter(pc.is_in(rows["key"], pa.array(mine)))["z_roof"]}
-        if "height" in city.attributes.schema(type).names:
-            names = {**names, "height": city.column(type, "height", mine)}
-        for name, column in names.items():
-            old = np.asarray(column.cast(pa.float64()).to_numpy(), float)
-            known = np.isfinite(old)
-            if known.any():
-                found.append(Fact(type, name, mine[known], old[known] + delta))
-    return found
