@@ -92,7 +92,7 @@ def window(scene: Scene, *, size: tuple[int, int] = (1280, 800)) -> None:
 
     stage: Any = plotter(size, off_screen=False)
     stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
-    for layer, rank in drawing_order(scene.layers):
-        add_layer(stage, layer, rank=rank)
+    for layer, _ in drawing_order(scene.layers):
+        add_layer(stage, layer)
     apply_camera(stage, scene.camera(size), scene)
     stage.show(title=scene.title or "CIM")

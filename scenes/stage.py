@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
-from cim.scenes.layer import SEVERITIES
 from cim.scenes.offscreen import load_pyvista
 from cim.scenes.shading import shell
 
@@ -22,7 +21,6 @@ __all__ = ["LARGEST", "SKY_COLOURS", "add_layer", "apply_camera", "check_size", 
 
 SKY_COLOURS = ("#f4f1ea", "#c9dcea")
 """Background at the bottom and at the top."""
-_STEPS = 64  # of the depth buffer between one severity and the next: centimetres
 _WIDE = 1.6  # the view is taken this much wider when asking what is near: a triangle reaches beyond its corners
 LARGEST = 8192  # pixels a side; software renderers take no larger target
 
@@ -49,14 +47,8 @@ def plotter(size: tuple[int, int], *, off_screen: bool = True) -> Any:
     return stage
 
 
-def add_layer(stage: Any, layer: Layer, *, width: int = 1, rank: int = 0) -> Any:
-    """Add one layer as one actor, and one for its outlines; return the actor of its faces.
-
-    Parameters
-    ----------
-    rank
-        Of an overlay: the higher one lies over the lower one (see `cim.scenes.layer.drawing_order`).
-    """
+def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
+    """Add one layer as one actor, and one for its outlines; return the actor of its faces."""
     points, triangles, colours = shell(layer)
     actor = stage.add_mesh(
         poly_data(points, triangles, colours),
@@ -69,7 +61,7 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1, rank: int = 0) -> Any
         name=layer.name,
         reset_camera=False,
     )
-    _lift(actor, -2.0 if layer.overlay else 1.0, -_STEPS * rank)
+    _lift(actor, -2.0 if layer.overlay else 1.0)
     if layer.edges is not None and len(layer.edges):
         pyvista = load_pyvista()
         lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(layer.edges.astype(np.int64), 0, 2, axis=1).ravel())
@@ -83,7 +75,7 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1, rank: int = 0) -> Any
             name=f"{layer.name} edges",
             reset_camera=False,
         )
-        _lift(edge, -3.0 if layer.overlay else 0.0, -_STEPS * SEVERITIES if layer.overlay else 0)
+        _lift(edge, -3.0 if layer.overlay else 0.0)
     return actor
 
 
@@ -95,15 +87,15 @@ def poly_data(points: NDArray[np.float32], triangles: NDArray[np.int32], colours
     return mesh
 
 
-def _lift(actor: Any, amount: float, steps: float) -> None:
+def _lift(actor: Any, amount: float) -> None:
     """Move faces away from the camera in depth only, so that outlines and overlays on them are not eaten.
 
-    `amount` grows with the slope of a face: on level ground seen from afar it is metres, so only `steps` differ between severities.
+    It moves level ground seen from afar by metres, so it is the same for every severity: among those the order of drawing decides.
     """
     mapper = actor.mapper
     mapper.SetResolveCoincidentTopologyToPolygonOffset()
-    mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(amount, amount + steps)
-    mapper.SetRelativeCoincidentTopologyLineOffsetParameters(amount, amount + steps)
+    mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(amount, amount)
+    mapper.SetRelativeCoincidentTopologyLineOffsetParameters(amount, amount)
 
 
 def apply_camera(stage: Any, camera: Camera, scene: Scene) -> None:

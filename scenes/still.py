@@ -55,8 +55,8 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int], *, smooth: bool 
     stage = plotter(window)
     try:
         stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
-        for layer, rank in drawing_order(scene.layers):
-            add_layer(stage, layer, width=factor, rank=rank)
+        for layer, _ in drawing_order(scene.layers):
+            add_layer(stage, layer, width=factor)
         apply_camera(stage, camera, scene)
         picture = np.asarray(stage.screenshot(return_img=True))
     finally:
