@@ -90,11 +90,16 @@ def _none() -> Pairs:
 
 
 def _identifiers(city: City) -> pa.Table:
-    """Return every identifier that exactly one object of the city holds: columns scheme, value, owner; its own id is of scheme ``id``."""
+    """Return every identifier that exactly one object of the city holds: columns scheme, value, owner.
+
+    Its own id and the numbers of local registers are of scheme ``id``.
+    """
     table = city.tables["identifiers"]
     objects = city.tables.scan("objects", ["key", "id"])
     own = pa.table({"scheme": pa.repeat("id", objects.num_rows), "value": one_array(objects["id"]), "owner": one_array(objects["key"])})
-    others = pa.table({"scheme": table["scheme"], "value": table["normalised"], "owner": table["object"]})
+    known = pc.is_in(table["scheme"], pa.array(REGISTERS))
+    scheme = pc.if_else(known, table["scheme"], "id")  # what one register calls 编号 another calls building_no
+    others = pa.table({"scheme": scheme, "value": table["normalised"], "owner": table["object"]})
     both = pa.concat_tables([own, others.cast(own.schema)]).group_by(["scheme", "value", "owner"]).aggregate([])
     single = both.group_by(["scheme", "value"]).aggregate([("owner", "count"), ("owner", "min")])
     single = single.filter((pc.field("owner_count") == 1) & (pc.field("value") != ""))
