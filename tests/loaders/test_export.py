@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import openpyxl
@@ -39,7 +40,8 @@ def test_columns_that_differ_by_case_only_are_renamed_in_a_geopackage_and_report
 
 @pytest.mark.parametrize("name", ["fid", "FID", "ID", "geom", "Geom", "Geometry", "ogc_fid"])
 def test_names_that_a_geopackage_gives_itself_stay_free_for_the_data(tmp_path: Path, name: str) -> None:
-    export_city(city_of(**{name: ["x", "y", "y"]}), "geopackage", tmp_path / "a.gpkg")
+    values: dict[str, Any] = {name: ["x", "y", "y"]}
+    export_city(city_of(**values), "geopackage", tmp_path / "a.gpkg")
     frame = pyogrio.read_dataframe(tmp_path / "a.gpkg", layer="Building")
     assert frame["ID_2" if name == "ID" else name].tolist() == ["x", "y", "y"]
     assert frame.geometry.area.tolist() == [100.0] * 3
@@ -85,7 +87,7 @@ def test_a_file_in_place_of_the_folder_is_wrong_usage_for_every_format(tmp_path:
 def test_titles_of_a_workbook_are_in_the_language_asked_for(tmp_path: Path) -> None:
     titles = {}
     for language in ("zh", "en"):
-        export_city(city_of(storeys_above_ground=[1, 2, 3]), "xlsx", tmp_path / f"{language}.xlsx", language=language)  # type: ignore[arg-type]
+        export_city(city_of(storeys_above_ground=[1, 2, 3]), "xlsx", tmp_path / f"{language}.xlsx", language=language)
         sheet = openpyxl.load_workbook(tmp_path / f"{language}.xlsx")["Building"]
         titles[language] = " ".join(str(cell.value) for cell in sheet[1])
     assert not titles["zh"].isascii()
