@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Owners = NDArray[np.int32]
 
 __all__ = ["Cloud", "foot_level", "roof_level", "scan", "surface"]
 
@@ -55,7 +56,7 @@ def foot_level(buildings: Buildings) -> Reals:
     return low
 
 
-def roof_level(buildings: Buildings, x: Reals, y: Reals, owner: Ints) -> Reals:
+def roof_level(buildings: Buildings, x: Reals, y: Reals, owner: Owners) -> Reals:
     """Return the height of the roof of building `owner` over each point [m]: level, or sloping from the ridge to the eaves."""
     import shapely
 
@@ -89,9 +90,10 @@ def scan(buildings: Buildings, trees: Records, water: Records, random: np.random
     jitter = random.uniform(0.02, _SPACING - 0.02, (2, rows, columns))
     x = (np.arange(columns) * _SPACING + jitter[0]).reshape(-1)
     y = (np.arange(rows)[:, None] * _SPACING + jitter[1]).reshape(-1)
-    kept = np.flatnonzero((_pick(_owners(water.geometry, _FINE), x, y) < 0) | (random.uniform(0, 1, x.shape) < 1 / 30))
-    x, y = np.round(x[kept], 2), np.round(y[kept], 2)
-    owner, wet = _pick(_owners(buildings.shapes, _FINE), x, y), _pick(_owners(water.geometry, _FINE), x, y) >= 0
+    wet = _pick(_owners(water.geometry, _FINE), x, y) >= 0
+    kept = np.flatnonzero(~wet | (random.uniform(0, 1, x.shape) < 1 / 30))
+    x, y, wet = np.round(x[kept], 2), np.round(y[kept], 2), wet[kept]
+    owner = _pick(_owners(buildings.shapes, _FINE), x, y)
     fine = Grid(0.5)
     crown = _canopy(fine, trees)[_cell(fine, x, y)]
     z = elevation(x, y)
@@ -105,12 +107,12 @@ def scan(buildings: Buildings, trees: Records, water: Records, random: np.random
     return Cloud(x, y, np.round(z + random.normal(0.0, 0.03, z.shape), 2), kind)
 
 
-def _with_water(bare: Reals, owner: Ints) -> Reals:
+def _with_water(bare: Reals, owner: Owners) -> Reals:
     """Return the ground with the water that stands on it."""
     return np.where(owner >= 0, np.maximum(bare, WATER_LEVEL), bare)
 
 
-def _owners(shapes: NDArray[np.object_], cell: float) -> Ints:
+def _owners(shapes: NDArray[np.object_], cell: float) -> Owners:
     """Return which shape covers the middle of each cell of the district, -1 for none, shape (ny, nx)."""
     from rasterio.features import rasterize
     from rasterio.transform import Affine
@@ -118,7 +120,7 @@ def _owners(shapes: NDArray[np.object_], cell: float) -> Ints:
     size = (round(HEIGHT / cell), round(WIDTH / cell))
     to_map = Affine(cell, 0.0, 0.0, 0.0, -cell, HEIGHT)
     pairs = zip(shapes.tolist(), range(len(shapes)), strict=True)
-    return np.asarray(rasterize(pairs, out_shape=size, transform=to_map, fill=-1, dtype="int32"), np.int64)
+    return np.asarray(rasterize(pairs, out_shape=size, transform=to_map, fill=-1, dtype="int32"))
 
 
 def _cell(grid: Grid, x: Reals, y: Reals) -> tuple[Ints, Ints]:
@@ -126,9 +128,9 @@ def _cell(grid: Grid, x: Reals, y: Reals) -> tuple[Ints, Ints]:
     return row, np.clip((x / grid.cell).astype(np.int64), 0, len(grid.x) - 1)
 
 
-def _pick(owners: Ints, x: Reals, y: Reals) -> Ints:
+def _pick(owners: Owners, x: Reals, y: Reals) -> Owners:
     """Return the owner at each point."""
-    return np.asarray(owners[_cell(Grid(_FINE), x, y)], np.int64)
+    return np.asarray(owners[_cell(Grid(_FINE), x, y)])
 
 
 def _canopy(grid: Grid, trees: Records) -> Reals:
