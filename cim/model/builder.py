@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.model.city import City
-from cim.model.columns import Column, scatter
+from cim.model.columns import Column, free_names, joined
 from cim.model.derive import boxes_of, classify, origin_of
 from cim.model.geometry import shift
-from cim.model.keys import order_of, remap, repeats, sorted_geometries
-from cim.model.schema import SCHEMAS, empty, make_table, one_array
+from cim.model.keys import order_of, parent_rows, remap, repeats, sorted_geometries
+from cim.model.schema import SCHEMAS, empty, make_table
 from cim.model.spatial import bbox_column
 from cim.model.tables import Tables
 
@@ -155,7 +155,10 @@ class CityBuilder:
         return keys
 
     def add_attributes(self, keys: ArrayLike, type: str, columns: Mapping[str, Column]) -> None:
-        """Give objects of one class attribute values; several calls may fill different rows and columns."""
+        """Give objects of one class attribute values; several calls may fill different rows and columns.
+
+        Values are converted to SI by the unit of their column; a unit nobody knows stays, and is an issue ``unsupported``.
+        """
         self._attributes.setdefault(type, []).append((np.asarray(keys, np.int64), dict(columns)))
 
     def add_properties(self, keys: ArrayLike, set_name: Any, names: Any, values: Any, units: Any = None) -> None:
@@ -315,8 +318,7 @@ class CityBuilder:
             return objects
         parent = np.full(objects.num_rows, -1, np.int64)
         for keys, ids in self._parent_ids:
-            found = pc.index_in(ids, one_array(objects["id"]))
-            place = np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
+            place, apart = parent_rows(objects, keys, ids)
             parent[keys] = place
             lost = np.flatnonzero((place < 0) & np.asarray(ids.is_valid().to_numpy(zero_copy_only=False)))
             for one in lost.tolist():
@@ -326,6 +328,10 @@ class CityBuilder:
                     object=int(keys[one]),
                     record=ids[one].as_py(),
                 )
+            if apart.any():
+                example = ids[int(np.flatnonzero(apart)[0])].as_py()
+                message = f"no period of their parent overlaps that of the objects, as of {example!r}; they belong to its latest"
+                self.add_issue("assumed", message, record=example, count=int(apart.sum()))
         column = pa.array(parent, mask=parent < 0)
         return objects.set_column(objects.column_names.index("parent"), SCHEMAS["objects"].field("parent"), column)
 
@@ -360,19 +366,14 @@ class CityBuilder:
 
     def _attribute_table(self, keys: Keys, calls: list[tuple[Keys, dict[str, Column]]], new_key: Keys, type_name: str) -> pa.Table:
         fields, arrays = [pa.field("object", pa.int64(), nullable=False)], [pa.array(keys)]
-        for column_name in dict.fromkeys(name for _, columns in calls for name in columns):
-            pieces = [(rows, columns[column_name]) for rows, columns in calls if column_name in columns]
-            array = scatter(keys, [(new_key[rows], column) for rows, column in pieces])
-            stored = f"{column_name}_attribute" if column_name in _RESERVED else column_name
-            metadata: dict[str, str] = {}
-            for _, column in pieces:
-                metadata = {**column.metadata(), **metadata}
-            if len({column.unit for _, column in pieces}) > 1:
-                units = sorted({column.unit or "none" for _, column in pieces})
-                msg = f"attribute {type_name}.{column_name} comes in several units ({', '.join(units)}); convert before adding"
-                raise UsageError(msg)
-            fields.append(pa.field(stored, array.type, metadata=metadata or None))
-            arrays.append(array)
+        names = list(dict.fromkeys(name for _, columns in calls for name in columns))
+        for column_name, stored in zip(names, free_names(names, _RESERVED), strict=True):
+            pieces = [(new_key[rows], columns[column_name]) for rows, columns in calls if column_name in columns]
+            made = joined(f"{type_name}.{column_name}", keys, pieces)
+            for code, message, count in made.issues:
+                self.add_issue(code, message, count=count)
+            fields.append(pa.field(stored, made.array.type, metadata=made.metadata or None))
+            arrays.append(made.array)
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 

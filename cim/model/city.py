@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -220,10 +221,22 @@ class City:
             (xmin, ymin, xmax, ymax) in `crs`; objects whose box touches it.
         """
         self.require_type(type)
+        try:
+            return self._selected(type, where, bbox)
+        except (pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            msg = f"condition {str(where)!r} compares a column with a value of another type, or is no yes or no: {error}"
+            raise UsageError(msg) from error
+
+    def _types(self, type: str | None) -> dict[str, pa.DataType]:
+        """Return the types of the columns a condition may name."""
+        schemas = [SCHEMAS["objects"], *([self.attributes.schema(type)] if type is not None else [])]
+        return {field.name: field.type for schema in schemas for field in schema}
+
+    def _selected(self, type: str | None, where: str | pc.Expression | None, bbox: Box | None) -> Keys:
         parsed = condition(where) if isinstance(where, str) else where
-        names = parsed.names if isinstance(parsed, Condition) else frozenset()
-        expression = parsed.build() if isinstance(parsed, Condition) else parsed
+        names = parsed.names if isinstance(parsed, Condition) else frozenset(self._types(type)) & _words(where)
         attribute_names = self.require_columns(type, names)
+        expression = parsed.build(self._types(type), self.time_zone) if isinstance(parsed, Condition) else parsed
         core = self._core_filter(type, bbox, expression if expression is not None and not attribute_names else None)
         if not attribute_names or type is None:
             return np.asarray(self.tables.scan("objects", ["key"], core)["key"].to_numpy(), np.int64)
@@ -240,7 +253,7 @@ class City:
     ) -> Keys:
         """Filter on core and attribute columns together: both are read and laid side by side."""
         left = self.tables.scan("objects", ["key", *core_names], core)
-        right = self.attributes.scan(type, ["object", *attribute_names])
+        right = self.attributes.scan(type, list(dict.fromkeys(["object", *attribute_names])))
         place = np.searchsorted(np.asarray(right["object"].to_numpy()), np.asarray(left["key"].to_numpy()))
         for name in attribute_names:
             left = left.append_column(name, right[name].take(pa.array(place)))
@@ -324,10 +337,16 @@ class City:
         return object_frame(self, type, columns, where=where, bbox=bbox, labels=labels)
 
     def column(self, type: str, name: str, keys: ArrayLike | None = None) -> pa.ChunkedArray:
-        """Return one attribute or core column of a class, in the order of the keys (or of `keys`)."""
+        """Return one attribute or core column of a class, in the order of the keys (or of `keys`).
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If one of `keys` is not of this class.
+        """
         self.require_type(type)
         if name in self.attributes.schema(type).names:
-            table = self.attributes.scan(type, ["object", name])
+            table = self.attributes.scan(type, list(dict.fromkeys(["object", name])))
             owner = table["object"]
         else:
             self.require_columns(type, frozenset({name}))
@@ -335,7 +354,14 @@ class City:
             owner = table["key"]
         if keys is None:
             return table[name]
-        return table[name].take(pa.array(np.searchsorted(np.asarray(owner.to_numpy()), np.asarray(keys, np.int64))))
+        wanted, have = np.ravel(np.asarray(keys, np.int64)), np.asarray(owner.to_numpy(), np.int64)
+        place = np.searchsorted(have, wanted)
+        strange = wanted[(place == len(have)) | (have[np.minimum(place, len(have) - 1)] != wanted)] if len(have) else wanted
+        if len(strange):
+            row = self.core_rows(["id", "type"], strange[:1]).to_pylist()[0]  # names a key that nobody has
+            msg = f"key {strange[0]} is {row['type']} {row['id']!r}, not a {type}; ask column({row['type']!r}, …) for it"
+            raise ObjectNotFoundError(msg)
+        return table[name].take(pa.array(place))
 
     def unit(self, type: str, name: str) -> str:
         """Return the unit of a column, ``""`` where it has none."""
@@ -506,6 +532,11 @@ def align_attributes(objects: pa.Table, attributes: dict[str, pa.Table]) -> dict
         taken = table.take(place)
         aligned[name] = taken.set_column(0, table.schema.field("object"), pa.array(wanted))
     return aligned
+
+
+def _words(where: object) -> frozenset[str]:
+    """Return every word of an Arrow expression; the columns it looks at are among them."""
+    return frozenset(re.findall(r"\w+", str(where))) if where is not None else frozenset()
 
 
 def json_text(value: Any) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from cim.errors import CRSMismatchError, UsageError
 from cim.model.city import City
-from cim.model.columns import common_type
+from cim.model.columns import is_number, type_for
 from cim.model.geometry import shift
 from cim.model.keys import OBJECT_COLUMNS
 from cim.model.schema import SCHEMAS, conform
@@ -105,7 +105,7 @@ def _stack(pieces: list[pa.Table], notes: list[str]) -> pa.Table:
         return pieces[0]
     names = list(dict.fromkeys(name for piece in pieces for name in piece.column_names))
     converted = [_in_units_of_the_first(piece, pieces, notes) for piece in pieces]
-    fields = [_common_field(name, converted) for name in names]
+    fields = [_common_field(name, converted, notes) for name in names]
     rows = []
     for piece in converted:
         have = set(piece.column_names)
@@ -127,7 +127,7 @@ def _in_units_of_the_first(piece: pa.Table, pieces: list[pa.Table], notes: list[
         unit, wanted = unit_of(field), unit_of(leading)
         if unit == wanted:
             continue
-        if unit and wanted:
+        if unit and wanted and is_number(field.type):
             new = pa.array(converted(piece[field.name], field.name, unit, wanted), pa.float64(), from_pandas=True)
             piece = piece.set_column(at, pa.field(field.name, pa.float64(), metadata=leading.metadata), new)
         else:
@@ -141,7 +141,11 @@ def converted(column: pa.ChunkedArray, name: str, unit: str, wanted: str) -> NDA
     """Return numbers in another unit of the same quantity."""
     from cim.units import parse_unit
 
-    have, want = parse_unit(unit), parse_unit(wanted)
+    try:
+        have, want = parse_unit(unit), parse_unit(wanted)
+    except UsageError as error:
+        msg = f"attribute {name} is in {unit} in one city and in {wanted} in another: {error}"
+        raise UsageError(msg) from error
     if have.si != want.si:
         msg = f"attribute {name} is in {unit} in one city and in {wanted} in another: not the same quantity; rename one in the mapping"
         raise UsageError(msg)
@@ -149,8 +153,11 @@ def converted(column: pa.ChunkedArray, name: str, unit: str, wanted: str) -> NDA
     return np.asarray((values * have.factor + have.offset - want.offset) / want.factor)
 
 
-def _common_field(name: str, pieces: list[pa.Table]) -> pa.Field:
-    found = [piece.schema.field(name) for piece in pieces if name in piece.column_names]
-    kinds = {field.type for field in found if not pa.types.is_null(field.type)}
-    kind = next(iter(kinds)) if len(kinds) == 1 else common_type(kinds) if kinds else pa.null()
-    return pa.field(name, kind, metadata=found[0].metadata)
+def _common_field(name: str, pieces: list[pa.Table], notes: list[str]) -> pa.Field:
+    """Return the field that holds a column of all pieces; numbers that no float holds become text, with a note."""
+    columns = [piece[name] for piece in pieces if name in piece.column_names]
+    kind = type_for(columns)
+    if pa.types.is_string(kind) and all(is_number(column.type) or pa.types.is_null(column.type) for column in columns):
+        notes.append(f"attribute {name} has whole numbers of more digits than a float holds beside fractions; all are held as text")
+    leading = next(piece.schema.field(name) for piece in pieces if name in piece.column_names)
+    return pa.field(name, kind, metadata=leading.metadata)

@@ -1,4 +1,4 @@
-"""Keys: which columns hold them, numbering them anew, and the order objects and geometries stand in."""
+"""Keys: which columns hold them, numbering them anew, finding parents, and the order objects and geometries stand in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Keys = NDArray[np.int64]
 
-__all__ = ["OBJECT_COLUMNS", "order_of", "remap", "repeats", "sorted_geometries"]
+__all__ = ["OBJECT_COLUMNS", "order_of", "parent_rows", "remap", "repeats", "sorted_geometries"]
 
 OBJECT_COLUMNS = {"objects": ("key", "parent"), "relations": ("subject", "object"), "links": ("object",), "issues": ("object",)}
 """Columns of each table that hold object keys; ``object`` where a table is not named."""
@@ -41,8 +41,7 @@ def repeats(objects: pa.Table) -> NDArray[np.int64]:
     many = np.flatnonzero(np.bincount(index, minlength=1)[index] > 1) if len(index) else np.empty(0, np.int64)
     if not len(many):
         return repeat
-    first = objects["valid_from"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
-    last = objects["valid_to"].take(many).cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    first, last = (time[many] for time in _periods(objects))
     order = np.lexsort((many, first, index[many]))
     same = index[many][order]
     begins = np.concatenate([[True], same[1:] != same[:-1]])
@@ -55,6 +54,58 @@ def repeats(objects: pa.Table) -> NDArray[np.int64]:
             repeat[place] = number
         until = max(until, end)
     return repeat
+
+
+def _periods(objects: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return begin and end of validity [µs], a missing one being as far away as can be."""
+    first = objects["valid_from"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min).to_numpy()
+    last = objects["valid_to"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    return np.asarray(first, np.int64), np.asarray(last, np.int64)
+
+
+def parent_rows(objects: pa.Table, children: NDArray[np.int64], ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the row of each child's parent.
+
+    An id with several periods of validity stands for the row whose period overlaps the child's, the latest where several do.
+
+    Parameters
+    ----------
+    objects
+        The objects, in which `children` are rows.
+    children : shape (n,)
+        Rows of the children.
+    ids : shape (n,)
+        Ids of their parents, null for none.
+
+    Returns
+    -------
+    rows : shape (n,)
+        -1 where no object has the id.
+    apart : shape (n,)
+        True where the id has several periods and none overlaps the child's; the latest row is returned.
+    """
+    code = one_array(objects["id"]).dictionary_encode()
+    of_row = np.asarray(code.indices.to_numpy(zero_copy_only=False), np.int64)
+    wanted = np.asarray(pc.fill_null(pc.index_in(ids, code.dictionary), -1).to_numpy(zero_copy_only=False), np.int64)
+    first, last = _periods(objects)
+    order = np.lexsort((first, of_row))  # rows of one id stand together, the latest last
+    count = np.bincount(of_row, minlength=len(code.dictionary))
+    end = np.cumsum(count)
+    rows, apart = np.full(len(wanted), -1, np.int64), np.zeros(len(wanted), bool)
+    found = np.flatnonzero(wanted >= 0)
+    rows[found] = order[end[wanted[found]] - 1]
+    many = found[count[wanted[found]] > 1]
+    if not len(many):
+        return rows, apart
+    each = count[wanted[many]]
+    child = np.repeat(np.arange(len(many)), each)
+    step = np.arange(len(child)) - np.repeat(np.cumsum(each) - each, each)
+    candidate = order[(end - count)[wanted[many]][child] + step]
+    mine = children[many][child]
+    overlaps = (first[candidate] < last[mine]) & (first[mine] < last[candidate])
+    rows[many[child[overlaps]]] = candidate[overlaps]  # ascending in time: the latest is written last
+    apart[many] = np.bincount(child[overlaps], minlength=len(many)) == 0
+    return rows, apart
 
 
 def order_of(objects: pa.Table) -> NDArray[np.int64]:

@@ -6,7 +6,8 @@ import ast
 import functools
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -164,8 +165,8 @@ class Condition:
 
     names: frozenset[str]
     """Columns that the text names."""
-    build: Callable[[], pc.Expression]
-    """Makes the Arrow expression."""
+    build: Callable[..., pc.Expression]
+    """Makes the Arrow expression; takes types of columns and the time zone of times without one (both optional)."""
 
 
 _COMPARE = {ast.Gt: "__gt__", ast.GtE: "__ge__", ast.Lt: "__lt__", ast.LtE: "__le__", ast.Eq: "__eq__", ast.NotEq: "__ne__"}
@@ -175,7 +176,7 @@ def condition(text: str) -> Condition:
     """Return the condition that a text such as ``"height > 30 and name == '图书馆'"`` states.
 
     Comparisons, ``and``, ``or``, ``not``, ``in [...]`` and ``is None`` are known; nothing is executed. A missing value meets no
-    comparison.
+    comparison, ``not in`` included. A date or time is written as text: ``valid_from >= '2020-01-01'``.
 
     Raises
     ------
@@ -193,29 +194,40 @@ def condition(text: str) -> Condition:
         msg = f"condition {text!r} cannot be read: {error}; write for example: height > 30 and name == 'A'"
         raise UsageError(msg) from error
     names = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-    _expression(tree, text)  # refuses early what cannot be built
-    return Condition(names, lambda: _expression(tree, text))
+    _expression(tree, _Reading(text))  # refuses early what cannot be built
+    return Condition(names, lambda types=None, zone="UTC": _expression(tree, _Reading(text, types or {}, zone)))
 
 
-def _expression(node: ast.AST, text: str) -> pc.Expression:
+@dataclass(frozen=True)
+class _Reading:
+    """A condition being read."""
+
+    text: str
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    """Types of the columns, so that a date, a time or a yes can be compared with what a text can say."""
+    zone: str = "UTC"
+
+
+def _expression(node: ast.AST, reading: _Reading) -> pc.Expression:
     """Turn one node of the parsed condition into an Arrow expression."""
     import pyarrow.compute as pc
 
+    text = reading.text
     if isinstance(node, ast.BoolOp):
         join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
-        return functools.reduce(join, (_expression(value, text) for value in node.values))
+        return functools.reduce(join, (_expression(value, reading) for value in node.values))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return ~_expression(node.operand, text)
+        return ~_expression(node.operand, reading)
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         left, operation, right = node.left, node.ops[0], node.comparators[0]
         if isinstance(operation, ast.Is | ast.IsNot) and isinstance(right, ast.Constant) and right.value is None:
-            missing = _operand(left, text).is_null()
+            missing = _operand(left, None, reading).is_null()
             return missing if isinstance(operation, ast.Is) else ~missing
         if isinstance(operation, ast.In | ast.NotIn) and isinstance(right, ast.List | ast.Tuple):
-            among = _operand(left, text).isin([_constant(element, text) for element in right.elts])
-            return among if isinstance(operation, ast.In) else ~among
+            member = _member(left, right.elts, reading)
+            return member if isinstance(operation, ast.In) else ~member
         if type(operation) in _COMPARE:
-            expression: pc.Expression = getattr(_operand(left, text), _COMPARE[type(operation)])(_operand(right, text))
+            expression: pc.Expression = getattr(_operand(left, right, reading), _COMPARE[type(operation)])(_operand(right, left, reading))
             return expression
     if isinstance(node, ast.Name):
         return pc.field(node.id)
@@ -223,15 +235,61 @@ def _expression(node: ast.AST, text: str) -> pc.Expression:
     raise UsageError(msg)
 
 
-def _operand(node: ast.AST, text: str) -> pc.Expression:
+def _member(left: ast.AST, elements: Sequence[ast.expr], reading: _Reading) -> pc.Expression:
+    """Return whether a value is one of several; unknown for a missing value, so that the contrary does not hold for it either."""
     import pyarrow.compute as pc
 
-    return pc.field(node.id) if isinstance(node, ast.Name) else pc.scalar(_constant(node, text))
+    value = _operand(left, None, reading)
+    kind = _type_of(left, reading)
+    wanted = [_constant(element, reading, kind) for element in elements]
+    if not wanted:
+        among = value.is_null(nan_is_null=False) & value.is_valid()  # nothing is a member of nothing
+    elif kind is not None and pa.types.is_integer(kind) and any(isinstance(one, float) for one in wanted):
+        among = value.cast(pa.float64()).isin(pa.array(wanted, pa.float64()))
+    else:
+        among = value.isin(wanted)
+    return pc.if_else(value.is_valid(), among, pc.scalar(pa.scalar(None, pa.bool_())))
 
 
-def _constant(node: ast.AST, text: str) -> Any:
+def _type_of(node: ast.AST, reading: _Reading) -> pa.DataType | None:
+    return reading.types.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _operand(node: ast.AST, other: ast.AST | None, reading: _Reading) -> pc.Expression:
+    """Return one side of a comparison; a constant is brought to the type of the column on the other side."""
+    import pyarrow.compute as pc
+
+    if isinstance(node, ast.Name):
+        return pc.field(node.id)
+    kind = _type_of(other, reading) if other is not None else None
+    return pc.scalar(_constant(node, reading, kind))
+
+
+def _constant(node: ast.AST, reading: _Reading, kind: pa.DataType | None = None) -> Any:
     try:
-        return ast.literal_eval(ast.unparse(node))
+        value = ast.literal_eval(ast.unparse(node))
     except ValueError as error:
-        msg = f"condition {text!r}: {ast.unparse(node)!r} is neither a column nor a constant"
+        msg = f"condition {reading.text!r}: {ast.unparse(node)!r} is neither a column nor a constant"
+        raise UsageError(msg) from error
+    if value is None:
+        msg = f"condition {reading.text!r}: a missing value meets no comparison; write: column is None, or: column is not None"
+        raise UsageError(msg)
+    if kind is not None and isinstance(value, str) and pa.types.is_temporal(kind):
+        return _moment(value, kind, reading)
+    if kind is not None and pa.types.is_boolean(kind) and value in (0, 1):
+        return bool(value)
+    return value
+
+
+def _moment(value: str, kind: pa.DataType, reading: _Reading) -> pa.Scalar:
+    """Return a text as date or time of a column's type; a time without zone is taken in that of the city."""
+    from cim.model.history import instant
+
+    try:
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            return pa.scalar(instant(value, reading.zone), kind)
+        moment = datetime.fromisoformat(value)
+        return pa.scalar(moment.date() if pa.types.is_date(kind) else moment, kind)
+    except (ValueError, pa.ArrowInvalid, pa.ArrowTypeError, UsageError) as error:
+        msg = f"condition {reading.text!r}: {value!r} is no {kind}; write it as '2026-07-01' or '2026-07-01T07:00'"
         raise UsageError(msg) from error

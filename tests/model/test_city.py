@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import shapely
 
@@ -164,13 +168,160 @@ def test_a_parent_that_is_not_there_is_an_issue() -> None:
     assert "gone" in builder.build().tables["issues"]["message"][0].as_py()
 
 
-def test_two_units_for_one_attribute_are_refused() -> None:
+def two_pieces(first: Column, second: Column) -> CityBuilder:
     builder = CityBuilder("EPSG:4549")
     keys = builder.add_objects("Building", ["a", "b"])
-    builder.add_attributes(keys[:1], "Building", {"height": Column([3.0], unit="m")})
-    builder.add_attributes(keys[1:], "Building", {"height": Column([3.0], unit="mm")})
-    with pytest.raises(UsageError, match=r"Building\.height comes in several units \(m, mm\)"):
-        builder.build()
+    builder.add_attributes(keys[:1], "Building", {"height": first})
+    builder.add_attributes(keys[1:], "Building", {"height": second})
+    return builder
+
+
+def test_two_units_of_one_quantity_convert_and_two_quantities_are_refused() -> None:
+    city = two_pieces(Column([3.0], unit="m"), Column([3.0], unit="mm")).build()
+    assert (city["a"].attributes["height"], city["b"].attributes["height"]) == (3.0, 0.003)
+    assert city.attributes.schema("Building").field("height").metadata == {b"unit": b"m", b"source_unit": b"m, mm"}
+    with pytest.raises(UsageError, match=r"Building\.height comes in units of different quantities \(m, m²\)"):
+        two_pieces(Column([3.0], unit="m"), Column([3.0], unit="m²")).build()
+
+
+def test_attributes_are_held_in_si_and_keep_the_unit_of_their_source_in_mind() -> None:
+    builder = CityBuilder("EPSG:4549")
+    keys = builder.add_objects("Building", ["a", "b"])
+    columns = {
+        "height": Column([100, None], unit="ft"), "density": Column(np.array([35.0, np.nan]), unit="%"),
+        "storeys": Column([6, 4], unit="层"),
+        "width": Column([7, 8], unit="米"), "glow": Column([1.5, 2.5], unit="quux"), "said": Column(["tall", None], unit="ft"),
+    }  # fmt: skip
+    builder.add_attributes(keys, "Building", columns)
+    city = builder.build()
+    schema = city.attributes.schema("Building")
+    assert city["a"].attributes["height"] == pytest.approx(30.48, rel=1e-12)  # the foot is 0.3048 m by definition
+    assert city["b"].attributes["height"] is None
+    assert city["a"].attributes["density"] == pytest.approx(0.35, rel=1e-12)
+    assert [city.unit("Building", name) for name in columns] == ["m", "", "", "m", "quux", "ft"]
+    said = [(schema.field(name).metadata or {}).get(b"source_unit", b"").decode() for name in columns]
+    assert said == ["ft", "%", "层", "米", "", ""]
+    assert [schema.field(name).type for name in ("storeys", "width")] == [pa.int64(), pa.int64()]
+    issues = city.issues[city.issues["code"] == "unsupported"]
+    assert [("glow" in text, "said" in text) for text in issues["message"]] == [(True, False), (False, True)]
+    assert city["a"].attributes["glow"] == 1.5
+
+
+def test_a_parent_of_several_periods_is_the_one_of_the_childs_time() -> None:
+    builder = CityBuilder("EPSG:4549")
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 2010, 2005, 2030)]
+    builder.add_objects("Building", ["b", "b"], valid_from=years[:2], valid_to=[years[1], None])
+    children = {"p": (years[1], None), "q": (years[0], years[2]), "r": (years[2], None)}
+    builder.add_objects("BuildingPart", list(children), parents=["b"] * 3, valid_from=[begin for begin, _ in children.values()],
+                        valid_to=[end for _, end in children.values()])  # fmt: skip
+    city = builder.build()
+    assert [view.id for view in city.asof("2020-01-01").parents("p")] == ["b"]
+    assert [view.id for view in city.asof("2002-01-01").parents("q")] == ["b"]
+    assert [view.id for view in city.asof("2020-01-01").parents("r")] == ["b"]  # both periods overlap: the latest
+    assert "assumed" not in set(city.issues["code"])
+
+
+def test_a_child_of_no_period_of_its_parent_is_given_to_the_latest_and_named() -> None:
+    builder = CityBuilder("EPSG:4549")
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 2010, 2020)]
+    builder.add_objects("Building", ["b", "b"], valid_from=years[:2], valid_to=years[1:])
+    builder.add_objects("BuildingPart", ["p"], parents=["b"], valid_from=[years[2]])
+    city = builder.build()
+    assert city.core_rows(["valid_from"], [city.tables["objects"]["parent"].drop_null()[0].as_py()])["valid_from"][0].as_py() == years[1]
+    assert "no period of their parent overlaps" in city.issues["message"].iloc[0]
+
+
+def test_a_key_of_another_class_has_no_value_in_a_column(city: City) -> None:
+    road = city.key_of(["r"])
+    for name in ("height", "z_roof"):
+        with pytest.raises(ObjectNotFoundError, match=rf"key {road[0]} is Road 'r', not a Building"):
+            city.column("Building", name, keys=road)
+    with pytest.raises(ObjectNotFoundError, match="no object has the key 99"):
+        city.column("Building", "height", keys=[99])
+    assert city.column("Building", "height", keys=city.key_of(["d", "a"])).to_pylist() == [12.0, 3.0]
+
+
+def test_a_missing_value_is_neither_in_a_list_nor_not_in_it(city: City) -> None:
+    def found(where: str) -> list[str]:
+        return sorted(city.ids(city.keys("Building", where=where)))
+
+    assert found("name not in ['图书馆']") == ["b", "d"]
+    assert found("not (name in ['图书馆'])") == ["b", "d"]
+    assert found("name not in []") == ["a", "b", "d"]
+    assert found("name in []") == []
+    assert found("storeys_above_ground in [1, 2.5]") == ["a"]
+    assert found("name not in ['图书馆'] and height > 5") == ["b", "d"]
+
+
+@pytest.mark.parametrize("text", ["name == None", "name != None", "None == name", "name in ['D', None]", "height > None"])
+def test_a_comparison_with_nothing_is_refused_with_the_way_to_say_it(city: City, text: str) -> None:
+    with pytest.raises(UsageError, match="column is None"):
+        city.keys("Building", where=text)
+
+
+def test_conditions_know_dates_times_and_yes_or_no() -> None:
+    builder = CityBuilder("EPSG:4549", time_zone="Asia/Shanghai")
+    begins = [datetime(2020, 6, 30, 16, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC), None]
+    keys = builder.add_objects("Building", list("abc"), valid_from=begins)
+    seen = pa.array([date(2020, 1, 1), None, date(2022, 5, 1)])
+    builder.add_attributes(
+        keys, "Building", {"listed": Column([True, False, None]), "seen": Column(seen), "height": Column([1.0, 2.0, 3.0])}
+    )
+    city = builder.build()
+
+    def found(where: str) -> list[str]:
+        return sorted(city.ids(city.keys("Building", where=where)))
+
+    assert found("valid_from >= '2020-07-01'") == ["a", "b"]  # midnight in Shanghai is 16:00 UTC the day before
+    assert found("valid_from > '2020-07-01' and listed == False") == ["b"]
+    assert found("seen < '2021-01-01'") == ["a"]
+    assert found("seen in ['2022-05-01']") == ["c"]
+    assert (found("listed"), found("not listed"), found("listed == 1"), found("listed != True")) == (["a"], ["b"], ["a"], ["b"])
+    with pytest.raises(UsageError, match="'soon' is no date32"):
+        found("seen < 'soon'")
+    for text in ("height > 'x'", "height", "height in ['x']"):
+        with pytest.raises(UsageError, match="of another type"):
+            found(text)
+
+
+def test_an_arrow_expression_may_look_at_attributes_and_core_columns(city: City) -> None:
+    expression = (pc.field("height") > 5) & (pc.field("z_roof") > 10)
+    assert city.ids(city.keys("Building", where=expression)) == ["d"]
+    assert sorted(city.ids(city.keys("Building", where=pc.field("height") > 5))) == ["b", "d"]
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32(), pa.float16()])
+def test_nan_is_missing_in_arrow_columns_too(kind: pa.DataType) -> None:
+    builder = CityBuilder("EPSG:4549")
+    keys = builder.add_objects("Building", ["a", "b", "c"])
+    builder.add_attributes(keys, "Building", {"height": Column(pa.array(np.array([1.0, np.nan, 3.0]).astype(kind.to_pandas_dtype())))})
+    found = builder.build().statistics("Building", "height")
+    assert (found["count"], found["missing"], found["mean"]) == (2, 1, 2.0)
+
+
+def test_attributes_named_like_core_columns_never_share_a_name() -> None:
+    builder = CityBuilder("EPSG:4549")
+    keys = builder.add_objects("Building", ["a"])
+    builder.add_attributes(keys, "Building", {"name": Column(["x"]), "name_attribute": Column(["y"])})
+    assert builder.build()["a"].attributes == {"name_attribute_2": "x", "name_attribute": "y"}
+
+
+def test_long_whole_numbers_beside_fractions_become_text_and_are_named() -> None:
+    long, short = Column([123456789012345678]), Column([0.5])
+    built = two_pieces(long, short).build()
+    cities = []
+    for column in (long, short):
+        builder = CityBuilder("EPSG:4549")
+        builder.add_attributes(builder.add_objects("Building", ["a"]), "Building", {"height": column})
+        cities.append(builder.build())
+    for city in (built, concat(cities)):
+        assert city.column("Building", "height").to_pylist() == ["123456789012345678", "0.5"]
+        assert "held as text" in city.issues["message"].iloc[0]
+
+
+def test_whole_numbers_of_two_widths_stay_whole() -> None:
+    city = two_pieces(Column(pa.array([3], pa.int32())), Column(pa.array([4], pa.int16()))).build()
+    assert city.column("Building", "height").type == pa.int64()
 
 
 def test_levels_follow_from_class_and_geometry(city: City) -> None:
