@@ -156,7 +156,7 @@ def _free(name: str, taken: Mapping[str, Column]) -> str:
 
 def _mapped(name: str, target: str, spec: Mapping[str, Any], array: pa.Array, notes: list[Note]) -> Column:
     """Return a column as the mapping wants it: codes replaced, numbers in SI."""
-    from cim.units import to_si
+    from cim.units import parse_unit, to_si
 
     standard = STANDARD_NAMES.get(target)
     unit = str(spec.get("unit", standard.unit if standard else ""))
@@ -170,7 +170,7 @@ def _mapped(name: str, target: str, spec: Mapping[str, Any], array: pa.Array, no
     changed, how = to_si(array.cast(pa.float64()).to_numpy(zero_copy_only=False), unit, expected or None)
     if "→" in how:
         notes.append(Note("repaired", f"attribute {name}: unit {how}", "info", count=len(array) - array.null_count))
-        array = pa.array(changed, from_pandas=True)
+        array, unit = pa.array(changed, from_pandas=True), parse_unit(unit).si
     return Column(array, unit=expected if expected is not None else unit, source_field=name, **labels)
 
 

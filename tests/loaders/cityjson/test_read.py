@@ -296,3 +296,18 @@ def test_two_thousand_damaged_geometries_are_found_by_halving(tmp_path: Path) ->
     city = load(tmp_path, changed(**{f"o{k}": {"type": "LandUse", "geometry": [shape]} for k, shape in enumerate(shapes)}))
     assert city.tables["geometries"].num_rows == 2001 - len(bad)
     assert sum(city.issues[city.issues["code"] == "rejected"]["count"]) == len(bad)
+
+
+def test_a_mapped_attribute_outside_the_nomenclature_is_converted_once(tmp_path: Path) -> None:
+    from cim import loaders
+
+    file = {
+        "type": "CityJSON", "version": "2.0", "transform": {"scale": [0.001] * 3, "translate": [410500.0, 3391800.0, 480.0]},
+        "metadata": {"referenceSystem": "https://www.opengis.net/def/crs/EPSG/0/32648"},
+        "CityObjects": {"b": {"type": "Building", "attributes": {"gutter": 10.0}}}, "vertices": [],
+    }  # fmt: skip
+    path = tmp_path / "a.city.json"
+    path.write_text(json.dumps(file))
+    city = loaders.read(path, mapping={"attributes": {"gutter_height": {"field": "gutter", "unit": "ft"}}})
+    assert city["b"].attributes["gutter_height"] == pytest.approx(3.048)
+    assert city.unit("Building", "gutter_height") == "m"
