@@ -133,7 +133,7 @@ def test_a_store_killed_at_any_moment_opens_with_its_last_version_whole(tmp_path
     chance = np.random.default_rng(11)
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", _SAVER, str(path)]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True)
     assert server.stdin is not None
     assert server.stdout is not None
     try:
@@ -150,8 +150,8 @@ def test_a_store_killed_at_any_moment_opens_with_its_last_version_whole(tmp_path
             server.stdin.write("next\n")
             server.stdin.flush()
     finally:
-        server.kill()
-        server.communicate()
+        os.killpg(server.pid, signal.SIGKILL)  # the saver it may have started last as well: that one holds the pipe and the lock
+        server.communicate(timeout=60)
     assert versions(path)[-1].number > KILLS / 5  # the kills did not all come before the first save
     save(expected["1"], path)
     assert list((path / "tmp").iterdir()) == []
