@@ -3,10 +3,11 @@
 #   libegl1, libgl1-mesa-dri   draw a scene without a display (VTK opens them at run time; it links no system library)
 #   fonts-wqy-microhei         Chinese text in a picture
 #   libexpat1                  rasterio links it
-# SYSTEM_PACKAGES=skip leaves this check out: everything but pictures works without the first three.
+#   openscenegraph             osgconv, which opens OSGB tiles
+# SYSTEM_PACKAGES=skip leaves this check out: everything but pictures and OSGB tiles works without these.
 set -eu
 
-wanted="libegl1 libgl1-mesa-dri libexpat1 fonts-wqy-microhei"
+wanted="libegl1 libgl1-mesa-dri libexpat1 fonts-wqy-microhei openscenegraph"
 
 [ "${SYSTEM_PACKAGES:-}" = skip ] && exit 0
 
