@@ -70,7 +70,7 @@ def doubts(bounds: tuple[float, float, float, float], crs: CityCRS, path: str) -
     """
     from cim.crs.plausible import check_plausible
 
-    local = crs.is_projected and _around_zero(bounds)
+    local = crs.is_projected and not crs.is_local and _around_zero(bounds)
     told = f"coordinates up to {max(map(abs, bounds)):g} look local, not {crs.horizontal.name}; give the position of their origin"
     try:
         said = check_plausible(bounds, crs, path=path)
@@ -173,29 +173,50 @@ def _levels(city: City, rows: list[Row]) -> City:
 
 
 def _geometries(city: City, rows: list[Row]) -> City:
-    """Leave out geometries with vertices that are not finite or indices that point nowhere."""
+    """Leave out geometries with vertices or matrices that are not finite, indices that point nowhere, or no template."""
     import pyarrow as pa
 
-    table = city.tables["geometries"]
+    table, templates = city.tables["geometries"], city.tables["templates"]
     if not table.num_rows:
         return city
-    from cim.model.geometry import flatten
-
-    flat = flatten(table)
-    infinite = np.zeros(table.num_rows, bool)
-    owner = np.repeat(np.arange(table.num_rows), np.diff(flat.vertex_start))
-    infinite[owner[~np.isfinite(flat.vertices).all(axis=1)]] = True
-    astray = _astray(table)
-    bad = infinite | astray
-    if not bad.any():
+    infinite, astray = _infinite(table), _astray(table)
+    shapeless = np.zeros(table.num_rows, bool)
+    if table["template"].null_count < table.num_rows:
+        bad = _infinite(templates) | _astray(templates)
+        good = templates["key"].filter(pa.array(~bad))
+        shapeless = ~_is_in(table["template"], good) & np.asarray(table["template"].is_valid().to_numpy())
+        templates = templates.filter(pa.array(~bad))
+        matrix = table["matrix"].combine_chunks()
+        size = np.asarray(table["matrix"].is_valid().to_numpy()).astype(np.int64) * 16
+        owner = np.repeat(np.arange(table.num_rows), size)
+        infinite[owner[~np.isfinite(np.asarray(matrix.drop_null().flatten().to_numpy(zero_copy_only=False), float))]] = True
+    faulty = infinite | astray | shapeless
+    if not faulty.any():
         return city
     for mask, why in (
         (infinite, "has vertices that are not finite (NaN or infinity)"),
         (astray & ~infinite, "has vertex indices out of range"),
+        (shapeless & ~infinite, "uses a template that is not there or cannot be used"),
     ):
         rows += _object_rows(city, table, mask, f"a geometry of {{}} {why}; the geometry is left out")
-    kept = table.filter(pa.array(~bad))
-    return _renumbered(city, kept)
+    return _with_geometries(city, table.filter(pa.array(~faulty)), templates)
+
+
+def _is_in(column: pa.ChunkedArray, values: pa.ChunkedArray) -> Mask:
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.is_in(column, values.combine_chunks()).to_numpy(), bool)
+
+
+def _infinite(table: pa.Table) -> Mask:
+    """Return which geometries have a vertex that is not finite."""
+    from cim.model.geometry import flatten
+
+    flat = flatten(table)
+    out = np.zeros(table.num_rows, bool)
+    owner = np.repeat(np.arange(table.num_rows), np.diff(flat.vertex_start))
+    out[owner[~np.isfinite(flat.vertices).all(axis=1)]] = True
+    return out
 
 
 def _astray(table: pa.Table) -> Mask:
@@ -222,16 +243,13 @@ def _object_rows(city: City, table: pa.Table, mask: Mask, message: str) -> Itera
         yield {"code": "rejected", "count": len(keys) - MOST_ROWS, "message": message.format(f"{len(keys) - MOST_ROWS} more objects")}
 
 
-def _renumbered(city: City, geometries: pa.Table) -> City:
-    """Give the geometries kept the keys 0 to n - 1, and let the surfaces follow."""
+def _with_geometries(city: City, geometries: pa.Table, templates: pa.Table) -> City:
+    """Return the city with these geometries only, and the surfaces and appearances that belong to them."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    surfaces = city.tables["surfaces"]
-    place = pc.index_in(surfaces["geometry"], geometries["key"].combine_chunks())
-    surfaces = surfaces.set_column(0, surfaces.schema.field("geometry"), place.cast(pa.int64())).filter(pc.is_valid(place))
-    keys = pa.array(np.arange(geometries.num_rows, dtype=np.int64))
-    return city.replace_tables(geometries=geometries.set_column(0, geometries.schema.field("key"), keys), surfaces=surfaces)
+    shapes = pa.chunked_array([*geometries["key"].chunks, *templates["key"].chunks], pa.int64())
+    kept = {name: city.tables[name].filter(pa.array(_is_in(city.tables[name]["geometry"], shapes))) for name in ("surfaces", "appearances")}
+    return city.replace_tables(geometries=geometries, templates=templates, **kept)
 
 
 # ---------------------------------------------------------------- structure

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from cim.model import City
 
-__all__ = ["pack_files", "unpack_files", "work_file"]
+__all__ = ["is_image", "pack_files", "unpack_files", "work_file"]
 
 _PREFIX = "file:"
+_NAMED = ("coverages", "textures")
+_SUFFIXES = {"GeoTIFF": ".tif", "LAZ": ".laz", "PNG": ".png", "JPEG": ".jpg"}
 
 
 def work_file(path: Path, suffix: str) -> Path:
@@ -41,16 +43,17 @@ def _new_file(path: Path, suffix: str, folder: Path) -> Path:
 
 
 def pack_files(city: City) -> dict[str, pa.Table]:
-    """Return the coverage files that lie in the folder of this worker, as tables of bytes named by the row of the coverage."""
+    """Return the files of coverages and textures that lie in the folder of this worker, as tables of bytes named by their row."""
     import pyarrow as pa
 
     home, found = Path.cwd().resolve(), {}
-    for row, text in enumerate(city.tables["coverages"]["path"].to_pylist()):
-        path = Path(text).resolve()
-        if home in path.parents:
-            with pa.memory_map(str(path)) as source:
+    for name in _NAMED:
+        for row, text in enumerate(city.tables[name]["path"].to_pylist()):
+            if text is None or home not in Path(text).resolve().parents:
+                continue
+            with pa.memory_map(str(Path(text).resolve())) as source:
                 data = source.read_buffer()
-            found[f"{_PREFIX}{row}"] = pa.table({"bytes": pa.Array.from_buffers(pa.uint8(), data.size, [None, data])})
+            found[f"{_PREFIX}{name}:{row}"] = pa.table({"bytes": pa.Array.from_buffers(pa.uint8(), data.size, [None, data])})
     return found
 
 
@@ -60,24 +63,47 @@ def unpack_files(city: City, tables: Mapping[str, pa.Table], path: Path) -> City
     Parameters
     ----------
     path
-        The input; a coverage whose file was not carried has to be this very file.
+        The input. A coverage whose file was not carried has to be this very file; a texture an image in its folder.
 
     Raises
     ------
     InputError
-        If a coverage names any other file.
+        If a table names any other file.
     """
     from cim.model.schema import SCHEMAS
 
-    coverages = city.tables["coverages"]
-    rows = coverages.to_pylist()
-    for number, row in enumerate(rows):
-        carried = tables.get(f"{_PREFIX}{number}")
-        if carried is not None:
-            row["path"] = str(_written(carried, path, {"GeoTIFF": ".tif", "LAZ": ".laz"}.get(row["format"], ".las")))
-        elif Path(row["path"]).resolve() != path.resolve() and workspace().resolve() not in Path(row["path"]).resolve().parents:
-            raise InputError(path, "the reader process named a file that it does not own", "do not use this file")
-    return city.replace_tables(coverages=type(coverages).from_pylist(rows, schema=SCHEMAS["coverages"]))
+    changed = {}
+    for name in _NAMED:
+        table = city.tables[name]
+        rows = table.to_pylist()
+        for number, row in enumerate(rows):
+            carried = tables.get(f"{_PREFIX}{name}:{number}")
+            if carried is not None:
+                row["path"] = str(_written(carried, path, _SUFFIXES.get(row["format"], ".las" if name == "coverages" else ".img")))
+            elif row["path"] is not None and not _owned(name, Path(row["path"]), path):
+                raise InputError(path, "the reader process named a file that it does not own", "do not use this file")
+        changed[name] = type(table).from_pylist(rows, schema=SCHEMAS[name])
+    return city.replace_tables(**changed)
+
+
+def _owned(name: str, file: Path, path: Path) -> bool:
+    """Whether a file may be named: the input itself, something of the workspace, or an image beside the input or below it."""
+    place, own = file.resolve(), path.resolve()
+    if place == own or workspace().resolve() in place.parents:
+        return True
+    folder = own if own.is_dir() else own.parent
+    return name == "textures" and folder in place.parents and is_image(place)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file starts like an image that textures may be: PNG, JPEG, TIFF, BMP, WebP, DDS."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    marks = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"DDS ")
+    return head.startswith(marks) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def _written(carried: pa.Table, path: Path, suffix: str) -> Path:

@@ -186,7 +186,7 @@ def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_],
 
 def _floors(context: Context, geometries: pa.Table) -> NDArray[np.bool_] | None:
     """Return which surfaces of the flattened table are floors on the ground, which nobody sees."""
-    surfaces = context.city.tables["surfaces"]
+    surfaces = context.city.surface_table(geometries)
     if not surfaces.num_rows or not geometries.num_rows:
         return None
     count = pc.list_value_length(pc.list_flatten(pc.list_flatten(geometries["boundaries"].combine_chunks())))

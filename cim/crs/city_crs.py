@@ -22,6 +22,11 @@ _CRS = "crs"  # stands in a message where no file is known
 _ELLIPSOIDAL = "Ellipsoidal height of "  # how this module names heights above an ellipsoid
 _ELLIPSOIDAL_SUFFIX = "+ellipsoidal"
 _LONGEST_LABEL = 40
+LOCAL = "local"
+_LOCAL_WKT = (
+    'ENGCRS["local coordinates, position unknown",EDATUM["unknown position"],CS[Cartesian,2],AXIS["easting (E)",east],'
+    'AXIS["northing (N)",north],LENGTHUNIT["metre",1]]'
+)
 # Confidence of PROJ's identification; 70 means equal in every parameter, only the name differs.
 _SAME_PARAMETERS = 70
 # Codes in use that the EPSG database does not hold, and what they mean.
@@ -85,7 +90,12 @@ class CityCRS:
     @property
     def is_projected(self) -> bool:
         """Whether east and north are lengths rather than angles."""
-        return bool(self.horizontal.is_projected)
+        return self.is_local or bool(self.horizontal.is_projected)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether these are metres from a point whose position nobody knows; nothing can be transformed from or to such a system."""
+        return self.code == LOCAL
 
     @property
     def is_ellipsoidal(self) -> bool:
@@ -135,6 +145,8 @@ class CityCRS:
         from pyproj import CRS
         from pyproj.crs import CompoundCRS
 
+        if self.is_local:
+            return self.horizontal
         if self.code is not None:
             return CRS.from_user_input(self.code)
         if self.vertical is None:
@@ -144,7 +156,9 @@ class CityCRS:
         return CompoundCRS(self.name, [self.horizontal, self.vertical])
 
     def same_horizontal(self, other: CityCRS) -> bool:
-        """Whether east and north mean the same in both."""
+        """Whether east and north mean the same in both; two local systems count as one, though only their user can know."""
+        if self.is_local or other.is_local:
+            return self.is_local and other.is_local
         return _same(self.horizontal, other.horizontal)
 
     def same_vertical(self, other: CityCRS) -> bool:
@@ -155,7 +169,7 @@ class CityCRS:
 
     def without_vertical(self) -> CityCRS:
         """Return the same horizontal system with the height system unknown."""
-        return CityCRS(self.horizontal)
+        return self if self.is_local else CityCRS(self.horizontal)
 
     def __eq__(self, other: object) -> bool:
         """Compare by meaning, horizontal and vertical."""
@@ -183,9 +197,9 @@ def parse(value: str | int | CRS | CityCRS | None, *, path: str = "") -> CityCRS
     ----------
     value
         "EPSG:7415", 7415, "EPSG:28992+5709", "EPSG:32631+ellipsoidal", "OGC:CRS84", a URN or an address of the OGC,
-        WKT (1 or 2, also ESRI's), PROJJSON, a PROJ string, or a pyproj CRS. Three-dimensional systems become their horizontal part
-        with ellipsoidal heights, compound ones are split. Equal parameters under another name are replaced by
-        the authority's entry.
+        WKT (1 or 2, also ESRI's), PROJJSON, a PROJ string, or a pyproj CRS; "local" for metres from a point whose position nobody
+        knows. Three-dimensional systems become their horizontal part with ellipsoidal heights, compound ones are split. Equal
+        parameters under another name are replaced by the authority's entry.
     path
         The input that named it, for the error message.
 
@@ -233,6 +247,8 @@ def _from_text(text: str) -> CityCRS:
     text = text.removeprefix("\ufeff").strip("\x00 \t\r\n")
     if _OUTSIDE_FILE.search(text):
         raise CRSError(_CRS, f"{_short(text)!r} reaches for a file", "name the system by its EPSG code")
+    if text.lower() == LOCAL:
+        return CityCRS(CRS.from_wkt(_LOCAL_WKT), None, LOCAL)
     ellipsoidal = text.lower().endswith(_ELLIPSOIDAL_SUFFIX)
     plain = _canonical(text[: -len(_ELLIPSOIDAL_SUFFIX)] if ellipsoidal else text)
     try:

@@ -71,6 +71,8 @@ def check_model_crs(crs: CityCRS, *, path: str = "", place: tuple[float, float] 
     """
     where = path or "city"
     name = crs.horizontal.name
+    if crs.is_local:
+        return
     if is_web_mercator(crs) or _is_world_mercator(crs.horizontal):
         grows = "lengths and areas grow towards the poles"
         if place is not None:

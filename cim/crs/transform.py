@@ -112,6 +112,9 @@ def transform_points(
     east, north, up = _as_points(x, y, z)
     where = path or _POINTS
     source_used, target_used, notes = _vertical_plan(source, target, has_heights=up is not None)
+    if source_used.is_local != target_used.is_local:
+        reason = "one system is local: nobody knows where its zero point lies, so nothing can be transformed from or to it"
+        raise CRSError(where, reason, "place the model first: by control points, its position in the file, or known footprints")
     if source_used == target_used:
         exact = "the two systems are the same"
         return Transformed(east, north, up, "+proj=noop", 0.0, notes, exact)

@@ -18,7 +18,7 @@ from cim.errors import UsageError
 from cim.model.city import City
 from cim.model.columns import Column, free_names, joined
 from cim.model.derive import boxes_of, classify, origin_of
-from cim.model.geometry import shift
+from cim.model.instances import matrix_column, moved_by, without_own
 from cim.model.keys import order_of, parent_rows, remap, repeats, sorted_geometries
 from cim.model.schema import SCHEMAS, empty, make_table
 from cim.model.spatial import bbox_column
@@ -167,7 +167,7 @@ class CityBuilder:
 
     def add_geometries(
         self, keys: ArrayLike, *, lod: Any, role: Any, type: Any, vertices: pa.Array, boundaries: pa.Array, semantics: Any = None,
-        source: int | None = None,
+        source: int | None = None, template: Any = None, matrix: Any = None,
     ) -> Keys:  # fmt: skip
         """Add one geometry per key and return the provisional geometry keys.
 
@@ -179,15 +179,78 @@ class CityBuilder:
             Five list levels: solid, shell, surface, ring, index into the vertices of the geometry.
         semantics
             Per surface, index into the surfaces of the geometry, -1 for none; null where a geometry has no semantics.
+        template, matrix
+            See `add_instances`.
         """
         owners = np.asarray(keys, np.int64)
         gkeys = np.arange(self._geometries, self._geometries + len(owners), dtype=np.int64)
         self._geometries += len(owners)
         self._add(
             "geometries", len(owners), key=gkeys, object=owners, lod=lod, role=role, type=type, source=source, vertices=vertices,
-            boundaries=boundaries, semantics=semantics,
+            boundaries=boundaries, semantics=semantics, template=template, matrix=matrix,
         )  # fmt: skip
         return gkeys
+
+    def add_templates(
+        self, *, lod: Any, type: Any, vertices: pa.Array, boundaries: pa.Array, semantics: Any = None, role: Any = "solid"
+    ) -> Keys:
+        """Add shapes that instances use, in coordinates of their own, and return their provisional keys among the geometries."""
+        count = len(vertices)
+        tkeys = np.arange(self._geometries, self._geometries + count, dtype=np.int64)
+        self._geometries += count
+        self._add("templates", count, key=tkeys, lod=lod, role=role, type=type, vertices=vertices, boundaries=boundaries,
+                  semantics=semantics)  # fmt: skip
+        return tkeys
+
+    def add_instances(
+        self, keys: ArrayLike, *, templates: ArrayLike, matrices: ArrayLike, lod: Any, role: Any, type: Any, source: int | None = None
+    ) -> Keys:
+        """Add one geometry per key that is a template moved by a matrix, and return the provisional geometry keys.
+
+        Parameters
+        ----------
+        templates : shape (n,)
+            Keys that `add_templates` gave.
+        matrices : shape (n, 4, 4)
+            From the coordinates of the template to absolute ones [m].
+        """
+        owners = np.asarray(keys, np.int64)
+        vertices, boundaries = without_own(len(owners))
+        return self.add_geometries(
+            owners, lod=lod, role=role, type=type, vertices=vertices, boundaries=boundaries, source=source,
+            template=np.asarray(templates, np.int64), matrix=matrix_column(matrices),
+        )  # fmt: skip
+
+    def add_materials(self, names: Any, **columns: Any) -> Keys:
+        """Add materials and return their keys; columns as in the table: diffuse, emissive, specular, shininess, transparency and so on."""
+        return self._numbered("materials", len(names), name=names, **columns)
+
+    def add_textures(self, images: Any, **columns: Any) -> Keys:
+        """Add textures and return their keys; ``path`` names the image file where there is one, which is kept with the city."""
+        return self._numbered("textures", len(images), image=images, **columns)
+
+    def _numbered(self, table: str, count: int, **columns: Any) -> Keys:
+        first = sum(part.num_rows for part in self._parts.get(table, []))
+        keys = np.arange(first, first + count, dtype=np.int64)
+        self._add(table, count, key=keys, **columns)
+        return keys
+
+    def add_appearances(
+        self, gkeys: ArrayLike, *, theme: Any = "", materials: Any = None, textures: Any = None, uv: pa.Array | None = None
+    ) -> None:
+        """Say how geometries or templates look in a theme.
+
+        Parameters
+        ----------
+        materials
+            List column: key of a material per surface in boundary order, -1 for none.
+        textures
+            List column: key of a texture per ring in boundary order, -1 for none.
+        uv
+            List column: a pair per vertex of every ring in boundary order, v upwards; NaN in rings without texture.
+        """
+        self._add("appearances", len(np.asarray(gkeys)), geometry=np.asarray(gkeys, np.int64), theme=theme, materials=materials,
+                  textures=textures, uv=uv)  # fmt: skip
 
     def add_surfaces(self, gkeys: ArrayLike, index: ArrayLike, type: Any, *, parents: Any = None, attributes: Any = None) -> None:
         """Add semantic surfaces: the rows that `semantics` of a geometry points to."""
@@ -273,11 +336,10 @@ class CityBuilder:
         objects = self._unique_ids(objects)
         objects = self._parents(objects)
         geometries = _concat("geometries", self._parts.get("geometries", []))
-        objects = boxes_of(objects, geometries)
+        objects = boxes_of(objects, geometries, _concat("templates", self._parts.get("templates", [])))
         origin = self._origin if self._origin is not None else origin_of(objects)
         if geometries.num_rows:
-            moved = shift(geometries["vertices"], -origin)
-            geometries = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), moved)
+            geometries = moved_by(geometries, -origin)
         objects = classify(objects, geometries)
         order = order_of(objects)
         new_key = np.empty(self._count, np.int64)

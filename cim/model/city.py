@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import ObjectNotFoundError, UsageError
-from cim.model.schema import SCHEMAS, conform
+from cim.model.schema import SCHEMAS, conform, one_array
 from cim.model.tables import Condition, Tables, among, condition
 
 if TYPE_CHECKING:
@@ -391,9 +391,16 @@ class City:
         return np.asarray(shapely.from_wkb(np.asarray(column.to_pylist() or [], object)))
 
     def geometry_table(
-        self, *, lod: str | None = None, type: str | None = None, role: str | None = None, keys: ArrayLike | None = None
-    ) -> pa.Table:
-        """Return rows of `geometries`; vertices are relative to `origin`."""
+        self, *, lod: str | None = None, type: str | None = None, role: str | None = None, keys: ArrayLike | None = None,
+        explicit: bool = True,
+    ) -> pa.Table:  # fmt: skip
+        """Return rows of `geometries`; vertices are relative to `origin`.
+
+        Parameters
+        ----------
+        explicit
+            Put out the uses of templates as vertices of their own; otherwise they stay a template and a matrix.
+        """
         wanted = keys if keys is not None else (self.keys(type) if type is not None else None)
         expression: pc.Expression | None = None
         for name, value in (("lod", lod), ("role", role)):
@@ -402,7 +409,28 @@ class City:
         if wanted is not None:
             mine = among("object", wanted)
             expression = mine if expression is None else expression & mine
-        return self.tables.scan("geometries", where=expression)
+        found = self.tables.scan("geometries", where=expression)
+        if not explicit or found["template"].null_count == found.num_rows:
+            return found
+        from cim.model.instances import explicit as put_out
+
+        return put_out(found, self.tables["templates"])
+
+    def surface_table(self, geometries: pa.Table | None = None) -> pa.Table:
+        """Return the semantic surfaces of geometries (all by default), those of a template once for each of its uses."""
+        return self._described("surfaces", geometries)
+
+    def appearance_table(self, geometries: pa.Table | None = None) -> pa.Table:
+        """Return the appearances of geometries (all by default), those of a template once for each of its uses."""
+        return self._described("appearances", geometries)
+
+    def _described(self, name: str, geometries: pa.Table | None) -> pa.Table:
+        from cim.model.instances import for_instances
+
+        stored = self.tables.scan("geometries", ["key", "template"])
+        if geometries is not None:
+            stored = stored.filter(pc.is_in(stored["key"], one_array(geometries["key"])))
+        return for_instances(self.tables[name], stored)
 
     # ------------------------------------------------------------------ relations, claims, history
 
@@ -495,8 +523,11 @@ class City:
                 table = table.filter(pc.and_(pc.is_in(table["subject"], mine), pc.is_in(table["object"], mine)))
             elif name == "issues":
                 table = table.filter(pc.or_(pc.is_null(table["object"]), pc.is_in(table["object"], mine)))
-            elif name == "surfaces":
-                table = table.filter(pc.is_in(table["geometry"], kept["geometries"]["key"].combine_chunks()))
+            elif name == "templates":
+                table = table.filter(pc.is_in(table["key"], one_array(kept["geometries"]["template"])))
+            elif name in {"surfaces", "appearances"}:
+                shapes = pa.concat_arrays([one_array(kept[shape]["key"]) for shape in ("geometries", "templates")])
+                table = table.filter(pc.is_in(table["geometry"], shapes))
             elif "object" in table.column_names:
                 table = table.filter(pc.is_in(table["object"], mine))
             kept[name] = table

@@ -10,9 +10,9 @@ import pyarrow as pa
 from cim.errors import CRSMismatchError, UsageError
 from cim.model.city import City
 from cim.model.columns import is_number, type_for
-from cim.model.geometry import shift
-from cim.model.keys import OBJECT_COLUMNS
-from cim.model.schema import SCHEMAS, conform
+from cim.model.instances import moved_by
+from cim.model.keys import OBJECT_COLUMNS, next_geometry
+from cim.model.schema import SCHEMAS, conform, one_array
 from cim.model.tables import Tables
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["concat"]
 
-_REFERENCES = {"source": "sources", "geometry": "geometries"}
+_REFERENCES = {"source": "sources", "geometry": "geometries", "template": "geometries"}
 """Columns that point to rows of other tables than `objects`."""
 
 
@@ -54,7 +54,7 @@ def concat(cities: Sequence[City], *, name: str = "") -> City:
             )
     parts: dict[str, list[pa.Table]] = {table: [] for table in SCHEMAS}
     attributes: dict[str, list[pa.Table]] = {}
-    next_key = dict.fromkeys(("objects", "sources", "geometries", "links"), 0)
+    next_key = dict.fromkeys(("objects", "sources", "geometries", "links", "materials", "textures"), 0)
     for city in cities:
         for table in SCHEMAS:
             parts[table].append(_moved(table, city, next_key, first))
@@ -62,6 +62,9 @@ def concat(cities: Sequence[City], *, name: str = "") -> City:
             table = city.attributes[kind]
             attributes.setdefault(kind, []).append(_add(table, "object", next_key["objects"]))
         for counted in next_key:
+            if counted == "geometries":
+                next_key[counted] += next_geometry(city.tables)
+                continue
             column = city.tables[counted]["key"]
             next_key[counted] += int(np.max(column.to_numpy())) + 1 if len(column) else 0
     tables = {table: pa.concat_tables(pieces).combine_chunks() for table, pieces in parts.items()}
@@ -76,12 +79,13 @@ def concat(cities: Sequence[City], *, name: str = "") -> City:
 def _moved(name: str, city: City, offset: dict[str, int], first: City) -> pa.Table:
     """Return one table of a city with its keys moved on and its vertices relative to the common origin."""
     table = city.tables[name]
-    if name in offset:
-        table = _add(table, "key", offset[name])
+    if name in offset or name == "templates":
+        table = _add(table, "key", offset["geometries" if name == "templates" else name])
     if name == "geometries" and table.num_rows and (city.origin != first.origin).any():
-        table = table.set_column(
-            table.column_names.index("vertices"), SCHEMAS[name].field("vertices"), shift(table["vertices"], city.origin - first.origin)
-        )
+        table = moved_by(table, city.origin - first.origin)
+    if name == "appearances" and table.num_rows:
+        for column in ("materials", "textures"):
+            table = _add_in_lists(table, column, offset[column])
     for column in OBJECT_COLUMNS.get(name, ("object",) if "object" in table.column_names else ()):
         if column != "key":
             table = _add(table, column, offset["objects"])
@@ -97,6 +101,21 @@ def _add(table: pa.Table, column: str, amount: int) -> pa.Table:
     import pyarrow.compute as pc
 
     return table.set_column(table.column_names.index(column), table.schema.field(column), pc.add(table[column], amount))
+
+
+def _add_in_lists(table: pa.Table, column: str, amount: int) -> pa.Table:
+    """Return a table with the keys in a list column moved on; -1 stays."""
+    if not amount:
+        return table
+    import pyarrow.compute as pc
+
+    lists = one_array(table[column])
+    keys = lists.flatten()
+    moved = pc.if_else(pc.less(keys, 0), keys, pc.add(keys, amount))
+    sizes = np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), np.int64)
+    start = pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
+    made = pa.ListArray.from_arrays(start, moved, mask=pc.is_null(lists))
+    return table.set_column(table.column_names.index(column), table.schema.field(column), made)
 
 
 def _stack(pieces: list[pa.Table], notes: list[str]) -> pa.Table:

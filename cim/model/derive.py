@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model.geometry import flatten
+from cim.model.instances import instance_boxes
 from cim.model.schema import SCHEMAS, one_array
 from cim.model.spatial import bbox_column
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["boxes_of", "classify", "finest_lod", "origin_of"]
 
 
-def boxes_of(objects: pa.Table, geometries: pa.Table, origin: ArrayLike = 0.0) -> pa.Table:
+def boxes_of(objects: pa.Table, geometries: pa.Table, templates: pa.Table, origin: ArrayLike = 0.0) -> pa.Table:
     """Widen the boxes of the objects by the vertices of their geometries (relative to `origin`) and by ground and roof height."""
     count = objects.num_rows
     corner = [
@@ -39,6 +40,11 @@ def boxes_of(objects: pa.Table, geometries: pa.Table, origin: ArrayLike = 0.0) -
         if len(start):
             np.minimum.at(least, owner, np.minimum.reduceat(flat.vertices, start, axis=0))
             np.maximum.at(most, owner, np.maximum.reduceat(flat.vertices, start, axis=0))
+        if templates.num_rows:
+            row, lower, upper = instance_boxes(geometries, templates)
+            owner = by_key[np.searchsorted(keys, np.asarray(geometries["object"].to_numpy(), np.int64)[row], sorter=by_key)]
+            np.minimum.at(least, owner, lower)
+            np.maximum.at(most, owner, upper)
         low = np.fmin(low, np.where(np.isfinite(least), least + origin, np.nan))
         high = np.fmax(high, np.where(np.isfinite(most), most + origin, np.nan))
     return objects.set_column(objects.column_names.index("bbox"), SCHEMAS["objects"].field("bbox"), bbox_column(low, high))

@@ -28,6 +28,7 @@ __all__ = [
     "boundaries_from",
     "extrude",
     "flatten",
+    "mesh_columns",
     "nest",
     "ring_normals",
     "shift",
@@ -157,6 +158,28 @@ def boundaries_from(index: ArrayLike, *counts: ArrayLike) -> pa.Array:
 
 def _offsets(counts: ArrayLike) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64))]).astype(np.int32))
+
+
+def mesh_columns(points: ArrayLike, triangles: ArrayLike) -> tuple[pa.Array, pa.Array]:
+    """Return vertices and boundaries of one geometry that is a triangle mesh, one surface per triangle.
+
+    Parameters
+    ----------
+    points : shape (n, 3)
+        Coordinates [m].
+    triangles : shape (m, 3)
+        Rows of `points`.
+
+    Examples
+    --------
+    >>> vertices, boundaries = mesh_columns([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])
+    >>> boundaries.to_pylist()
+    [[[[[[0, 1, 2]]]]]]
+    """
+    corners = np.asarray(triangles, np.int32).reshape(-1, 3)
+    count, one = len(corners), [1]
+    boundaries = boundaries_from(corners.reshape(-1), np.full(count, 3), np.ones(count, np.int64), [count], one, one)
+    return vertices_from(points, [len(np.asarray(points))]), boundaries
 
 
 def nest(array: pa.Array, levels: int) -> pa.Array:

@@ -168,7 +168,7 @@ def _footprint_marks(wkb: pa.Array) -> pa.Array:
 
 def _geometry_marks(city: City, keys: pa.Array) -> pa.Array:
     """Return one mark per object that changes when any of its geometries does; vertices are compared to the micrometre."""
-    table = city.tables["geometries"]
+    table = city.geometry_table()
     if not table.num_rows:
         return pa.nulls(len(keys), pa.string())
     from cim.model.geometry import flatten

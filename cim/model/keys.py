@@ -8,15 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cim.model.schema import SCHEMAS, conform, one_array
+from cim.model.schema import conform, one_array
 from cim.model.spatial import hilbert_order
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     Keys = NDArray[np.int64]
 
-__all__ = ["OBJECT_COLUMNS", "order_of", "parent_rows", "remap", "repeats", "sorted_geometries"]
+__all__ = ["OBJECT_COLUMNS", "next_geometry", "order_of", "parent_rows", "remap", "repeats", "sorted_geometries"]
 
 OBJECT_COLUMNS = {"objects": ("key", "parent"), "relations": ("subject", "object"), "links": ("object",), "issues": ("object",)}
 """Columns of each table that hold object keys; ``object`` where a table is not named."""
@@ -125,17 +127,35 @@ def order_of(objects: pa.Table) -> NDArray[np.int64]:
 
 
 def sorted_geometries(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
-    """Put geometries in the order of their objects, number them anew and carry the surfaces along."""
-    geometries, surfaces = tables["geometries"], tables["surfaces"]
-    if not geometries.num_rows:
+    """Put geometries in the order of their objects, number them anew, templates behind them, and carry along what refers to either."""
+    geometries, templates = tables["geometries"], tables["templates"]
+    if not geometries.num_rows and not templates.num_rows:
         return tables
     order = np.argsort(np.asarray(geometries["object"].to_numpy(), np.int64), kind="stable")
-    new = np.empty(len(order), np.int64)
-    new[np.asarray(geometries["key"].to_numpy(), np.int64)[order]] = np.arange(len(order))
-    sorted_ = geometries.take(order).set_column(0, SCHEMAS["geometries"].field("key"), pa.array(np.arange(len(order))))
-    if surfaces.num_rows:
-        renamed = pa.array(new[np.asarray(surfaces["geometry"].to_numpy(), np.int64)])
-        surfaces = surfaces.set_column(0, SCHEMAS["surfaces"].field("geometry"), renamed)
-        place = np.lexsort((np.asarray(surfaces["index"].to_numpy()), np.asarray(renamed)))
-        surfaces = surfaces.take(place)
-    return {**tables, "geometries": conform("geometries", sorted_), "surfaces": surfaces}
+    old = np.concatenate([np.asarray(geometries["key"].to_numpy(), np.int64)[order], np.asarray(templates["key"].to_numpy(), np.int64)])
+    new = np.empty(len(old), np.int64)
+    new[old] = np.arange(len(old))
+    done = dict(tables)
+    done["geometries"] = conform("geometries", _renumbered(geometries.take(order), ("key", "template"), new))
+    done["templates"] = _renumbered(templates, ("key",), new)
+    for name in ("surfaces", "appearances"):
+        table = _renumbered(tables[name], ("geometry",), new)
+        second = [np.asarray(table["index"].to_numpy())] if name == "surfaces" else []
+        done[name] = table.take(np.lexsort((*second, np.asarray(table["geometry"].to_numpy()))))
+    return done
+
+
+def _renumbered(table: pa.Table, columns: tuple[str, ...], new: Keys) -> pa.Table:
+    """Return a table with the keys of geometries or templates in some columns exchanged: key k becomes ``new[k]``."""
+    for column in columns:
+        old = table[column]
+        values = np.asarray(old.fill_null(0).to_numpy(), np.int64)
+        keys = pa.array(new[values], pa.int64(), mask=np.asarray(old.is_null().to_numpy()))
+        table = table.set_column(table.column_names.index(column), table.schema.field(column), keys)
+    return table
+
+
+def next_geometry(tables: Mapping[str, pa.Table]) -> int:
+    """Return the first key that neither a geometry nor a template has."""
+    columns = [tables[name]["key"] for name in ("geometries", "templates")]
+    return max((int(np.max(column.to_numpy())) + 1 for column in columns if len(column)), default=0)

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from cim.crs import CityCRS, check_model_crs, parse, transform_geometries, transform_points
 from cim.model.geometry import flatten, vertices_from
-from cim.model.schema import SCHEMAS
+from cim.model.instances import put_out
+from cim.model.schema import SCHEMAS, empty
 from cim.model.spatial import bbox_column
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def to_crs(city: City, crs: str | CityCRS, *, allow_ballpark: bool = False) -> C
     if target == city.crs:
         return city
     where = city.name or "city"
+    city = put_out(city)  # a matrix cannot hold what a projection does to a shape
     objects, geometries = city.tables["objects"], city.tables["geometries"]
     shapes, plane = transform_geometries(city.footprints(), city.crs, target, allow_ballpark=allow_ballpark, path=where)
     notes = list(plane.notes)
@@ -114,7 +116,7 @@ def _rows(objects: pa.Table, shapes: Any, heights: dict[str, Any], geometries: p
     if geometries.num_rows:
         at = geometries.column_names.index("vertices")
         geometries = geometries.set_column(at, SCHEMAS["geometries"].field("vertices"), shift(geometries["vertices"], origin))
-    return boxes_of(objects, geometries)
+    return boxes_of(objects, geometries, empty("templates"))
 
 
 def _noted(sources: pa.Table, own: CityCRS, target: CityCRS, pipeline: str, accuracy: float | None) -> pa.Table:

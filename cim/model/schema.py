@@ -16,13 +16,16 @@ from cim.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["BBOX", "BOUNDARIES", "SCHEMAS", "TIME", "VERTICES", "conform", "empty", "make_table", "one_array"]
+__all__ = ["BBOX", "BOUNDARIES", "MATRIX", "SCHEMAS", "TIME", "UV", "VERTICES", "conform", "empty", "make_table", "one_array"]
 
 TIME = pa.timestamp("us", tz="UTC")
 BBOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")])
 VERTICES = pa.list_(pa.list_(pa.float64(), 3))
 RINGS = pa.list_(pa.int32())
 BOUNDARIES = pa.list_(pa.list_(pa.list_(pa.list_(RINGS))))  # solid > shell > surface > ring > vertex
+MATRIX = pa.list_(pa.float64(), 16)  # 4 x 4, row after row
+UV = pa.list_(pa.list_(pa.float64(), 2))
+COLOUR = pa.list_(pa.float64(), 3)
 
 
 def _schema(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
@@ -67,9 +70,48 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         ("vertices!", VERTICES, "m"),
         ("boundaries!", BOUNDARIES, ""),
         ("semantics", pa.list_(pa.int32()), ""),
+        ("template", _INT, ""),
+        ("matrix", MATRIX, ""),
+    ),
+    "templates": _schema(
+        ("key!", _INT, ""),
+        ("lod!", _TEXT, ""),
+        ("role!", _TEXT, ""),
+        ("type!", _TEXT, ""),
+        ("vertices!", VERTICES, "m"),
+        ("boundaries!", BOUNDARIES, ""),
+        ("semantics", pa.list_(pa.int32()), ""),
     ),
     "surfaces": _schema(
         ("geometry!", _INT, ""), ("index!", pa.int32(), ""), ("type!", _TEXT, ""), ("parent", pa.int32(), ""), ("attributes", _TEXT, "")
+    ),
+    "appearances": _schema(
+        ("geometry!", _INT, ""),
+        ("theme!", _TEXT, ""),
+        ("materials", pa.list_(_INT), ""),
+        ("textures", pa.list_(_INT), ""),
+        ("uv", UV, ""),
+    ),
+    "materials": _schema(
+        ("key!", _INT, ""),
+        ("name", _TEXT, ""),
+        ("ambient", _REAL, ""),
+        ("diffuse", COLOUR, ""),
+        ("emissive", COLOUR, ""),
+        ("specular", COLOUR, ""),
+        ("shininess", _REAL, ""),
+        ("transparency", _REAL, ""),
+        ("smooth", pa.bool_(), ""),
+    ),
+    "textures": _schema(
+        ("key!", _INT, ""),
+        ("image", _TEXT, ""),
+        ("path", _TEXT, ""),
+        ("format", _TEXT, ""),
+        ("type", _TEXT, ""),
+        ("wrap", _TEXT, ""),
+        ("border", pa.list_(_REAL), ""),
+        ("source", _INT, ""),
     ),
     "coverages": _schema(
         ("object!", _INT, ""),

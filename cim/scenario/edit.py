@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.model.geometry import Flat, flatten, vertices_from
+from cim.model.instances import put_out
 from cim.model.schema import SCHEMAS, make_table
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def stretch(city: City, keys: Keys, delta: float, id: str) -> City:
     UsageError
         If lowering would push eaves to the ground or below.
     """
+    city = put_out(city, keys)
     table = city.tables["geometries"]
     mine = np.flatnonzero(np.isin(np.asarray(table["object"].to_numpy(), np.int64), keys))
     if not len(mine) or delta == 0:
@@ -159,6 +161,7 @@ def stretch(city: City, keys: Keys, delta: float, id: str) -> City:
 
 def shift(city: City, keys: Keys, delta: float) -> City:
     """Return the city with the geometries of some objects moved by `delta` [m] as a whole."""
+    city = put_out(city, keys)
     table = city.tables["geometries"]
     mine = np.flatnonzero(np.isin(np.asarray(table["object"].to_numpy(), np.int64), keys))
     if not len(mine) or delta == 0:
@@ -169,8 +172,7 @@ def shift(city: City, keys: Keys, delta: float) -> City:
 
 def eaves(city: City, key: int) -> float:
     """Return the elevation from which on a building moves when it is raised [m]: its lowest moving vertex, else its roof; else NaN."""
-    table = city.tables["geometries"]
-    part = table.take(pa.array(np.flatnonzero(np.asarray(table["object"].to_numpy(), np.int64) == key)))
+    part = city.geometry_table(keys=[key])
     if part.num_rows:
         flat = flatten(part)
         moving = flat.vertices[_above_ground(city, part, flat), 2]
@@ -207,10 +209,8 @@ def _above_ground(city: City, part: pa.Table, flat: Flat) -> NDArray[np.bool_]:
 
 def _ground_vertices(city: City, part: pa.Table, flat: Flat) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which vertices a GroundSurface uses, and which geometries have one."""
-    surfaces = city.tables["surfaces"]
-    ground = surfaces.filter(
-        pc.and_(pc.is_in(surfaces["geometry"], part["key"].combine_chunks()), pc.equal(surfaces["type"], "GroundSurface"))
-    )
+    surfaces = city.surface_table(part)
+    ground = surfaces.filter(pc.equal(surfaces["type"], "GroundSurface"))
     pairs = set(zip(ground["geometry"].to_pylist(), ground["index"].to_pylist(), strict=True))
     used = np.zeros(len(flat.vertices), bool)
     has = np.zeros(part.num_rows, bool)

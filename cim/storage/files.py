@@ -16,7 +16,10 @@ from cim.storage.manifest import Part
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["again", "keep_files", "resolve_files"]
+__all__ = ["WITH_FILES", "again", "keep_files", "resolve_files"]
+
+WITH_FILES = ("coverages", "textures")
+"""Tables with a column ``path`` that names a file which stays one."""
 
 _BLOCK = 1 << 20  # byte
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,16}")
@@ -37,11 +40,13 @@ def again(root: Path, home: Path, part: Part) -> Part:
     return Part(part.name, part.path, part.rows, found[1], part.sha256)
 
 
-def keep_files(root: Path, coverages: pa.Table, base: str | None) -> tuple[pa.Table, tuple[Part, ...]]:
-    """Copy the files of coverages into the store; return the table with their names in it, and their entries for the manifest.
+def keep_files(root: Path, name: str, table: pa.Table, base: str | None) -> tuple[pa.Table, tuple[Part, ...]]:
+    """Copy the files that a table names into the store; return the table with their names there, and their entries for the manifest.
 
     Parameters
     ----------
+    name
+        ``coverages`` or ``textures``: a table with a column ``path``, null where there is no file.
     base
         Store that relative paths count from, when the city was opened from one.
 
@@ -51,15 +56,14 @@ def keep_files(root: Path, coverages: pa.Table, base: str | None) -> tuple[pa.Ta
         If a file is not there.
     """
     kept: dict[str, Part] = {}
-    for path in dict.fromkeys(coverages["path"].to_pylist()):  # some files, never one per object
+    for path in dict.fromkeys(table["path"].drop_null().to_pylist()):  # some files, never one per object
         source = Path(base or ".", path)
         if not source.is_file():
-            msg = f"{path} belongs to the city but is not there; put it back, or leave its row out of city.tables['coverages']"
+            msg = f"{path} belongs to the city but is not there; put it back, or leave its row out of city.tables[{name!r}]"
             raise StoreError(msg)
         kept[path] = _keep(root, source)
-    names = pa.array([kept[path].path for path in coverages["path"].to_pylist()], pa.string())
-    column = SCHEMAS["coverages"].field("path")
-    table = coverages.set_column(coverages.column_names.index("path"), column, names)
+    names = pa.array([None if path is None else kept[path].path for path in table["path"].to_pylist()], pa.string())
+    table = table.set_column(table.column_names.index("path"), SCHEMAS[name].field("path"), names)
     return table, tuple({part.path: part for part in kept.values()}.values())
 
 
@@ -90,17 +94,17 @@ def _copy(root: Path, source: Path, name: Callable[[str], str], expected: str | 
     return relative, sink.bytes, sink.sha256
 
 
-def resolve_files(root: Path, coverages: pa.Table, files: Mapping[str, Part]) -> pa.Table:
-    """Return the coverages with absolute paths into the store.
+def resolve_files(root: Path, name: str, table: pa.Table, files: Mapping[str, Part]) -> pa.Table:
+    """Return the table of coverages or textures with absolute paths into the store.
 
     Raises
     ------
     StoreCorruptError
         If a row names anything but a file of this version.
     """
-    strange = [path for path in coverages["path"].to_pylist() if path not in files]
+    strange = [path for path in table["path"].drop_null().to_pylist() if path not in files]
     if strange:
-        msg = f"{root}: a coverage names {str(strange[0])[:120]!r}, which is no file of this version; no save writes that"
+        msg = f"{root}: {name} name {str(strange[0])[:120]!r}, which is no file of this version; no save writes that"
         raise StoreCorruptError(msg)
-    paths = pa.array([str(inside(root, path).absolute()) for path in coverages["path"].to_pylist()], pa.string())
-    return coverages.set_column(coverages.column_names.index("path"), SCHEMAS["coverages"].field("path"), paths)
+    paths = pa.array([None if path is None else str(inside(root, path).absolute()) for path in table["path"].to_pylist()], pa.string())
+    return table.set_column(table.column_names.index("path"), SCHEMAS[name].field("path"), paths)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cim.errors import CRSError, StoreCorruptError, StoreError, UsageError
 from cim.model.schema import SCHEMAS, empty
-from cim.storage.files import resolve_files
+from cim.storage.files import WITH_FILES, resolve_files
 from cim.storage.layout import inside, manifest_numbers, regular_size
 from cim.storage.manifest import Manifest, Part, facts_text, read_manifest
 from cim.storage.scan import StoredTable
@@ -152,9 +152,10 @@ def _city(root: Path, manifest: Manifest) -> City:
         tables["objects"] = StoredTable(root, manifest.classes, "objects", facts=facts, in_order=manifest.in_order)
     for part in manifest.tables:
         tables[part.name] = StoredTable(root, [part], part.name, facts=facts)
-    coverages = tables["coverages"]
-    if isinstance(coverages, StoredTable):
-        tables["coverages"] = resolve_files(root, coverages.to_table(), {part.path: part for part in manifest.files})
+    for name in WITH_FILES:
+        stored = tables[name]
+        if isinstance(stored, StoredTable):
+            tables[name] = resolve_files(root, name, stored.to_table(), {part.path: part for part in manifest.files})
     attributes = {part.name: StoredTable(root, [part], "attributes", facts=facts) for part in manifest.classes}
     return City(
         crs=crs,

@@ -12,7 +12,7 @@ import numpy as np
 from cim.errors import CimError, StoreCorruptError, StoreError
 from cim.model.schema import SCHEMAS
 from cim.storage.compaction import sweep
-from cim.storage.files import again, keep_files
+from cim.storage.files import WITH_FILES, again, keep_files
 from cim.storage.layout import (
     FILES,
     FOLDERS,
@@ -33,6 +33,8 @@ from cim.storage.parts import class_table, write_part
 from cim.storage.scan import StoredTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from cim.model import City
@@ -111,8 +113,10 @@ def _save(city: City, root: Path, message: str) -> int:
     crs, origin = city.crs.to_string(), tuple(np.asarray(city.origin, float).tolist())
     facts = facts_text(crs, origin)
     classes, in_order = _classes(city, root, facts)
-    coverages, files = keep_files(root, city.tables["coverages"], city.path)
-    tables = [_table(city, root, name, coverages, facts) for name in SCHEMAS if name != "objects" and city.tables.rows(name)]
+    filed = {name: keep_files(root, name, city.tables[name], city.path) for name in WITH_FILES}
+    files = tuple({part.path: part for _, parts in filed.values() for part in parts}.values())
+    named = {name: table for name, (table, _) in filed.items()}
+    tables = [_table(city, root, name, named, facts) for name in SCHEMAS if name != "objects" and city.tables.rows(name)]
     manifest = Manifest(
         version=max(manifest_numbers(root), default=0) + 1,
         saved_at=datetime.now(UTC),
@@ -153,11 +157,11 @@ def _classes(city: City, root: Path, facts: str) -> tuple[list[Part], bool]:
     return parts, in_order
 
 
-def _table(city: City, root: Path, name: str, coverages: pa.Table, facts: str) -> Part:
+def _table(city: City, root: Path, name: str, named: Mapping[str, pa.Table], facts: str) -> Part:
     entry = city.tables.entry(name)
     if isinstance(entry, StoredTable) and entry.facts == facts:
         return again(root, entry.root, entry.parts[0])
-    table = coverages if name == "coverages" else city.tables[name]
+    table = named[name] if name in named else city.tables[name]
     return write_part(root, table, name, crs=city.crs, facts=facts, is_class=False)
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model.geometry import boundaries_from, extrude, shift, vertices_from
+from cim.model.keys import next_geometry
 from cim.model.schema import make_table
 from cim.model.spatial import polygons_only
 
@@ -48,7 +49,7 @@ def add_blocks(city: City, types: tuple[str, ...] = ("Building", "BuildingPart")
     missing[np.isin(keys, settled)] = None
     blocks = extrude(missing, ground, roof)
     flats = _flat(city, keys, shapes, ground)
-    next_key = int(np.max(demoted["key"].to_numpy(), initial=-1)) + 1 if demoted.num_rows else 0
+    next_key = next_geometry(city.tables)
     solid = {
         "object": keys[blocks.row],
         "lod": "1",

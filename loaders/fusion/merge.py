@@ -51,7 +51,7 @@ def merge(left: City, right: City, pairs: Pairs) -> City:
     tables = _moved(both, pairs, target)
     tables["claims"] = pa.concat_tables([_moved_claims(both, tables["claims"], pairs, filled), *claims])
     tables["matches"] = _matches(both, pairs)
-    objects = boxes_of(_objects(both, filled, pairs, target), tables["geometries"], both.origin)
+    objects = boxes_of(_objects(both, filled, pairs, target), tables["geometries"], both.tables["templates"], both.origin)
     merged = both.replace_tables(**{**tables, "objects": objects}, attributes=_attributes(both, filled))
     merged = _unique_ids(merged, offset)
     return merged.with_issues(_issues(both, merged, pairs))
@@ -80,7 +80,9 @@ def _moved(both: City, pairs: Pairs, target: Ints) -> dict[str, pa.Table]:
     lost = pc.is_in(geometry["object"], whole)
     if pc.any(lost).as_py():
         moved["geometries"] = moved["geometries"].filter(pc.invert(lost))
-        moved["surfaces"] = moved["surfaces"].filter(pc.is_in(moved["surfaces"]["geometry"], moved["geometries"]["key"].combine_chunks()))
+        shapes = pa.concat_arrays([one_array(moved[name]["key"]) for name in ("geometries", "templates")])
+        for name in ("surfaces", "appearances"):
+            moved[name] = moved[name].filter(pc.is_in(moved[name]["geometry"], shapes))
     moved["geometries"] = _alternatives(moved["geometries"]).sort_by([("object", "ascending"), ("key", "ascending")])
     before, after = both.tables["relations"], moved["relations"]
     closed = pc.and_(pc.equal(after["subject"], after["object"]), pc.not_equal(before["subject"], before["object"]))
