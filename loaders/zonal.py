@@ -1,6 +1,7 @@
 """Statistics per footprint: which points and cells lie in which polygon, percentiles of them, terrain along the rings.
 
-Everything here works on arrays; no step is taken per object.
+Everything here works on arrays; no step is taken per object. `zonal_statistics` (of one pass over a raster) and `add_zonal` (the same
+as attributes of a city) are offered here too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
+from cim.loaders.zonal_statistics import STATISTICS, ClassCounts, ZonalStatistics, zonal_classes, zonal_statistics
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
     Shapes = NDArray[np.object_]
 
 __all__ = [
+    "STATISTICS",
+    "ClassCounts",
     "PolygonValues",
+    "ZonalStatistics",
     "pairs_in_polygons",
     "percentile_per_group",
     "points_in_polygons",
     "raster_percentile_in_polygons",
     "sample_terrain_along_rings",
+    "zonal_classes",
+    "zonal_statistics",
 ]
 
 _BATCH = 500_000  # points that are geometries at the same time: about 100 MB
