@@ -226,13 +226,11 @@ def _polygonal(polygons: ArrayLike | Sequence[Any]) -> Shapes:
 def _outline(shapes: Shapes, cells: Cells) -> _Outline:
     import shapely
 
-    parts, owner = shapely.get_parts(shapes, return_index=True)
-    rings, part = shapely.get_rings(parts, return_index=True)
-    place, ring = shapely.get_coordinates(rings, return_index=True)
+    place, owner = shapely.get_coordinates(shapes, return_index=True)
     bounds = shapely.bounds(shapes)
     x, y = (place[:, 0] - cells.x_min) / cells.dx, (cells.y_max - place[:, 1]) / cells.dy
     return _Outline(
-        (x, y, _starts(ring, len(rings)), _starts(owner[part], len(shapes))),
+        (x, y, *_rings(shapes, place, owner)),
         np.nan_to_num((cells.y_max - bounds[:, 3]) / cells.dy, nan=np.inf),
         np.nan_to_num((cells.y_max - bounds[:, 1]) / cells.dy, nan=-np.inf),
         np.nan_to_num((bounds[:, 0] - cells.x_min) / cells.dx, nan=np.inf),
@@ -240,8 +238,26 @@ def _outline(shapes: Shapes, cells: Cells) -> _Outline:
     )
 
 
-def _starts(owner: Ints, count: int) -> Ints:
-    return np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=count))]).astype(np.int64)
+def _rings(shapes: Shapes, place: Floats, owner: Ints) -> tuple[Ints, Ints]:
+    """Return where each ring begins among the coordinates, and which ring is the first of each polygon.
+
+    A polygon whose first corner comes back at its end only is one ring; only the others are taken apart, which is dear.
+    """
+    import shapely
+
+    count = np.bincount(owner, minlength=len(shapes))
+    begin = np.cumsum(count) - count
+    same = (place == place[begin[owner]]).all(axis=1)
+    single = np.bincount(owner, weights=same, minlength=len(shapes)) == 2
+    single[count > 0] &= same[(begin + count - 1)[count > 0]]
+    several = np.flatnonzero(~single & (count > 0))
+    parts, part_of = shapely.get_parts(shapes[several], return_index=True)
+    rings, ring_of = shapely.get_rings(parts, return_index=True)
+    polygon = np.concatenate([np.flatnonzero(single), several[part_of[ring_of]]])
+    length = np.concatenate([count[single], shapely.get_num_coordinates(rings)])
+    starts = np.cumsum(length[np.argsort(polygon, kind="stable")])
+    firsts = np.cumsum(np.bincount(polygon, minlength=len(shapes)))
+    return np.concatenate([[0], starts]).astype(np.int64), np.concatenate([[0], firsts]).astype(np.int64)
 
 
 def _walk(
