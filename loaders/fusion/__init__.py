@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from cim.crs import CityCRS, check_model_crs, parse
 from cim.errors import UsageError
+from cim.loaders.fusion.align import Shift, find_shift
 from cim.loaders.fusion.blocks import add_blocks
 from cim.loaders.fusion.heights import add_heights
 from cim.loaders.fusion.match import Pairs, match_cities
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from cim.model import City
 
-__all__ = ["Pairs", "add_blocks", "add_heights", "fuse", "match_cities"]
+__all__ = ["Pairs", "Shift", "add_blocks", "add_heights", "find_shift", "fuse", "match_cities"]
 
 
 def fuse(
