@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from cim.errors import CorruptFileError, InputError, UnsafeInputError
 from cim.loaders.mesh.mesh import Image, Remark
+from cim.loaders.parcel import is_image
 
 __all__ = ["Companions", "image_format", "inside"]
 
@@ -69,6 +70,11 @@ def image_format(head: bytes) -> str | None:
     return "JPEG" if head.startswith(b"\xff\xd8\xff") else None
 
 
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
+
+
 @dataclass
 class Companions:
     """Finds the images and texts that a mesh names, each once, and keeps what has to be reported about them."""
@@ -86,15 +92,10 @@ class Companions:
         """Return the image of a name; without a path where it is not there, or must not be opened."""
         if name not in self.images:
             place = self._place(name, "texture image")
-            head = b""
-            if place is not None:
-                with place.open("rb") as file:
-                    head = file.read(16)
-            kind = image_format(head)
-            if place is not None and kind is None:
-                text = f"its texture image {_shown(name)} is neither PNG nor JPEG; it is kept, but not every viewer shows it"
-                self.said.append(Remark("unsupported", "warning", text))
-            self.images[name] = Image(name, place, kind)
+            if place is not None and not is_image(place):
+                self.said.append(Remark("rejected", "warning", f"its texture image {_shown(name)} is no image of a known format"))
+                place = None
+            self.images[name] = Image(name, place, None if place is None else image_format(_head(place)))
         return self.images[name]
 
     def text(self, name: str, what: str, most: int) -> bytes | None:

@@ -152,11 +152,11 @@ def read_ply(path: Path, limits: Limits) -> Mesh:
     data = path.read_bytes()
     header = read_header(data, path)
     for element in header.elements:
-        limits.check("records", element.count, path)
         least = element.least_bytes if header.order else 2 * len(element.properties)
         if element.count * least > len(data) - header.size:
             reason = f"declares {element.count:,} records of element {element.name!r}, more than its {len(data):,} bytes can hold (truncated?)"
             raise CorruptFileError(path, reason, _REMEDY)
+        limits.check("records", element.count, path)
     tables = _binary(data, header, path) if header.order else _ascii(data, header, path)
     return _mesh(tables, header, Companions(path, path.parent), path)
 
