@@ -127,17 +127,16 @@ def _in_order(file: Checked) -> Checked:
 
 
 def _city(file: Checked, seen: Survey, found: Collected, path: Path, shown: Path, options: ReadOptions) -> City:
-    from cim.loaders.source import plain_name, source_record
+    from cim.loaders.source import source_record
     from cim.model import CityBuilder
 
     shapes = _footprints(found)
-    builder = CityBuilder(CRS, name=options.name or plain_name(Path(plain_name(shown))))
+    builder = CityBuilder(CRS, name=options.name or _stem(shown))
     lost = len(found.lost) + sum(map(len, found.unclosed.values()))
     record = source_record(
         path, reader="osm", format=file.format, shown=str(shown), declared_crs=CRS, used_crs=CRS, encoding="utf-8",
-        licence="ODbL 1.0", owner="OpenStreetMap contributors", records_in=len(found.ids) + lost, objects_out=len(found.ids),
-        rejected=lost,
-        mapping={"nodes": seen.counts["n"], "ways": seen.counts["w"], "relations": seen.counts["r"]}, repaired=len(found.repaired) + len(found.cut),
+        records_in=len(found.ids) + lost, objects_out=len(found.ids), rejected=lost, repaired=len(found.repaired) + len(found.cut),
+        mapping={"nodes": seen.counts["n"], "ways": seen.counts["w"], "relations": seen.counts["r"]},
     )  # fmt: skip
     source = builder.add_source(record)
     by_type = _rows_by_type(found)
@@ -156,6 +155,13 @@ def _city(file: Checked, seen: Survey, found: Collected, path: Path, shown: Path
         severity = "info" if code in ("unsupported", "assumed") else "warning"
         builder.add_issue(code, message, severity=severity, source=source, count=count)
     return builder.build()
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without its suffixes, as far as they are those of OpenStreetMap files."""
+    while path.suffix.lower() in (".osm", ".pbf", ".gz", ".bz2", ".xml"):
+        path = path.with_suffix("")
+    return path.name
 
 
 def _footprints(found: Collected) -> NDArray[Any]:

@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -83,8 +83,8 @@ def survey(file: Checked, limits: Limits, shown: Path) -> Survey:
         ids[letter].append(entity.id)
         if seen % _BETWEEN == 0:
             limits.check("records", seen, shown)
-        if entity.is_relation():
-            _look_at(entity, out, inside)
+        if letter == "r":
+            _look_at(cast("Relation", entity), out, inside)
     for letter, numbers in ids.items():
         out.counts[letter] = len(np.unique(np.frombuffer(numbers, np.int64))) if numbers else 0
         out.repeated += len(numbers) - out.counts[letter]
