@@ -1,1 +1,12 @@
-"""To be written."""
+"""单体化: an oblique mesh cut at the wall planes of footprints into one model per building, closed, textured, nothing lost.
+
+`singulate` takes cities; `cut` underneath takes plain arrays.
+"""
+
+from __future__ import annotations
+
+from cim.loaders.singulate.call import singulate
+from cim.loaders.singulate.cut import Cut, cut
+from cim.loaders.singulate.report import SingulationReport, singulation_report
+
+__all__ = ["Cut", "SingulationReport", "cut", "singulate", "singulation_report"]
