@@ -177,6 +177,10 @@ diameter|m|number|D|Diameter|管径|Inner or nominal diameter of a pipe|管道�
     diameter diam dn? 管径 直径 公称直径 口径 guanjing gj? pipediameter pipesize buisdiameter
 invert_level|m|number||Invert level|管底高程|Elevation of the inside bottom of a pipe, in the city's height system|管内底高程
     invertlevel invert invertelevation 管底高程 管内底标高 管底标高 bob guandigaocheng gdgc
+upstream_invert_level|m|number||Upstream invert level|起点管底高程|Inside bottom of a pipe at its first point|起点管内底高程
+    upstreaminvertlevel upstreaminvert startinvert invertup upinvert bobbeginpunt 起点管底高程 起点管内底高程 起点高程? qdgdgc
+downstream_invert_level|m|number||Downstream invert level|终点管底高程|Inside bottom of a pipe at its last point|终点管内底高程
+    downstreaminvertlevel downstreaminvert endinvert invertdown downinvert bobeindpunt 终点管底高程 终点管内底高程 终点高程? zdgdgc
 cover_depth|m|number||Cover|埋深|Depth of soil over the top of a pipe|管顶覆土厚度
     coverdepth cover? burialdepth 覆土 覆土深度 埋深? maishen? gronddekking
 material||code||Material|材质|Material of the object|材质

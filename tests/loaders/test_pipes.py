@@ -32,7 +32,7 @@ def test_a_level_pipe_holds_its_section_times_its_length_whatever_its_bends(step
 
 
 def test_a_sloping_box_and_a_shaft_hold_what_they_should() -> None:
-    points = [[0, 0, 0], [30, 0, -0.3], [5, 5, 0], [5, 5, 3]]
+    points = np.array([[0, 0, 0], [30, 0, -0.3], [5, 5, 0], [5, 5, 3]])
     bodies = sweep(points, [0, 2, 4], [2.0, 1.0], [1.5, 1.0], box=[True, False])
     assert volume(_table(bodies)) == pytest.approx([3.0 * np.hypot(30, 0.3), np.pi / 4 * 3], rel=1e-12)
     report = check_solids(_table(bodies)).table
@@ -48,7 +48,7 @@ def test_the_top_of_a_pipe_lies_half_its_height_above_the_axis() -> None:
 
 
 def test_lines_without_a_size_or_a_length_get_no_body() -> None:
-    points = [[0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 0, np.nan], [0, 0, 0], [1, 0, 0]]
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 0, np.nan], [0, 0, 0], [1, 0, 0]])
     bodies = sweep(points, [0, 2, 4, 6, 8], [np.nan, 1.0, 1.0, 0.5], [1.0, 1.0, 1.0, 0.5])
     assert bodies.row.tolist() == [3]
     assert sweep(np.empty((0, 3)), [0], [], []).row.tolist() == []
