@@ -58,8 +58,8 @@ class Collected:
     """Ways kept without the nodes that are missing."""
     missing: int = 0
     """Node references of ways that lead to no node in the file, or to one that is nowhere on Earth."""
-    lost: dict[str, str] = field(default_factory=dict)
-    """Objects that could not be placed, and why."""
+    lost: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Objects that could not be placed: their class, and why."""
     repaired: list[str] = field(default_factory=list)
     """Areas whose ring the assembler refused, mended."""
     repeated: int = 0
@@ -109,7 +109,7 @@ class _Collector:
         if not node.location.valid():
             place = node.location
             why = f"its location is out of range (latitude {place.y / 1e7:g}, longitude {place.x / 1e7:g})"
-            self.out.lost[name] = why if place.x != NOWHERE else "it has no location"
+            self.out.lost[name] = found[0].type, why if place.x != NOWHERE else "it has no location"
             return
         self._row(name, found, self.wkb.create_point(node), tags, node)
 
@@ -157,7 +157,8 @@ class _Collector:
         except (RuntimeError, self.nowhere):  # a node without a place, or a single node
             runs, shape = self._runs(way)
             if not runs:
-                self.out.lost[name] = "fewer than two neighbouring nodes of it are in the file, or they are out of range: nodes missing"
+                why = "fewer than two neighbouring nodes of it are in the file, or they are out of range: nodes missing"
+                self.out.lost[name] = found[0].type, why
                 return
             self.out.cut.append(name)
         row = self._row(name, found, shape, tags, way)
@@ -197,12 +198,12 @@ class _Collector:
         gone = len(way.nodes) - len(known)
         self.out.missing += gone
         if gone:
-            self.out.lost[name] = "an area, but nodes of its ring are missing from the file or out of range"
+            self.out.lost[name] = rule.type, "an area, but nodes of its ring are missing from the file or out of range"
             return
         parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shapely.polygons(known), method="structure", keep_collapsed=False)))
         parts = parts[shapely.get_type_id(parts) == 3]
         if not len(parts):
-            self.out.lost[name] = "its ring encloses no area"
+            self.out.lost[name] = rule.type, "its ring encloses no area"
             return
         self.out.repaired.append(name)
         self._row(name, (rule, "area"), shapely.to_wkb(shapely.multipolygons(parts)), tags, way)
@@ -236,8 +237,8 @@ def collect(file: Checked) -> Collected:
     for entity in osmium.FileProcessor(source).with_areas().with_filter(osmium.filter.EmptyTagFilter()):
         collector.take(entity)
     _rest(collector, source)
-    for name in collector.areas:
-        collector.out.lost[name] = "its members are missing from the file or make no closed rings"
+    for name, (rule, _) in collector.areas.items():
+        collector.out.lost[name] = rule.type, "its members are missing from the file or make no closed rings"
     return collector.out
 
 

@@ -333,11 +333,13 @@ def _order(seen: Survey) -> list[tuple[str, str, int]]:
 def _losses(found: Collected) -> list[tuple[str, str, int]]:
     out: list[tuple[str, str, int]] = []
     whys: dict[str, list[str]] = {}
-    for name, why in found.lost.items():
-        whys.setdefault(why if "location" not in why else "location", []).append(name)
-    for why, names in whys.items():
-        text = found.lost[names[0]] if why == "location" else why
-        out.append(("rejected", f"{len(names)} objects are left out, such as {_some(names)}: {text}", len(names)))
+    for name, (_, why) in found.lost.items():
+        whys.setdefault("location" if "location" in why else why, []).append(name)
+    for names in whys.values():
+        types = Counter(found.lost[name][0] for name in names)
+        of = ", ".join(f"{type_} {number}" for type_, number in types.most_common())
+        why = found.lost[names[0]][1]
+        out.append(("rejected", f"{len(names)} objects ({of}) are left out, such as {_some(names)}: {why}", len(names)))
     if found.cut:
         told = (
             f"{len(found.cut)} ways lack nodes in the file (cut at its edge?) and keep the pieces between known nodes ({_some(found.cut)})"

@@ -65,6 +65,8 @@ def test_every_object_of_helsinki_is_kept_or_counted(helsinki: City) -> None:
     issues = helsinki.tables["issues"].to_pylist()
     rejected = [row["count"] for row in issues if row["code"] == "rejected" and "left out" in row["message"]]
     assert sum(rejected) == source["rejected"]
+    buildings = [int(found[1]) for row in issues if (found := re.search(r"\bBuilding (\d+)[,)]", row["message"]))]
+    assert sum(buildings) == 433 + 67 - 446  # closed ways and relations tagged as building, less those whose ring is whole
 
 
 @pytest.mark.data
@@ -155,7 +157,8 @@ def test_what_is_of_no_class_is_counted_by_key(tmp_path: Path) -> None:
 
 def test_an_address_is_an_identifier(tmp_path: Path) -> None:
     city = _read(tmp_path, _block(1, 104.0, 30.0, 0.001),
-                 _way(1, SQUARE.format(1), building="yes", addr__street="天府大道", addr__housenumber="1号", addr__city="成都市"))  # fmt: skip
+                 _way(1, SQUARE.format(1), building="yes",
+                      addr__street="天府大道", addr__housenumber="1号", addr__city="成都市"))  # fmt: skip
     rows = {row["scheme"]: row["value"] for row in city.tables["identifiers"].to_pylist()}
     assert rows == {"osm": "way/1", "address": "成都市天府大道1号"}
 
