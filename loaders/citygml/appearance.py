@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lxml import etree
-
 from cim.loaders.citygml.draft import Draft
-from cim.loaders.citygml.tags import HREF, local_name
+from cim.loaders.citygml.tags import HREF, Element, local_name
 from cim.loaders.citygml.values import text_of
 
 __all__ = ["read_appearance"]
 
-Element = etree._Element
 _COLOURS = {"diffuseColor": "diffuse", "emissiveColor": "emissive", "specularColor": "specular"}
 _NUMBERS = {"ambientIntensity": "ambient", "shininess": "shininess", "transparency": "transparency"}
 _TEXTURES = ("ParameterizedTexture", "GeoreferencedTexture")

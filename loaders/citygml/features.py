@@ -7,17 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lxml import etree
-
 from cim.loaders.citygml.appearance import read_appearance
 from cim.loaders.citygml.draft import Draft, Instance, Shape, Thematic
 from cim.loaders.citygml.shapes import Parts, Place, Shapes, is_geometry
-from cim.loaders.citygml.tags import ADE, GML, HREF, Tag, class_of, gml_id, is_feature, is_surface, local_name, split, uom_of
+from cim.loaders.citygml.tags import ADE, GML, HREF, Element, Tag, class_of, gml_id, is_feature, is_surface, local_name, split, uom_of
 from cim.loaders.citygml.values import LENGTHS, address_line, address_of, generic_values, leaves, moment, reference_of, text_of
 
 __all__ = ["Features"]
 
-Element = etree._Element
 _LOD = re.compile(r"^lod(\d)(\w*)$")
 _BOUNDING = frozenset({"boundedBy", "boundary", "opening", "fillingSurface", "trafficArea", "auxiliaryTrafficArea"})
 """Properties by which an object has surfaces rather than parts."""
@@ -60,7 +57,7 @@ class Features:
         elif tag.local == "appearanceMember":
             for child in element:
                 read_appearance(child, self.draft)
-        elif "ember" in tag.local or tag.local in ("additionalObjects",):
+        elif "ember" in tag.local or tag.local == "additionalObjects":
             href = element.get(HREF)
             if href is not None:
                 self._outside(href, tag.local)

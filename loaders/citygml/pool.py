@@ -46,7 +46,8 @@ def numbers(texts: Sequence[str]) -> tuple[Reals, Ints, Flags]:
         values = np.asarray(lists.values.cast(pa.float64()).to_numpy(zero_copy_only=False), float)
     except pa.ArrowInvalid:
         return _halved(texts)
-    return values, np.diff(np.asarray(lists.offsets.to_numpy(), np.int64)), np.zeros(len(texts), bool)
+    count = np.asarray(np.diff(np.asarray(lists.offsets.to_numpy(), np.int64)), np.int64)
+    return values, count, np.zeros(len(texts), bool)
 
 
 def _halved(texts: Sequence[str]) -> tuple[Reals, Ints, Flags]:
@@ -133,7 +134,8 @@ class Pool:
     def rings(self) -> Rings:
         """Return everything as arrays; the texts are gone afterwards."""
         self._flush()
-        values, counts, bad = (np.concatenate(part) for part in (self._values, self._counts, self._bad))
+        values = np.concatenate(self._values)
+        counts, bad = np.concatenate(self._counts), np.concatenate(self._bad)
         dimension = np.asarray(self._dimension, np.int64)
         fault = np.where(bad, 1, 0).astype(np.int8)
         fault[(fault == 0) & ((counts % np.maximum(dimension, 1) != 0) | ~np.isin(dimension, (2, 3)))] = 2

@@ -25,8 +25,8 @@ from cim.loaders.source import plain_name, source_record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cim.loaders.citygml.clean import Rings
     from cim.loaders.citygml.frame import Frame
+    from cim.loaders.citygml.pool import Rings
     from cim.loaders.citygml.rows import Columns, Resolver
     from cim.loaders.citygml.semantics import Meaning, Stated
     from cim.model import City, CityBuilder
@@ -170,10 +170,12 @@ def _geometry(said: Stated, rings: Rings, good_ring: Flags, good_leaf: Flags, dr
 
     columns = gathered(said.rows, rings, good_ring, good_leaf)
     rows = said.rows
+    which = pa.array(columns.row)
     table = pa.table({
-        "object": np.asarray(rows.owner, np.int64)[columns.row], "lod": pa.array(rows.lod, pa.string()).take(pa.array(columns.row)),
-        "role": pa.array(rows.role, pa.string()).take(pa.array(columns.row)),
-        "type": pa.array(rows.type, pa.string()).take(pa.array(columns.row)), "vertices": columns.vertices, "boundaries": columns.boundaries,
+        "object": np.asarray(rows.owner, np.int64)[columns.row], "lod": pa.array(rows.lod, pa.string()).take(which),
+        "role": pa.array(rows.role, pa.string()).take(which),
+        "type": pa.array(rows.type, pa.string()).take(which), "vertices": columns.vertices,
+        "boundaries": columns.boundaries,
     })  # fmt: skip
     parents = np.array([one.parent for one in draft.thematic], np.int64)
     face = said.of_leaf[columns.leaf]
@@ -203,7 +205,8 @@ def _link_notes(file: _File, resolver: Resolver) -> list[Note]:
             Note("unmatched", f"xlink to geometry #{id[:80]}, which the file does not hold; that geometry is missing", count=count)
         )
     for href, count in file.shapes.remote.items():
-        notes.append(Note("unsupported", f"xlink to geometry {href!r} outside this file; remote links are never followed", count=count))
+        message = f"xlink to geometry {href!r} outside this file; remote links are never followed"
+        notes.append(Note("unsupported", message, count=count))
     for name, count in file.shapes.odd.items():
         notes.append(Note("unsupported", f"geometry {name[:60]!r} is not read", count=count))
     repeated = len(file.shapes.repeated)
@@ -320,7 +323,8 @@ def _add_geometries(builder: CityBuilder, keys: Ints, geometry: _Geometry, table
         return np.empty(0, np.int64)
     gkeys = builder.add_geometries(
         keys[np.asarray(table["object"].to_numpy(), np.int64)], lod=table["lod"], role=table["role"], type=table["type"],
-        vertices=one_array(table["vertices"]), boundaries=one_array(table["boundaries"]), semantics=geometry.meaning.semantics, source=source,
+        vertices=one_array(table["vertices"]), boundaries=one_array(table["boundaries"]), semantics=geometry.meaning.semantics,
+        source=source,
     )  # fmt: skip
     meaning = geometry.meaning
     if len(meaning.surface):

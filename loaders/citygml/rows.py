@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from cim.errors import LimitError
 from cim.loaders.citygml.pool import LINE, POINT
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from cim.loaders.citygml.pool import Rings
@@ -26,10 +26,16 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["Columns", "Resolver", "Rows", "gathered"]
+__all__ = ["Columns", "Resolver", "Rows", "faces_of", "gathered"]
 
 _DEEPEST = 60  # links that may follow each other
 _ROLES = {"MultiPoint": "point", "MultiLineString": "line", "MultiSurface": "multi_surface", "CompositeSurface": "multi_surface"}
+
+
+def faces_of(parts: Parts) -> list[int]:
+    """Return the surfaces of parts without links, those of solids too."""
+    every = [*parts.surfaces, *(one for solid in parts.solids for shell in solid for one in shell)]
+    return [one for one in every if isinstance(one, int)]
 
 
 class Resolver:
@@ -64,8 +70,8 @@ class Resolver:
     def leaves(self, link: Ref) -> list[int]:
         """Return the numbers of the leaves that a link leads to."""
         found = self._target(link)
-        items = [*found.points, *found.lines, *found.surfaces, *(one for solid in found.solids for shell in solid for one in shell)]
-        return [item >> 1 for item in items if isinstance(item, int)]
+        thin = [item for item in (*found.points, *found.lines) if isinstance(item, int)]
+        return [item >> 1 for item in (*thin, *faces_of(found))]
 
     def _items(self, items: list[Item]) -> list[Item]:
         self._left -= len(items)
@@ -214,7 +220,7 @@ def _counts(rows: Rows, shell_of: Ints) -> tuple[Ints, Ints, Ints, Ints]:
 def _per_row(faces: Ints, shells: Ints, solids: Ints) -> Ints:
     """Return the surfaces of each row."""
     shell_end = np.concatenate([[0], np.cumsum(shells)])[np.concatenate([[0], np.cumsum(solids)])]
-    return np.diff(np.concatenate([[0], np.cumsum(faces)])[shell_end])
+    return np.asarray(np.diff(np.concatenate([[0], np.cumsum(faces)])[shell_end]), np.int64)
 
 
 def _ranges(start: Ints, which: Ints) -> tuple[Ints, Ints]:

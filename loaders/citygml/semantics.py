@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from cim.loaders.citygml.draft import Draft
-from cim.loaders.citygml.rows import Resolver, Rows
+from cim.loaders.citygml.rows import Resolver, Rows, faces_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,14 +57,12 @@ def stated(draft: Draft, resolver: Resolver) -> Stated:
         if shape.thematic < 0:
             rows.add_parts(shape.owner, shape.lod, shape.role, parts)
             if (shape.owner, shape.lod) in holders:
-                faces = [*parts.surfaces, *(one for solid in parts.solids for shell in solid for one in shell)]
-                covered.update((shape.owner, shape.lod, one >> 1) for one in faces if isinstance(one, int))
-    loose: dict[tuple[int, str], Any] = {}
+                covered.update((shape.owner, shape.lod, one >> 1) for one in faces_of(parts))
+    loose: dict[tuple[int, str], list[int]] = {}
     for shape, parts in plain:
         if shape.thematic < 0:
             continue
-        faces = [one for one in parts.surfaces if isinstance(one, int)]
-        faces += [one for solid in parts.solids for shell in solid for one in shell if isinstance(one, int)]
+        faces = faces_of(parts)
         of_leaf[[one >> 1 for one in faces]] = shape.thematic
         free = [one for one in faces if (shape.owner, shape.lod, one >> 1) not in covered]
         loose.setdefault((shape.owner, shape.lod), []).extend(free)

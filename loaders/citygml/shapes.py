@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from lxml import etree
-
 from cim.loaders.citygml.pool import LINE, POINT, SURFACE, Pool
-from cim.loaders.citygml.tags import GML, HREF, gml_id, local_name, split
+from cim.loaders.citygml.tags import GML, HREF, Element, gml_id, local_name, split
 
 __all__ = ["Item", "Parts", "Place", "Ref", "Shapes", "is_geometry"]
 
-Element = etree._Element
 _POLYGONS = frozenset({"Polygon", "PolygonPatch", "Triangle", "Rectangle"})
 _LINES = frozenset({"LineString", "LineStringSegment"})
 _CONTAINERS = frozenset({

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from lxml import etree
 
 from cim.errors import CorruptFileError, FormatError, InputError, LimitError
-from cim.loaders.citygml.tags import ADE, GML, split
+from cim.loaders.citygml.tags import ADE, GML, Element, split
 from cim.loaders.citygml.text import Encoding, utf8_blocks
 
 __all__ = ["MEMBERS", "members"]
 
-Element = etree._Element
 MEMBERS = frozenset({"cityObjectMember", "featureMember", "featureMembers", "member", "appearanceMember", "cityObjectMembers"})
 _ROOTS = frozenset({"CityModel", "FeatureCollection"})
 _LIMIT_WORDS = ("depth", "too long", "huge", "size limit", "too many", "memory")
@@ -42,7 +42,8 @@ def members(path: Path, encoding: Encoding) -> Iterator[Element]:
             if not block:
                 continue
             parser.feed(block)
-            for _, element in parser.read_events():
+            for _, found in parser.read_events():
+                element = cast("Element", found)
                 parent = element.getparent()
                 if parent is None or parent.getparent() is not None:
                     continue

@@ -10,9 +10,9 @@ from lxml import etree
 
 from cim.model.classes import CLASSES, from_cityjson
 
-__all__ = ["ADE", "GML", "HREF", "Tag", "class_of", "elements", "gml_id", "is_feature", "is_surface", "local_name", "split", "uom_of"]
+__all__ = ["ADE", "GML", "HREF", "Element", "Tag", "class_of", "gml_id", "is_feature", "is_surface", "local_name", "split", "uom_of"]
 
-Element = etree._Element
+Element = etree._Element  # noqa: SLF001  # lxml has no public name for it, only for the function that makes one
 HREF = "{http://www.w3.org/1999/xlink}href"
 GML, ADE = "gml", "ade"
 _GML = re.compile(r"http://www\.opengis\.net/gml(?:/\d\.\d)?")
@@ -55,11 +55,6 @@ def split(tag: str) -> Tag:
 def local_name(element: Element) -> str:
     """Return the name of an element without its namespace."""
     return split(str(element.tag)).local
-
-
-def elements(parent: Element) -> list[Element]:
-    """Return the child elements; comments and instructions are not there, the parser leaves them out."""
-    return list(parent)
 
 
 def gml_id(element: Element) -> str | None:

@@ -6,13 +6,10 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from lxml import etree
-
-from cim.loaders.citygml.tags import HREF, local_name, uom_of
+from cim.loaders.citygml.tags import HREF, Element, local_name, uom_of
 
 __all__ = ["LENGTHS", "address_of", "generic_values", "leaves", "moment", "reference_of", "text_of"]
 
-Element = etree._Element
 LENGTHS = frozenset({
     "measuredHeight", "averageHeight", "height", "trunkDiameter", "crownDiameter", "rootBallDiameter", "maxRootBallDiameter",
 })  # fmt: skip
