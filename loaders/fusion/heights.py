@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
-from cim.loaders.fusion.merge import conflicts, json_column
+from cim.loaders.fusion.claims import conflicts, json_column
 from cim.model.schema import SCHEMAS, make_table
 from cim.model.spatial import polygons_only
 
@@ -62,7 +62,7 @@ def add_heights(city: City, *, percentile: float = 90.0, order: Sequence[str] = 
     Notes
     -----
     Points of class 6 (building) count; where a cloud has none, all points but ground and water do, and an issue says so. Where the
-    chosen height differs from another claim by more than the tolerance of `cim.loaders.fusion.merge` that is a conflict.
+    chosen height differs from another claim by more than the tolerance of `cim.loaders.fusion.claims` that is a conflict.
     """
     unknown = set(order) - {"points", "dsm", "read"}
     if unknown:

@@ -6,7 +6,6 @@ attributes; where both say something both are kept as claims, and where they dif
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +13,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cim.loaders.fusion.claims import CORE, claims_of, conflicts
+from cim.loaders.fusion.pairs import side_of, together
 from cim.model import City, concat
 from cim.model.columns import common_type
-from cim.model.combine import converted
 from cim.model.derive import boxes_of
 from cim.model.schema import SCHEMAS, make_table, one_array
-from cim.standard_names import STANDARD_NAMES
 
 if TYPE_CHECKING:
-    from cim.loaders.fusion.match import Ints, Pairs
+    from numpy.typing import NDArray
 
-    Filled = dict[tuple[str, str], list[tuple[Ints, pa.Array, pa.Field]]]
+    from cim.loaders.fusion.claims import Filled
+    from cim.loaders.fusion.pairs import Ints, Pairs
 
-__all__ = ["merge"]
+__all__ = ["merge", "new_matches"]
 
-TOLERANCE = {"m": 0.5, "m²": 1.0}
-"""Numbers of this unit that differ by no more agree: half a metre is what roof edges and percentiles leave open."""
-_CORE = ("name", "z_ground", "z_roof", "valid_from", "valid_to", "grade")
+NAMED = 5
+"""Records that a summary names."""
 
 
 def merge(left: City, right: City, pairs: Pairs) -> City:
@@ -45,9 +44,10 @@ def merge(left: City, right: City, pairs: Pairs) -> City:
     """
     offset = _next(left)
     both = concat([left, right], name=left.name)
-    pairs = replace(pairs, right=pairs.right + offset)
+    moved_open = tuple((key + offset, text) for key, text in pairs.open)
+    pairs = replace(pairs, right=pairs.right + offset, open=moved_open, ambiguous=pairs.ambiguous + offset)
     target = _targets(pairs, offset + _next(right))
-    claims, filled = _compare(both, pairs)
+    claims, filled = claims_of(both, pairs)
     tables = _moved(both, pairs, target)
     tables["claims"] = pa.concat_tables([_moved_claims(both, tables["claims"], pairs, filled), *claims])
     tables["matches"] = _matches(both, pairs)
@@ -152,7 +152,17 @@ def _matches(both: City, pairs: Pairs) -> pa.Table:
         "score": pairs.score[pair],
         "evidence": pairs.evidence[pair].tolist(),
     }
-    return pa.concat_tables([table.filter(pc.invert(mine)), make_table("matches", followed, len(row))])
+    return pa.concat_tables([_with_reasons(table.filter(pc.invert(mine)), pairs), make_table("matches", followed, len(row))])
+
+
+def _with_reasons(table: pa.Table, pairs: Pairs) -> pa.Table:
+    """Return the records that stand for themselves with the candidates they might have been."""
+    if not pairs.open:
+        return table
+    keys, texts = zip(*pairs.open, strict=True)
+    place = pc.index_in(table["object"], pa.array(keys, pa.int64()))
+    at = table.column_names.index("evidence")
+    return table.set_column(at, table.schema.field(at), pc.coalesce(table["evidence"], pa.array(texts, pa.string()).take(place)))
 
 
 def new_matches(city: City) -> pa.Table:
@@ -162,163 +172,11 @@ def new_matches(city: City) -> pa.Table:
     return make_table("matches", {"object": fresh["key"], "source": fresh["source"], "record": fresh["id"], "kind": "new"}, fresh.num_rows)
 
 
-# --------------------------------------------------------------------------------------------- attributes and claims
-
-
-def _compare(both: City, pairs: Pairs) -> tuple[list[pa.Table], Filled]:
-    """Return the claims of both sides, and the values that fill gaps of the leading side, by class and column."""
-    claims: list[pa.Table] = []
-    filled: Filled = {}
-    sources = both.tables["objects"]["source"]
-    claimed, spoken = _claimed(both.tables["claims"].filter(pc.field("chosen"))), _claimed(both.tables["claims"])
-    nobody = np.empty(0, np.int64)
-    for type, other, where in _by_classes(both, pairs):
-        left, right = pairs.left[where], pairs.right[where]
-        kind, score = pairs.kind[where], pairs.score[where]
-        said_by = sources.take(pa.array(both.row_of_key(right)))
-        led_by = sources.take(pa.array(both.row_of_key(left)))
-        for name, field in _columns(both, other):
-            theirs = _values(both, other, name, right)
-            known = np.asarray(pc.is_valid(theirs).to_numpy(zero_copy_only=False))
-            if not known.any():
-                continue
-            theirs, ours, unit = _same_terms(both, type, name, field, theirs, left)
-            have = np.asarray(pc.is_valid(ours).to_numpy(zero_copy_only=False))
-            take = known & ~have & (kind == "same")
-            if take.any():
-                filled.setdefault((type, name), []).append((left[take], theirs.filter(pa.array(take)), field))
-            speak = np.flatnonzero(known & ~np.isin(right, spoken.get(name, nobody)))  # a record with claims has spoken already
-            method = np.where(
-                kind[speak] == "same",
-                "read",
-                np.where(kind[speak] == "part", "read from a record of a part", "read from a record of a larger whole"),
-            )
-            claims.append(
-                _claim_rows(
-                    left[speak], name, theirs.take(pa.array(speak)), unit, said_by.take(pa.array(speak)), method, score[speak], take[speak]
-                )
-            )
-            disputed = np.flatnonzero(known & have & ~np.isin(left, claimed.get(name, nobody)))
-            _, first = np.unique(left[disputed], return_index=True)
-            disputed = disputed[first]
-            claims.append(
-                _claim_rows(
-                    left[disputed], name, ours.take(pa.array(disputed)), unit, led_by.take(pa.array(disputed)), "read", None, chosen=True
-                )
-            )
-    return claims, filled
-
-
-def _claimed(claims: pa.Table) -> dict[str, Ints]:
-    """Return the objects that claims are about, by attribute."""
-    names = claims["attribute"].to_numpy(zero_copy_only=False) if claims.num_rows else np.empty(0, object)
-    owners = np.asarray(claims["object"].to_numpy(), np.int64)
-    return {name: owners[names == name] for name in dict.fromkeys(names.tolist())}
-
-
-def _by_classes(both: City, pairs: Pairs) -> list[tuple[str, str, Ints]]:
-    """Return (class of the left, class of the right, rows of `pairs`)."""
-    types = both.tables["objects"]["type"]
-    left = types.take(pa.array(both.row_of_key(pairs.left))).to_numpy(zero_copy_only=False)
-    right = types.take(pa.array(both.row_of_key(pairs.right))).to_numpy(zero_copy_only=False)
-    combos = dict.fromkeys(zip(left.tolist(), right.tolist(), strict=True))
-    return [(a, b, np.flatnonzero((left == a) & (right == b))) for a, b in combos]
-
-
-def _columns(both: City, type: str) -> list[tuple[str, pa.Field]]:
-    schema = both.attributes.schema(type)
-    core = [(name, SCHEMAS["objects"].field(name)) for name in _CORE]
-    return core + [(field.name, field) for field in schema if field.name != "object"]
-
-
-def _values(both: City, type: str, name: str, keys: Ints) -> pa.Array:
-    """Return a core or attribute column for keys, null where the class has no such column."""
-    if name in _CORE:
-        column = both.tables["objects"][name].take(pa.array(both.row_of_key(keys)))
-    elif name in both.attributes.schema(type).names:
-        table = both.attributes[type]
-        column = table[name].take(pa.array(np.searchsorted(np.asarray(table["object"].to_numpy()), keys)))
-    else:
-        return pa.nulls(len(keys))
-    return one_array(column)
-
-
-def _same_terms(both: City, type: str, name: str, field: pa.Field, theirs: pa.Array, left: Ints) -> tuple[pa.Array, pa.Array, str]:
-    """Return both sides in one type and unit, and the unit; a column the leading class lacks is null there."""
-    unit = (field.metadata or {}).get(b"unit", b"").decode()
-    ours = _values(both, type, name, left)
-    if pa.types.is_null(ours.type):
-        return theirs, ours.cast(theirs.type), unit
-    mine = both.unit(type, name)
-    if unit and mine and unit != mine:  # columns of one class were brought to one unit already
-        theirs = pa.array(converted(theirs, name, unit, mine), pa.float64(), from_pandas=True)
-        unit = mine
-    theirs, ours = (
-        side.cast(pa.int8()) if pa.types.is_boolean(side.type) and side.type != other.type else side
-        for side, other in ((theirs, ours), (ours, theirs))
-    )
-    if theirs.type != ours.type:
-        number = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (theirs.type, ours.type))
-        common = pa.float64() if number else pa.string()
-        theirs, ours = theirs.cast(common), ours.cast(common)
-    return theirs, ours, mine or unit
-
-
-def _claim_rows(owners: Ints, name: str, values: pa.Array, unit: str, source: Any, method: Any, confidence: Any, chosen: Any) -> pa.Table:
-    return make_table(
-        "claims",
-        {"object": owners, "attribute": name, "value": json_column(values), "unit": unit, "source": source, "method": method,
-         "confidence": confidence, "chosen": chosen},
-        len(owners),
-    )  # fmt: skip
-
-
-def json_column(values: pa.Array) -> pa.Array:
-    """Return values as JSON text; each distinct value is written once."""
-    if pa.types.is_nested(values.type):
-        return pa.array(
-            [None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in values.to_pylist()], pa.string()
-        )
-    coded = values.dictionary_encode()
-    texts = [None if value is None else json.dumps(value, ensure_ascii=False, default=str) for value in coded.dictionary.to_pylist()]
-    return pa.array(texts, pa.string()).take(coded.indices)
-
-
-def values_of(texts: pa.ChunkedArray) -> pa.Array:
-    """Return what JSON texts say; each distinct text is read once."""
-    coded = one_array(texts).dictionary_encode()
-    values = [None if text is None else json.loads(text) for text in coded.dictionary.to_pylist()]
-    if len({type(value) for value in values if value is not None} - {int, float}) > 1 or any(
-        isinstance(value, list | dict) for value in values
-    ):
-        values = [None if value is None else str(value) for value in values]  # sources that say it in different ways
-    return pa.array(values).take(coded.indices)
-
-
-def disagree(first: pa.Array, second: pa.Array, unit: str) -> np.ndarray:
-    """Say where two columns differ beyond tolerance; a missing value disagrees with nothing, shape (n,)."""
-    both = np.asarray(pc.and_(pc.is_valid(first), pc.is_valid(second)).to_numpy(zero_copy_only=False))
-    if pa.types.is_integer(first.type) or pa.types.is_floating(first.type):
-        a, b = (np.asarray(side.to_numpy(zero_copy_only=False), float) for side in (first, second))
-        allowed = TOLERANCE.get(unit, 0.0) + 1e-9 * np.fmax(np.abs(a), np.abs(b))
-        return np.asarray(both & (np.abs(a - b) > allowed))
-    if pa.types.is_string(first.type):
-        first, second = (_plain_text(side) for side in (first, second))
-    return np.asarray(both & np.asarray(pc.fill_null(pc.not_equal(first, second), False).to_numpy(zero_copy_only=False)))
-
-
-def _plain_text(texts: pa.Array) -> pa.Array:
-    """Return texts without case and outer blanks, the words for yes and no as the digits other sources write."""
-    lower = pc.utf8_lower(pc.utf8_trim_whitespace(texts))
-    flags = pc.index_in(lower, pa.array(["false", "true"]))
-    return pc.coalesce(pa.array(["0", "1"]).take(flags), lower)
-
-
 def _objects(both: City, filled: Filled, pairs: Pairs, target: Ints) -> pa.Table:
     """Return the objects without the merged records: gaps in the core columns filled, parts under the object their whole became."""
-    objects = both.tables["objects"]
+    objects = _without_points(both, pairs)
     for (_, name), pieces in filled.items():
-        for keys, values, _ in pieces if name in _CORE else []:
+        for keys, values, _ in pieces if name in CORE else []:
             column = _fill(objects["key"], objects[name], keys, values)
             objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
     same = pairs.kind == "same"
@@ -337,11 +195,30 @@ def _objects(both: City, filled: Filled, pairs: Pairs, target: Ints) -> pa.Table
     return kept.set_column(3, SCHEMAS["objects"].field("parent"), pa.array(led, mask=led < 0))
 
 
+def _without_points(both: City, pairs: Pairs) -> pa.Table:
+    """Return the objects without the point footprints and boxes of those whose polygon the other source knows: the polygon is put there."""
+    import shapely
+
+    objects = both.tables["objects"]
+    same = np.flatnonzero(pairs.kind == "same")
+    kinds = [shapely.get_dimensions(both.footprints(keys[same])) for keys in (pairs.left, pairs.right)]
+    better = pairs.left[same][(kinds[0] == 0) & (kinds[1] == 2)]
+    if not len(better):
+        return objects
+    keep = pc.invert(pc.is_in(objects["key"], pa.array(better)))
+    rows = pa.array(np.where(np.asarray(keep.to_numpy()), np.arange(len(keep)), -1))
+    rows = pc.if_else(pc.less(rows, 0), pa.scalar(None, pa.int64()), rows)
+    for name in ("footprint", "bbox"):
+        at = objects.column_names.index(name)
+        objects = objects.set_column(at, SCHEMAS["objects"].field(name), one_array(objects[name]).take(rows))
+    return objects
+
+
 def _attributes(both: City, filled: Filled) -> dict[str, pa.Table]:
     """Return the attribute tables with gaps filled and the columns the second city adds."""
     tables = {type: both.attributes[type] for type in both.attributes}
     for (type, name), pieces in filled.items():
-        for keys, values, field in pieces if name not in _CORE else []:
+        for keys, values, field in pieces if name not in CORE else []:
             table = tables[type]
             if name not in table.column_names:
                 table = table.append_column(field, pa.nulls(table.num_rows, values.type))
@@ -364,8 +241,8 @@ def _unique_ids(city: City, offset: int) -> City:
     objects = city.tables["objects"]
     keys = np.asarray(objects["key"].to_numpy(), np.int64)
     own = one_array(objects["id"])
-    again = np.asarray(pc.is_in(own, own.filter(pa.array(keys < offset))).to_numpy(zero_copy_only=False))
-    clash = np.flatnonzero((keys >= offset) & again)
+    again = np.asarray(pc.is_in(own, _in_both(own, keys < offset)).to_numpy(zero_copy_only=False))
+    clash = _at_one_time(city, own, np.flatnonzero(again & (keys < offset)), np.flatnonzero((keys >= offset) & again))
     if not len(clash):
         return city
     ids = own.to_numpy(zero_copy_only=False).copy()
@@ -389,9 +266,33 @@ def _unique_ids(city: City, offset: int) -> City:
     return city.replace_tables(objects=renamed).with_issues(issues)
 
 
+def _in_both(ids: pa.Array, first: NDArray[np.bool_]) -> pa.Array:
+    """Return the ids that stand on either side."""
+    left, right = ids.filter(pa.array(first)), ids.filter(pa.array(~first))
+    return left.filter(pc.is_in(left, right))
+
+
+def _at_one_time(city: City, ids: pa.Array, first: Ints, second: Ints) -> Ints:
+    """Return the rows of the second city whose id an object of the first holds at the same time; versions may share an id."""
+    if not len(second):
+        return second
+    keys = np.asarray(city.tables["objects"]["key"].to_numpy(), np.int64)
+    pair = pa.table({"id": ids.take(pa.array(first)), "first": first}).join(
+        pa.table({"id": ids.take(pa.array(second)), "second": second}), ["id"], join_type="inner", use_threads=False
+    )
+    a, b = (np.asarray(pair[name].to_numpy(), np.int64) for name in ("first", "second"))
+    nowhere = np.empty(len(a), object)
+    row = np.arange(len(a))
+    return np.unique(b[together(side_of(city, keys[a], nowhere), side_of(city, keys[b], nowhere), row, row)])
+
+
 def _issues(both: City, merged: City, pairs: Pairs) -> list[dict[str, Any]]:
     """Return the conflicts nobody has named yet, and what could not be kept."""
     rows: list[dict[str, Any]] = [{"code": "conflict", "message": text} for text in pairs.rejected]
+    if len(pairs.ambiguous):
+        named = ", ".join(map(repr, both.ids(pairs.ambiguous[:NAMED]))) + (" ..." if len(pairs.ambiguous) > NAMED else "")
+        text = f"{len(pairs.ambiguous)} records have several candidates about as near and were not matched: {named}; see the matches"
+        rows.append({"code": "unmatched", "count": len(pairs.ambiguous), "message": text})
     whole = np.unique(pairs.right[pairs.kind == "whole"])
     lost = int(pc.sum(pc.is_in(both.tables["geometries"]["object"], pa.array(whole))).as_py() or 0)
     if lost:
@@ -404,64 +305,3 @@ def _issues(both: City, merged: City, pairs: Pairs) -> list[dict[str, Any]]:
         rows.append({"code": "conflict", "severity": "info", "count": spare, "message": text})
     touched = pc.is_in(merged.tables["claims"]["object"], pa.array(np.unique(pairs.left)))
     return rows + conflicts(merged.tables["claims"].filter(touched), merged.tables["issues"])
-
-
-def conflicts(claims: pa.Table, known: pa.Table) -> list[dict[str, Any]]:
-    """Return one issue per object and attribute whose claims differ beyond tolerance, and one summary per attribute.
-
-    Parameters
-    ----------
-    claims
-        Rows of the table of that name.
-    known
-        Issues so far: what they name as a conflict is not named again.
-    """
-    chosen = claims.filter(pc.field("chosen"))
-    others = claims.filter(~pc.field("chosen"))
-    if not others.num_rows or not chosen.num_rows:
-        return []
-    told = known.filter((pc.field("code") == "conflict") & pc.field("object").is_valid() & pc.field("record").is_valid())
-    told = told.select(["object", "record"]).rename_columns(["object", "attribute"]).group_by(["object", "attribute"]).aggregate([])
-    joined = others.join(chosen, ["object", "attribute"], join_type="inner", right_suffix="_chosen", use_threads=False)
-    joined = joined.join(told, ["object", "attribute"], join_type="left anti", use_threads=False)
-    joined = joined.sort_by([("attribute", "ascending"), ("object", "ascending")])
-    rows: list[dict[str, Any]] = []
-    for name in sorted(set(joined["attribute"].to_pylist())):
-        rows += _conflicts_of(name, joined.filter(pc.field("attribute") == name))
-    return rows
-
-
-def _conflicts_of(name: str, joined: pa.Table) -> list[dict[str, Any]]:
-    unit = joined["unit"][0].as_py() or ""
-    first, second = values_of(joined["value_chosen"]), values_of(joined["value"])
-    if first.type != second.type:
-        first, second = (
-            side.cast(pa.float64() if not pa.types.is_string(first.type) and not pa.types.is_string(second.type) else pa.string())
-            for side in (first, second)
-        )
-    differ = np.flatnonzero(disagree(first, second, unit))
-    if not len(differ):
-        return []
-    label = STANDARD_NAMES[name].label_zh if name in STANDARD_NAMES else name
-    a, b = first.take(pa.array(differ)).to_pylist(), second.take(pa.array(differ)).to_pylist()
-    owners = joined["object"].take(pa.array(differ)).to_pylist()
-    rows: list[dict[str, Any]] = [
-        {
-            "code": "conflict",
-            "object": owner,
-            "record": name,
-            "message": f"{name} {label}: {_show(x)} {unit} is chosen, another source says {_show(y)} {unit}".replace("  ", " "),
-        }
-        for owner, x, y in zip(owners, a, b, strict=True)
-    ]
-    if pa.types.is_floating(first.type) and len(differ) > 2:
-        gap = np.asarray(b, float) - np.asarray(a, float)
-        middle = (
-            f"{name}: {len(differ)} of {joined.num_rows} objects disagree; the other source is {np.median(gap):+.2f} {unit} off (median)"
-        )
-        rows.append({"code": "conflict", "record": name, "message": middle})
-    return rows
-
-
-def _show(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
