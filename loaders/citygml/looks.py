@@ -112,9 +112,7 @@ def _textures(builder: CityBuilder, looks: Appearances, files: list[Path | None]
     if not looks.textures:
         return np.empty(0, np.int64)
     text = {name: pa.array([one.get(name) for one in looks.textures], pa.string()) for name in ("type", "wrap")}
-    border = numbers([str(one.get("border") or "") for one in looks.textures])
-    ends = np.cumsum(border[1])
-    borders = [border[0][end - size : end].tolist() if size else None for end, size in zip(ends, border[1], strict=True)]
+    borders = [numbers([given])[0].tolist() if (given := one.get("border")) else None for one in looks.textures]
     return builder.add_textures(
         [str(one["image"]) for one in looks.textures], path=pa.array([str(file) if file else None for file in files], pa.string()),
         format=pa.array(formats, pa.string()), border=pa.array(borders, pa.list_(pa.float64())), source=source, **text,

@@ -52,9 +52,14 @@ def split(tag: str) -> Tag:
     return Tag("xal" if _ADDRESS.fullmatch(namespace) else ADE, local, namespace)
 
 
+@cache
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
 def local_name(element: Element) -> str:
     """Return the name of an element without its namespace."""
-    return split(str(element.tag)).local
+    return _local(element.tag)
 
 
 def gml_id(element: Element) -> str | None:
