@@ -112,7 +112,7 @@ def surface_rows(parts: Parts, cut: Cut, mesh: MeshArrays, geometries: pa.Table)
     begin = np.searchsorted(owner, np.arange(geometries.num_rows))
     semantics = np.full(len(code), -1, np.int32)
     semantics[meant] = place.ravel() - begin[number[meant]]
-    names = mesh.surfaces["type"].to_pylist() + ["", ADDED[WALL], ADDED[LID]]
+    names = [*mesh.surfaces["type"].to_pylist(), "", ADDED[WALL], ADDED[LID]]
     facts = mesh.surfaces["attributes"].to_pylist() + [None] * 3
     keys = np.asarray(geometries["key"].to_numpy(), np.int64)
     rows = make_table(

@@ -220,5 +220,3 @@ def _fits(lid: Ints, loops: list[Ints]) -> bool:
 def count_open(triangles: Ints, piece: Ints, points: int, pieces: int) -> Ints:
     """Return the number of open edges of each piece, shape (pieces,)."""
     return np.bincount(open_edges(triangles, piece, points)[0], minlength=pieces)
-
-

@@ -25,6 +25,8 @@ __all__ = ["Cut", "cut", "polygon_edges"]
 
 _MOST_CELLS = 2_000_000
 """Cells of the index of footprint edges: 16 MB of offsets."""
+_BATCH = 500_000
+"""Triangles measured together: about 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,11 @@ def cut(
 
 def area_of(points: Floats, triangles: NDArray[Any]) -> Floats:
     """Return the area of each triangle [m²]."""
-    corner = points[triangles]
-    return np.asarray(np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2)
+    area = np.empty(len(triangles))
+    for first in range(0, len(triangles), _BATCH):
+        corner = points[triangles[first : first + _BATCH]]
+        area[first : first + _BATCH] = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
+    return area
 
 
 def polygon_edges(polygons: NDArray[Any]) -> Floats:
@@ -151,17 +156,17 @@ def polygon_edges(polygons: NDArray[Any]) -> Floats:
     turned = (edges[:, 0] > edges[:, 2]) | ((edges[:, 0] == edges[:, 2]) & (edges[:, 1] > edges[:, 3]))
     edges = np.where(turned[:, None], edges[:, [2, 3, 0, 1]], edges)
     edges = edges[np.hypot(edges[:, 2] - edges[:, 0], edges[:, 3] - edges[:, 1]) > 1e-6]
-    return np.unique(edges, axis=0)
+    return np.asarray(np.unique(edges, axis=0))
 
 
 def _sound(points: Floats, triangles: Ints) -> Flags:
     """Say which triangles have three corners that are there and finite."""
     inside = ((triangles >= 0) & (triangles < len(points))).all(axis=1)
     finite = np.isfinite(points).all(axis=1)
-    if finite.all() and inside.all():
-        return inside
-    inside[inside] = finite[triangles[inside]].all(axis=1)
-    return inside
+    sound = np.zeros(len(triangles), bool)
+    rows = np.flatnonzero(inside)
+    sound[rows] = finite[triangles[rows]].all(axis=1)
+    return sound
 
 
 def _cut(
@@ -190,9 +195,7 @@ def _cut(
     return Cut(points, made, kept[source], weights, polygon, by_tolerance, rejected, len(np.unique(pieces.source)))
 
 
-def _split(
-    points: Floats, triangles: Ints, polygons: NDArray[Any], tile: int, tell: Callable[[int], None]
-) -> tuple[Ints, Floats, Floats]:
+def _split(points: Floats, triangles: Ints, polygons: NDArray[Any], tile: int, tell: Callable[[int], None]) -> tuple[Ints, Floats, Floats]:
     """Return the pieces of all split triangles, tile by tile."""
     from cim.loaders.singulate.kernel import index_edges, split
 
@@ -221,4 +224,4 @@ def _edges_near(points: Floats, edges: Floats) -> Floats:
         return edges[:0]
     low, high = points[:, :2].min(axis=0) - 1e-3, points[:, :2].max(axis=0) + 1e-3
     least, most = np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])
-    return edges[((most >= low) & (least <= high)).all(axis=1)]
+    return np.asarray(edges[((most >= low) & (least <= high)).all(axis=1)])

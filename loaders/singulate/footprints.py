@@ -41,12 +41,16 @@ def footprints_of(city: City, type: str, origin: NDArray[np.float64]) -> Footpri
     shapes = shapely.transform(city.footprints(keys), lambda xy: xy - origin[:2])
     issues: list[dict[str, Any]] = []
     polygonal = np.isin(shapely.get_type_id(shapes), (3, 6)) & ~shapely.is_empty(shapes)
-    for row in np.flatnonzero(~polygonal).tolist():
-        issues.append(_issue("empty", keys[row], ids[row], f"{ids[row]} has no footprint with an area; it gets no part of the mesh"))
+    issues += [
+        _issue("empty", keys[row], ids[row], f"{ids[row]} has no footprint with an area; it gets no part of the mesh")
+        for row in np.flatnonzero(~polygonal).tolist()
+    ]
     shapes[~polygonal] = None
     broken = polygonal & ~shapely.is_valid(shapes)
     for row in np.flatnonzero(broken).tolist():
-        issues.append(_issue("repaired", keys[row], ids[row], f"footprint of {ids[row]}: {shapely.is_valid_reason(shapes[row])}; made valid"))
+        issues.append(
+            _issue("repaired", keys[row], ids[row], f"footprint of {ids[row]}: {shapely.is_valid_reason(shapes[row])}; made valid")
+        )
     shapes[broken] = [_areas(shape) for shape in shapely.make_valid(shapes[broken])]
     return Footprints(keys, ids, shapes, issues + _overlaps(keys, ids, shapes))
 

@@ -107,7 +107,7 @@ def _between(place: Floats, weight: Floats, u: int, v: int, du: float, dv: float
 
 
 @njit(cache=True)
-def split_piece(place: Floats, weight: Floats, row: int, count: int, edge: Floats) -> int:
+def split_piece(place: Floats, weight: Floats, row: int, count: int, edge: Floats) -> int:  # noqa: C901  # the cases of one cut
     """Split piece `row` by the plane of `edge` if the edge crosses it; the parts go to `row` and from `count` on.
 
     Returns how many pieces came to be besides the first: 0, 1 or 2. `place` and `weight` have room for two more.
@@ -161,11 +161,11 @@ def split_piece(place: Floats, weight: Floats, row: int, count: int, edge: Float
 @njit(cache=True)
 def _along(point: Floats, edge: Floats, dx: float, dy: float) -> float:
     """Return how far along the edge a point lies [m]."""
-    return dx * (point[0] - edge[0]) + dy * (point[1] - edge[1])
+    return float(dx * (point[0] - edge[0]) + dy * (point[1] - edge[1]))
 
 
 @njit(cache=True)
-def split(
+def split(  # noqa: C901  # triangles, their cells, the edges there, the pieces so far
     points: Floats, triangles: Any, edges: Floats, start: Ints, members: Ints, low: Floats, cell: float, shape: Ints
 ) -> tuple[Ints, Floats, Floats]:
     """Return the pieces of every triangle that footprint edges cross: triangle (p,), places (p, 3, 3) and weights (p, 3, 3).
@@ -315,7 +315,7 @@ def _insert_inside(ring: Ints, count: int, u: int, v: int, xyz: Floats, by_x: In
     while at < xs.shape[0] and xs[at] <= right:
         p = by_x[at]
         at += 1
-        if p == u or p == v:  # noqa: PLR1714  # plain comparisons compile best
+        if p == u or p == v:  # noqa: PLR1714, SIM109  # plain comparisons compile best
             continue
         t, off = 0.0, 0.0
         for n in range(3):
@@ -341,7 +341,7 @@ def _insert_inside(ring: Ints, count: int, u: int, v: int, xyz: Floats, by_x: In
 
 
 @njit(cache=True)
-def _insert_on_edge(ring: Ints, count: int, ends: tuple[int, int], on_edge: Ints, forward: bool, local: Ints) -> int:
+def _insert_on_edge(ring: Ints, count: int, ends: tuple[int, int], on_edge: Ints, forward: Any, local: Ints) -> int:
     """Add to a ring the points of a mesh edge strictly between two ranks, seen from the side's start; returns its new length."""
     r, s = ends
     size = on_edge.shape[0]
@@ -414,7 +414,7 @@ def _ring(
         elif slot[on] >= 0:
             on_edge = list_point[list_start[slot[on]] : list_start[slot[on] + 1]]
             count = _insert_on_edge(ring, count, (rank[u, on], rank[v, on]), on_edge, forward[on], local)
-    return _without_spikes(ring, count)
+    return int(_without_spikes(ring, count))
 
 
 @njit(cache=True)

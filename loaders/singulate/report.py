@@ -58,7 +58,8 @@ class SingulationReport:
 
     def _repr_html_(self) -> str:
         sums = "".join(f"<tr><th>{html.escape(name)}</th><td>{value:,.10g}</td></tr>" for name, value in self.totals.items())
-        return f"<h4>Totals 合计</h4><table>{sums}</table><h4>Meshes 倾斜模型</h4>{self.meshes.to_html()}<h4>Buildings 单体</h4>{self.objects.to_html()}"
+        tables = (("Meshes 倾斜模型", self.meshes), ("Buildings 单体", self.objects))
+        return f"<h4>Totals 合计</h4><table>{sums}</table>" + "".join(f"<h4>{title}</h4>{table.to_html()}" for title, table in tables)
 
 
 def singulation_report(city: City) -> SingulationReport:
@@ -76,11 +77,19 @@ def singulation_report(city: City) -> SingulationReport:
     rows = city.tables.scan("properties", where=pc.field("set") == SET).to_pandas()
     ids = dict(zip(rows["object"].unique(), city.ids(rows["object"].unique()), strict=True)) if len(rows) else {}
     wide = rows.assign(id=rows["object"].map(ids)).pivot_table(index="id", columns="name", values="value", aggfunc="first")
-    wide = wide.apply(lambda column: pd.to_numeric(column, errors="coerce").where(lambda found: found.notna(), column))
+    wide = wide.apply(_numbers)
     wide.columns.name = None
     is_mesh = wide["triangles_in"].notna() if "triangles_in" in wide else pd.Series(data=False, index=wide.index)
     meshes, objects = wide[is_mesh].dropna(axis=1, how="all"), wide[~is_mesh].dropna(axis=1, how="all")
     return SingulationReport(objects, meshes, _totals(objects, meshes))
+
+
+def _numbers(column: Any) -> Any:
+    """Return a column of texts as numbers where they are."""
+    import pandas as pd
+
+    found: Any = pd.to_numeric(column, errors="coerce")
+    return found.where(found.notna(), column)
 
 
 def _totals(objects: pandas.DataFrame, meshes: pandas.DataFrame) -> dict[str, float]:
