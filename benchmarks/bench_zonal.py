@@ -56,6 +56,7 @@ def main() -> int:
 def make_raster(path: Path) -> None:
     """Write hills of 40 m, waves of 5 m and 10 cm of noise, in blocks as the toolkit writes rasters."""
     import numpy as np
+
     from cim.crs import parse
     from cim.model.coverages import Raster, write_raster
 
@@ -106,6 +107,7 @@ def run(step: str, folder: Path) -> dict:
 def by_kernel(path: Path, shapes: list) -> object:
     import numpy as np
     import shapely
+
     from cim.crs import parse
     from cim.loaders.zonal import zonal_statistics
     from cim.model.coverages import Raster, write_raster

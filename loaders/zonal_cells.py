@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Cells", "cells_of", "open_cells"]
 
-STRIP_CELLS = 16_000_000
-"""Cells in memory at a time: 64 MB of float32."""
-# No companion of a file is looked for: it may name other files.
-_GDAL_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO", "GTIFF_IGNORE_READ_ERRORS": "NO"}
+STRIP_CELLS = 4_000_000
+"""Cells of a file in memory at a time: 16 MB of float32, besides the blocks that the library keeps."""
+# No companion of a file is looked for: it may name other files. Each block is read once, so a small cache is the quickest.
+_GDAL_OPTIONS: dict[str, str | int] = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+    "GDAL_CACHEMAX": 64 << 20,
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Cells:
     read: Callable[[slice, slice], Values]
     """Values of some rows and columns, float32 or float64, not finite where unknown."""
     block: int = 1
-    """Rows that are stored together."""
+    """Rows that are stored together; 0 for values in memory, which are taken at once."""
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -51,8 +56,8 @@ class Cells:
 
     def strips(self) -> Iterator[slice]:
         """Yield the rows that are read together, from north to south."""
-        rows = max(1, STRIP_CELLS // self.shape[1])
-        rows = rows // self.block * self.block or rows
+        rows = max(1, STRIP_CELLS // self.shape[1]) if self.block else self.shape[0]
+        rows = rows // max(self.block, 1) * max(self.block, 1) or rows
         for top in range(0, self.shape[0], rows):
             yield slice(top, min(top + rows, self.shape[0]))
 
@@ -71,7 +76,7 @@ def cells_of(source: Raster | Cells | str | Path) -> Iterator[Cells]:
     elif isinstance(source, Raster):
         values = np.asarray(source.values)
         kept = values if values.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else values.astype(np.float64)
-        yield Cells(source.shape, source.x_min, source.y_max, source.dx, source.dy, lambda rows, columns: kept[rows, columns])
+        yield Cells(source.shape, source.x_min, source.y_max, source.dx, source.dy, lambda rows, columns: kept[rows, columns], 0)
     else:
         with open_cells(source) as cells:
             yield cells

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
-from cim.loaders.fusion.merge import conflicts, json_column
+from cim.loaders.fusion.claims import conflicts, json_column
 from cim.loaders.zonal_statistics import STATISTICS, zonal_statistics
 from cim.model.coverages import Raster, coverage_path, coverage_rows
 from cim.model.schema import SCHEMAS, make_table

@@ -22,7 +22,20 @@ if TYPE_CHECKING:
 
     Block = tuple[NDArray[Any], NDArray[np.bool_] | None]
 
-__all__ = ["Grid", "is_ascii_grid", "open_grid"]
+__all__ = [
+    "GDAL_OPTIONS",
+    "Affine",
+    "Grid",
+    "Said",
+    "declared_crs",
+    "gdal_words",
+    "georeference",
+    "is_ascii_grid",
+    "open_grid",
+    "prj_beside",
+    "without_path",
+    "world_file",
+]
 
 Affine = tuple[float, float, float, float, float, float]
 # No companion is looked for: an .aux.xml, .ovr or .msk may name other files, and is opened with any driver.
@@ -35,7 +48,7 @@ GDAL_OPTIONS: dict[str, str | int] = {
     "GDAL_NUM_THREADS": "1",
 }
 _IDENTITY = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))
-_WORLD_SUFFIXES = (".tfw", ".tifw", ".tiffw", ".wld", ".TFW")
+_WORLD_SUFFIXES = (".tfw", ".tifw", ".tiffw", ".pgw", ".pngw", ".jgw", ".jpgw", ".jpegw", ".wld", ".TFW", ".PGW", ".JGW", ".WLD")
 _ASCII_KEYS = {"ncols", "nrows", "xllcorner", "yllcorner", "xllcenter", "yllcenter", "cellsize", "dx", "dy", "nodata_value"}
 _TEXT_BYTES = 16 << 20
 _REMEDY = "get or export the file again"
@@ -110,7 +123,7 @@ def open_grid(path: Path, limits: Limits, band: int | None = None) -> Iterator[G
 # ---------------------------------------------------------------- GeoTIFF
 
 
-class _Said(logging.Handler):
+class Said(logging.Handler):
     """Keeps what GDAL says while cells are read."""
 
     def __init__(self) -> None:
@@ -118,6 +131,7 @@ class _Said(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
         self.messages.append(record.getMessage())
 
 
@@ -133,7 +147,7 @@ def _open_geotiff(path: Path, limits: Limits, band: int | None) -> Iterator[Grid
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path, driver="GTiff", sharing=False) as file:
             yield _geotiff(file, header, path, band or 1)
     except RasterioError as error:
-        raise CorruptFileError(path, f"cannot be read as GeoTIFF ({_plain(error)})", _REMEDY) from error
+        raise CorruptFileError(path, f"cannot be read as GeoTIFF ({gdal_words(error)})", _REMEDY) from error
 
 
 def _check_bands(header: TiffHeader, band: int | None, path: Path) -> None:
@@ -152,11 +166,11 @@ def _geotiff(file: Any, header: TiffHeader, path: Path, band: int) -> Grid:
     kind = np.dtype(file.dtypes[band - 1]) if file.dtypes[band - 1] != "complex_int16" else np.dtype(complex)
     if kind.kind not in "iuf":
         raise FormatError(path, f"its values are {kind}, expected real numbers", "give a terrain file")
-    transform, doubts = _georeference(file, path)
+    transform, doubts = georeference(file, path)
     scale, offset = float(file.scales[band - 1]), float(file.offsets[band - 1])
     if not (np.isfinite([scale, offset]).all() and scale != 0.0):
         raise CorruptFileError(path, f"declares scale {scale} and offset {offset}, which give no values", _REMEDY)
-    crs, bad_crs = _declared_crs(file)
+    crs, bad_crs = declared_crs(file)
     if header.further_pages:
         doubts += (("lost", "warning", f"holds {header.further_pages} further pages, which are not read"),)
     absent = header.missing if header.missing.any() else None
@@ -181,7 +195,7 @@ def _geotiff(file: Any, header: TiffHeader, path: Path, band: int) -> Grid:
 def _read_block(file: Any, path: Path, grid: Grid, absent: NDArray[np.bool_] | None, place: tuple[slice, slice], *, masked: bool) -> Block:
     from rasterio.windows import Window
 
-    window, said = Window.from_slices(*place), _Said()
+    window, said = Window.from_slices(*place), Said()
     logger = logging.getLogger("rasterio")
     logger.addHandler(said)
     try:
@@ -190,12 +204,12 @@ def _read_block(file: Any, path: Path, grid: Grid, absent: NDArray[np.bool_] | N
     except (MemoryError, ValueError, OSError) as error:
         if isinstance(error, MemoryError):
             raise
-        detail = "; ".join([_plain(error), *said.messages])
-        raise CorruptFileError(path, f"cells cannot be read: {_without(detail, path)}; it is truncated or corrupt", _REMEDY) from error
+        detail = "; ".join([gdal_words(error), *said.messages])
+        raise CorruptFileError(path, f"cells cannot be read: {without_path(detail, path)}; it is truncated or corrupt", _REMEDY) from error
     finally:
         logger.removeHandler(said)
     if said.messages:
-        reason = f"cells cannot be read for sure: {_without('; '.join(said.messages[:3]), path)}; it is corrupt"
+        reason = f"cells cannot be read for sure: {without_path('; '.join(said.messages[:3]), path)}; it is corrupt"
         raise CorruptFileError(path, reason, _REMEDY)
     if absent is not None:
         lost = _spread(absent, grid.block, place)
@@ -208,7 +222,7 @@ def _spread(absent: NDArray[np.bool_], block: tuple[int, int], place: tuple[slic
     return np.asarray(absent[np.ix_(rows, columns)], bool)
 
 
-def _plain(error: BaseException) -> str:
+def gdal_words(error: BaseException) -> str:
     """Return the message of an error and of what caused it."""
     said, seen = [], 0
     step: BaseException | None = error
@@ -218,15 +232,16 @@ def _plain(error: BaseException) -> str:
     return "; ".join(dict.fromkeys(text for text in said if text))
 
 
-def _without(text: str, path: Path) -> str:
+def without_path(text: str, path: Path) -> str:
     """Return the text without the path, which heads the message already, and not too long."""
     return text.replace(str(path), path.name)[:300]
 
 
-def _georeference(file: Any, path: Path) -> tuple[Affine, tuple[tuple[str, str, str], ...]]:
+def georeference(file: Any, path: Path) -> tuple[Affine, tuple[tuple[str, str, str], ...]]:
+    """Return the transform of a GeoTIFF, from the world file beside it where it has none itself, and what has to be said."""
     a, b, c, d, e, f = (float(value) for value in tuple(file.transform)[:6])
     if (a, b, c, d, e, f) in _IDENTITY:
-        if (world := _world_file(path)) is not None:
+        if (world := world_file(path)) is not None:
             return world[0], (("guessed", "warning", f"has no georeference of its own; it is taken from {world[1]}"),)
         points = len(file.gcps[0])
         what = f"only {points} ground control points" if points else "an identity transform: pixels, not metres"
@@ -242,7 +257,7 @@ def _checked_transform(transform: Affine, path: Path) -> Affine:
     return transform
 
 
-def _world_file(path: Path) -> tuple[Affine, str] | None:
+def world_file(path: Path) -> tuple[Affine, str] | None:
     """Return the transform of a world file beside the raster; its numbers mean the centre of the first cell."""
     for suffix in _WORLD_SUFFIXES:
         beside = path.with_suffix(suffix)
@@ -256,7 +271,7 @@ def _world_file(path: Path) -> tuple[Affine, str] | None:
     return None
 
 
-def _declared_crs(file: Any) -> tuple[str | None, str | None]:
+def declared_crs(file: Any) -> tuple[str | None, str | None]:
     """Return the declared system as WKT, or why there is none."""
     from rasterio.errors import RasterioError
 
@@ -265,7 +280,7 @@ def _declared_crs(file: Any) -> tuple[str | None, str | None]:
             return None, None
         return str(file.crs.to_wkt()), None
     except RasterioError as error:
-        return None, _plain(error)
+        return None, gdal_words(error)
 
 
 # ---------------------------------------------------------------- ESRI ASCII grid
@@ -290,13 +305,12 @@ def _open_ascii(path: Path, limits: Limits) -> Grid:
     west = fields["xllcorner"] if "xllcorner" in fields else fields["xllcenter"] - dx / 2
     south = fields["yllcorner"] if "yllcorner" in fields else fields["yllcenter"] - dy / 2
     transform = _checked_transform((dx, 0.0, west, 0.0, -dy, south + ny * dy), path)
-    crs, doubts = _ascii_crs(path)
     rules = Rules(fields.get("nodata_value", -9999.0))
 
     def read(rows: slice, columns: slice) -> Block:
         return values[rows, columns], None
 
-    return Grid("ESRI ASCII grid", (ny, nx), transform, rules, read, crs, doubts=doubts)
+    return Grid("ESRI ASCII grid", (ny, nx), transform, rules, read, prj_beside(path))
 
 
 def _ascii_header(path: Path) -> tuple[dict[str, float], int]:
@@ -369,12 +383,12 @@ def _numbers(text: bytes, path: Path) -> NDArray[np.float64]:
     return np.asarray(column.to_numpy(zero_copy_only=False), float)
 
 
-def _ascii_crs(path: Path) -> tuple[str | None, tuple[tuple[str, str, str], ...]]:
+def prj_beside(path: Path) -> str | None:
+    """Return the text of the .prj file beside a raster, None where there is none."""
     beside = next((path.with_suffix(s) for s in (".prj", ".PRJ") if path.with_suffix(s).is_file()), None)
     if beside is None or beside.is_symlink() or beside.stat().st_size > 1 << 16:
-        return None, ()
-    text = beside.read_bytes().decode("utf-8", errors="replace").strip()
-    return (text or None), ()
+        return None
+    return beside.read_bytes().decode("utf-8", errors="replace").strip() or None
 
 
 def known_unit(name: str | None, path: Path) -> float | None:

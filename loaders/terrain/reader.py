@@ -1,4 +1,7 @@
-"""The terrain reader: a GeoTIFF or ESRI ASCII grid becomes one ReliefFeature whose coverage is a clean file in the workspace."""
+"""The terrain reader: a GeoTIFF or ESRI ASCII grid becomes one ReliefFeature whose coverage is a clean file in the workspace.
+
+Images and land cover come in here too and are handed on to `cim.loaders.terrain.image`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from cim.errors import CorruptFileError, CRSError, FormatError, UsageError
 from cim.loaders.georeference import Chosen, Said, choose_crs
 from cim.loaders.parcel import work_file
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
-from cim.loaders.terrain.grid import Grid, is_ascii_grid, known_unit, open_grid
+from cim.loaders.terrain.grid import Affine, Grid, is_ascii_grid, known_unit, open_grid
+from cim.loaders.terrain.image import describe_image, read_image, takes
 from cim.loaders.terrain.normalise import NODATA, Layout, layout, write_clean
+from cim.loaders.terrain.picture import is_picture
 from cim.loaders.terrain.tiff import is_tiff
 from cim.loaders.terrain.values import HIGHEST, LOWEST, MANY_KINDS, Rules, Tally, metric, unit_factor
 
@@ -44,24 +49,28 @@ _MOSTLY_ABSURD = 0.5
 
 
 class TerrainReader:
-    """Reads elevation rasters; options: ``surface`` ("terrain", "surface"), ``unit`` of the values, ``band`` (from 1)."""
+    """Reads elevations, images and land cover.
+
+    Options: ``surface`` ("terrain", "surface", or "land_cover" with ``legend={value: name}``), ``unit`` of elevations, ``band`` (from
+    1) that holds them, ``bands`` of an image ("rgb", "rgbn", "nrg").
+    """
 
     name = "terrain"
     priority = 40
     imports = ("rasterio",)
 
     def recognises(self, head: bytes, path: Path) -> bool:
-        """Return whether the first bytes are of a TIFF file or an ESRI ASCII grid."""
+        """Return whether the first bytes are of a TIFF file, an ESRI ASCII grid, or a PNG or JPEG image."""
         del path
-        return is_tiff(head) or is_ascii_grid(head)
+        return is_tiff(head) or is_ascii_grid(head) or is_picture(head)
 
     def read(self, path: Path, options: ReadOptions) -> City:
         """Return a city of one ReliefFeature; see `cim.loaders.protocol.Reader`."""
-        return _read(path, options)
+        return read_image(path, options) if takes(path, options) else _read(path, options)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return size, CRS, extent and unit without reading cells."""
-        return _describe(path, options)
+        return describe_image(path, options) if takes(path, options) else _describe(path, options)
 
 
 READER = TerrainReader()
@@ -103,7 +112,7 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
         plan = layout(grid)
         options.limits.check("cells", plan.shape[0] * plan.shape[1], path)
         doubts = [("crs", "warning", text) for text in doubts_of(plan.bounds, chosen.crs, str(path))]
-        _check_cell_size(plan, chosen, path)
+        check_cell_size(plan, chosen, path)
         rules, said = _rules(grid, chosen, options, path)
         crs = metric(chosen.crs)
         target = work_file(path, ".tif")
@@ -113,12 +122,18 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
         except BaseException:
             target.unlink(missing_ok=True)
             raise
-    everything = (*chosen.said, *doubts, *grid.doubts, *said, *_turned(plan, grid), *_met(tally))
+    everything = (*chosen.said, *doubts, *grid.doubts, *said, *turned(plan, grid.transform), *_met(tally))
     return _Cleaned(grid, replace(chosen, crs=crs), plan, rules, tally, box, target, everything)
 
 
-def _check_cell_size(plan: Layout, chosen: Chosen, path: Path) -> None:
-    """Refuse a cell size that only the other kind of unit explains."""
+def check_cell_size(plan: Layout, chosen: Chosen, path: Path) -> None:
+    """Refuse a cell size that only the other kind of unit explains.
+
+    Raises
+    ------
+    CRSError
+        If degrees were taken for metres, or metres for degrees.
+    """
     if chosen.crs.is_projected and max(plan.dx, plan.dy) < 1e-3:
         reason = (
             f"has cells of {plan.dx:g} by {plan.dy:g} units, but {chosen.crs.horizontal.name} counts in metres or feet: degrees, probably"
@@ -177,9 +192,10 @@ def _check_values(tally: Tally, rules: Rules, grid: Grid, path: Path) -> None:
         raise FormatError(path, reason, 'if it is whole, state the unit: read(..., unit="cm")')
 
 
-def _turned(plan: Layout, grid: Grid) -> tuple[Said, ...]:
+def turned(plan: Layout, transform: Affine) -> tuple[Said, ...]:
+    """Return what was done to bring a grid north-up."""
     if plan.resampled:
-        how = f"its transform {grid.transform} is rotated or sheared"
+        how = f"its transform {transform} is rotated or sheared"
         return (("repaired", "warning", f"{how}; it was resampled (bilinear) to {plan.shape[0]} x {plan.shape[1]} north-up cells"),)
     said = [
         (plan.flip_rows, "its rows run from south to north (south-up transform); they were flipped"),
@@ -218,7 +234,7 @@ def _surface(path: Path, options: ReadOptions) -> tuple[str, Said | None]:
     given = options.extra.get("surface")
     if given is not None:
         if str(given).lower() not in _WORDS and given not in _KINDS:
-            msg = f"surface={given!r} is not known; give one of {', '.join(_KINDS)}"
+            msg = f"surface={given!r} is not known; give one of {', '.join((*_KINDS, 'land_cover'))}"
             raise UsageError(msg)
         return (str(given) if given in _KINDS else _WORDS[str(given).lower()]), None
     found = _NAMED.search(path.stem.lower())
@@ -329,7 +345,7 @@ def _describe(path: Path, options: ReadOptions) -> Description:
     with open_grid(path, options.limits, options.extra.get("band")) as grid:
         plan = layout(grid)
         surface, _ = _surface(path, options)
-        suspicions = [text for _, _, text in (*grid.doubts, *_turned(plan, grid))]
+        suspicions = [text for _, _, text in (*grid.doubts, *turned(plan, grid.transform))]
         crs: str | None = None
         try:
             chosen = choose_crs(grid.crs, grid.bad_crs, options, path)

@@ -45,6 +45,7 @@ _BLOCK_BYTES = 1024 * MIB
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
+_SAMPLE_FORMAT = 339
 _REDUCED, _MASK = 1, 4
 _DEFLATE = (8, 32946)
 _REMEDY = "get or export the file again"
@@ -72,6 +73,8 @@ class TiffHeader:
     """Full pages after the first."""
     has_mask: bool
     """Whether a mask is kept inside the file."""
+    integers: bool = False
+    """Whether its values are unsigned whole numbers, as those of images are."""
 
     @property
     def compressed(self) -> bool:
@@ -195,9 +198,10 @@ def _checked(page: dict[int, tuple[int, int, bytes]], reader: _Reader, kinds: li
     if method != 1:
         _check_expansion(width * height * samples * bits // 8, reader, limits)
     absent = ((offsets == 0) | (counts == 0))[: down * across].reshape(down, across)
+    unsigned = _SAMPLE_FORMAT not in page or bool((reader.values(page, _SAMPLE_FORMAT) == 1).all())
     full = sum(1 for kind in kinds if not kind & (_REDUCED | _MASK))
     masked = any(kind & _MASK and not kind & _REDUCED for kind in kinds)
-    return TiffHeader(width, height, samples, bits, method, shape, absent, np.stack([offsets, counts], axis=1), full, masked)
+    return TiffHeader(width, height, samples, bits, method, shape, absent, np.stack([offsets, counts], axis=1), full, masked, unsigned)
 
 
 def _block_shape(page: dict[int, tuple[int, int, bytes]], reader: _Reader, width: int, height: int) -> tuple[int, int]:

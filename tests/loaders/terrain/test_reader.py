@@ -248,10 +248,14 @@ def test_the_height_system_of_a_compound_crs_is_kept(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- what is refused
 
 
-def test_pictures_are_refused_and_a_band_may_be_chosen(tmp_path: Path) -> None:
-    path = write(tmp_path / "photo.tif", np.zeros((3, 8, 8), np.uint8))
-    with pytest.raises(FormatError, match="3 bands of 8 bits, which is an image"):
+def test_several_bands_of_numbers_are_refused_and_a_band_may_be_chosen(tmp_path: Path) -> None:
+    path = write(tmp_path / "three.tif", np.zeros((3, 8, 8), np.float32))
+    with pytest.raises(FormatError, match="3 bands of 32 bits, which is several rasters"):
         read(path)
+    photo = write(tmp_path / "photo.tif", np.zeros((3, 8, 8), np.uint8))
+    assert raster_ids(read(photo)) == []  # an image is no elevation
+    with pytest.raises(FormatError, match="3 bands of 8 bits, which is an image"):
+        read(photo, surface="terrain")
     stacked = write(tmp_path / "two.tif", np.stack([hill() * 0, hill()]))
     np.testing.assert_array_equal(raster_of(read(stacked, band=2)).values, hill().astype(float))
 
