@@ -34,6 +34,8 @@ _SURFACES = {
     "road": "TrafficArea", "street": "TrafficArea",
 }  # fmt: skip
 _UNKNOWN = "GenericThematicSurface"
+_LARGEST = 1 << 63
+"""Integers from here do not fit a column."""
 
 
 def surface_type(name: str | None) -> str:
@@ -131,7 +133,9 @@ def _only(mesh: Mesh, filled: NDArray[np.bool_]) -> Mesh:
         return mesh
     number = np.cumsum(filled) - 1
     names = tuple(name for name, there in zip(mesh.names, filled.tolist(), strict=True) if there)
-    attributes = {key: [value for value, there in zip(values, filled.tolist(), strict=True) if there] for key, values in mesh.attributes.items()}
+    attributes = {
+        key: [value for value, there in zip(values, filled.tolist(), strict=True) if there] for key, values in mesh.attributes.items()
+    }
     said = tuple(one if one.part is None else replace(one, part=int(number[one.part]) if filled[one.part] else None) for one in mesh.said)
     return replace(mesh, names=names, part=number[mesh.part], attributes=attributes, said=said)
 
@@ -207,8 +211,20 @@ def _attributes(parts: _Parts, known: Topology) -> dict[str, Any]:
         "volume": Column(known.volume, unit="m3", label_en="volume", label_zh="体积"),
     }
     for name, values in parts.mesh.attributes.items():
-        own[name if name not in own else f"{name}_source"] = Column(values, source_field=name)
+        own[name if name not in own else f"{name}_source"] = Column(_clean(values), source_field=name)
     return own
+
+
+def _clean(values: Sequence[Any]) -> list[Any]:
+    """Return values of one kind: lists and objects as JSON, everything as text where kinds are mixed or numbers are too long."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds & {list, dict}:
+        values = [json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value for value in values]
+        kinds = {type(value) for value in values if value is not None}
+    long = int in kinds and any(isinstance(value, int) and abs(value) >= _LARGEST for value in values)
+    if (len(kinds) > 1 and not kinds <= {int, float}) or long:
+        return [None if value is None else str(value) for value in values]
+    return [float(value) if value is not None else None for value in values] if kinds == {int, float} else list(values)
 
 
 def _boundaries(parts: _Parts, known: Topology, *, solids: bool) -> tuple[pa.Array, list[str]]:

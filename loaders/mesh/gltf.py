@@ -140,7 +140,9 @@ def _chunks(data: bytes, path: Path) -> tuple[bytes, bytes | None]:
     if length > len(data):
         raise CorruptFileError(path, f"is a GLB that declares a length of {length:,} bytes, but has {len(data):,} (truncated)", _REMEDY)
     if kind != _JSON or 20 + size > length:
-        raise CorruptFileError(path, f"its first GLB chunk is no JSON of {size:,} bytes: a chunk length that its {length:,} bytes cannot hold", _REMEDY)
+        raise CorruptFileError(
+            path, f"its first GLB chunk is no JSON of {size:,} bytes: a chunk length that its {length:,} bytes cannot hold", _REMEDY
+        )
     text, place, binary = data[20 : 20 + size], 20 + size, None
     while place + 8 <= length:
         size, kind = struct.unpack("<II", data[place : place + 8])
@@ -269,7 +271,9 @@ def accessor(document: Document, index: Any, *, what: str = "accessor") -> NDArr
 def _strided(view: memoryview, kind: str, count: int, width: int, offset: int, stride: int, what: str, path: Path) -> NDArray[Any]:
     item = np.dtype(kind).itemsize * width
     if stride < item or (count and offset + (count - 1) * stride + item > len(view)):
-        reason = f"its {what} claims a count of {count:,} values of {item} bytes, more than its bufferView of {len(view):,} bytes holds (size)"
+        reason = (
+            f"its {what} claims a count of {count:,} values of {item} bytes, more than its bufferView of {len(view):,} bytes holds (size)"
+        )
         raise CorruptFileError(path, reason, _REMEDY)
     if not count:
         return np.zeros((0, width), kind)

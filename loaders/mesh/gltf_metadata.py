@@ -47,7 +47,9 @@ def property_tables(document: Document) -> list[PropertyTable]:
     CorruptFileError
         If a table claims more values than its buffers hold.
     """
-    extension = document.json.get("extensions", {}).get("EXT_structural_metadata") if isinstance(document.json.get("extensions"), dict) else None
+    extension = (
+        document.json.get("extensions", {}).get("EXT_structural_metadata") if isinstance(document.json.get("extensions"), dict) else None
+    )
     if not isinstance(extension, dict):
         return []
     schema = _schema(document, extension)

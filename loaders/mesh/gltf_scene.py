@@ -288,7 +288,9 @@ def _uv(document: Document, attributes: dict[str, Any], material: Any, count: in
         return None
     uv = np.asarray(accessor(document, index, what="TEXCOORD"), np.float64)
     if uv.shape != (count, 2):
-        raise CorruptFileError(document.path, f"has texture coordinates of shape {uv.shape}, expected {(count, 2)} (accessor count)", _REMEDY)
+        raise CorruptFileError(
+            document.path, f"has texture coordinates of shape {uv.shape}, expected {(count, 2)} (accessor count)", _REMEDY
+        )
     if change:
         scale = _floats(change.get("scale", [1, 1]), 2, document, "texture scale")
         offset = _floats(change.get("offset", [0, 0]), 2, document, "texture offset")
@@ -319,16 +321,16 @@ def _feature_keys(work: _Work, primitive: dict[str, Any], attributes: dict[str, 
         work.tables[table] = len(work.names)
         work.names.append(None)
     first = ids[triangles]
-    work.count("faces lie in several features; they are given to that of their first corner", int((first != first[:, :1]).any(axis=1).sum()))
+    work.count(
+        "faces lie in several features; they are given to that of their first corner", int((first != first[:, :1]).any(axis=1).sum())
+    )
     feature = first[:, 0]
     out = (feature < 0) | (feature >= _NO_FEATURE)
     missing = out if nothing is None else out | (feature == nothing)
     return np.where(missing, alone, work.tables[table] * _GROUP + np.where(out, 0, feature))
 
 
-def _feature_ids(
-    work: _Work, primitive: dict[str, Any], attributes: dict[str, Any], count: int
-) -> tuple[Ints | None, int, int | None]:
+def _feature_ids(work: _Work, primitive: dict[str, Any], attributes: dict[str, Any], count: int) -> tuple[Ints | None, int, int | None]:
     """Return the feature of each vertex, the property table it belongs to (-1: none, -2: the batch table), and the id that means none."""
     document = work.document
     if work.features is not None:

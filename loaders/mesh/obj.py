@@ -165,7 +165,9 @@ def _kinds(block: Lines) -> Ints:
     kind[((a == ord("o")) | (a == ord("g"))) & b_blank] = _NAME
     kind[((a == ord("u")) & (b == ord("s"))) | ((a == ord("m")) & (b == ord("t")))] = _NAME
     kind[((a == ord("l")) | (a == ord("p"))) & b_blank] = _SHAPE
-    kind[(a == ord("#")) | (a <= 32) | ((a == ord("s")) & b_blank) | ((a == ord("v")) & ((b == ord("n")) | (b == ord("p"))) & c_blank)] = _SKIP
+    kind[(a == ord("#")) | (a <= 32) | ((a == ord("s")) & b_blank) | ((a == ord("v")) & ((b == ord("n")) | (b == ord("p"))) & c_blank)] = (
+        _SKIP
+    )
     return kind
 
 
@@ -365,7 +367,12 @@ def _rejections(index: int, point: int, infinite: int) -> tuple[Remark, ...]:
 
 def _remarks(state: _State) -> list[Remark]:
     told = (
-        (state.malformed, "rejected", "warning", "faces have fewer than three corners or an index that cannot be read (malformed); they are left out"),
+        (
+            state.malformed,
+            "rejected",
+            "warning",
+            "faces have fewer than three corners or an index that cannot be read (malformed); they are left out",
+        ),
         (state.short, "rejected", "warning", "vertices have fewer than three coordinates"),
         (state.odd, "unsupported", "warning", "lines begin with a word that is not known; they are passed over"),
         (state.shapes, "unsupported", "warning", "lines and points (elements l and p) are not held by a mesh; they are left out"),

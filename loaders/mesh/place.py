@@ -224,7 +224,9 @@ def place(points: Reals, reference: Reference, options: ReadOptions, path: Path)
             offset = reference.offset
             said.append(Remark("assumed", "warning", f"{told} is taken to be in {chosen.crs.label}, since that file names no CRS"))
         else:
-            said.append(Remark("crs", "info" if chosen.crs.is_local else "warning", f"{told} is not used: it does not belong to {chosen.crs.label}"))
+            said.append(
+                Remark("crs", "info" if chosen.crs.is_local else "warning", f"{told} is not used: it does not belong to {chosen.crs.label}")
+            )
     moved = points + np.zeros(3) if offset is None else points + np.asarray(offset)
     said += _shift_remarks(offset, given is not None, moved)
     return Placed(moved, chosen.crs, reference.crs, tuple(said), _evidence(chosen.crs, reference, offset, options))
@@ -244,7 +246,12 @@ def _on_earth(points: Reals, reference: Reference, given: tuple[float, float, fl
     if done.assumed:
         said.append(Remark("assumed", "warning", f"no crs= was given; the UTM zone of the place, {done.crs.label}, is used"))
     said += [Remark("crs", "warning", note) for note in done.notes]
-    evidence = {"verdict": "stated", "reason": f"ENU origin in {reference.where}", "crs": done.crs.to_string(), "residual": f"{done.residual:.3e}"}
+    evidence = {
+        "verdict": "stated",
+        "reason": f"ENU origin in {reference.where}",
+        "crs": done.crs.to_string(),
+        "residual": f"{done.residual:.3e}",
+    }
     return Placed(done.points, done.crs, f"ENU:{lat!r},{lon!r}", tuple(said), evidence, done.pipeline, done.accuracy)
 
 

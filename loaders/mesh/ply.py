@@ -114,7 +114,9 @@ def read_header(data: bytes, path: Path) -> Header:
     order = next((_ORDER.get(line[1]) for line in words if len(line) >= 2 and line[0] == "format"), None)
     if order is None:
         raise FormatError(path, "its PLY header names no known format (ascii, binary_little_endian, binary_big_endian)", _REMEDY)
-    comments = tuple(line.split(None, 1)[1].strip() for line in lines if line.startswith(("comment ", "obj_info ")) and len(line.split()) > 1)
+    comments = tuple(
+        line.split(None, 1)[1].strip() for line in lines if line.startswith(("comment ", "obj_info ")) and len(line.split()) > 1
+    )
     return Header(order, _elements(words, order, path), comments, end.end())
 
 
@@ -154,7 +156,9 @@ def read_ply(path: Path, limits: Limits) -> Mesh:
     for element in header.elements:
         least = element.least_bytes if header.order else 2 * len(element.properties)
         if element.count * least > len(data) - header.size:
-            reason = f"declares {element.count:,} records of element {element.name!r}, more than its {len(data):,} bytes can hold (truncated?)"
+            reason = (
+                f"declares {element.count:,} records of element {element.name!r}, more than its {len(data):,} bytes can hold (truncated?)"
+            )
             raise CorruptFileError(path, reason, _REMEDY)
         limits.check("records", element.count, path)
     tables = _binary(data, header, path) if header.order else _ascii(data, header, path)
@@ -173,7 +177,9 @@ def _ascii(data: bytes, header: Header, path: Path) -> dict[str, _Table]:
     for element in header.elements:
         last = line + element.count
         if last > len(count):
-            reason = f"declares {element.count:,} records of element {element.name!r}, but {len(count) - line:,} lines are left (truncated?)"
+            reason = (
+                f"declares {element.count:,} records of element {element.name!r}, but {len(count) - line:,} lines are left (truncated?)"
+            )
             raise CorruptFileError(path, reason, _REMEDY)
         text = lines.text[lines.start[line] : lines.start[last]].tobytes()
         flat = numbers(text)

@@ -213,7 +213,9 @@ def _points(builder: object, mesh: Mesh, stem: str, source: int) -> NDArray[np.i
     boundaries = boundaries_from(np.arange(count), one, one, [count], [1], [1])
     builder.add_geometries(keys, lod="0", role="point", type="MultiPoint", vertices=vertices_from(mesh.points, [count]),
                            boundaries=boundaries, source=source)  # fmt: skip
-    builder.add_issue("empty", f"it has {count:,} vertices and no faces; they are kept as points, not as a {ROLE}", source=source, count=count)
+    builder.add_issue(
+        "empty", f"it has {count:,} vertices and no faces; they are kept as points, not as a {ROLE}", source=source, count=count
+    )
     return keys
 
 

@@ -55,7 +55,9 @@ def read_stl(path: Path, limits: Limits) -> Mesh:
     said = []
     if not finite.all():
         bad = int((~finite).sum())
-        said.append(Remark("rejected", "warning", f"{bad} triangles have a corner that is not finite (NaN or infinity); they are left out", bad))
+        said.append(
+            Remark("rejected", "warning", f"{bad} triangles have a corner that is not finite (NaN or infinity); they are left out", bad)
+        )
     flat = np.ascontiguousarray(corners[finite].reshape(-1, 3)) + 0.0  # -0.0 and 0.0 are one place
     _, first, place = np.unique(flat.view([("", flat.dtype)] * 3).reshape(-1), return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))  # vertices in the order they are met

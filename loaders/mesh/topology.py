@@ -96,7 +96,9 @@ def topology(points: Reals, size: Ints, corner: Ints, part: Ints, parts: int) ->
     balance = np.bincount(place, np.where(one < other, 1, -1)[real], len(edge))
     edge_part = np.zeros(len(edge), np.int64)
     edge_part[place] = np.repeat(part, size)[real]
-    tally = [np.bincount(edge_part[mask], minlength=parts) for mask in (count % 2 == 1, count > 2, (count == 2) & (balance != 0), balance != 0)]
+    tally = [
+        np.bincount(edge_part[mask], minlength=parts) for mask in (count % 2 == 1, count > 2, (count == 2) & (balance != 0), balance != 0)
+    ]
     vectors = area_vectors(points, size, corner)
     area = np.bincount(part, np.linalg.norm(vectors, axis=1), parts)
     volume = np.bincount(part, np.einsum("ij,ij->i", points[corner[starts(size)[:-1]]], vectors) / 3 if len(size) else None, parts)
