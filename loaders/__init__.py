@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from cim.loaders.door import describe, read
     from cim.loaders.fusion import fuse
     from cim.loaders.limits import Limits
+    from cim.loaders.pipe_tables import pipe_network
     from cim.loaders.protocol import Description, LayerInfo, Reader, ReadOptions
+    from cim.loaders.floors import storeys
 
-__all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "describe", "fuse", "read"]
+__all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "describe", "fuse", "pipe_network", "read", "storeys"]
 
 _HOMES = {
     "read": "door",
@@ -26,6 +28,8 @@ _HOMES = {
     "Description": "protocol",
     "LayerInfo": "protocol",
     "fuse": "fusion",
+    "pipe_network": "pipe_tables",
+    "storeys": "floors",
 }
 
 

@@ -11,7 +11,7 @@ import shapely
 import cim
 from cim.crs import parse
 from cim.errors import UsageError
-from cim.loaders.pipe_network import pipe_network
+from cim.loaders import pipe_network
 from cim.model import City, CityBuilder, Column
 from cim.model.coverages import Raster
 from cim.model.geometry import volume
