@@ -1,10 +1,14 @@
 """Fusion: cities of one place become one, with one object per real thing and every value with its claim.
 
 ======================  =========================================================================
+``align``               is one layer shifted against another, or in the coordinates of a web map
+``web_map``             the shift of a web map undone at every vertex
 ``match``               which object of one city is which of another, with score and evidence
 ``merge``               one city from two matched ones: claims, conflicts, identifiers, geometry
+``resolve``             which of several claims is the value, by a stated policy
 ``heights``             ground and roof heights from terrain, surface model and point cloud
 ``blocks``              LoD0 and LoD1 geometry from footprints and heights
+``fit``                 a building without a place among known footprints
 ======================  =========================================================================
 """
 
@@ -12,39 +16,52 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cim.crs import CityCRS, check_model_crs, parse
 from cim.errors import UsageError
 from cim.loaders.fusion.align import Shift, find_shift
 from cim.loaders.fusion.blocks import add_blocks
+from cim.loaders.fusion.claims import dated
 from cim.loaders.fusion.heights import add_heights
-from cim.loaders.fusion.match import Pairs, match_cities
+from cim.loaders.fusion.match import Pairs, match_cities, tolerances
 from cim.loaders.fusion.merge import merge, new_matches
+from cim.loaders.fusion.resolve import check_policy, resolve
+from cim.loaders.fusion.web_map import from_bd09, from_gcj02
 from cim.model.reproject import to_crs
 from cim.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from cim.loaders.fusion.resolve import Policy
     from cim.model import City
 
-__all__ = ["Pairs", "Shift", "add_blocks", "add_heights", "find_shift", "fuse", "match_cities"]
+__all__ = [
+    "Pairs", "Shift", "add_blocks", "add_heights", "find_shift", "from_bd09", "from_gcj02", "fuse", "match_cities", "resolve",
+]  # fmt: skip
+
+_TITLES = {"gcj02": "GCJ-02", "bd09": "BD-09"}
+_TOLD = 0.3
+"""Shifts of at least this [m] are warned of; smaller ones are told."""
 
 
-def fuse(
+def fuse(  # noqa: PLR0913  # one argument per decision that is the caller's
     cities: Sequence[City], crs: str | CityCRS | None = None, *, name: str = "", minimum_iou: float = 0.5, use_identifiers: bool = True,
     percentile: float = 90.0, heights: Sequence[str] = ("points", "dsm", "read"), allow_ballpark: bool = False,
+    align: Literal["correct", "report", "off"] = "correct", policy: Policy = "first", dates: Mapping[str, str] | None = None,
+    within: Mapping[str, float] | float | None = None, join: Mapping[str, str] | None = None,
 ) -> City:  # fmt: skip
     """Return one city from several of the same place.
 
     Parameters
     ----------
     cities
-        At least one, in any coordinate systems. The first that holds an object leads: its id, class and values are kept, what later
-        ones say stands beside as claims.
+        At least one, in any coordinate systems. The first that holds an object leads: its id, class and geometry are kept, what later
+        ones say stands beside as claims. One whose georeference is unknown or coarse is put on the footprints of those before it.
     crs
         Projected system of the result; that of the first projected city when left out. When it names no vertical system, the first
         one a city knows is taken.
@@ -58,6 +75,19 @@ def fuse(
         Whose roof height is chosen, best first: ``points`` (point cloud), ``dsm`` (surface model), ``read`` (what sources state).
     allow_ballpark
         Accept transformations that PROJ itself calls a guess; each is an issue.
+    align
+        Whether a city that is systematically shifted against those before it (see `find_shift`) is compared as if it were not
+        (``correct``), or the shift is only told (``report``), or not looked for (``off``). Coordinates stay what the sources state in
+        every case; `from_gcj02` and `from_bd09` correct those of a web map.
+    policy
+        Which claim is the value of an attribute: ``first`` (that of the leading source), ``newest``, ``most accurate``, or by attribute;
+        see `resolve`.
+    dates
+        Date of sources by name (ISO 8601), for ``newest``.
+    within
+        Greatest distances [m] of what is matched by nearness, as `cim.loaders.fusion.pairs.Tolerances` names them.
+    join
+        Class of a register's records to the class of the objects they speak of: ``{"GenericCityObject": "Building"}``.
 
     Returns
     -------
@@ -68,6 +98,8 @@ def fuse(
     ------
     CRSError
         If no system is given and no city has a projected one, or a transformation is not known well enough.
+    UsageError
+        If an option is not known.
 
     Examples
     --------
@@ -80,22 +112,75 @@ def fuse(
     >>> len(fuse([register("a", 500000), register("b", 500001)]))
     1
     """
-    if not cities:
-        msg = "fuse needs at least one city"
-        raise UsageError(msg)
+    _check(cities, align, policy)
+    tolerances(within, minimum_iou)
     target = _target(cities, crs)
-    result = _moved(cities[0], target, allow_ballpark=allow_ballpark)
+    result = _moved(cities[0], target, None, allow_ballpark=allow_ballpark)
     for city in track(cities[1:], label="fusing", unit="source"):
-        moved = _moved(city, target, allow_ballpark=allow_ballpark)
-        result = merge(result, moved, match_cities(result, moved, minimum=minimum_iou, use_identifiers=use_identifiers))
+        moved = _moved(city, target, result, allow_ballpark=allow_ballpark)
+        shift = None if align == "off" else find_shift(result, moved)
+        moved = moved if shift is None else _told(moved, shift, corrected=align == "correct")
+        pairs = match_cities(
+            result, moved, minimum=minimum_iou, use_identifiers=use_identifiers, within=within,
+            shift=shift if align == "correct" else None, join=join,
+        )  # fmt: skip
+        result = merge(result, moved, pairs)
+    result = result if policy == "first" else resolve(result, policy, dates=dates)
     fused = add_blocks(add_heights(result, percentile=percentile, order=heights))
     return replace(fused, name=name) if name else fused
 
 
-def _moved(city: City, target: CityCRS, *, allow_ballpark: bool) -> City:
+def _check(cities: Sequence[City], align: str, policy: Policy) -> None:
+    if not cities:
+        msg = "fuse needs at least one city"
+        raise UsageError(msg)
+    if align not in {"correct", "report", "off"}:
+        msg = f"align is {align!r}, expected 'correct', 'report' or 'off'"
+        raise UsageError(msg)
+    check_policy(policy)
+
+
+def _moved(city: City, target: CityCRS, known: City | None, *, allow_ballpark: bool) -> City:
     """Return a city in the system of the result, with a row in `matches` for each of its records."""
+    if known is not None and city.crs.is_local and not target.is_local:
+        city = _placed(city, known)
     moved = to_crs(city, target, allow_ballpark=allow_ballpark)
+    if known is not None and _loose(moved):
+        moved = _placed(moved, known)
+    moved = dated(moved)
     return moved.replace_tables(matches=pa.concat_tables([moved.tables["matches"], new_matches(moved)]))
+
+
+def _placed(city: City, known: City) -> City:
+    """Return a city on the footprints it fits, or as it is with the candidates named."""
+    from cim.loaders.fusion.fit import place_by_footprints
+
+    return place_by_footprints(city, known)
+
+
+def _loose(city: City) -> bool:
+    """Say whether the city states that its own georeference is unknown or coarse."""
+    table = city.tables["properties"]
+    said = (pc.field("set") == "georeference") & (pc.field("name") == "verdict") & pc.field("value").isin(["unknown", "coarse"])
+    return bool(table.filter(said).num_rows)
+
+
+def _told(city: City, shift: Shift, *, corrected: bool) -> City:
+    """Return the city with what the alignment check found as an issue of record ``alignment``."""
+    if not shift.matters and not shift.right_datum and not shift.left_datum:
+        return city
+    how = "objects were compared with the shift undone" if corrected else "objects were compared as they lie"
+    where = f"{city.name or 'this source'!r} is shifted against the sources before it: moved by {shift.text()} it lies on them"
+    names = [
+        (shift.right_datum, "its coordinates are suspected to be {}; if so, pass it through {}() of cim.loaders.fusion"),
+        (shift.left_datum, "the coordinates of the sources before it are suspected to be {}; if so, pass them through {}()"),
+    ]
+    suspected = [text.format(_TITLES[code], f"from_{code}") for code, text in names if code]
+    message = "; ".join([where, *suspected, how, "coordinates stay as the sources state them"])
+    severity = "warning" if shift.length >= _TOLD else "info"
+    source = city.tables["sources"]["key"].to_pylist()
+    issue = {"code": "crs", "severity": severity, "record": "alignment", "source": source[0] if source else None, "message": message}
+    return city.with_issues([issue])
 
 
 def _target(cities: Sequence[City], crs: str | CityCRS | None) -> CityCRS:
@@ -103,7 +188,7 @@ def _target(cities: Sequence[City], crs: str | CityCRS | None) -> CityCRS:
     if crs is not None:
         chosen = parse(crs)
     else:
-        projected = [city.crs for city in cities if city.crs.is_projected]
+        projected = [city.crs for city in cities if city.crs.is_projected and not city.crs.is_local]
         if not projected:
             check_model_crs(cities[0].crs, path=cities[0].name or "city", place=_place(cities[0]))
         chosen = projected[0] if projected else cities[0].crs

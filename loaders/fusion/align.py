@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Places = NDArray[np.float64]
 
-__all__ = ["Marks", "Shift", "find_shift", "marks_of", "moved_shapes", "vote"]
+__all__ = ["Marks", "Shift", "find_shift", "marks_of", "moved_shapes", "undone", "vote"]
 
 NEAR, FAR = 30.0, 800.0
 """How far apart like objects may be [m]: a shift of a survey or of a rounded datum parameter; one datum taken for another."""
@@ -234,7 +234,7 @@ def _web_map(left: Marks, right: Marks, crs: CityCRS) -> Shift | None:
         return None
     best: Shift | None = None
     for ours, theirs in (("", "gcj02"), ("", "bd09"), ("gcj02", ""), ("bd09", ""), ("gcj02", "bd09"), ("bd09", "gcj02")):
-        first, second = (replace(one, xy=_undone(one.xy, name, crs)) for one, name in ((left, ours), (right, theirs)))
+        first, second = (replace(one, xy=undone(one.xy, name, crs)) for one, name in ((left, ours), (right, theirs)))
         rest = vote(first, second, NEAR)
         if rest.found and rest.length <= SAME_SHIFT and (best is None or rest.votes > best.votes):
             offset = np.median(second.xy - right.xy, axis=0) - np.median(first.xy - left.xy, axis=0)
@@ -251,13 +251,14 @@ def _in_china(marks: Marks, crs: CityCRS) -> bool:
     return bool(west <= done.x[0] <= east and south <= done.y[0] <= north)
 
 
-def _undone(xy: Places, name: str, crs: CityCRS) -> Places:
+def undone(xy: Places, name: str, crs: CityCRS) -> Places:
     """Return places of a web map's coordinates, that were projected as if they were a survey's, where they really are."""
     if not name:
         return xy
     plane, degrees = crs.without_vertical(), parse(_DEGREES)
     there = transform_points(xy[:, 0], xy[:, 1], None, plane, degrees, allow_ballpark=True)
-    back = transform_points(*_UNDO[name](there.x, there.y), None, degrees, plane, allow_ballpark=True)
+    longitude, latitude = _UNDO[name](there.x, there.y)
+    back = transform_points(longitude, latitude, None, degrees, plane, allow_ballpark=True)
     return np.column_stack([back.x, back.y])
 
 
@@ -275,7 +276,7 @@ def moved_shapes(shapes: NDArray[Any], shift: Shift, crs: CityCRS, *, side: str 
 
     name = shift.right_datum if side == "right" else shift.left_datum
     if name:
-        return np.asarray(shapely.transform(shapes, lambda xy: _undone(xy, name, crs)))
+        return np.asarray(shapely.transform(shapes, lambda xy: undone(xy, name, crs)))
     if side == "left" or shift.left_datum or shift.right_datum or not shift.matters:
         return shapes
     return np.asarray(shapely.transform(shapes, lambda xy: xy + np.array([shift.dx, shift.dy])))

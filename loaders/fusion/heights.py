@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.loaders.fusion.claims import conflicts, json_column
+from cim.loaders.fusion.frames import frame_of, points_into_city, shapes_into_frame
 from cim.model.schema import SCHEMAS, make_table
 from cim.model.spatial import polygons_only
 
@@ -96,7 +97,7 @@ def _coverages(city: City, kind: str, codes: tuple[str, ...] = ()) -> list[dict[
 
 def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
     """Measure roofs in all point clouds together: neighbouring tiles are one cloud."""
-    rows = [row for row in _coverages(city, "points") if _usable(city, row, issues, warped=True)]
+    rows = [row for row in _coverages(city, "points") if _usable(city, row, issues)]
     if not rows:
         return []
     import shapely
@@ -112,7 +113,7 @@ def _from_points(city: City, shapes: NDArray[Any], percentile: float, issues: li
         classes = _roof_classes(row, issues)
         for points in iter_points(row):
             wanted = np.isin(points.classification, classes) if classes else ~np.isin(points.classification, GROUND_CLASSES)
-            x, y = _into(city, row, points.x[wanted], points.y[wanted])
+            x, y = points_into_city(city, row, points.x[wanted], points.y[wanted])
             owner = points_in_polygons(x, y, shapes)
             z_parts.append(points.z[wanted][owner >= 0])
             owner_parts.append(owner[owner >= 0])
@@ -154,28 +155,17 @@ def _roof_classes(row: dict[str, Any], issues: list[dict[str, Any]]) -> tuple[in
     return ()
 
 
-def _into(city: City, row: dict[str, Any], x: Reals, y: Reals) -> tuple[Reals, Reals]:
-    """Return coordinates of a coverage in the system of the city."""
-    from cim.crs import parse, transform_points
-
-    own = parse(row["crs"]) if row["crs"] else city.crs
-    if own.same_horizontal(city.crs) or not len(x):
-        return x, y
-    done = transform_points(x, y, None, own.without_vertical(), city.crs.without_vertical(), path=row["path"])
-    return done.x, done.y
-
-
 def _from_surface(city: City, shapes: NDArray[Any], percentile: float, issues: list[dict[str, Any]]) -> list[_Measured]:
     """Measure roofs in digital surface models; where several hold cells of a roof, the one with most of them speaks."""
     from cim.loaders.zonal import raster_percentile_in_polygons
     from cim.model.coverages import read_raster
 
-    rows = [row for row in _coverages(city, "raster", ("010402",)) if _usable(city, row, issues, warped=False)]
+    rows = [row for row in _coverages(city, "raster", ("010402",)) if _usable(city, row, issues)]
     if not rows:
         return []
     z, source, most = np.full(len(shapes), np.nan), np.full(len(shapes), -1), np.zeros(len(shapes))
     for row in rows:
-        found = raster_percentile_in_polygons(read_raster(city, row["id"]), shapes, percentile)
+        found = raster_percentile_in_polygons(read_raster(city, row["id"]), shapes_into_frame(city, row, shapes, issues), percentile)
         better = np.isfinite(found.values) & (~np.isfinite(z) | (found.cells > most))
         z[better], source[better], most[better] = found.values[better], row["source"], found.cells[better]
     method = np.full(len(shapes), f"{percentile:g}th percentile (linear) of surface model cells inside the footprint", object)
@@ -189,9 +179,9 @@ def _from_terrain(city: City, shapes: NDArray[Any], issues: list[dict[str, Any]]
 
     found = []
     for row in _coverages(city, "raster", ("010401",)):
-        if not _usable(city, row, issues, warped=False):
+        if not _usable(city, row, issues):
             continue
-        z = sample_terrain_along_rings(read_raster(city, row["id"]), shapes, how="min")
+        z = sample_terrain_along_rings(read_raster(city, row["id"]), shapes_into_frame(city, row, shapes, issues), how="min")
         found.append(_Measured("terrain", z, row["source"], np.full(len(shapes), "lowest terrain along the footprint", object)))
     return found
 
@@ -220,21 +210,11 @@ def _numbers(column: pa.ChunkedArray) -> Reals:
     return np.array(column.to_numpy(), float) if _is_number(column.type) else np.full(len(column), np.nan)
 
 
-def _usable(city: City, row: dict[str, Any], issues: list[dict[str, Any]], *, warped: bool) -> bool:
-    """Say whether the heights of a coverage can be used; one that cannot is named, and so is a height system taken on trust.
-
-    Parameters
-    ----------
-    warped
-        Whether its positions can be brought to the system of the city.
-    """
-    from cim.crs import parse
-
-    own = parse(row["crs"]) if row["crs"] else city.crs
+def _usable(city: City, row: dict[str, Any], issues: list[dict[str, Any]]) -> bool:
+    """Say whether the heights of a coverage can be used; one that cannot is named, and so is a height system taken on trust."""
+    own = frame_of(city, row)
     reason = ""
-    if not warped and not own.same_horizontal(city.crs):
-        reason = f"it is in {own.to_string()}, the city in {city.crs.to_string()}; warp it first"
-    elif own.vertical is not None and city.crs.vertical is not None and not own.same_vertical(city.crs):
+    if own.vertical is not None and city.crs.vertical is not None and not own.same_vertical(city.crs):
         reason = f"its heights are {own.vertical.name}, those of the city {city.crs.vertical.name}; transform it first"
     if reason:
         text = f"{row['id']!r} is not used for heights: {reason}"
