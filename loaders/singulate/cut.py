@@ -161,11 +161,11 @@ def polygon_edges(polygons: NDArray[Any]) -> Floats:
 
 def _sound(points: Floats, triangles: Ints) -> Flags:
     """Say which triangles have three corners that are there and finite."""
-    inside = ((triangles >= 0) & (triangles < len(points))).all(axis=1)
-    finite = np.isfinite(points).all(axis=1)
+    inside = np.asarray(np.all((triangles >= 0) & (triangles < len(points)), axis=1))
+    finite = np.asarray(np.isfinite(points).all(axis=1))
     sound = np.zeros(len(triangles), bool)
     rows = np.flatnonzero(inside)
-    sound[rows] = finite[triangles[rows]].all(axis=1)
+    sound[rows] = np.all(finite[triangles[rows]], axis=1)
     return sound
 
 
