@@ -218,15 +218,12 @@ def place(points: Reals, reference: Reference, options: ReadOptions, path: Path)
     offset = given
     if given is None and reference.offset is not None:
         told = f"the offset {_shown(reference.offset)} of its origin, which {reference.where} gives,"
-        if chosen.declared is not None and chosen.crs.same_horizontal(chosen.declared):
-            offset = reference.offset
-        elif chosen.declared is None and not chosen.crs.is_local:
-            offset = reference.offset
-            said.append(Remark("assumed", "warning", f"{told} is taken to be in {chosen.crs.label}, since that file names no CRS"))
+        if chosen.crs.is_local:
+            said.append(Remark("crs", "info", f"{told} is not used: a local system has no place"))
         else:
-            said.append(
-                Remark("crs", "info" if chosen.crs.is_local else "warning", f"{told} is not used: it does not belong to {chosen.crs.label}")
-            )
+            offset = reference.offset
+        if chosen.declared is None and not chosen.crs.is_local:
+            said.append(Remark("assumed", "warning", f"{told} is taken to be in {chosen.crs.label}, since that file names no CRS"))
     moved = points + np.zeros(3) if offset is None else points + np.asarray(offset)
     said += _shift_remarks(offset, given is not None, moved)
     return Placed(moved, chosen.crs, reference.crs, tuple(said), _evidence(chosen.crs, reference, offset, options))
