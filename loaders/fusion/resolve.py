@@ -277,4 +277,5 @@ def _told(city: City, changed: pa.Table, policy: Policy, silent: int) -> City:
     city = city.replace_tables(issues=kept)
     mine = city.tables["claims"].join(keys, ["object", "attribute"], join_type="left semi", use_threads=False)
     fresh = conflicts(mine.select(SCHEMAS["claims"].names), make_table("issues", {}, 0))
-    return city.with_issues([*[row for row in fresh if "object" in row], *issues])
+    first = {(row["object"], row["record"]): row for row in reversed(fresh) if "object" in row}  # one per value, as a merge tells them
+    return city.with_issues([*first.values(), *issues])
