@@ -381,18 +381,20 @@ def export(
     to: Annotated[Format, typer.Option(help="Format.")],
     output: Out,
     language: Annotated[Language, typer.Option(help="Language of the titles in xlsx.")] = Language.zh,
+    grade: Annotated[str | None, typer.Option(help="Highest data grade that may leave, such as public or 公开; all without it.")] = None,
+    k: Annotated[int, typer.Option(help="Least count of persons that is shown; totals that reveal a smaller one go too.", min=0)] = 10,
     as_json: Json = False,
 ) -> None:
-    """Write a city for other programs, and say what the format cannot hold."""
+    """Write a city for other programs, and say what was left out and what the format cannot hold."""
     from cim.loaders.export import export_city
 
-    report = export_city(_open(path), to.value, output, language=language.value)
+    report = export_city(_open(path), to.value, output, language=language.value, grade=grade, k=k)
     if as_json:
         _print_json({"path": str(output), "format": to.value, "lost": report.rows()})
         return
     _show(f"{output} written as {to.value}")
     if report.rows():
-        _table(report.rows(), "not held by the format")
+        _table(report.rows(), "left out, or not held by the format")
 
 
 # --------------------------------------------------------------------------------------------- runs

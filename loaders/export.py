@@ -27,8 +27,10 @@ __all__ = ["FORMATS", "export_city", "to_geopackage", "to_geoparquet", "to_xlsx"
 FORMATS = ("cityjson", "geopackage", "geoparquet", "xlsx")
 
 
-def export_city(city: City, format: str, path: str | Path, *, language: Literal["zh", "en"] = "zh") -> LossReport:
-    """Write a city in one of `FORMATS` and return what the format cannot hold.
+def export_city(
+    city: City, format: str, path: str | Path, *, language: Literal["zh", "en"] = "zh", grade: str | None = None, k: int = 10
+) -> LossReport:
+    """Write a city in one of `FORMATS` and return what was left out and what the format cannot hold.
 
     Parameters
     ----------
@@ -38,6 +40,11 @@ def export_city(city: City, format: str, path: str | Path, *, language: Literal[
         File, or folder for GeoParquet; it appears whole or not at all. Folders above it are made where they are missing.
     language
         Language of the titles in ``xlsx``; the other formats keep the names of the model.
+    grade
+        Highest data grade 数据分级 that may be in the file, see `cim.loaders.disclosure.GRADES`; an object without a grade counts as the
+        highest. Everything when left out.
+    k
+        Counts of persons below this are left empty, and the totals that would reveal one; 0 keeps them all.
 
     Raises
     ------
@@ -48,21 +55,30 @@ def export_city(city: City, format: str, path: str | Path, *, language: Literal[
         what, found, known = ("language", language, "zh, en") if format in FORMATS else ("format", format, ", ".join(FORMATS))
         msg = f"{what} {found!r} is not known; give one of {known}"
         raise UsageError(msg)
-    target = Path(path)
+    from cim.loaders.disclosure import graded, suppressed
+
+    target, losses = Path(path), Losses()
+    if grade is not None:
+        city = graded(city, grade, losses)
+    city = suppressed(city, k, losses)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if format == "cityjson":
-            from cim.loaders.cityjson import write_cityjson
-
-            return write_cityjson(city, target)
-        if format == "xlsx":
-            return to_xlsx(city, target, language=language)
-        return to_geopackage(city, target) if format == "geopackage" else to_geoparquet(city, target)
+        return losses.report() + _write(city, format, target, language)
     except OSError as error:
         if isinstance(error, CimError):
             raise
         msg = f"{target} cannot be written ({error.strerror or error}); check the folder and the rights"
         raise UsageError(msg) from error
+
+
+def _write(city: City, format: str, target: Path, language: Literal["zh", "en"]) -> LossReport:
+    if format == "cityjson":
+        from cim.loaders.cityjson import write_cityjson
+
+        return write_cityjson(city, target)
+    if format == "xlsx":
+        return to_xlsx(city, target, language=language)
+    return to_geopackage(city, target) if format == "geopackage" else to_geoparquet(city, target)
 
 
 def to_geopackage(city: City, path: Path) -> LossReport:

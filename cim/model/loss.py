@@ -17,6 +17,10 @@ class LossReport:
     lost: pa.Table
     """Columns what, count, example."""
 
+    def __add__(self, other: LossReport) -> LossReport:
+        """Return both reports in one."""
+        return LossReport(pa.concat_tables([self.lost, other.lost]))
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per kind of loss."""
         found: list[dict[str, Any]] = self.lost.to_pylist()

@@ -12,6 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from cim.errors import CorruptFileError, FormatError, LimitError, UnsafeInputError
 from cim.loaders.limits import MIB, Limits
+from cim.loaders.parcel import work_file
 
 __all__ = ["Checked", "checked", "kind_of"]
 
@@ -103,8 +104,8 @@ def checked(path: Path, limits: Limits, shown: Path) -> Checked:
 
 
 def _expand(path: Path, packed: str, limits: Limits, shown: Path) -> Path:
-    """Write the content of a .gz or .bz2 file to the current folder, never more than the limits allow."""
-    target = Path.cwd() / f"expanded-{path.stem}"
+    """Write the content of a .gz or .bz2 file to a new file of our own, never more than the limits allow."""
+    target = work_file(path, ".osm")
     most = min(limits.expanded_bytes, max(MIB, int(limits.expansion_ratio * path.stat().st_size)))
     written = 0
     try:
