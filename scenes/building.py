@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cim.errors import UsageError
 from cim.plugins import available, load
+from cim.scenes.imagery import imagery_layer, over_imagery
 from cim.scenes.layer import Layer
 from cim.scenes.solids import buildings_layer, constructions_layer
 from cim.scenes.surfaces import landuse_layer, other_layer, roads_layer, vegetation_layer, water_layer
@@ -24,6 +25,7 @@ __all__ = ["BUILDERS", "base_layers", "layers_of_result"]
 
 BUILDERS: dict[str, Builder] = {
     "terrain": lambda context: terrain_layer(context.ground),
+    "imagery": imagery_layer,
     "landuse": landuse_layer,
     "vegetation": vegetation_layer,
     "roads": roads_layer,
@@ -55,7 +57,7 @@ def base_layers(context: Context) -> tuple[Layer, ...]:
             raise UsageError(msg)
         if layer is not None:
             found.append(layer)
-    return tuple(found)
+    return over_imagery(found)
 
 
 def layers_of_result(scene: Scene, result: Any, options: Mapping[str, Any]) -> tuple[Layer, ...]:

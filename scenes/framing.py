@@ -36,7 +36,7 @@ def hull_of(layers: Sequence[Layer]) -> Reals:
     if not shown:
         return np.empty((0, 3))
     cloud = np.concatenate([_sample(layer) for layer in shown])
-    if not any(layer.name == "terrain" for layer in shown):
+    if not any(layer.name in {"terrain", "imagery"} for layer in shown):
         return _with_margin(_hull(cloud))
     middle = [_sample(layer) for layer in shown if layer.name in _MIDDLE]
     if middle:

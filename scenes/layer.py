@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SEVERITIES", "Layer", "Legend", "LegendEntry", "Text", "drawing_order", "join"]
+__all__ = ["IMAGE_MARKS", "SEVERITIES", "Layer", "Legend", "LegendEntry", "Text", "drawing_order", "join"]
 
 OUTLINE_LIMIT = 600_000
 """More edges than this are not drawn: they would hide the faces."""
+IMAGE_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+"""How the image files start that a layer may carry: PNG, JPEG."""
 SEVERITIES = 3
 """How many ranks `Layer.severity` knows: pass, not assessed, fail."""
 
@@ -123,6 +125,13 @@ class Layer:
     """Unit of `values`."""
     notes: tuple[Text, ...] = field(default=())
     """What could not be drawn, counted."""
+    texture: bytes | None = None
+    """An image file (PNG or JPEG) printed on the faces; it replaces `colours`, light and shade stay. A mesh with several images is
+    several layers, or one with an atlas."""
+    uv: NDArray[np.float32] | None = None
+    """Shape (v, 2): place of each vertex in the texture, from its left edge and upwards from its foot, 0 to 1; beyond, it repeats."""
+    behind: int = 0
+    """Steps that the faces are pushed back in depth: what another layer covers in the very same place stays under it."""
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other.
@@ -150,6 +159,10 @@ class Layer:
             (len(self.ids) not in {0, count}, f"{len(self.ids)} ids for {count} colours"),
             (self.severity is not None and len(self.severity) != count, f"severities do not fit {count} objects"),
             (self.flat is not None and len(self.flat) != count, f"marks of what is flat do not fit {count} objects"),
+            ((self.texture is None) != (self.uv is None), "a texture needs uv, and uv a texture"),
+            (self.texture is not None and not self.texture.startswith(IMAGE_MARKS), "the texture is neither a PNG nor a JPEG file"),
+            (self.uv is not None and self.uv.shape != (vertices, 2), f"uv do not fit {vertices} points, expected (v, 2)"),
+            (self.uv is not None and not bool(np.isfinite(self.uv).all()), "a place in the texture is not finite"),
             (edges is not None and edges.size > 0 and int(edges.max()) >= vertices, f"an edge points beyond {vertices} points"),
         ]
 
@@ -172,8 +185,8 @@ class Layer:
         return np.stack([self.points.min(axis=0), self.points.max(axis=0)])
 
     def recoloured(self, colours: NDArray[np.uint8], legend: Legend, values: NDArray[np.float32] | None = None, unit: str = "") -> Layer:
-        """Return the same mesh in other colours."""
-        return replace(self, colours=colours, legend=legend, values=values, unit=unit)
+        """Return the same mesh in other colours, without texture."""
+        return replace(self, colours=colours, legend=legend, values=values, unit=unit, texture=None, uv=None)
 
 
 def drawing_order(layers: Iterable[Layer]) -> list[tuple[Layer, int]]:

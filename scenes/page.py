@@ -183,6 +183,9 @@ def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
         arrays["shade"] = block.add(np.clip(np.rint(layer.point_shade * _SHADE), 0, 255).astype(np.uint8))
     if layer.point_colours is not None:
         arrays["point_colours"] = block.add(layer.point_colours)
+    if layer.texture is not None and layer.uv is not None:
+        arrays["uv"] = block.add(layer.uv.astype("<f4"))
+        arrays["image"] = block.add(np.frombuffer(layer.texture, np.uint8))
     if layer.edges is not None:
         arrays["edges"] = block.add(layer.edges.astype("<u4"))
     if layer.values is not None:
@@ -192,6 +195,7 @@ def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
         "span": span,
         "parts": parts,
         "arrays": arrays,
+        "behind": layer.behind,
         "edge_colour": layer.edge_colour,
         "edge_opacity": layer.edge_opacity,
     }

@@ -35,7 +35,10 @@ def face_light(points: NDArray[np.float64], triangles: NDArray[np.int32]) -> NDA
 
 
 def corner_colours(layer: Layer) -> NDArray[np.uint8]:
-    """Return the colour of every vertex of an unlit layer, shape (v, 3)."""
+    """Return the colour of every vertex of an unlit layer, shape (v, 3); white under a texture, which brings the colour."""
+    if layer.texture is not None:
+        base = np.full((len(layer.points), 3), 255, np.uint8)
+        return base if layer.point_shade is None else np.clip(base * layer.point_shade[:, None], 0, 255).astype(np.uint8)
     base = layer.point_colours if layer.point_colours is not None else layer.colours[np.maximum(layer.point_object, 0)]
     if layer.point_shade is None:
         return np.asarray(base, np.uint8)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cim.scenes.layer import Layer
     from cim.scenes.scene import Scene
 
-__all__ = ["LARGEST", "SKY_COLOURS", "add_layer", "apply_camera", "check_size", "clipping", "plotter", "poly_data"]
+__all__ = ["LARGEST", "SKY_COLOURS", "add_layer", "apply_camera", "check_size", "clipping", "pixels_of", "plotter", "poly_data"]
 
 SKY_COLOURS = ("#f4f1ea", "#c9dcea")
 """Background at the bottom and at the top."""
@@ -61,7 +61,9 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
         name=layer.name,
         reset_camera=False,
     )
-    _lift(actor, -2.0 if layer.overlay else 1.0)
+    if layer.texture is not None and layer.uv is not None:
+        _print(actor, layer.texture, layer.uv[layer.triangles.reshape(-1)] if layer.lit else layer.uv)
+    _lift(actor, -2.0 if layer.overlay else 1.0 + layer.behind)
     if layer.edges is not None and len(layer.edges):
         pyvista = load_pyvista()
         lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(layer.edges.astype(np.int64), 0, 2, axis=1).ravel())
@@ -85,6 +87,40 @@ def poly_data(points: NDArray[np.float32], triangles: NDArray[np.int32], colours
     mesh = pyvista.PolyData(points, faces=np.insert(triangles.astype(np.int64), 0, 3, axis=1).ravel())
     mesh.point_data["colour"] = colours
     return mesh
+
+
+def _print(actor: Any, image: bytes, uv: NDArray[np.float32]) -> None:
+    """Print an image on the faces of an actor; the colours of its points, which hold the light, are multiplied with it."""
+    pyvista = load_pyvista()
+    actor.mapper.dataset.active_texture_coordinates = uv
+    texture = pyvista.Texture(pixels_of(image))
+    texture.InterpolateOn()
+    texture.MipmapOn()
+    texture.SetRepeat(bool((uv < -1e-3).any() or (uv > 1 + 1e-3).any()))
+    actor.SetTexture(texture)
+
+
+def pixels_of(image: bytes) -> NDArray[np.uint8]:
+    """Return an image file as an array, shape (rows, columns, 3), no larger than a renderer takes.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read as an image.
+    """
+    from io import BytesIO
+
+    from cim.plugins import load_extra
+
+    images = load_extra("PIL.Image", "scenes")
+    try:
+        picture = images.open(BytesIO(image), formats=("PNG", "JPEG"))
+        if max(picture.size) > LARGEST:
+            picture.thumbnail((LARGEST, LARGEST))
+        return np.asarray(picture.convert("RGB"), np.uint8)
+    except (OSError, ValueError, images.DecompressionBombError, images.DecompressionBombWarning) as error:
+        msg = f"a texture cannot be read as an image: {error}"
+        raise UsageError(msg) from error
 
 
 def _lift(actor: Any, amount: float) -> None:

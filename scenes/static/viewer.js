@@ -81,23 +81,24 @@ const canvas = $('canvas');
 const gl = canvas.getContext('webgl2', { antialias: true, alpha: false, powerPreference: 'high-performance' });
 const VERTEX = `#version 300 es
 precision highp float; precision highp int; precision highp sampler2D;
-uniform mat4 u_view; uniform vec3 u_low, u_span; uniform sampler2D u_colours; uniform bool u_own;
-in vec3 a_position; in uint a_object; in float a_shade; in vec3 a_colour;
-flat out uint v_object; flat out float v_mark; out vec3 v_colour; out vec3 v_world;
+uniform mat4 u_view; uniform vec3 u_low, u_span; uniform sampler2D u_colours; uniform bool u_own, u_printed;
+in vec3 a_position; in uint a_object; in float a_shade; in vec3 a_colour; in vec2 a_uv;
+flat out uint v_object; flat out float v_mark; out vec3 v_colour; out vec3 v_world; out vec2 v_uv;
 void main() {
   v_world = u_low + u_span * a_position; v_object = a_object;
   vec4 texel = texelFetch(u_colours, ivec2(int(a_object & 2047u), int(a_object >> 11u)), 0);
-  v_mark = texel.a; v_colour = (u_own ? a_colour : texel.rgb) * a_shade * 1.275;
+  v_mark = texel.a; v_uv = a_uv; v_colour = (u_printed ? vec3(1.0) : u_own ? a_colour : texel.rgb) * a_shade * 1.275;
   gl_Position = u_view * vec4(v_world, 1.0);
 }`;
 const FRAGMENT = `#version 300 es
 precision highp float; precision highp int;
-uniform vec3 u_eye; uniform bool u_lit, u_line; uniform float u_opacity, u_pixel; uniform vec4 u_edge; uniform int u_hover, u_chosen;
-flat in uint v_object; flat in float v_mark; in vec3 v_colour; in vec3 v_world; out vec4 colour;
+uniform sampler2D u_image; uniform vec3 u_eye; uniform bool u_lit, u_line, u_printed; uniform float u_opacity, u_pixel; uniform vec4 u_edge; uniform int u_hover, u_chosen;
+flat in uint v_object; flat in float v_mark; in vec3 v_colour; in vec3 v_world; in vec2 v_uv; out vec4 colour;
 const vec3 KEY = normalize(vec3(LIGHT_KEY)), FILL = normalize(vec3(LIGHT_FILL));
 void main() {
   if (u_line) { colour = u_edge; return; }
   vec3 base = v_colour;
+  if (u_printed) base *= texture(u_image, v_uv).rgb;
   if (u_lit) {
     vec3 n = normalize(cross(dFdx(v_world), dFdy(v_world)));
     if (dot(n, u_eye - v_world) < 0.0) n = -n;
@@ -121,7 +122,7 @@ function program(fragment) {
     if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
     gl.attachShader(made, shader);
   }
-  ['a_position', 'a_object', 'a_shade', 'a_colour'].forEach((name, place) => gl.bindAttribLocation(made, place, name));
+  ['a_position', 'a_object', 'a_shade', 'a_colour', 'a_uv'].forEach((name, place) => gl.bindAttribLocation(made, place, name));
   gl.linkProgram(made);
   if (!gl.getProgramParameter(made, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(made));
   const at = {};
@@ -138,16 +139,17 @@ function attribute(place, values, size, type, normalised) {
   gl.enableVertexAttribArray(place);
   if (type === gl.UNSIGNED_INT) gl.vertexAttribIPointer(place, size, type, 0, 0); else gl.vertexAttribPointer(place, size, type, normalised, 0, 0);
 }
-function upload(layer, block) {
+async function upload(layer, block) {
   const data = { block, of: layer.arrays };
   layer.points = array(data, 'points'); layer.objects = array(data, 'objects'); layer.values = array(data, 'values');
-  const triangles = array(data, 'triangles'), edges = array(data, 'edges'), shade = array(data, 'shade'), own = array(data, 'point_colours');
+  const triangles = array(data, 'triangles'), edges = array(data, 'edges'), shade = array(data, 'shade'), own = array(data, 'point_colours'), uv = array(data, 'uv');
   layer.vertices = gl.createVertexArray();
   gl.bindVertexArray(layer.vertices);
   attribute(0, layer.points, 3, layer.arrays.points.type === 'u2' ? gl.UNSIGNED_SHORT : gl.FLOAT, layer.arrays.points.type === 'u2');
   if (layer.objects) attribute(1, layer.objects, 1, gl.UNSIGNED_INT); else gl.vertexAttribI4ui(1, 0, 0, 0, 0);
   if (shade) attribute(2, shade, 1, gl.UNSIGNED_BYTE, true);
   if (own) attribute(3, own, 3, gl.UNSIGNED_BYTE, true);
+  if (uv) attribute(4, uv, 2, gl.FLOAT, false);
   layer.plain = !shade; layer.own = !!own;
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
   const both = new Uint32Array(triangles.length + (edges ? edges.length : 0));
@@ -161,16 +163,33 @@ function upload(layer, block) {
   gl.bindTexture(gl.TEXTURE_2D, layer.texture);
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 2048, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);
   for (const which of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, which, gl.NEAREST);
+  if (uv) layer.image = await print(array(data, 'image'));
+}
+async function print(bytes) { // an image file of the block becomes a texture whose first row is the lowest
+  const turned = { imageOrientation: 'flipY', premultiplyAlpha: 'none', colorSpaceConversion: 'none' };
+  let image = await createImageBitmap(new Blob([bytes], { type: bytes[0] === 0x89 ? 'image/png' : 'image/jpeg' }), turned);
+  const most = gl.getParameter(gl.MAX_TEXTURE_SIZE), share = Math.min(1, most / Math.max(image.width, image.height));
+  if (share < 1) image = await createImageBitmap(image, { resizeWidth: Math.floor(image.width * share), resizeHeight: Math.floor(image.height * share) });
+  const texture = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D, texture);
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB8, gl.RGB, gl.UNSIGNED_BYTE, image);
+  gl.generateMipmap(gl.TEXTURE_2D);
+  gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
+  image.close();
+  return texture;
 }
 function bind(layer, { at }, seen) {
   gl.bindVertexArray(layer.vertices);
   if (!layer.objects) gl.vertexAttribI4ui(1, 0, 0, 0, 0);
   if (layer.plain) gl.vertexAttrib1f(2, 1 / 1.275);
+  if (layer.image && at.u_image) { gl.activeTexture(gl.TEXTURE1); gl.bindTexture(gl.TEXTURE_2D, layer.image); gl.activeTexture(gl.TEXTURE0); gl.uniform1i(at.u_image, 1); }
+  if (at.u_printed) gl.uniform1i(at.u_printed, !!layer.image);
   gl.bindTexture(gl.TEXTURE_2D, layer.texture);
   gl.uniformMatrix4fv(at.u_view, false, seen);
   gl.uniform3fv(at.u_low, layer.low); gl.uniform3fv(at.u_span, layer.span);
   if (at.u_own) gl.uniform1i(at.u_own, layer.own);
 }
+const isGround = layer => layer.name === 'terrain' || layer.name === 'imagery';
 const shown = () => scene.layers.filter(layer => layer.visible && layer.faces);
 let drawing, numbering, target, dirty = true, hover = null, chosen = null;
 const hit = (mark, layer) => mark && mark.row >= 0 && (mark.layer === layer || (layer.overlay && layer.row_of && layer.row_of.has(mark.id)));
@@ -186,7 +205,7 @@ function draw() {
   gl.uniform3fv(at.u_eye, camera.eye); gl.uniform1f(at.u_pixel, window.devicePixelRatio || 1);
   const solid = layer => layer.opacity >= 0.995;
   // layer, first triangle corner, corners, depth offset, lines, steps of depth: verdicts come by severity, so that no pass of one check hides a failure of another
-  const whole = layer => [layer, 0, layer.faces, 1, true], over = shown().filter(l => l.overlay);
+  const whole = layer => [layer, 0, layer.faces, 1 + layer.behind, true], over = shown().filter(l => l.overlay);
   const part = (layer, rank) => {
     if (!layer.parts) return [layer, 0, rank ? 0 : layer.faces, -1, false];
     return [layer, 3 * layer.parts.slice(0, rank).reduce((sum, n) => sum + n, 0), 3 * layer.parts[rank], -1, false, -64 * rank];
@@ -311,7 +330,7 @@ function panel() {
     slide.oninput = () => { layer.opacity = slide.value / 100; dirty = true; };
     const line = make('div', undefined, 'line'), only = layer.legend.entries, single = only.length === 1 && !layer.legend.ramp.length && !only[0].hatch && !layer.legend.note.en;
     head.append(box, ...(single ? [swatch(only[0].colour)] : []), make('span', say(layer.label), 'name'));
-    if (layer.named && layer.name !== 'terrain') head.append(make('span', layer.count.toLocaleString('en'), 'count'));
+    if (layer.named && !isGround(layer)) head.append(make('span', layer.count.toLocaleString('en'), 'count'));
     line.append(head, slide); item.append(line);
     if (!single) item.append(legend(layer.legend));
     if (layer.notes.length) { const note = make('div', '⚠ ' + layer.notes.map(say).join('; '), 'note'); note.title = word('notDrawn'); item.append(note); }
@@ -458,8 +477,8 @@ function listen() {
 function glance(event) { // what the mouse is over; given up where drawing it is too slow
   const start = performance.now(), found = pick(...here(event)), tip = $('tip'), named = found && found.layer.details && found.id;
   slow = slow || performance.now() - start > 80;
-  if ((found && `${found.layer.name}/${found.row}`) !== (hover && `${hover.layer.name}/${hover.row}`)) { hover = found && found.layer.name !== 'terrain' ? found : null; dirty = true; }
-  tip.hidden = !named || found.layer.name === 'terrain';
+  if ((found && `${found.layer.name}/${found.row}`) !== (hover && `${hover.layer.name}/${hover.row}`)) { hover = found && !isGround(found.layer) ? found : null; dirty = true; }
+  tip.hidden = !named || isGround(found.layer);
   if (!tip.hidden) { tip.textContent = found.layer.details.names[found.row] || found.id; tip.style.left = `${event.offsetX + 14}px`; tip.style.top = `${event.offsetY + 10}px`; }
 }
 function resize() {
@@ -480,7 +499,7 @@ async function start() {
   drawing = program(FRAGMENT.replace('LIGHT_KEY', scene.light.key.join(',')).replace('LIGHT_FILL', scene.light.fill.join(',')).replace('LIGHT_SKY', String(scene.light.sky)));
   numbering = program(NUMBERS);
   const block = await unpack('block');
-  for (const layer of scene.layers) upload(layer, block);
+  for (const layer of scene.layers) await upload(layer, block);
   resize(); panel(); listen(); draw();
   scene.details = JSON.parse(new TextDecoder().decode(await unpack('facts')));
   for (const layer of scene.layers) {
