@@ -150,7 +150,7 @@ def polygon_edges(polygons: NDArray[Any]) -> Floats:
     """Return the border edges of polygons as x0, y0, x1, y1, each once and in one direction whatever polygons share it, shape (e, 4)."""
     import shapely
 
-    rings = shapely.get_rings(polygons[~shapely.is_missing(polygons)])
+    rings = shapely.get_rings(shapely.get_parts(polygons[~shapely.is_missing(polygons)]))
     xy, ring = shapely.get_coordinates(rings, return_index=True)
     edges = np.hstack([xy[:-1], xy[1:]])[ring[:-1] == ring[1:]] if len(xy) else np.empty((0, 4))
     turned = (edges[:, 0] > edges[:, 2]) | ((edges[:, 0] == edges[:, 2]) & (edges[:, 1] > edges[:, 3]))

@@ -58,7 +58,7 @@ def pieces_of(made: Cut, source: MeshArrays, plots: Footprints, mesh: City, terr
         points = np.concatenate([made.points, closing.points])
         left = np.bincount(open_edges(every, every_piece, len(points))[0], minlength=count)
         closed = sound & (left == 0) & (np.bincount(piece, minlength=count) > 0)
-    figures = _figures(made, mine, plots, edges, _lid_names(closing, ground, flat, lid, count))
+    figures = _figures(made, mine, plots, edges, _lid_names(closing, ground, lid, closed))
     volume = signed_volume(points, every, every_piece, count)
     figures |= {"closed": [bool(c) if t else None for c, t in zip(closed.tolist(), figures["triangles"], strict=True)]}
     figures |= {"volume": np.where(closed, volume, np.nan).tolist()}
@@ -98,12 +98,12 @@ def _figures(
     area = area_of(made.points, made.triangles[mine])
     corner = made.points[made.triangles[mine]]
     u, v = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
-    plan_area = np.where(made.by_tolerance[mine], 0.0, (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2)
-    plan = np.bincount(piece, plan_area, count)
+    up = np.maximum((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2, 0.0)  # seen from above; a closed body also has a floor
+    plan = np.bincount(piece, np.where(made.by_tolerance[mine], 0.0, up), count)
     wanted = shapely.area(np.where(shapely.is_missing(plots.shapes), shapely.Polygon(), plots.shapes))
     of_mesh = _open_in_mesh(made, edges)
     with np.errstate(invalid="ignore", divide="ignore"):
-        covered = plan / wanted
+        covered = np.minimum(plan, wanted) / wanted
     return {
         "triangles": np.bincount(piece, minlength=count).tolist(),
         "area": np.bincount(piece, area, count).tolist(),
@@ -125,11 +125,11 @@ def _open_in_mesh(made: Cut, edges: tuple[Ints, Ints, Ints]) -> NDArray[np.bool_
     return np.isin(edges[1] * len(made.points) + edges[2], key)
 
 
-def _lid_names(closing: Closing | None, ground: Floats | None, flat: Floats, lid: Lid, count: int) -> list[str | None]:
-    """Say how each piece was closed: the kind of lid, and where it lies."""
+def _lid_names(closing: Closing | None, ground: Floats | None, lid: Lid, closed: NDArray[np.bool_]) -> list[str | None]:
+    """Say how each closed piece was closed: the kind of lid, and where it lies."""
     if closing is None:
-        return [None] * count
+        return [None] * len(closed)
     on_terrain = "on the terrain" if lid == "terrain" else "at the lowest terrain of the ring"
     where = "at the lowest open corner" if ground is None else on_terrain
     kinds = {PLAIN_LID: f"plain, {where}", MIRROR_LID: f"mirror, {where}"}
-    return [kinds.get(kind, "none needed") if np.isfinite(z) else None for kind, z in zip(closing.lid.tolist(), flat, strict=True)]
+    return [kinds.get(kind, "none needed") if done else None for kind, done in zip(closing.lid.tolist(), closed.tolist(), strict=True)]
