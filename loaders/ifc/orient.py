@@ -26,6 +26,9 @@ __all__ = ["Bodies", "orient"]
 
 _WELD = 1e-5  # m: corners of one body that lie closer are one point
 
+_ASKED = 12  # corners of a part that are asked whether they lie inside another
+_RAYS = np.array([[0.5773, 0.2113, 0.7887], [-0.4142, 0.8281, -0.3779], [0.1931, -0.7333, 0.6519]])
+
 
 @dataclass(frozen=True)
 class Bodies:
@@ -155,7 +158,7 @@ def _voids(points: Reals, triangles: Ints, part: Ints, parts: Ints, volume: Real
     found = []
     for i, (low, high) in enumerate(boxes):
         inside = sum(
-            bool((low > boxes[j][0]).all() and (high < boxes[j][1]).all()) and _holds(points, meshes[j], points[meshes[i][0, 0]])
+            bool((low > boxes[j][0]).all() and (high < boxes[j][1]).all()) and _holds_all(points, meshes[j], points[np.unique(meshes[i])[:_ASKED]])
             for j in range(len(boxes))
             if j != i and volume[parts[i]] * volume[parts[j]] < 0
         )
@@ -164,9 +167,13 @@ def _voids(points: Reals, triangles: Ints, part: Ints, parts: Ints, volume: Real
     return found
 
 
-def _holds(points: Reals, triangles: Ints, point: Reals) -> bool:
-    """Return whether a closed mesh holds a point, by the crossings of a ray in an odd direction."""
-    ray = np.array([0.5773, 0.2113, 0.7887])
+def _holds_all(points: Reals, triangles: Ints, asked: Reals) -> bool:
+    """Return whether a closed mesh holds every point, whichever way one looks; a point on its surface is not held for certain."""
+    return all(_holds(points, triangles, point, ray) for point in asked for ray in _RAYS)
+
+
+def _holds(points: Reals, triangles: Ints, point: Reals, ray: Reals) -> bool:
+    """Return whether a closed mesh holds a point, by the crossings of a ray."""
     a, b, c = (points[triangles[:, k]] - point for k in range(3))
     e, f = b - a, c - a
     p = np.cross(ray, f)
