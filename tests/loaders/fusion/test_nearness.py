@@ -171,7 +171,8 @@ def test_a_register_is_joined_by_number_then_by_place_then_by_distance() -> None
 def test_an_address_between_two_houses_is_ambiguous() -> None:
     houses = layer("H", "Building", [box(0), box(16)])
     city = fuse([houses, layer("R", "Building", [point(13, 5)])])
-    assert city.report.matches.set_index("record").loc["R0", "evidence"].startswith("ambiguous, not matched; candidates: 'H0' 3.00 m")
+    evidence = str(city.report.matches.set_index("record").loc["R0", "evidence"])
+    assert evidence.startswith("ambiguous, not matched; candidates: 'H0' 3.00 m")
     assert len(city) == 3
 
 
