@@ -24,8 +24,8 @@ __all__ = ["add_attributes"]
 
 _WHOLE = frozenset({"storeysAboveGround", "storeysBelowGround", "yearOfConstruction", "yearOfDemolition"})
 _FLAGS = frozenset({"isMovable", "isStructuralElement", "isPenetrable"})
-_YEAR = re.compile(r"(-?\d{1,9})(?:Z|[+-]\d{2}:\d{2})?")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_YEAR = re.compile(r"(-?\d{1,9})(?:Z|[+-]\d{2}:\d{2})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def add_attributes(builder: CityBuilder, keys: Ints, draft: Draft) -> None:

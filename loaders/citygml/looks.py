@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["add_looks", "images_of"]
 
 _FORMATS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}
-_REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+:|^//")
+_REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^//")
 _COLUMNS = ("ambient", "diffuse", "emissive", "specular", "shininess", "transparency", "smooth")
 
 

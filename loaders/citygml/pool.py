@@ -27,7 +27,7 @@ __all__ = ["LINE", "POINT", "SURFACE", "Pool", "Rings", "numbers"]
 
 POINT, LINE, SURFACE = 0, 1, 2
 _BATCH = 8_000_000  # characters turned into numbers at a time
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|NaN|INF)")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|NaN|INF)", re.ASCII)
 
 
 def numbers(texts: Sequence[str]) -> tuple[Reals, Ints, Flags]:

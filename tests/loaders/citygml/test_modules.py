@@ -1,5 +1,6 @@
 """Every module and level of detail of CityGML 2.0 and 3.0 becomes objects, surfaces and geometry of the model."""
 
+# ruff: noqa: E501  # a piece of XML stays on one line
 from __future__ import annotations
 
 import sys
@@ -10,10 +11,10 @@ import pytest
 
 from cim.model.geometry import flatten, ring_normals, volume
 
-sys.path.insert(0, str(Path(__file__).parent))
-from gml_files import FACES, X, Y, cube, face, load, model, multi, polygon, ring, solid, square, told  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parents[3]))
+from tests.loaders.citygml.gml_files import FACES, X, Y, cube, face, load, model, multi, polygon, ring, solid, square, told
 
-LINE = f'<gml:MultiCurve><gml:curveMember><gml:LineString><gml:posList>{X} {Y} 1 {X + 5} {Y} 1</gml:posList></gml:LineString></gml:curveMember></gml:MultiCurve>'
+LINE = f"<gml:MultiCurve><gml:curveMember><gml:LineString><gml:posList>{X} {Y} 1 {X + 5} {Y} 1</gml:posList></gml:LineString></gml:curveMember></gml:MultiCurve>"
 
 
 def walls(*, lod: int = 2) -> str:
@@ -42,7 +43,9 @@ def test_a_solid_linked_to_its_surfaces_has_their_meaning_and_its_volume(tmp_pat
 def test_a_surface_run_backwards_is_turned_by_its_sign(tmp_path: Path) -> None:
     wrong = [polygon(face(number)[::-1] if number == 1 else face(number), id=f"f{number}") for number in range(6)]
     base = f'<gml:OrientableSurface orientation="-"><gml:baseSurface>{wrong[1]}</gml:baseSurface></gml:OrientableSurface>'
-    city = load(tmp_path, model(f'<bldg:Building gml:id="b"><bldg:lod2Solid>{solid(wrong[0], base, *wrong[2:])}</bldg:lod2Solid></bldg:Building>'))
+    city = load(
+        tmp_path, model(f'<bldg:Building gml:id="b"><bldg:lod2Solid>{solid(wrong[0], base, *wrong[2:])}</bldg:lod2Solid></bldg:Building>')
+    )
     assert volume(city.geometry_table()).tolist() == pytest.approx([1000.0])
     assert not told(city, "repaired")
 
@@ -119,7 +122,9 @@ def test_a_building_holds_parts_rooms_installations_and_furniture(tmp_path: Path
 
 def test_terrain_is_made_of_triangles(tmp_path: Path) -> None:
     corners = [(X, Y, 480.0), (X + 10, Y, 481.0), (X + 10, Y + 10, 482.0), (X, Y + 10, 481.0)]
-    patches = "".join(f"<gml:Triangle><gml:exterior>{ring([corners[0], corners[k], corners[k + 1]])}</gml:exterior></gml:Triangle>" for k in (1, 2))
+    patches = "".join(
+        f"<gml:Triangle><gml:exterior>{ring([corners[0], corners[k], corners[k + 1]])}</gml:exterior></gml:Triangle>" for k in (1, 2)
+    )
     relief = (
         "<dem:ReliefFeature gml:id='t'><dem:lod>2</dem:lod><dem:reliefComponent><dem:TINRelief gml:id='tin'><dem:lod>2</dem:lod><dem:tin>"
         f"<gml:TriangulatedSurface><gml:trianglePatches>{patches}</gml:trianglePatches></gml:TriangulatedSurface></dem:tin></dem:TINRelief>"
@@ -140,7 +145,9 @@ def test_terrain_is_made_of_triangles(tmp_path: Path) -> None:
 
 def test_a_tin_with_control_points_only_is_told(tmp_path: Path) -> None:
     tin = f"<gml:Tin><gml:maxLength uom='m'>5</gml:maxLength><gml:controlPoint><gml:posList>{X} {Y} 1 {X} {Y} 2 {X} {Y} 3</gml:posList></gml:controlPoint></gml:Tin>"
-    city = load(tmp_path, model(f"<dem:TINRelief gml:id='t'><dem:lod>1</dem:lod><dem:tin>{tin}</dem:tin></dem:TINRelief>", FEATURES["LandUse"]))
+    city = load(
+        tmp_path, model(f"<dem:TINRelief gml:id='t'><dem:lod>1</dem:lod><dem:tin>{tin}</dem:tin></dem:TINRelief>", FEATURES["LandUse"])
+    )
     assert any("control points only" in one for one in told(city, "unsupported"))
 
 
@@ -156,7 +163,9 @@ def tree(id: str, shape: str, x: float) -> str:
 
 
 def test_implicit_geometry_is_a_template_used_twice(tmp_path: Path) -> None:
-    local = multi(polygon([(0.0, 0.0, 0.0), (3.0, 0.0, 0.0), (3.0, 1.0, 5.0)])).replace("<gml:MultiSurface>", '<gml:MultiSurface gml:id="shape">')
+    local = multi(polygon([(0.0, 0.0, 0.0), (3.0, 0.0, 0.0), (3.0, 1.0, 5.0)])).replace(
+        "<gml:MultiSurface>", '<gml:MultiSurface gml:id="shape">'
+    )
     first = tree("t1", f"<core:relativeGMLGeometry>{local}</core:relativeGMLGeometry>", X)
     city = load(tmp_path, model(tree("t0", '<core:relativeGMLGeometry xlink:href="#shape"/>', X - 20), first))
     assert city.tables["templates"].num_rows == 1
@@ -175,7 +184,9 @@ def test_a_library_object_is_never_opened_but_told(tmp_path: Path) -> None:
 
 
 def test_a_group_contains_its_members(tmp_path: Path) -> None:
-    group = "<grp:CityObjectGroup gml:id='g'><grp:groupMember xlink:href='#a'/><grp:groupMember xlink:href='#nobody'/></grp:CityObjectGroup>"
+    group = (
+        "<grp:CityObjectGroup gml:id='g'><grp:groupMember xlink:href='#a'/><grp:groupMember xlink:href='#nobody'/></grp:CityObjectGroup>"
+    )
     city = load(tmp_path, model(FEATURES["LandUse"], group))
     rows = city.tables["relations"].to_pylist()
     assert [(city.ids([row["subject"]])[0], row["predicate"], city.ids([row["object"]])[0]) for row in rows] == [("g", "contains", "a")]
@@ -220,6 +231,9 @@ def test_three_reads_like_two_when_written_for_one_namespace(tmp_path: Path) -> 
 
 def test_holes_stay_holes(tmp_path: Path) -> None:
     hole = [(X + 2, Y + 2, 490.0), (X + 2, Y + 4, 490.0), (X + 4, Y + 4, 490.0), (X + 4, Y + 2, 490.0)]
-    city = load(tmp_path, model(f"<luse:LandUse gml:id='a'><luse:lod1MultiSurface>{multi(polygon(face(1), hole))}</luse:lod1MultiSurface></luse:LandUse>"))
+    city = load(
+        tmp_path,
+        model(f"<luse:LandUse gml:id='a'><luse:lod1MultiSurface>{multi(polygon(face(1), hole))}</luse:lod1MultiSurface></luse:LandUse>"),
+    )
     assert city["a"].footprint.area == pytest.approx(96.0)
     assert np.abs(ring_normals(flatten(city.geometry_table()))[:, 2]).tolist() == pytest.approx([100.0, 4.0])
