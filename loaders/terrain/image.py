@@ -185,6 +185,9 @@ class _Met:
     """What was met among the cells."""
 
     hidden: int = 0
+    low: NDArray[Any] | None = None
+    """Shape (bands,): least value of each band."""
+    high: NDArray[Any] | None = None
     classes: Counter[int] = field(default_factory=Counter)
 
 
@@ -210,9 +213,19 @@ def _write(source: _Source, plan: Layout, crs: CityCRS, target: Path, path: Path
             shown = np.ones(values.shape[1:], bool) if hidden is None else ~hidden
             met.hidden += int((~shown).sum())
             out.write_mask(shown, window=window)
+            _grow(met, values, shown)
             if isinstance(source, _Classes):
                 _tally(values[0][shown], met, path)
     return met
+
+
+def _grow(met: _Met, values: NDArray[Any], shown: NDArray[np.bool_]) -> None:
+    """Widen the range of each band."""
+    if shown.any():
+        seen = values[:, shown]
+        low, high = seen.min(axis=1), seen.max(axis=1)
+        met.low = low if met.low is None else np.minimum(met.low, low)
+        met.high = high if met.high is None else np.maximum(met.high, high)
 
 
 def _tally(values: NDArray[Any], met: _Met, path: Path) -> None:
@@ -326,4 +339,8 @@ def _said(source: _Source, plan: Layout, chosen: Chosen, met: _Met, path: Path) 
     said += [("repaired", "warning", how)] if plan.resampled else turned(plan, source.transform)
     if met.hidden:
         said.append(("lost", "info", f"{met.hidden} cells are transparent, hidden or hold no value"))
+    if met.low is None:
+        said.append(("empty", "warning", "no cell has a value"))
+    elif isinstance(source, _Image) and np.array_equal(met.low, met.high):
+        said.append(("empty", "warning", "every cell has the same colour: it is empty, or its data are corrupt"))
     return tuple(said)
