@@ -3,8 +3,8 @@
     python benchmarks/bench_matching.py [footprints.geojson] [--count 100000] [--shift 0.48 0.36] [--noise 0.0] [--missing 0.0]
 
 The footprints are tiled side by side until there are enough; the second layer is the same, moved, shuffled, thinned and with noise on
-its corners. Libraries are loaded and kernels compiled beforehand. The yardstick is ``STRtree.query(predicate="intersects")`` and ``intersection`` on the two layers as they are, in the same
-run: what any matching by overlap has to do at least.
+its corners. Libraries are loaded and kernels compiled beforehand. The yardstick is ``STRtree.query(predicate="intersects")`` and
+``intersection`` on the two layers as they are, in the same run: what any matching by overlap has to do at least.
 """
 
 from __future__ import annotations

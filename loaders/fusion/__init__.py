@@ -142,10 +142,11 @@ def _check(cities: Sequence[City], align: str, policy: Policy) -> None:
 
 def _moved(city: City, target: CityCRS, known: City | None, *, allow_ballpark: bool) -> City:
     """Return a city in the system of the result, with a row in `matches` for each of its records."""
-    if known is not None and city.crs.is_local and not target.is_local:
+    placed = known is not None and city.crs.is_local and not target.is_local
+    if known is not None and placed:
         city = _placed(city, known)
     moved = to_crs(city, target, allow_ballpark=allow_ballpark)
-    if known is not None and _loose(moved):
+    if known is not None and not placed and _loose(moved):
         moved = _placed(moved, known)
     moved = dated(moved)
     return moved.replace_tables(matches=pa.concat_tables([moved.tables["matches"], new_matches(moved)]))
