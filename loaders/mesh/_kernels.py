@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["walk_records"]
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def walk_records(
-    raw: NDArray[Any], place: int, widths: NDArray[Any], counters: NDArray[Any], signed: NDArray[Any], big: bool, where: NDArray[Any],
+    raw: NDArray[Any], place: int, widths: NDArray[Any], counters: NDArray[Any], signed: NDArray[Any], big: int, where: NDArray[Any],
     many: NDArray[Any],
 ) -> int:  # fmt: skip
     """Find where the values of each record lie; return the end, or minus the number of the record that goes wrong, minus one.

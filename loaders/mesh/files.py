@@ -41,7 +41,7 @@ def inside(folder: Path, name: str, path: Path, *, encoded: bool = False) -> Pat
     if _SCHEME.match(name) or name.startswith(("//", "\\\\")):
         kind = "a remote address (URI)" if re.match(r"(?i)(https?|ftp)|//", name) else "an address (URI) or absolute path"
         raise UnsafeInputError(path, f"names {shown}, {kind}; only files inside its own folder are opened", "copy it beside the file")
-    text = (unquote(name.split("?")[0].split("#")[0]) if encoded else name).replace("\\", "/").strip()
+    text = (unquote(name.partition("?")[0].partition("#")[0]) if encoded else name).replace("\\", "/").strip()
     parts = PurePosixPath(text)
     if not text or "\0" in text or parts.is_absolute() or ".." in parts.parts or _SCHEME.match(text):
         raise UnsafeInputError(path, f"names {shown}, a path outside its own folder (unsafe); it was not opened", "copy it beside the file")

@@ -18,14 +18,14 @@ import numpy as np
 
 from cim.errors import CorruptFileError, FormatError, UnsafeInputError
 from cim.loaders import json_guard
-from cim.loaders.mesh.files import Companions, inside
+from cim.loaders.mesh.files import Companions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.loaders.limits import Limits
 
-__all__ = ["COMPONENTS", "Document", "SUPPORTED", "accessor", "image_bytes", "is_gltf", "load", "open_document", "view_bytes", "whole"]
+__all__ = ["COMPONENTS", "SUPPORTED", "Document", "accessor", "image_bytes", "is_gltf", "load", "open_document", "view_bytes", "whole"]
 
 _REMEDY = "export or copy it again"
 _JSON, _BIN = 0x4E4F534A, 0x004E4942
@@ -35,8 +35,9 @@ _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "
 SUPPORTED = frozenset({
     "KHR_mesh_quantization", "KHR_texture_transform", "KHR_materials_unlit", "KHR_materials_pbrSpecularGlossiness", "CESIUM_RTC",
     "EXT_mesh_features", "EXT_structural_metadata", "EXT_feature_metadata", "KHR_materials_specular", "KHR_materials_ior",
-    "KHR_materials_emissive_strength", "KHR_materials_clearcoat", "KHR_materials_transmission", "KHR_materials_sheen", "KHR_materials_volume",
-    "KHR_lights_punctual", "KHR_xmp_json_ld", "EXT_texture_webp", "KHR_materials_variants", "CESIUM_primitive_outline",
+    "KHR_materials_emissive_strength", "KHR_materials_clearcoat", "KHR_materials_transmission", "KHR_materials_sheen",
+    "KHR_materials_volume", "KHR_lights_punctual", "KHR_xmp_json_ld", "EXT_texture_webp", "KHR_materials_variants",
+    "CESIUM_primitive_outline",
 })  # fmt: skip
 """Extensions that a file may require: read, or without meaning for shape and place."""
 
@@ -247,7 +248,7 @@ def accessor(document: Document, index: Any, *, what: str = "accessor") -> NDArr
     """
     one = document.item("accessors", index, what=what)
     path = document.path
-    kind, width = COMPONENTS.get(one.get("componentType")), _WIDTHS.get(one.get("type"))  # type: ignore[call-overload,arg-type]
+    kind, width = COMPONENTS.get(one.get("componentType")), _WIDTHS.get(one.get("type"))  # type: ignore[arg-type]
     if kind is None or width is None or one.get("type") in {"MAT2", "MAT3"}:
         raise CorruptFileError(path, f"its accessor {index} has no known type", _REMEDY)
     count = whole(one.get("count"), path, f"accessor {index} count")
@@ -317,8 +318,3 @@ def image_bytes(document: Document, image: dict[str, Any], place: int) -> bytes 
     if isinstance(uri, str) and re.match(r"(?i)data:", uri):
         return _uri_bytes(document, uri, f"image {place}")
     return None
-
-
-def named_image(document: Document, uri: str) -> Path:
-    """Return where an image file of a document lies, inside its folder."""
-    return inside(document.companions.folder, uri, document.path, encoded=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class _Reader:
         if lists is None:
             return self._without(flat)
         ends = lists.tolist()
-        return [_text(flat[first:last]) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+        return [_text(flat[first:last]) for first, last in pairwise(ends)]
 
     def _without(self, flat: list[Any]) -> list[Any]:
         """Make values missing that stand for none."""
@@ -147,11 +148,12 @@ class _Reader:
         data = bytes(self._bytes("values"))
         if ends and ends[-1] > len(data):
             raise CorruptFileError(self.document.path, f"its property {self.name!r} has text beyond its bufferView (length)", _REMEDY)
-        return [data[first:last].decode("utf-8", "replace") for first, last in zip(ends[:-1], ends[1:], strict=True)]
+        return [data[first:last].decode("utf-8", "replace") for first, last in pairwise(ends)]
 
     def _booleans(self, count: int) -> list[Any]:
         bits = np.unpackbits(self._array("values", "<u1", (count + 7) // 8), bitorder="little")
-        return bits[:count].astype(bool).tolist()
+        values: list[Any] = bits[:count].astype(bool).tolist()
+        return values
 
     def _numbers(self, count: int, kind: str) -> list[Any]:
         width = _WIDTHS.get(kind)

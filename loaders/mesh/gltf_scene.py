@@ -259,14 +259,14 @@ def _triangles(document: Document, primitive: dict[str, Any], mode: int, count: 
     strip = np.stack([flat[:-2], flat[1:-1], flat[2:]], axis=1)
     strip[1::2] = strip[1::2][:, [1, 0, 2]]
     proper = (strip[:, 0] != strip[:, 1]) & (strip[:, 1] != strip[:, 2]) & (strip[:, 0] != strip[:, 2])
-    return strip[proper]  # the rest only joins strips
+    return np.asarray(strip[proper], np.int64)  # the rest only joins strips
 
 
 def _sound(work: _Work, triangles: Ints, points: Reals) -> Ints:
     out = ((triangles < 0) | (triangles >= len(points))).any(axis=1)
     work.count("faces name a vertex whose index is out of range; they are left out", int(out.sum()))
     triangles = triangles[~out]
-    broken = ~np.isfinite(points).all(axis=1)
+    broken = np.asarray(~np.isfinite(points).all(axis=1))
     if not broken.any():
         return triangles
     bad = broken[triangles].any(axis=1)

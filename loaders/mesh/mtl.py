@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cim.loaders.mesh.mesh import Material, Sampler
 
@@ -15,6 +15,7 @@ __all__ = ["materials_of", "texture_name"]
 
 _SHININESS = 1000.0
 """Largest specular exponent of the format."""
+_COLOURS = {"Kd": "diffuse", "Ks": "specular", "Ke": "emissive"}
 # Options of a texture statement and how many values follow each.
 _OPTIONS = {
     "-blendu": 1, "-blendv": 1, "-boost": 1, "-cc": 1, "-clamp": 1, "-imfchan": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3, "-texres": 1,
@@ -23,7 +24,7 @@ _OPTIONS = {
 
 
 def materials_of(text: str, companions: Companions) -> dict[str, Material]:
-    """Return the materials of a library by name.
+    r"""Return the materials of a library by name.
 
     Numbers that are none are left out; a material without a name has the empty one.
 
@@ -31,7 +32,7 @@ def materials_of(text: str, companions: Companions) -> dict[str, Material]:
     --------
     >>> from pathlib import Path
     >>> from cim.loaders.mesh.files import Companions
-    >>> materials_of("newmtl red\\nKd 1 0 0\\nd 0.25\\n", Companions(Path("a.obj"), Path()))["red"].transparency
+    >>> materials_of("newmtl red\nKd 1 0 0\nd 0.25\n", Companions(Path("a.obj"), Path()))["red"].transparency
     0.75
     """
     found: dict[str, Material] = {}
@@ -57,19 +58,15 @@ def _coloured(material: Material, word: str, rest: str) -> Material:
     if not values:
         return material
     colour = (values[0], values[1], values[2]) if len(values) >= 3 else (values[0],) * 3
+    clear = {"d": 1.0 - values[0], "Tr": values[0]}
+    if word in _COLOURS:
+        changed: dict[str, Any] = {_COLOURS[word]: colour}
+        return replace(material, **changed)
+    if word in clear:
+        return replace(material, transparency=min(max(clear[word], 0.0), 1.0))
     if word == "Ka":
         return replace(material, ambient=sum(colour) / 3)
-    if word == "Kd":
-        return replace(material, diffuse=colour)
-    if word == "Ks":
-        return replace(material, specular=colour)
-    if word == "Ke":
-        return replace(material, emissive=colour)
-    if word == "Ns":
-        return replace(material, shininess=min(max(values[0] / _SHININESS, 0.0), 1.0))
-    if word == "d":
-        return replace(material, transparency=1.0 - values[0])
-    return replace(material, transparency=values[0]) if word == "Tr" else material
+    return replace(material, shininess=min(max(values[0] / _SHININESS, 0.0), 1.0)) if word == "Ns" else material
 
 
 def _numbers(text: str) -> list[float]:

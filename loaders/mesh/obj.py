@@ -45,11 +45,11 @@ _SLASH, _MINUS = ord("/"), ord("-")
 
 
 def is_obj(head: bytes) -> bool:
-    """Return whether text begins like an OBJ file: the first lines that are no comments have its words and numbers.
+    r"""Return whether text begins like an OBJ file: the first lines that are no comments have its words and numbers.
 
     Examples
     --------
-    >>> is_obj(b"# made\\nmtllib a.mtl\\nv 0 0 0\\n"), is_obj(b"very nice\\n")
+    >>> is_obj(b"# made\nmtllib a.mtl\nv 0 0 0\n"), is_obj(b"very nice\n")
     (True, False)
     """
     lines = [line.strip() for line in head[:65536].replace(b"\r", b"\n").split(b"\n")]
@@ -294,7 +294,7 @@ def _mesh(points: Reals, textures: Reals, blocks: list[_Faces], state: _State, l
     part, names = _parts(state, len(size), grouping)
     material, materials = _materials(state, len(size), library)
     out = (vertex < 0) | (vertex >= len(points))
-    infinite = ~np.isfinite(points).all(axis=1)
+    infinite = np.asarray(~np.isfinite(points).all(axis=1))
     broken = ~out & infinite[np.where(out, 0, vertex)] if len(points) else np.zeros(len(vertex), bool)
     first = starts(size)[:-1]
     bad_index, bad_point = (np.logical_or.reduceat(one, first) if len(first) else np.zeros(0, bool) for one in (out, broken))

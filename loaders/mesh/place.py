@@ -225,7 +225,7 @@ def place(points: Reals, reference: Reference, options: ReadOptions, path: Path)
         if chosen.declared is None and not chosen.crs.is_local:
             said.append(Remark("assumed", "warning", f"{told} is taken to be in {chosen.crs.label}, since that file names no CRS"))
     moved = points + np.zeros(3) if offset is None else points + np.asarray(offset)
-    said += _shift_remarks(offset, given is not None, moved)
+    said += _shift_remarks(offset, moved, given=given is not None)
     return Placed(moved, chosen.crs, reference.crs, tuple(said), _evidence(chosen.crs, reference, offset, options))
 
 
@@ -256,7 +256,7 @@ def _shown(offset: Sequence[float]) -> str:
     return "(" + ", ".join(f"{value:.10g}" for value in offset) + ")"
 
 
-def _shift_remarks(offset: tuple[float, float, float] | None, given: bool, moved: Reals) -> list[Remark]:
+def _shift_remarks(offset: tuple[float, float, float] | None, moved: Reals, *, given: bool) -> list[Remark]:
     if offset is None:
         return []
     residual = _rounding(moved)

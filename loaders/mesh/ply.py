@@ -292,7 +292,7 @@ def _walked(data: bytes, place: int, element: Element, path: Path) -> tuple[_Tab
     where = np.zeros((element.count, len(widths)), np.int64)
     many = np.zeros((element.count, len(widths)), np.int64)
     big = any(one.kind.startswith(">") for one in element.properties)
-    end = int(walk_records(raw, place, widths, counters, signed, big, where, many))
+    end = int(walk_records(raw, place, widths, counters, signed, int(big), where, many))
     if end < 0:
         raise _bad_record(path, element, f"ends in record {-end - 1}: a list has a negative or impossible length, or the file is truncated")
     table = _Table()
@@ -317,8 +317,9 @@ def _mesh(tables: dict[str, _Table], header: Header, companions: Companions, pat
     index = next((face[name] for name in _INDEX if name in face), None)
     said = list(_about(vertex, face, header, points))
     if index is None or index.size is None or not len(index.size):
-        return Mesh(points, *(np.zeros(0, np.int64) for _ in range(3)), said=tuple(said))
-    corner, size = np.asarray(index.values, np.float64).astype(np.int64), index.size
+        nothing = np.zeros(0, np.int64)
+        return Mesh(points, nothing, nothing, nothing, said=tuple(said))
+    corner, size = _whole(index.values), index.size
     keep, refused = _sound(corner, size, points)
     corner_kept = np.repeat(keep, size)
     uv = _uv(vertex, face, corner, size, said)
@@ -327,16 +328,25 @@ def _mesh(tables: dict[str, _Table], header: Header, companions: Companions, pat
     return Mesh(
         np.where(np.isfinite(points), points, 0.0), size[keep], corner[corner_kept], np.zeros(int(keep.sum()), np.int64), (None,),
         None if uv is None else uv[corner_kept], None if material is None else material[keep], materials,
-        None if label is None else np.nan_to_num(np.asarray(label, np.float64), nan=-1.0).astype(np.int64)[keep], _label_names(header),
+        None if label is None else _whole(label)[keep], _label_names(header),
         said=(*said, *refused, *companions.said),
     )  # fmt: skip
+
+
+def _whole(values: NDArray[Any]) -> Ints:
+    """Return values as integers; what is no number, or far beyond any index, becomes -1."""
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    real = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(real) < 2.0**53, real, -1.0).astype(np.int64)
 
 
 def _sound(corner: Ints, size: Ints, points: Reals) -> tuple[NDArray[np.bool_], list[Remark]]:
     """Return which faces have three corners or more, all in range and finite, and what has to be reported about the others."""
     first = starts(size)[:-1]
     out = (corner < 0) | (corner >= len(points))
-    broken = ~np.isfinite(points).all(axis=1)
+    broken = np.asarray(~np.isfinite(points).all(axis=1))
     infinite = ~out & broken[np.where(out, 0, corner)] if len(points) else out
     face = np.repeat(np.arange(len(first)), size)
     bad_index, bad_point = (np.bincount(face, one, len(first)) > 0 for one in (out, infinite))
@@ -380,7 +390,7 @@ def _textures(
     number = face.get("texnumber")
     if number is None or number.size is not None:
         return np.zeros(faces, np.int64), materials
-    which = np.nan_to_num(np.asarray(number.values, np.float64), nan=-1.0).astype(np.int64)
+    which = _whole(number.values)
     return np.where((which >= 0) & (which < len(materials)), which, -1), materials
 
 

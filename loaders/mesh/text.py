@@ -6,6 +6,8 @@ Nothing here knows a format. A token is a run of bytes above the blank (32); a l
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,12 +39,12 @@ class Lines:
 
 
 def normalised(data: bytes) -> bytes:
-    """Return text with plain newlines, no lines that go on in the next, and a newline at its end.
+    r"""Return text with plain newlines, no lines that go on in the next, and a newline at its end.
 
     Examples
     --------
     >>> normalised(b"f 1 2" + bytes([92, 10]) + b" 3")
-    b'f 1 2  3\\n'
+    b'f 1 2  3\n'
     """
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -64,11 +66,11 @@ def picked(lines: Lines, chosen: Flags) -> Lines:
 
 
 def token_counts(lines: Lines) -> Ints:
-    """Return the number of tokens on each line, shape (n,).
+    r"""Return the number of tokens on each line, shape (n,).
 
     Examples
     --------
-    >>> token_counts(lines_of(b"a b\\n\\n c\\n"))
+    >>> token_counts(lines_of(b"a b\n\n c\n"))
     array([2, 0, 1])
     """
     if len(lines.start) < 2:
@@ -80,42 +82,51 @@ def token_counts(lines: Lines) -> Ints:
 
 
 def numbers(text: bytes) -> Reals:
-    """Return every token of `text` as a number; what is no number is NaN.
+    r"""Return every token of `text` as a number; what is no number is NaN.
 
     Examples
     --------
-    >>> numbers(b"1 -2.5e3\\n x")
+    >>> numbers(b"1 -2.5e3\n x")
     array([ 1.0e+00, -2.5e+03,      nan])
     """
-    return _parsed(text, np.float64)
+    with _strictly():
+        try:
+            return np.fromstring(text, np.float64, sep=" ") if text.strip() else np.zeros(0)
+        except (ValueError, DeprecationWarning, OverflowError):
+            return np.array([_real(token) for token in text.split()], np.float64)  # odd text only: one token after the other
 
 
 def integers(text: bytes) -> Ints:
-    """Return every token of `text` as an integer; what is none, or does not fit 64 bit, is the smallest integer.
+    r"""Return every token of `text` as an integer; what is none, or does not fit 64 bit, is the smallest integer.
 
     Examples
     --------
-    >>> integers(b"1 -2\\n 3").tolist()
+    >>> integers(b"1 -2\n 3").tolist()
     [1, -2, 3]
     """
-    return _parsed(text, np.int64)
+    with _strictly():
+        try:
+            return np.fromstring(text, np.int64, sep=" ") if text.strip() else np.zeros(0, np.int64)
+        except (ValueError, DeprecationWarning, OverflowError):
+            return np.array([_whole(token) for token in text.split()], np.int64)
 
 
-def _parsed(text: bytes, kind: type[np.float64 | np.int64]) -> NDArray[np.generic]:
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Make numpy's "could not be read to its end" an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
-        try:
-            return np.fromstring(text, kind, sep=" ") if text.strip() else np.zeros(0, kind)
-        except (ValueError, DeprecationWarning, OverflowError):
-            return np.array([_one(token, kind) for token in text.split()], kind)  # odd text only: one token after the other
+        yield
 
 
-def _one(token: bytes, kind: type[np.float64 | np.int64]) -> float | int:
-    if kind is np.float64:
-        try:
-            return float(token)
-        except ValueError:
-            return float("nan")
+def _real(token: bytes) -> float:
+    try:
+        return float(token)
+    except ValueError:
+        return float("nan")
+
+
+def _whole(token: bytes) -> int:
     try:
         value = int(token) if len(token) <= _LONGEST_INTEGER else None
     except ValueError:
@@ -143,7 +154,7 @@ def columns(lines: Lines, most: int, *, keyword: int = 0) -> tuple[Reals, Ints]:
     count = token_counts(Lines(text, lines.start))
     flat = numbers(text.tobytes())
     if len(flat) != count.sum():  # two numbers in one token, such as "1-2"
-        flat = np.array([_one(token, np.float64) for token in text.tobytes().split()], np.float64)
+        flat = np.array([_real(token) for token in text.tobytes().split()], np.float64)
     out = np.full((len(count), most), np.nan)
     first = np.concatenate([[0], np.cumsum(count)])[:-1]
     if len(count) and count.min() == count.max():

@@ -54,7 +54,7 @@ def weld(points: Reals, owner: Ints) -> Ints:
         mixed = bits[:, axis] * np.uint64(_MIX[axis])
         total = (total ^ (mixed ^ (mixed >> np.uint64(29)))) * np.uint64(_MIX[(axis + 1) % 3])
     _, place = np.unique(total, return_inverse=True)
-    return place.reshape(-1).astype(np.int64)
+    return np.asarray(place.reshape(-1), np.int64)
 
 
 def area_vectors(points: Reals, size: Ints, corner: Ints) -> Reals:
@@ -96,11 +96,11 @@ def topology(points: Reals, size: Ints, corner: Ints, part: Ints, parts: int) ->
     balance = np.bincount(place, np.where(one < other, 1, -1)[real], len(edge))
     edge_part = np.zeros(len(edge), np.int64)
     edge_part[place] = np.repeat(part, size)[real]
-    tally = [
-        np.bincount(edge_part[mask], minlength=parts) for mask in (count % 2 == 1, count > 2, (count == 2) & (balance != 0), balance != 0)
-    ]
+    kinds = (count % 2 == 1, count > 2, (count == 2) & (balance != 0), balance != 0)
+    tally = [np.bincount(edge_part[mask], minlength=parts) for mask in kinds]
     vectors = area_vectors(points, size, corner)
-    area = np.bincount(part, np.linalg.norm(vectors, axis=1), parts)
-    volume = np.bincount(part, np.einsum("ij,ij->i", points[corner[starts(size)[:-1]]], vectors) / 3 if len(size) else None, parts)
+    area = np.asarray(np.bincount(part, np.linalg.norm(vectors, axis=1), parts), np.float64)
+    height = np.einsum("ij,ij->i", points[corner[starts(size)[:-1]]], vectors) / 3
+    volume = np.asarray(np.bincount(part, height, parts), np.float64)
     sound = (tally[0] == 0) & (tally[3] == 0) & (np.bincount(part, minlength=parts) >= 4)
-    return Topology(tally[0], tally[1], tally[2], np.where(sound, volume, np.nan), area)
+    return Topology(tally[0], tally[1], tally[2], volume=np.where(sound, volume, np.nan), area=area)

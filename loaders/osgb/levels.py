@@ -52,7 +52,9 @@ def root_files(path: Path) -> list[Path]:
     found = [one for one in named if one.is_file()]
     found += [one for one in sorted(top.glob("*.osgb")) if one.is_file() and not _LEVEL.search(one.stem)]
     if not found:
-        raise FormatError(path, "holds no OSGB tiles: no Data/NAME/NAME.osgb and no .osgb file", "give the folder with metadata.xml and Data")
+        raise FormatError(
+            path, "holds no OSGB tiles: no Data/NAME/NAME.osgb and no .osgb file", "give the folder with metadata.xml and Data"
+        )
     return found
 
 

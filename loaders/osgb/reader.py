@@ -96,7 +96,7 @@ def _tile_mesh(tile: Tile, options: ReadOptions) -> Mesh:
 
 
 def _of_tiles(meshes: list[Mesh], tiles: list[Tile]) -> Mesh:
-    columns = {
+    columns: dict[str, list[int | None]] = {
         "level": [tile.level for tile in tiles],
         "files": [len(tile.files) for tile in tiles],
         "missing_levels": [len(tile.missing) for tile in tiles],

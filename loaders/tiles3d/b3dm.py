@@ -155,7 +155,9 @@ def inner_tiles(data: bytes, path: Path, *, most: int = 1000) -> list[bytes]:
             raise CorruptFileError(path, f"is a cut cmpt of {len(tile)} bytes (length)", _REMEDY)
         _, _, length, count = struct.unpack("<4s3I", tile[:16])
         if length > len(tile) or count + len(found) + len(stack) > most:
-            raise CorruptFileError(path, f"is a cmpt that declares a length of {length:,} bytes and {count:,} tiles; it has {len(tile):,}", _REMEDY)
+            raise CorruptFileError(
+                path, f"is a cmpt that declares a length of {length:,} bytes and {count:,} tiles; it has {len(tile):,}", _REMEDY
+            )
         place, parts = 16, []
         for _ in range(count):
             size = struct.unpack("<I", tile[place + 8 : place + 12])[0] if place + 12 <= length else 0

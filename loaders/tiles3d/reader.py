@@ -179,7 +179,14 @@ def _volumes(meshes: Sequence[Mesh], contents: Sequence[Content]) -> list[Remark
     wrong = [one for one in told if one[0] > _SLACK]
     if wrong:
         far, name = max(wrong)
-        return [Remark("conflict", "warning", f"{len(wrong)} contents reach out of their bounding volume, by {far:.1f} m at most ({name})", len(wrong))]
+        return [
+            Remark(
+                "conflict",
+                "warning",
+                f"{len(wrong)} contents reach out of their bounding volume, by {far:.1f} m at most ({name})",
+                len(wrong),
+            )
+        ]
     if told:
         text = f"{len(told)} contents lie in their bounding volumes (to {max(told)[0]:.3f} m)"
         return [Remark("crs", "info", text, len(told))]
@@ -250,9 +257,7 @@ def _city(
     )  # fmt: skip
     source = builder.add_source(replace(record, name=name))
     ids = _ids(mesh, owner, contents)
-    mesh = replace(
-        mesh, names=_names(mesh), attributes={**mesh.attributes, "content": [contents[place].name for place in owner.tolist()]}
-    )
+    mesh = replace(mesh, names=_names(mesh), attributes={**mesh.attributes, "content": [contents[row].name for row in owner.tolist()]})
     keys = add_mesh(builder, mesh, ids, source=source, looks=Looks.none())
     _properties(builder, keys, owner[filled], contents)
     add_georeference(builder, int(keys[0]), placed.evidence)
@@ -268,9 +273,9 @@ def _ids(mesh: Mesh, owner: NDArray[np.int64], contents: list[Content]) -> list[
     stems = [content.name.rpartition(".")[0] or content.name for content in contents]
     single = np.bincount(owner, minlength=len(contents)) == 1
     ids = []
-    for place, feature, name in zip(owner.tolist(), features, mesh.names, strict=True):
+    for row, feature, name in zip(owner.tolist(), features, mesh.names, strict=True):
         tail = feature if feature is not None else name
-        ids.append(stems[place] if tail is None or (feature is None and single[place]) else f"{stems[place]}/{tail}")
+        ids.append(stems[row] if tail is None or (feature is None and single[row]) else f"{stems[row]}/{tail}")
     return ids
 
 
@@ -289,8 +294,8 @@ def _properties(builder: CityBuilder, keys: NDArray[np.int64], owner: NDArray[np
     """Keep the metadata of tileset, tile, content and group with every object of a content."""
     import json
 
-    for place, content in enumerate(contents):
-        mine = keys[owner == place]
+    for row, content in enumerate(contents):
+        mine = keys[owner == row]
         for set_name, values in content.properties.items():
             for name, value in values.items():
                 text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -89,7 +89,9 @@ def is_tileset(head: bytes) -> bool:
     (True, False)
     """
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return start.startswith(b"{") and b'"asset"' in head and (b'"geometricError"' in head or b'"root"' in head or b'"boundingVolume"' in head)
+    return (
+        start.startswith(b"{") and b'"asset"' in head and (b'"geometricError"' in head or b'"root"' in head or b'"boundingVolume"' in head)
+    )
 
 
 def read_tileset(path: Path, limits: Limits) -> Tileset:
@@ -116,7 +118,9 @@ def read_tileset(path: Path, limits: Limits) -> Tileset:
 def _tileset(path: Path, reading: _Reading, matrix: Reals, chain: tuple[Path, ...], *, replace: bool) -> tuple[_Tile, str]:
     own = path.resolve()
     if own in chain:
-        raise CorruptFileError(chain[0], f"refers to the tileset {path.name!r} that contains itself: a cycle (loop) of external tilesets", _REMEDY)
+        raise CorruptFileError(
+            chain[0], f"refers to the tileset {path.name!r} that contains itself: a cycle (loop) of external tilesets", _REMEDY
+        )
     value = json_guard.parse(path, reading.limits).value
     asset = value.get("asset") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(asset, dict) or not isinstance(value.get("root"), dict):
@@ -256,5 +260,3 @@ def _covered(root: _Tile) -> dict[int, bool]:
         below = bool(tile.children) and all(covered[id(child)] for child in tile.children)
         covered[id(tile)] = bool(tile.contents) or below or (not tile.missing and not tile.children)
     return covered
-
-

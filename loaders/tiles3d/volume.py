@@ -48,6 +48,10 @@ def volume_of(told: Any) -> tuple[Volume | None, str]:
     if not isinstance(values, list) or len(values) != _SIZES[kind]:
         found = len(values) if isinstance(values, list) else "no"
         return None, f"bounding {kind} with {found} numbers, expected {_SIZES[kind]}"
+    return _checked(kind, values)
+
+
+def _checked(kind: str, values: list[Any]) -> tuple[Volume | None, str]:
     numbers = np.array([v if isinstance(v, int | float) and not isinstance(v, bool) else np.nan for v in values], np.float64)
     if not np.isfinite(numbers).all():
         return None, f"bounding {kind} with numbers that are not finite (NaN or infinity)"
