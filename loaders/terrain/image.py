@@ -339,7 +339,7 @@ def _said(source: _Source, plan: Layout, chosen: Chosen, met: _Met, path: Path) 
     said += [("repaired", "warning", how)] if plan.resampled else turned(plan, source.transform)
     if met.hidden:
         said.append(("lost", "info", f"{met.hidden} cells are transparent, hidden or hold no value"))
-    if met.low is None:
+    if met.low is None or met.high is None:
         said.append(("empty", "warning", "no cell has a value"))
     elif isinstance(source, _Image) and np.array_equal(met.low, met.high):
         said.append(("empty", "warning", "every cell has the same colour: it is empty, or its data are corrupt"))

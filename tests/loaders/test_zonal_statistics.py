@@ -32,7 +32,8 @@ RD = parse("EPSG:28992")
 
 def raster(rows: int = 30, columns: int = 40, seed: int = 0, **place: float) -> Raster:
     values = np.random.default_rng(seed).normal(100.0, 5.0, (rows, columns))
-    return Raster(values, **{"x_min": 3.0, "y_max": 70.0, "dx": 1.5, "dy": 0.7, **place}, crs=RD, name="dem")
+    at = {"x_min": 3.0, "y_max": 70.0, "dx": 1.5, "dy": 0.7, **place}
+    return Raster(values, at["x_min"], at["y_max"], at["dx"], at["dy"], RD, name="dem")
 
 
 def slow(one: Raster, polygon: Any) -> Any:
