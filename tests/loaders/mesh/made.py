@@ -57,7 +57,9 @@ class Buffers:
 
     def add(self, array: np.ndarray[Any, Any], kind: str, component: int, **more: Any) -> int:
         """Add an array and return the number of its accessor."""
-        self.accessors.append({"bufferView": self.view(array.tobytes()), "componentType": component, "count": len(array), "type": kind, **more})
+        self.accessors.append(
+            {"bufferView": self.view(array.tobytes()), "componentType": component, "count": len(array), "type": kind, **more}
+        )
         return len(self.accessors) - 1
 
     def document(self, **members: Any) -> dict[str, Any]:

@@ -100,7 +100,10 @@ def test_properties_of_every_type_are_decoded(tmp_path: Path) -> None:
         "height": {"values": buffers.view(np.array([1, 3], "<i2").tobytes())},
         "flag": {"values": buffers.view(bytes([0b10]))},
         "use": {"values": buffers.view(np.array([1, 0], "<u2").tobytes())},
-        "list": {"values": buffers.view(np.array([1, 2, 3], "u1").tobytes()), "arrayOffsets": buffers.view(np.array([0, 0, 3], "<u4").tobytes())},
+        "list": {
+            "values": buffers.view(np.array([1, 2, 3], "u1").tobytes()),
+            "arrayOffsets": buffers.view(np.array([0, 0, 3], "<u4").tobytes()),
+        },
         "gone": {"values": buffers.view(np.array([-9, 4], "<f4").tobytes())},
     }
     told = {
@@ -108,7 +111,10 @@ def test_properties_of_every_type_are_decoded(tmp_path: Path) -> None:
         "flag": {"type": "BOOLEAN"}, "use": {"type": "ENUM", "enumType": "use"},
         "list": {"type": "SCALAR", "componentType": "UINT8", "array": True}, "gone": {"type": "SCALAR", "componentType": "FLOAT32", "noData": -9},
     }  # fmt: skip
-    schema = {"classes": {"c": {"properties": told}}, "enums": {"use": {"values": [{"name": "office", "value": 0}, {"name": "shop", "value": 1}]}}}
+    schema = {
+        "classes": {"c": {"properties": told}},
+        "enums": {"use": {"values": [{"name": "office", "value": 0}, {"name": "shop", "value": 1}]}},
+    }
     tables = [{"class": "c", "count": 2, "properties": where}]
     document = buffers.document(extensions={"EXT_structural_metadata": {"schema": schema, "propertyTables": tables}})
     (table,) = property_tables(open_document(write_glb(tmp_path / "a.glb", document, buffers.data), LIMITS))
