@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cim.loaders.door import describe, read
+    from cim.loaders.floors import storeys
     from cim.loaders.fusion import fuse
     from cim.loaders.limits import Limits
     from cim.loaders.pipe_tables import pipe_network
     from cim.loaders.protocol import Description, LayerInfo, Reader, ReadOptions
-    from cim.loaders.floors import storeys
+    from cim.loaders.semantics import classify
 
-__all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "describe", "fuse", "pipe_network", "read", "storeys"]
+__all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "classify", "describe", "fuse", "pipe_network", "read", "storeys"]
 
 _HOMES = {
     "read": "door",
@@ -30,6 +31,7 @@ _HOMES = {
     "fuse": "fusion",
     "pipe_network": "pipe_tables",
     "storeys": "floors",
+    "classify": "semantics",
 }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["concat"]
+__all__ = ["concat", "stacked"]
 
 _REFERENCES = {"source": "sources", "geometry": "geometries", "template": "geometries"}
 """Columns that point to rows of other tables than `objects`."""
@@ -72,7 +72,7 @@ def concat(cities: Sequence[City], *, name: str = "") -> City:
         crs=first.crs, origin=first.origin, name=name or first.name, time_zone=first.time_zone, tables=Tables(tables), attributes=Tables({})
     )
     notes: list[str] = []
-    joined = merged.replace_tables(attributes={kind: _stack(pieces, notes) for kind, pieces in attributes.items()})
+    joined = merged.replace_tables(attributes={kind: stacked(pieces, notes) for kind, pieces in attributes.items()})
     return joined.with_issues([{"code": "assumed", "message": note} for note in dict.fromkeys(notes)])
 
 
@@ -118,7 +118,7 @@ def _add_in_lists(table: pa.Table, column: str, amount: int) -> pa.Table:
     return table.set_column(table.column_names.index(column), table.schema.field(column), made)
 
 
-def _stack(pieces: list[pa.Table], notes: list[str]) -> pa.Table:
+def stacked(pieces: list[pa.Table], notes: list[str]) -> pa.Table:
     """Return attribute tables one below the other; a column of two types becomes the wider one, or text; units follow the first."""
     if len(pieces) == 1:
         return pieces[0]
