@@ -34,7 +34,7 @@ def _scene(crs: str = "EPSG:4549", place: tuple[float, float] = (X, Y)) -> City:
     builder = CityBuilder(crs)
     keys = builder.add_objects("GenericOccupiedSpace", ["mix", "roof"])
     ground, roof = _plane(3.0, 0, 0, 60), _plane(11.0, 20, 20, 10)
-    points = [*np.array([*ground[0], *roof[0]], float), *place, 0]
+    points = np.array([*ground[0], *roof[0]], float) + np.array([place[0], place[1], 0.0])
     triangles = np.array([*ground[1], *(np.array(roof[1]) + 4)])
     for key, some in ((keys[:1], triangles), (keys[1:], triangles[2:])):
         vertices, boundaries = mesh_columns(points, some)
