@@ -109,7 +109,8 @@ def test_properties_of_every_type_are_decoded(tmp_path: Path) -> None:
     told = {
         "name": {"type": "STRING"}, "height": {"type": "SCALAR", "componentType": "INT16", "scale": 0.5, "offset": 10},
         "flag": {"type": "BOOLEAN"}, "use": {"type": "ENUM", "enumType": "use"},
-        "list": {"type": "SCALAR", "componentType": "UINT8", "array": True}, "gone": {"type": "SCALAR", "componentType": "FLOAT32", "noData": -9},
+        "list": {"type": "SCALAR", "componentType": "UINT8", "array": True},
+        "gone": {"type": "SCALAR", "componentType": "FLOAT32", "noData": -9},
     }  # fmt: skip
     schema = {
         "classes": {"c": {"properties": told}},

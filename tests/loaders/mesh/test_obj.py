@@ -14,6 +14,8 @@ from cim.loaders.mesh.mtl import texture_name
 from cim.loaders.mesh.obj import is_obj, read_obj
 from tests.loaders.mesh.made import BOX, FACES, PNG, obj_text
 
+FAR = np.array([40557122.865, 3464391.326, 0.0])
+
 
 def _read(folder: Path, text: str, grouping: str = "auto") -> Mesh:
     path = folder / "a.obj"
@@ -22,8 +24,8 @@ def _read(folder: Path, text: str, grouping: str = "auto") -> Mesh:
 
 
 def test_coordinates_are_read_in_64_bit(tmp_path: Path) -> None:
-    mesh = _read(tmp_path, obj_text(BOX + [40557122.865, 3464391.326, 0.0], FACES))
-    assert np.array_equal(mesh.points, BOX + [40557122.865, 3464391.326, 0.0])
+    mesh = _read(tmp_path, obj_text(BOX + FAR, FACES))
+    assert np.array_equal(mesh.points, BOX + FAR)
     assert np.array_equal(mesh.corner.reshape(-1, 3), FACES)
 
 

@@ -13,8 +13,10 @@ from tests.loaders.mesh.made import BOX, FACES, PNG
 
 
 def _header(order: str, vertices: int, faces: int, more: str = "", count: str = "uchar") -> bytes:
-    return (f"ply\nformat {order} 1.0\ncomment TextureFile t.png\ncomment label 3 building\nelement vertex {vertices}\nproperty double x\n"
-            f"property double y\nproperty double z\nelement face {faces}\nproperty list {count} int vertex_indices\n{more}end_header\n").encode()  # fmt: skip
+    lines = ("ply", f"format {order} 1.0", "comment TextureFile t.png", "comment label 3 building", f"element vertex {vertices}",
+             "property double x", "property double y", "property double z", f"element face {faces}",
+             f"property list {count} int vertex_indices")  # fmt: skip
+    return ("\n".join(lines) + f"\n{more}end_header\n").encode()
 
 
 def _read(folder: Path, data: bytes) -> Mesh:
@@ -91,7 +93,7 @@ def test_a_file_that_lies_about_its_size_is_refused(tmp_path: Path, data: bytes,
 
 def test_large_coordinates_in_32_bit_are_told_to_be_coarse(tmp_path: Path) -> None:
     head = _header("binary_little_endian", 8, 12).replace(b"double", b"float")
-    far = (BOX + [500000.0, 3400000.0, 0.0]).astype("<f4").tobytes()
+    far = (BOX + np.array([500000.0, 3400000.0, 0.0])).astype("<f4").tobytes()
     body = _binary("<", FACES.tolist())[8 * 24 :]
     mesh = _read(tmp_path, head + far + body)
     assert any("32 bit" in one.message and "0.25 m" in one.message for one in mesh.said)  # spacing of float32 at 3.4e6 is 0.25

@@ -32,7 +32,7 @@ def test_a_closed_mesh_is_a_solid_with_its_volume(tmp_path: Path) -> None:
     (row,) = city.geometry_table().to_pylist()
     assert (row["type"], row["role"]) == ("Solid", "mesh")
     assert volume(city.geometry_table()) == pytest.approx(1000.0, rel=1e-12)  # twelve sums of doubles
-    assert city["box"].attributes["volume"] == 1000.0
+    assert city["box"].attributes["volume"] == pytest.approx(1000.0, rel=1e-12)
     assert city["box"].attributes["faces"] == 12
 
 
@@ -56,7 +56,7 @@ def test_a_face_turned_round_is_told_as_broken_winding(tmp_path: Path) -> None:
 
 
 def test_a_mesh_without_a_place_asks_for_one(tmp_path: Path) -> None:
-    with pytest.raises(CRSError, match="crs='local'|crs=\"local\""):
+    with pytest.raises(CRSError, match=r"crs=.local"):
         read(_box(tmp_path))
 
 
@@ -90,7 +90,7 @@ def test_a_file_beside_the_mesh_says_where_it_is(tmp_path: Path) -> None:
         ("<ModelMetadata><SRS>EPSG:4548</SRS><SRSOrigin> 1, 2 </SRSOrigin></ModelMetadata>", "EPSG:4548", (1, 2, 0)),
         ("<M><SRS>EPSG:4548</SRS><Origin X='1' Y='2' Z='3'/></M>", "EPSG:4548", (1, 2, 3)),
         ("<M><SRS>EPSG:4548</SRS><Origin><X>1</X><Y>2</Y><Z>3</Z></Origin></M>", "EPSG:4548", (1, 2, 3)),
-        ("<M><SRS>LOCAL_CS[\"x\"]</SRS></M>", 'LOCAL_CS["x"]', None),
+        ('<M><SRS>LOCAL_CS["x"]</SRS></M>', 'LOCAL_CS["x"]', None),
     ],
 )  # fmt: skip
 def test_every_dialect_of_metadata_xml_is_read(tmp_path: Path, text: str, crs: str, offset: tuple[float, ...] | None) -> None:

@@ -76,7 +76,7 @@ def test_transforms_are_multiplied_through_external_tilesets(tmp_path: Path) -> 
     path = _tileset(tmp_path, _tile("sub/inner.json", transform=place.T.reshape(-1).tolist()))
     city = read(path, "EPSG:4979")
     bounds = city.tables["objects"]["bbox"][0].as_py()
-    corners = to_geographic((BOX + [5, 6, 7]) @ place[:3, :3].T + place[:3, 3])
+    corners = to_geographic((BOX + np.array([5.0, 6.0, 7.0])) @ place[:3, :3].T + place[:3, 3])
     assert [bounds["xmin"], bounds["ymax"]] == pytest.approx([corners[:, 0].min(), corners[:, 1].max()], abs=1e-12)
     assert bounds["zmax"] == pytest.approx(corners[:, 2].max(), abs=1e-6)  # geocentric doubles are 1e-9 m apart
 
@@ -168,7 +168,7 @@ def test_volumes_measure_how_far_vertices_reach_out() -> None:
     assert outside(Volume("sphere", np.array([0, 0, 0, 1.0])), points, np.eye(4)) == 2.0
     assert outside(Volume("box", np.array([0, 0, 0, 2.0, 0, 0, 0, 1, 0, 0, 0, 1])), points, np.eye(4)) == 1.0
     place = enu_matrix(10.0, 50.0, 0.0)
-    region = Volume("region", np.radians([9.0, 49.0, 11.0, 50.0, 0, 0]) + [0, 0, 0, 0, -1.0, 5.0])
+    region = Volume("region", np.array([*np.radians([9.0, 49.0, 11.0, 50.0]), -1.0, 5.0]))
     north = np.array([[0.0, 100.0, 0.0], [0, -50, 0]]) @ place[:3, :3].T + place[:3, 3]
     assert outside(region, north, np.eye(4)) == pytest.approx(100.0, rel=0.003)  # a sphere stands for the ellipsoid
     assert volume_of({"box": [1, 2]})[0] is None
@@ -180,7 +180,7 @@ def test_the_sample_city_lies_in_its_regions_with_its_heights(shared_data: Calla
     cim.save(city, tmp_path / "a.cim")
     city = cim.open(tmp_path / "a.cim")
     assert len(city) == 40
-    boxes = {id_: box for id_, box in zip(city.ids(city.keys()), city.tables["objects"]["bbox"].to_pylist(), strict=True)}
+    boxes = dict(zip(city.ids(city.keys()), city.tables["objects"]["bbox"].to_pylist(), strict=True))
     table = city.table("GenericOccupiedSpace")
     heights = np.array([boxes[id_]["zmax"] - boxes[id_]["zmin"] for id_ in table.index])
     assert np.abs(heights - table["Height"].to_numpy()).max() < 1e-3  # the far side of a level roof in a tile 100 m wide
