@@ -33,8 +33,8 @@ def main() -> None:
     import shapely
 
     from cim.loaders import read
-    from cim.loaders.singulate import cut
-    from cim.loaders.singulate.close import close_pieces, lid_heights, open_edges
+    from cim.loaders.cutting import cut
+    from cim.loaders.cutting.close import close_pieces, lid_heights, open_edges
 
     times, tile = (int(word) for word in [*sys.argv[1:], *["3", "500000"][len(sys.argv) - 1 :]])
     points, triangles = ply(DELFT / "mesh_1m_local.ply")

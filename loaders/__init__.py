@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cim.loaders.cutting import singulate
     from cim.loaders.door import describe, read
     from cim.loaders.floors import storeys
     from cim.loaders.fusion import fuse
@@ -18,7 +19,20 @@ if TYPE_CHECKING:
     from cim.loaders.protocol import Description, LayerInfo, Reader, ReadOptions
     from cim.loaders.semantics import classify
 
-__all__ = ["Description", "LayerInfo", "Limits", "ReadOptions", "Reader", "classify", "describe", "fuse", "pipe_network", "read", "storeys"]
+__all__ = [
+    "Description",
+    "LayerInfo",
+    "Limits",
+    "ReadOptions",
+    "Reader",
+    "classify",
+    "describe",
+    "fuse",
+    "pipe_network",
+    "read",
+    "singulate",
+    "storeys",
+]
 
 _HOMES = {
     "read": "door",
@@ -31,6 +45,7 @@ _HOMES = {
     "fuse": "fusion",
     "pipe_network": "pipe_tables",
     "storeys": "floors",
+    "singulate": "cutting",
     "classify": "semantics",
 }
 

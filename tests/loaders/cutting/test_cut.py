@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cim.errors import UsageError
-from cim.loaders.singulate import Cut, cut
-from cim.loaders.singulate.close import open_edges
-from cim.loaders.singulate.cut import area_of, polygon_edges
+from cim.loaders.cutting import Cut, cut
+from cim.loaders.cutting.close import open_edges
+from cim.loaders.cutting.cut import area_of, polygon_edges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -302,7 +302,7 @@ def test_the_kernels_stay_inside_their_arrays() -> None:
     """numba does not check bounds unless told to; a child process is told, without the cache."""
     code = (
         "import numpy as np, shapely\n"
-        "from cim.loaders.singulate import cut\n"
+        "from cim.loaders.cutting import cut\n"
         "x, y = np.meshgrid(np.arange(7.0), np.arange(7.0), indexing='ij')\n"
         "p = np.column_stack([x.ravel(), y.ravel(), np.sin(x * y).ravel()])\n"
         "a = np.arange(49).reshape(7, 7); b = a[:-1, :-1].ravel()\n"

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from cim.loaders.singulate.call import singulate
-from cim.loaders.singulate.cut import Cut, cut
-from cim.loaders.singulate.report import SingulationReport, singulation_report
+from cim.loaders.cutting.call import singulate
+from cim.loaders.cutting.cut import Cut, cut
+from cim.loaders.cutting.report import SingulationReport, singulation_report
 
 __all__ = ["Cut", "SingulationReport", "cut", "singulate", "singulation_report"]

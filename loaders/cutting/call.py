@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cim.errors import CRSMismatchError, UsageError
-from cim.loaders.singulate.arrays import mesh_arrays
-from cim.loaders.singulate.city import filled, joined
-from cim.loaders.singulate.cut import cut
-from cim.loaders.singulate.footprints import footprints_of
-from cim.loaders.singulate.pieces import Lid, pieces_of
+from cim.loaders.cutting.arrays import mesh_arrays
+from cim.loaders.cutting.city import filled, joined
+from cim.loaders.cutting.cut import cut
+from cim.loaders.cutting.footprints import footprints_of
+from cim.loaders.cutting.pieces import Lid, pieces_of
 
 if TYPE_CHECKING:
     from cim.crs import CityCRS

@@ -15,9 +15,9 @@ import pytest
 import shapely
 
 from cim.loaders import read
-from cim.loaders.singulate import Cut, cut, singulate, singulation_report
-from cim.loaders.singulate.close import close_pieces, lid_heights, open_edges, signed_volume
-from cim.loaders.singulate.cut import area_of
+from cim.loaders.cutting import Cut, cut, singulate, singulation_report
+from cim.loaders.cutting.close import close_pieces, lid_heights, open_edges, signed_volume
+from cim.loaders.cutting.cut import area_of
 from tests.loaders.singulate.meshes import accepted, delft_mesh, footprint_city, helsinki_mesh, manifold, mesh_city
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cim.loaders.singulate.close import MIRROR_LID, PLAIN_LID, Closing, close_pieces, lid_heights, open_edges, signed_volume
-from cim.loaders.singulate.cut import Cut, area_of
-from cim.loaders.singulate.findings import ground_issues, mesh_issues, piece_issues
-from cim.loaders.singulate.ground import ground_under
+from cim.loaders.cutting.close import MIRROR_LID, PLAIN_LID, Closing, close_pieces, lid_heights, open_edges, signed_volume
+from cim.loaders.cutting.cut import Cut, area_of
+from cim.loaders.cutting.findings import ground_issues, mesh_issues, piece_issues
+from cim.loaders.cutting.ground import ground_under
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cim.loaders.singulate.arrays import MeshArrays
-    from cim.loaders.singulate.footprints import Footprints
+    from cim.loaders.cutting.arrays import MeshArrays
+    from cim.loaders.cutting.footprints import Footprints
     from cim.model import City
 
     Floats = NDArray[np.float64]

@@ -9,17 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cim.loaders.singulate.assemble import appearance_rows, geometry_rows, parts_of, surface_rows
-from cim.loaders.singulate.cut import Cut, area_of
-from cim.loaders.singulate.report import property_rows
+from cim.loaders.cutting.assemble import appearance_rows, geometry_rows, parts_of, surface_rows
+from cim.loaders.cutting.cut import Cut, area_of
+from cim.loaders.cutting.report import property_rows
 from cim.model.schema import SCHEMAS, make_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cim.loaders.singulate.arrays import MeshArrays
-    from cim.loaders.singulate.footprints import Footprints
-    from cim.loaders.singulate.pieces import Pieces
+    from cim.loaders.cutting.arrays import MeshArrays
+    from cim.loaders.cutting.footprints import Footprints
+    from cim.loaders.cutting.pieces import Pieces
     from cim.model import City
 
     Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from cim.loaders.singulate.close import MIRROR_LID, NO_LID, PLAIN_LID, Closing, close_pieces, lid_heights, open_edges, signed_volume
+from cim.loaders.cutting.close import MIRROR_LID, NO_LID, PLAIN_LID, Closing, close_pieces, lid_heights, open_edges, signed_volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

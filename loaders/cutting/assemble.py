@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cim.loaders.singulate.close import LID, MESH, WALL
+from cim.loaders.cutting.close import LID, MESH, WALL
 from cim.model.schema import SCHEMAS, make_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cim.loaders.singulate.arrays import Look, MeshArrays
-    from cim.loaders.singulate.close import Closing
-    from cim.loaders.singulate.cut import Cut
+    from cim.loaders.cutting.arrays import Look, MeshArrays
+    from cim.loaders.cutting.close import Closing
+    from cim.loaders.cutting.cut import Cut
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

@@ -91,7 +91,7 @@ def restitch(points: Floats, triangles: NDArray[Any], pieces: Pieces, faces: Int
     tile
         Triangles looked at together.
     """
-    from cim.loaders.singulate.kernel import stitch
+    from cim.loaders.cutting.kernel import stitch
 
     keys, start, listed = _points_on_edges(points, triangles, pieces, faces)
     near = _at_edges(points, triangles, keys, tile)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cim.loaders.singulate.cut import Cut, area_of
+from cim.loaders.cutting.cut import Cut, area_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cim.loaders.singulate.arrays import MeshArrays
-    from cim.loaders.singulate.footprints import Footprints
+    from cim.loaders.cutting.arrays import MeshArrays
+    from cim.loaders.cutting.footprints import Footprints
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

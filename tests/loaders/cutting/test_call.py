@@ -13,7 +13,7 @@ import shapely
 import cim
 from cim.crs import parse
 from cim.errors import CRSMismatchError, ObjectNotFoundError, UsageError
-from cim.loaders.singulate import singulate, singulation_report
+from cim.loaders.cutting import singulate, singulation_report
 from cim.model import CityBuilder
 from cim.model.coverages import Raster, write_raster
 from cim.model.geometry import flatten, volume

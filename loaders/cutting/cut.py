@@ -173,8 +173,8 @@ def _cut(
     points: Floats, triangles: Ints, kept: Ints, rejected: Ints, polygons: NDArray[Any], tolerance: float, tile: int,
     tell: Callable[[int], None],
 ) -> Cut:  # fmt: skip
-    from cim.loaders.singulate.label import label
-    from cim.loaders.singulate.weld import Pieces, join_equal_points, restitch, weld
+    from cim.loaders.cutting.label import label
+    from cim.loaders.cutting.weld import Pieces, join_equal_points, restitch, weld
 
     points = np.where(np.isfinite(points), points, 0.0)  # of rejected triangles only
     points, triangles = join_equal_points(points, triangles)
@@ -197,7 +197,7 @@ def _cut(
 
 def _split(points: Floats, triangles: Ints, polygons: NDArray[Any], tile: int, tell: Callable[[int], None]) -> tuple[Ints, Floats, Floats]:
     """Return the pieces of all split triangles, tile by tile."""
-    from cim.loaders.singulate.kernel import index_edges, split
+    from cim.loaders.cutting.kernel import index_edges, split
 
     edges = _edges_near(points, polygon_edges(polygons))
     if not len(edges) or not len(triangles):
