@@ -84,7 +84,7 @@ def footprints() -> list:
         x, y = (axis.ravel() * 30.0 for axis in np.meshgrid(np.arange(44), np.arange(55)))
         shapes = shapely.difference(shapely.box(x, y, x + 14, y + 11), shapely.box(x + 4, y + 4, x + 6, y + 7))[:1529]
     west, south, east, north = shapely.total_bounds(shapes)
-    step = np.array([east - west, south - north]) + [GAP, -GAP]
+    step = np.array([east - west + GAP, south - north - GAP])
     corner = np.array([WEST + 3.3 - west, NORTH - 3.3 - north])
     tiles = [shapely.transform(shapes, lambda xy, n=n: xy + corner + step * [n % ACROSS, n // ACROSS]) for n in range(TILES)]
     return list(np.concatenate(tiles))

@@ -61,9 +61,10 @@ def excess_green(red: Values, green: Values, blue: Values) -> NDArray[np.float32
     >>> excess_green(np.array([60]), np.array([120]), np.array([60])).round(3)
     array([0.5], dtype=float32)
     """
-    total = red.astype(np.float32) + green + blue
+    r, g, b = (band.astype(np.float32) for band in (red, green, blue))
+    total = r + g + b
     some = total > 0
-    return np.where(some, np.float32(3) * green / np.where(some, total, np.float32(1)) - np.float32(1), np.float32(np.nan))
+    return np.where(some, np.float32(3) * g / np.where(some, total, np.float32(1)) - np.float32(1), np.float32(np.nan))
 
 
 def green_ratio(city: City, image: City | str, *, type: str = "LandUse", name: str = "green_ratio", threshold: float | None = None) -> City:

@@ -1,7 +1,7 @@
 """Statistics per footprint: which points and cells lie in which polygon, percentiles of them, terrain along the rings.
 
-Everything here works on arrays; no step is taken per object. `zonal_statistics` (of one pass over a raster) and `add_zonal` (the same
-as attributes of a city) are offered here too.
+Everything here works on arrays; no step is taken per object. `zonal_statistics`, one pass over a raster, is offered here too; as
+attributes of a city it is `cim.loaders.zonal_city.add_zonal`.
 """
 
 from __future__ import annotations
