@@ -36,7 +36,7 @@ def plain_name(path: Path) -> str:
     >>> plain_name(Path("delft_v2.0.city.json")), plain_name(Path("b.shp.zip")), plain_name(Path("roads.gpkg"))
     ('delft_v2.0', 'b', 'roads')
     """
-    for suffix in (".city.json", ".city.jsonl", ".shp.zip"):
+    for suffix in (".city.json", ".city.jsonl", ".shp.zip", ".osm.pbf", ".osm.gz", ".osm.bz2"):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.stem

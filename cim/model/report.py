@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     import pandas
+    import pyarrow as pa
 
     from cim.model.city import City
 
@@ -35,6 +36,10 @@ class Report:
     """Objects that only one source knows though another source holds objects of their class."""
     conflicts: pandas.DataFrame
     """Attributes two sources disagree on, with all claims."""
+    placing: pandas.DataFrame
+    """Per model that had to be placed: verdict, reason, uncertainty [m] and every piece of evidence, the rejected ones too."""
+    alignment: pandas.DataFrame
+    """Per source: a shift against the sources before it, as far as one was found or suspected."""
     issues: pandas.DataFrame
     """Counts by code and severity, with the first message of each."""
 
@@ -51,6 +56,8 @@ class Report:
             _first("Matches 匹配", self.matches[self.matches["kind"] != "new"]),
             _first("Left over: known to one source only 未匹配", self.leftovers),
             _first("Conflicts 冲突", self.conflicts),
+            *([("Placing of models 模型定位", self.placing)] if len(self.placing) else []),
+            *([("Alignment between sources 配准", self.alignment)] if len(self.alignment) else []),
             ("Issues 问题", self.issues),
         ]
 
@@ -69,7 +76,7 @@ def report(city: City) -> Report:
     import pandas as pd
 
     sources = city.tables["sources"]
-    names = dict(zip(sources["key"].to_pylist(), sources["name"].to_pylist(), strict=True))
+    names = _unique_names(sources)
     shown = [
         "name",
         "format",
@@ -86,7 +93,37 @@ def report(city: City) -> Report:
     matches = _matches(city, names)
     classes = pd.DataFrame([{"class": name, "objects": count} for name, count in city.types().items()], columns=["class", "objects"])
     found = sources.select(shown).to_pandas()
-    return Report(found, classes, matches, _balance(matches), _leftovers(city, matches), _conflicts(city, names), _issues(city))
+    found["name"] = list(names.values())
+    return Report(
+        found, classes, matches, _balance(matches), _leftovers(city, matches), _conflicts(city, names), _placing(city),
+        _alignment(city, names), _issues(city),
+    )  # fmt: skip
+
+
+def _unique_names(sources: pa.Table) -> dict[int, str]:
+    """Return a name for every source; those of one name are told apart by layer, else by number."""
+    keys, plain, layers = (sources[name].to_pylist() for name in ("key", "name", "layer"))
+    names = [name if plain.count(name) == 1 or not layer else f"{name}:{layer}" for name, layer in zip(plain, layers, strict=True)]
+    return {key: name if names.count(name) == 1 else f"{name} [{key}]" for key, name in zip(keys, names, strict=True)}
+
+
+def _placing(city: City) -> pandas.DataFrame:
+    """Return what the sources say about where models stand, one row per fact."""
+    import pandas as pd
+
+    rows = city.tables.scan("properties", ["object", "name", "value", "unit"], pc.field("set") == "georeference").to_pandas()
+    if rows.empty:
+        return pd.DataFrame(columns=["object", "fact", "value"])
+    value = rows["value"].fillna("") + rows["unit"].map(lambda unit: f" {unit}" if isinstance(unit, str) and unit else "")
+    return pd.DataFrame({"object": rows["object"].map(_ids(city)), "fact": rows["name"], "value": value})
+
+
+def _alignment(city: City, names: dict[int, str]) -> pandas.DataFrame:
+    """Return what the alignment check of the fusion found."""
+    import pandas as pd
+
+    found = city.tables.scan("issues", ["source", "severity", "message"], pc.field("record") == "alignment").to_pandas()
+    return pd.DataFrame({"source": found["source"].map(names), "severity": found["severity"], "finding": found["message"]})
 
 
 def _first(title: str, frame: pandas.DataFrame) -> tuple[str, pandas.DataFrame]:

@@ -119,6 +119,14 @@ def _rows(objects: pa.Table, shapes: Any, heights: dict[str, Any], geometries: p
     return boxes_of(objects, geometries, empty("templates"))
 
 
+def _together(own: pa.ChunkedArray, operation: float | None) -> pa.Array:
+    """Return the accuracy of sources after an operation [m]: both errors together, or the one that is known."""
+    before = np.array(own.to_numpy(), float)
+    if operation is None:
+        return pa.array(before, pa.float64(), from_pandas=True)
+    return pa.array(np.hypot(np.nan_to_num(before), operation), pa.float64())
+
+
 def _noted(sources: pa.Table, own: CityCRS, target: CityCRS, pipeline: str, accuracy: float | None) -> pa.Table:
     """Return the catalogue with the system used and the operation that led there; heights of an unknown system stay unknown."""
     rows = sources.num_rows
@@ -127,7 +135,7 @@ def _noted(sources: pa.Table, own: CityCRS, target: CityCRS, pipeline: str, accu
         "used_crs": pa.array([target.without_vertical().to_string()] * rows, pa.string()),
         "used_vertical": pa.array([reached] * rows, pa.string()),
         "pipeline": pa.array([pipeline] * rows, pa.string()),
-        "accuracy": pa.array([accuracy] * rows, pa.float64()),
+        "accuracy": _together(sources["accuracy"], accuracy),
     }
     for name, column in values.items():
         sources = sources.set_column(sources.column_names.index(name), SCHEMAS["sources"].field(name), column)
