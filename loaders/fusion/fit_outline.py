@@ -35,8 +35,9 @@ _SCORE = 0.90
 # 2 and 3 times. Set on 400 buildings of two Dutch places, tried on others: see the tests.
 _CLOSE = 0.04
 _RATIO = {True: (0.30, 0.12), False: (0.50, 0.33)}  # by may_be_absent: gap / next gap when close, and otherwise
+_UNSEEN = 1.25  # m: the next building is taken to be no farther, since few candidates do not make a look-alike rarer
 _STEP = 0.04  # m: least difference to the next building
-_MARGIN = 0.04  # of score, which counts offsets too
+_MARGIN = {True: 0.05, False: 0.02}  # of score, by may_be_absent: blocks of one design differ by less
 _WIDE, _WIDE_GAP = 0.35, 0.1  # m: offsets beyond common eaves fit many a smaller house; gap per metre more
 _TWIN = 0.05  # m: least difference to the same building turned
 _TURNED = math.radians(15.0)
@@ -72,7 +73,7 @@ class Fit:
     """Mean distance between the outlines after the offset [m]."""
 
 
-def fit_outline(  # noqa: PLR0913  # what is known about a building besides its shape
+def fit_outline(
     outline: Any,
     candidates: Sequence[Any] | NDArray[Any],
     *,
@@ -123,11 +124,11 @@ def fit_outline(  # noqa: PLR0913  # what is known about a building besides its 
     if not len(kept):
         where = " near its place" if near is not None else ""
         return Fit("unknown", None, None, 0.0, 0.0, 0.0, f"no footprint of like size{where} (area {shapely.area(shape):.1f} m²)")
-    found = _fits(shape, offsets, known, kept, area, rotation=rotation)
+    found = _fits(offsets, known, kept, area, rotation=rotation)
     thickness = float(shapely.area(shape) / shapely.length(shape))
     wide = _WIDE_GAP * np.maximum(np.abs(found.offset) - _WIDE, 0.0)
     gap = thickness * 2 * (1 - found.overlap) / (1 + found.overlap) + wide + _height_gap(found, height, candidate_heights)
-    return _verdict(found, gap, offsets, rotation=rotation, ratios=_RATIO[may_be_absent])
+    return _verdict(found, gap, offsets, rotation=rotation, ratios=_RATIO[may_be_absent], margin_needed=_MARGIN[may_be_absent])
 
 
 def _is_near(known: Shapes, near: tuple[float, float, float] | None) -> NDArray[np.bool_]:
@@ -150,7 +151,7 @@ class _Fits:
     overlap: Floats
 
 
-def _fits(shape: Any, offsets: Offsets, known: Shapes, kept: Ints, area: Floats, *, rotation: float | None) -> _Fits:
+def _fits(offsets: Offsets, known: Shapes, kept: Ints, area: Floats, *, rotation: float | None) -> _Fits:
     """Return the refined fits of an outline onto the candidates `kept`."""
     import shapely
 
@@ -191,7 +192,9 @@ def _height_gap(found: _Fits, height: float | None, heights: Sequence[float | No
     return np.asarray(np.nan_to_num(_HEIGHT * np.minimum(np.abs(own - height), _HEIGHT_MOST)))
 
 
-def _verdict(found: _Fits, gap: Floats, offsets: Offsets, *, rotation: float | None, ratios: tuple[float, float]) -> Fit:
+def _verdict(
+    found: _Fits, gap: Floats, offsets: Offsets, *, rotation: float | None, ratios: tuple[float, float], margin_needed: float
+) -> Fit:
     order = np.argsort(gap, kind="stable")
     best = int(order[0])
     score = found.overlap - _SHED * np.abs(found.offset)
@@ -199,16 +202,18 @@ def _verdict(found: _Fits, gap: Floats, offsets: Offsets, *, rotation: float | N
     _, first = np.unique(found.candidate[other], return_index=True)
     other = other[np.sort(first)]
     margin = float(score[best] - (score[other].max() if len(other) else 0.0))
-    following = float(gap[other[0]]) if len(other) else math.inf
+    following = min(float(gap[other[0]]), _UNSEEN) if len(other) else _UNSEEN
     turned = np.abs((found.turn - found.turn[best] + math.pi) % math.tau - math.pi) > _TURNED
     twin = gap[turned & (found.candidate == found.candidate[best])].min(initial=math.inf)
     own = float(gap[best])
     needed = ratios[0] if own <= _CLOSE else ratios[1]
-    fits = f"overlap {found.overlap[best]:.3f}, offset {found.offset[best]:+.2f} m, mean distance {own:.3f} m, the next {following:.3f} m"
+    fits = f"overlap {found.overlap[best]:.3f}, offset {found.offset[best]:+.2f} m, mean distance {own:.3f} m"
+    fits += f", the next {_next(other, gap)}"
     if score[best] < _SCORE:
         verdict, reason = "unknown", f"no footprint fits: {fits}; score {score[best]:.3f}, needed {_SCORE}"
-    elif own > needed * following or following - own < _STEP or margin < _MARGIN:
-        verdict, reason = "ambiguous", f"another footprint fits too, or might: {fits}, needed {max(own / needed, own + _STEP):.3f} m"
+    elif own > needed * following or following - own < _STEP or margin < margin_needed:
+        asked = f"needed {max(own / needed, own + _STEP):.3f} m; margin {margin:.3f}, needed {margin_needed}"
+        verdict, reason = "ambiguous", f"another footprint fits too, or might: {fits}, {asked}"
     elif twin - own < _TWIN and rotation is None:
         verdict, reason = "ambiguous", f"it fits turned too, and no north is known: {fits}"
     else:
@@ -218,6 +223,10 @@ def _verdict(found: _Fits, gap: Floats, offsets: Offsets, *, rotation: float | N
         float(found.offset[best]), reason, tuple((int(found.candidate[i]), round(float(score[i]), 4)) for i in other[:8]),
         float(found.overlap[best]), own,
     )  # fmt: skip
+
+
+def _next(other: Ints, gap: Floats) -> str:
+    return f"{gap[other[0]]:.3f} m" if len(other) else "one is of another size or place"
 
 
 def _matrix(turn: float, place: Floats, centre: Floats) -> Floats:

@@ -78,7 +78,7 @@ def place_by_footprints(city: City, known: City, *, may_be_absent: bool = True) 
     if not city.crs.is_local and not city.crs.same_horizontal(known.crs):
         city = to_crs(city, known.crs)
     key, outline = _outline(city)
-    targets = known.keys(type="Building")
+    targets = _buildings(known)
     shapes = known.footprints(targets)
     if outline is None or not len(targets):
         lacking = "no Building with a footprint in the model" if outline is None else "no Building to compare with"
@@ -99,7 +99,8 @@ def _stated(city: City) -> _Stated:
     values = dict(zip(rows["name"].to_pylist(), rows["value"].to_pylist(), strict=True))
     owner = rows["object"][0].as_py() if rows.num_rows else None
     uncertainty = float(values["uncertainty"]) if values.get("uncertainty") else None
-    return _Stated(owner, values.get("verdict") or "unknown", uncertainty, values.get("rotation_known") == "true", _matrix(values.get("matrix")))
+    north_known = values.get("rotation_known") == "true"
+    return _Stated(owner, values.get("verdict") or "unknown", uncertainty, north_known, _matrix(values.get("matrix")))
 
 
 def _matrix(text: str | None) -> Reals:
@@ -112,14 +113,18 @@ def _matrix(text: str | None) -> Reals:
     return matrix if matrix.shape == (4, 4) else np.eye(4)
 
 
+def _buildings(city: City) -> Ints:
+    return city.keys(type="Building") if "Building" in city.types() else np.empty(0, np.int64)
+
+
 def _outline(city: City) -> tuple[int | None, Any]:
     """Return the largest building with a polygon for a footprint; key and footprint."""
     import shapely
 
-    keys = city.keys(type="Building")
+    keys = _buildings(city)
     shapes = city.footprints(keys)
     areas = np.where(shapely.is_missing(shapes), 0.0, shapely.area(shapes))
-    if not len(keys) or not areas.max() > 0.0:
+    if not areas.any():
         return (int(keys[0]) if len(keys) else None), None
     best = int(areas.argmax())
     return int(keys[best]), shapes[best]
@@ -168,7 +173,7 @@ def _placed(city: City, key: int | None, known: City, target: int, fit: Fit, sta
     motion[:2, :2], motion[:2, 3] = flat[:2, :2], flat[:2, 2]
     rise, ground = _rise(city, key, known, target)
     motion[2, 3] = rise
-    crs = known.crs if ground else (known.crs.without_vertical() if city.crs.vertical is None else CityCRS(known.crs.horizontal, city.crs.vertical))
+    crs = known.crs if ground else CityCRS(known.crs.horizontal, city.crs.vertical)
     name = known.ids(np.array([target]))[0]
     turn = math.degrees(math.atan2(motion[1, 0], motion[0, 0]))
     height = ground or "heights stay as they are"

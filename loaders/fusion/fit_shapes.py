@@ -50,7 +50,7 @@ def plain_polygons(shapes: Any) -> Shapes:
     if many.any():
         flat = flat.copy()
         flat[many] = shapely.simplify(flat[many], _SIMPLE)
-    return np.where(shapely.area(flat) > 0.0, flat, None)
+    return np.array([shape if area > 0.0 else None for shape, area in zip(flat, shapely.area(flat), strict=True)], object)
 
 
 def offsets_of(outline: Any, limit: float, steps: int = 13) -> Offsets:
@@ -88,7 +88,8 @@ def directions(shapes: Shapes) -> NDArray[np.complex128]:
     histogram = histogram.reshape(len(shapes), 360)
     total = np.maximum(histogram.sum(axis=1, keepdims=True), 1e-12)
     wave = np.arange(181) * np.radians(_BLUR)
-    return np.fft.rfft(histogram / total, axis=1) * np.exp(-0.5 * wave**2)
+    spectrum: NDArray[np.complex128] = np.fft.rfft(histogram / total, axis=1) * np.exp(-0.5 * wave**2)
+    return spectrum
 
 
 def turns(outline: NDArray[np.complex128], candidates: NDArray[np.complex128], most: int) -> tuple[Ints, Floats]:

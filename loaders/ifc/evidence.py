@@ -246,9 +246,16 @@ def _rigid(model: Any, notes: list[str]) -> list[RigidOperation]:
         height_unit = named_unit(getattr(target, "HeightUnit", None))
         found.append(
             RigidOperation(
-                getattr(target, "Name", None), first, second, number(one.Height), is_angle, _wkt(target), unit, height_unit,
+                getattr(target, "Name", None),
+                first,
+                second,
+                number(one.Height),
+                is_angle,
+                _wkt(target),
+                unit,
+                height_unit,
                 getattr(target, "VerticalDatum", None),
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -266,9 +273,14 @@ def _sites(model: Any, unit: float, notes: list[str]) -> list[SitePosition]:
         matrix = _local_placement(one.ObjectPlacement, unit)
         found.append(
             SitePosition(
-                str(name), latitude, longitude, _resolution(one.RefLatitude, one.RefLongitude), number(one.RefElevation),
-                tuple(matrix[:3, 3].tolist()), _placeholder(model),
-            )  # fmt: skip
+                str(name),
+                latitude,
+                longitude,
+                _resolution(one.RefLatitude, one.RefLongitude),
+                number(one.RefElevation),
+                tuple(matrix[:3, 3].tolist()),
+                _placeholder(model),
+            )
         )
     return found
 

@@ -101,7 +101,8 @@ def _factor_of(scale: float, unit: float) -> float:
     for factor in (1.0, unit):
         if math.isfinite(scale) and abs(scale / factor - 1.0) < _SAME_SCALE:
             return factor
-    msg = f"control_points do not fit: distances on the map are {scale:g} times those in the project, expected 1 (metres) or {unit:g} (the file's unit)"
+    expected = f"expected 1 (metres) or {unit:g} (the unit of the file)"
+    msg = f"control_points do not fit: distances on the map are {scale:g} times those in the project, {expected}"
     raise UsageError(msg)
 
 

@@ -60,10 +60,11 @@ def readings(facts: GeoFacts, wanted: CityCRS | None) -> list[Reading]:
 
 def file_system(facts: GeoFacts) -> CityCRS | None:
     """Return the first projected system that the file names in a way PROJ understands."""
-    for one in (*facts.conversions, *facts.rigid):
-        crs, _ = _named(one.crs, one.wkt)
+    stated = [(one.crs, one.wkt, one.vertical) for one in facts.conversions] + [(one.crs, one.wkt, one.vertical) for one in facts.rigid]
+    for name, wkt, vertical in stated:
+        crs, _ = _named(name, wkt)
         if crs is not None and crs.is_projected and _carries(crs):
-            return vertical_of(crs, one.vertical)[0]
+            return vertical_of(crs, vertical)[0]
     return None
 
 
@@ -168,14 +169,14 @@ def _conversion_readings(facts: GeoFacts, one: MapConversion, crs: CityCRS, fami
             text = f"{one.source}: Eastings and Northings are swapped; they are read the other way round"
             notes = ("eastings and northings swapped", *reading.notes)
             source = reading.source + " swapped"
-            swapped = replace(reading, source=source, score=reading.score - 1.0, notes=notes, said=(("assumed", "warning", text), *reading.said))
+            swapped = replace(
+                reading, source=source, score=reading.score - 1.0, notes=notes, said=(("assumed", "warning", text), *reading.said)
+            )
             made.append(swapped)
     return made
 
 
-def _conversion_reading(
-    facts: GeoFacts, one: MapConversion, crs: CityCRS, family: str, factor: float, stated: float
-) -> Reading:
+def _conversion_reading(facts: GeoFacts, one: MapConversion, crs: CityCRS, family: str, factor: float, stated: float) -> Reading:
     unit = crs.linear_unit_factor
     rotation, axis_said = _axis(one)
     scale, scale_score, scale_note, scale_said = _scale(facts, one, factor)
@@ -183,9 +184,13 @@ def _conversion_reading(
     place = np.array([one.easting * factor, one.northing * factor, height or 0.0])
     matrix = similarity(np.zeros(3), place, rotation, scale) @ np.linalg.inv(facts.wcs)
     matrix = np.diag([1 / unit, 1 / unit, 1.0 / crs.vertical_unit_factor, 1.0]) @ matrix
-    score = (2.0 if factor == stated else 0.0) + (1.0 if one.map_unit is not None else 0.0) + scale_score
+    score = (2.0 + (one.map_unit is not None) if factor == stated else 0.0) + scale_score
     unit_note = "the unit the file states" if one.map_unit is not None else f"the unit of {crs.label}, since MapUnit is missing"
-    notes = [unit_note if factor == stated else f"read with {factor:g} m per unit, though {stated:g} is {unit_note}", scale_note, height_note]
+    notes = [
+        unit_note if factor == stated else f"read with {factor:g} m per unit, though {stated:g} is {unit_note}",
+        scale_note,
+        height_note,
+    ]
     said = axis_said + scale_said
     if factor != stated:
         said += (("assumed", "warning", f"{one.source}: eastings and northings are read as units of {factor:g} m, not of {stated:g} m"),)
@@ -318,7 +323,7 @@ def _of_rigid(facts: GeoFacts, one: RigidOperation, wanted: CityCRS | None, fami
     anchor = tuple(facts.wcs[:3, 3].tolist())
     stated = one.unit if one.unit is not None else math.radians(1.0)
     made: list[Reading] = []
-    for unit, name in dict(((stated, "as stated"), (math.radians(1.0), "degrees"), (1.0, "radians"))).items():
+    for unit, name in {stated: "as stated", math.radians(1.0): "degrees", 1.0: "radians"}.items():
         first, second = math.degrees(one.first * unit), math.degrees(one.second * unit)
         for east, north, order in ((first, second, "longitude first"), (second, first, "latitude first")):
             label = f"{source} {name}, {order}"
@@ -368,7 +373,9 @@ def _zero_readings(facts: GeoFacts, one: ZeroPoint, crs: CityCRS, source: str, f
         for east, north, order in ((one.easting, one.northing, ""), (one.northing, one.easting, " swapped")):
             place = np.array([(east or 0.0) * factor, (north or 0.0) * factor, one.point[2] if height is None else height])
             at = to_degrees(crs, place[0] / unit, place[1] / unit)
-            rotation = math.atan2(*facts.true_north) + north_of(crs, *at) if turned and facts.true_north and in_area(crs, at) and at else 0.0
+            rotation = (
+                math.atan2(*facts.true_north) + north_of(crs, *at) if turned and facts.true_north and in_area(crs, at) and at else 0.0
+            )
             matrix = np.diag([1 / unit, 1 / unit, 1.0, 1.0]) @ similarity(np.array(one.point), place, rotation)
             score = (2.0 if one.crs else 1.0) * (factor == 1.0) - (1.0 if order else 0.0)
             axes = "" if turned else "the project's axes are taken as those of the map, since no TrueNorth is stated"

@@ -128,7 +128,9 @@ def conversions_in_sets(model: Any) -> list[PropertyConversion]:
     for one in model.by_type("IfcPropertySet"):
         name = _plain(one.Name or "").lower()
         if name in {"epsetmapconversion", "epsetprojectedcrs"}:
-            values = {p.Name.lower(): getattr(p.NominalValue, "wrappedValue", None) for p in one.HasProperties if hasattr(p, "NominalValue")}
+            values = {
+                p.Name.lower(): getattr(p.NominalValue, "wrappedValue", None) for p in one.HasProperties if hasattr(p, "NominalValue")
+            }
             sets[name].append(values)
     system = next(iter(sets["epsetprojectedcrs"]), {})
     made = []
@@ -138,13 +140,10 @@ def conversions_in_sets(model: Any) -> list[PropertyConversion]:
             continue
         abscissa, ordinate = number(values.get("xaxisabscissa")), number(values.get("xaxisordinate"))
         axis = None if abscissa is None and ordinate is None else (abscissa or 0.0, ordinate or 0.0)
-        name = system.get("name") or values.get("targetcrs")
-        made.append(
-            PropertyConversion(
-                "ePSet_MapConversion", None if name is None else str(name), easting, northing, number(values.get("orthogonalheight")),
-                system.get("verticaldatum"), unit_of_text(system.get("mapunit")), axis, number(values.get("scale")),
-            )  # fmt: skip
-        )
+        label = system.get("name") or values.get("targetcrs")
+        crs, vertical, unit = None if label is None else str(label), system.get("verticaldatum"), unit_of_text(system.get("mapunit"))
+        height, scale = number(values.get("orthogonalheight")), number(values.get("scale"))
+        made.append(PropertyConversion("ePSet_MapConversion", crs, easting, northing, height, vertical, unit, axis, scale))
     return list(dict.fromkeys(made))
 
 

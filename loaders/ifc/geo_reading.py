@@ -154,10 +154,10 @@ def vertical_of(horizontal: CityCRS, datum: str | None) -> tuple[CityCRS, str | 
     code = f"EPSG:{code}" if code.isdigit() else code
     if not _NAME.fullmatch(code):
         return horizontal, f"height system {datum[:40]!r} is no name of one: vertical unknown"
-    try:
-        from pyproj import CRS
-        from pyproj.exceptions import CRSError as ProjError
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError as ProjError
 
+    try:
         vertical = CRS.from_user_input(code)
     except ProjError:
         return horizontal, f"height system {datum!r} is not known to PROJ: vertical unknown"

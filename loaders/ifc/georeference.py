@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence", "Placement", "locate"]
 
+_CRS = "crs="
 _AGREE = 100.0  # m
 _CONTRADICT = 1000.0  # m
 _COARSE = 5.0  # m: a place less certain than this is worth a comparison with known footprints
@@ -127,9 +128,10 @@ def locate(facts: GeoFacts, path: Path, options: ReadOptions) -> Placement:
 def _wanted(options: ReadOptions) -> CityCRS | None:
     if options.crs is None:
         return None
-    wanted = parse(options.crs, path="crs=")
+    wanted = parse(options.crs, path=_CRS)
     if not wanted.is_local and not wanted.is_projected:
-        raise CRSError("crs=", f"{wanted} counts in degrees; a model needs metres", "name a projected system of the place")
+        reason = f"{wanted} counts in degrees; a model needs metres"
+        raise CRSError(_CRS, reason, "name a projected system of the place")
     return wanted
 
 
@@ -296,7 +298,8 @@ def _into(best: Reading, wanted: CityCRS | None, facts: GeoFacts, path: Path) ->
     """Return the reading in the system that the caller wants."""
     if wanted is None:
         return best.crs, best.matrix, _vertical_said(best.crs)
-    matrix, said, horizontal = best.matrix, (), best.crs
+    matrix, horizontal = best.matrix, best.crs
+    said: tuple[Said, ...] = ()
     if not wanted.same_horizontal(best.crs):
         try:
             matrix, said = _carried(best, wanted, facts)
@@ -368,4 +371,3 @@ def _metres(distance: float) -> str:
     if not math.isfinite(distance):
         return "an unknown distance"
     return f"{distance / 1000:.3g} km" if distance >= 1000.0 else f"{distance:.3g} m"
-
