@@ -108,7 +108,10 @@ def class_of(chain: tuple[str, ...], predefined: str | None = None) -> str | Non
 
     Examples
     --------
-    >>> class_of(("IfcWallStandardCase", "IfcWall", "IfcBuildingElement", "IfcElement")), class_of(("IfcOpeningElement", "IfcFeatureElement"))
+    >>> (
+    ...     class_of(("IfcWallStandardCase", "IfcWall", "IfcBuildingElement", "IfcElement")),
+    ...     class_of(("IfcOpeningElement", "IfcFeatureElement")),
+    ... )
     ('BuildingConstructiveElement', None)
     """
     if "IfcGeographicElement" in chain:

@@ -38,6 +38,7 @@ _TOPS = frozenset({"IfcRoof", "IfcSlab", "IfcWall", "IfcWallStandardCase", "IfcS
                    "IfcBeam", "IfcPlate", "IfcMember", "IfcCurtainWall", "IfcCovering", "IfcColumn"})  # fmt: skip
 _GRID = 1e-5  # m: corners of slabs that lie closer are one
 _SMALL = 0.5  # share of the extent of all elements that the slabs must reach to stand for the building
+_SHARE = 0.5  # share of the elements that must have a shape where no slabs show the outline
 _REACH = 0.75  # m: how far a facade may stand off the outline of the slabs
 _STEP = 1.0  # m: how far inside and outside of a wall one looks
 
@@ -144,12 +145,19 @@ def _building(out: Outside, tree: Tree, uses: Placed, row: int, levels: Reals, n
     step = tree.steps[row]
     chosen = _uses_of(uses, elements)
     if not len(chosen):
-        why = "only doors and windows" if len(_uses_of(uses, [one for one in own if tree.types[one] in _OPENINGS])) else "no shapes of elements"
+        why = (
+            "only doors and windows"
+            if len(_uses_of(uses, [one for one in own if tree.types[one] in _OPENINGS]))
+            else "no shapes of elements"
+        )
         notes.add("empty", f"the building has {why}; its footprint and LoD 0-2 are not derived", severity="info", entity=step)
         return
+    able = [one for one in elements if getattr(tree.entities[one], "Representation", None) is not None]
     polygon, basis = _outline(tree, uses, elements, chosen)
-    if polygon is None:
-        notes.add("empty", "the elements of the building cover no area; its footprint is not derived", severity="info", entity=step)
+    if polygon is None or (basis.startswith("all") and len(chosen) < _SHARE * len(able)):
+        shown = len(np.unique(uses.row[chosen]))
+        message = f"{shown} of the {len(able)} elements of the building have a shape, too few to derive its footprint and LoD 0-2"
+        notes.add("empty", message, severity="info", entity=step)
         return
     tops = _uses_of(uses, [one for one in elements if tree.kinds[one] in _TOPS])
     lowest = float(np.nanmin(uses.low[chosen, 2]))

@@ -78,7 +78,9 @@ def footprints_of(uses: Placed, wanted: Ints) -> NDArray[Any]:
     out = np.full(len(wanted), None, object)
     matrix = uses.matrix[wanted]
     scale = np.linalg.norm(matrix[:, :3, 2], axis=1)
-    upright = (np.abs(matrix[:, 2, :2]).max(axis=1, initial=0) < _LEVEL * scale) & (np.abs(matrix[:, :2, 2]).max(axis=1, initial=0) < _LEVEL * scale)
+    upright = (np.abs(matrix[:, 2, :2]).max(axis=1, initial=0) < _LEVEL * scale) & (
+        np.abs(matrix[:, :2, 2]).max(axis=1, initial=0) < _LEVEL * scale
+    )
     mine = np.flatnonzero(upright)
     used, where = np.unique(uses.shape[wanted[mine]], return_inverse=True)
     own = _shadows([(uses.bodies.shapes[one].points, uses.bodies.shapes[one].triangles) for one in used.tolist()])

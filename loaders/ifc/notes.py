@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Note", "Notes"]
 
-_SHOWN = 20
+_SHOWN = 200
 
 
 @dataclass(frozen=True)

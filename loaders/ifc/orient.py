@@ -158,7 +158,8 @@ def _voids(points: Reals, triangles: Ints, part: Ints, parts: Ints, volume: Real
     found = []
     for i, (low, high) in enumerate(boxes):
         inside = sum(
-            bool((low > boxes[j][0]).all() and (high < boxes[j][1]).all()) and _holds_all(points, meshes[j], points[np.unique(meshes[i])[:_ASKED]])
+            bool((low > boxes[j][0]).all() and (high < boxes[j][1]).all())
+            and _holds_all(points, meshes[j], points[np.unique(meshes[i])[:_ASKED]])
             for j in range(len(boxes))
             if j != i and volume[parts[i]] * volume[parts[j]] < 0
         )

@@ -215,9 +215,13 @@ def _material_names(one: Any, level: int = 0) -> list[str]:
     return [text for part in parts for text in _material_names(part, level + 1)]
 
 
-def write_sets(builder: CityBuilder, tree: Tree, keys: Any, sets: Sets) -> None:
+def write_sets(builder: CityBuilder, tree: Tree, keys: Any, sets: Sets, notes: Notes) -> None:
     """Write everything into the table of properties, and classifications as identifiers too."""
     rows, owners = [], []
+    elsewhere = {one for many in sets.owners.values() for one in many} - {one for step in tree.steps for one in sets.owners.get(step, ())}
+    if elsewhere:
+        message = f"{len(elsewhere)} property sets belong only to entities that are not taken over (openings, ports); left out with them"
+        notes.add("unmatched", message, severity="info", count=len(elsewhere))
     for row, step in enumerate(tree.steps):
         mine = [each for one in dict.fromkeys(sets.owners.get(step, ())) for each in sets.rows.get(one, ())]
         mine += [("Classification", system, f"{code} {title}".strip() if title and title != code else code, None)

@@ -229,7 +229,7 @@ def _assemble(step: Step, model: Any, path: Path, options: ReadOptions, notes: N
     )  # fmt: skip
     write_geometry(builder, uses, keys, source)
     write_outside(builder, tree, outside, keys, source)
-    write_sets(builder, tree, keys, sets)
+    write_sets(builder, tree, keys, sets, notes)
     _write_identifiers(builder, tree, keys)
     _write_attributes(builder, tree, keys, sets, facts.unit)
     _write_relations(builder, tree, keys, source)
@@ -243,7 +243,9 @@ def _nothing(step: Step, path: Path, options: ReadOptions) -> City:
     from cim.model import CityBuilder
 
     builder = CityBuilder(options.crs or "local", name=options.name or plain_name(path))
-    source = builder.add_source(source_record(path, reader="ifc", format=f"IFC ({step.schema})", shown=options.extra.get("_shown"), records_in=0))
+    source = builder.add_source(
+        source_record(path, reader="ifc", format=f"IFC ({step.schema})", shown=options.extra.get("_shown"), records_in=0)
+    )
     builder.add_issue("empty", "the file is empty: it holds no project and no objects", source=source)
     return builder.build()
 
@@ -283,7 +285,9 @@ def _sane(uses: Placed, tree: Tree, notes: Notes) -> Placed:
     if len(kept.row):
         size = kept.high.max(axis=0) - kept.low.min(axis=0)
         if size[2] > _TALLEST or size[:2].max() > _WIDEST:
-            message = f"the model measures {size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m; its length unit is probably wrong or not stated"
+            message = (
+                f"the model measures {size[0]:,.0f} x {size[1]:,.0f} x {size[2]:,.0f} m; its length unit is probably wrong or not stated"
+            )
             notes.add("invalid", message)
     return kept
 
@@ -354,7 +358,12 @@ def _write_relations(builder: CityBuilder, tree: Tree, keys: Ints, source: int) 
         builder.add_relations(keys[list(subjects)], list(predicates), keys[list(objects)], source=source)
 
 
-_TEXTS = {"description": ("Description", "说明"), "object_type": ("ObjectType", "对象类型"), "long_name": ("LongName", "全名"), "tag": ("Tag", "标记")}
+_TEXTS = {
+    "description": ("Description", "说明"),
+    "object_type": ("ObjectType", "对象类型"),
+    "long_name": ("LongName", "全名"),
+    "tag": ("Tag", "标记"),
+}
 _ROOM = {
     "net_floor_area": (("NetFloorArea",), "m²", "net floor area", "净面积"),
     "gross_floor_area": (("GrossFloorArea",), "m²", "gross floor area", "建筑面积"),
@@ -379,7 +388,9 @@ def _write_attributes(builder: CityBuilder, tree: Tree, keys: Ints, sets: Sets, 
         for column, (field, label) in _TEXTS.items():
             values = [_plain(getattr(tree.entities[row], field, None)) for row in rows]
             if any(value is not None for value in values):
-                columns[column] = Column(pa.array(values, pa.string()), source_field=field, label_en=column.replace("_", " "), label_zh=label)
+                columns[column] = Column(
+                    pa.array(values, pa.string()), source_field=field, label_en=column.replace("_", " "), label_zh=label
+                )
         if name == "BuildingStorey":
             stated = [getattr(tree.entities[row], "Elevation", None) for row in rows]
             values = [None if one is None else float(one) * unit for one in stated]

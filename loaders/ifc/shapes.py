@@ -141,6 +141,9 @@ def _fault(one: Any, graph: Graph) -> str:
     for part in (getattr(one, "ObjectPlacement", None), getattr(one, "Representation", None)):
         if part is not None and (fault := graph.fault(part.id())):
             return fault
+    cause = int(graph.cause[row]) if row < len(graph.ids) else -1
+    if one.Representation is None and cause >= 0 and cause not in graph.reasons and one.is_a("IfcElement"):
+        return graph.fault(one.id())  # the library shows a reference to a missing record as none at all
     return ""
 
 

@@ -37,7 +37,8 @@ _COMMENT = re.compile(rb"'(?:[^']|'')*'|/\*.*?\*/", re.DOTALL)
 _KEYWORD = re.compile(rb"#\d+\s*=\s*([A-Za-z_][A-Za-z0-9_]*)")
 _INSIDE = re.compile(rb";\s*#\d+\s*=\s*IFC")
 _NOT_FINITE = re.compile(rb"[,(]\s*[-+]?(?:nan|inf|infinity|\d\.#[a-z]+)\s*(?=[,)])", re.IGNORECASE)
-_LARGE = re.compile(rb"[-+]?\d+\.?\d*E\+?\d{3,}", re.IGNORECASE)
+_LARGE = re.compile(rb"E\+?\d{3,}")
+_MANTISSA = re.compile(rb"[-+]?\d+\.?\d*$")
 _WIDE = re.compile(rb"\\X2\\((?:[0-9A-Fa-f]{4})*)[0-9A-Fa-f]{0,3}(\\X0\\|\\X0|\\X|\\)?")
 _WHOLE = re.compile(rb"\\X2\\(?:[0-9A-Fa-f]{4})+\\X0\\")
 
@@ -242,8 +243,10 @@ def _record(text: bytes, place: int) -> bytes:
 
 def _drop_numbers(text: bytes, notes: Notes) -> tuple[bytes, dict[int, str]]:
     """Blank the records that hold a number which is not finite."""
-    places = [m.start() for m in _NOT_FINITE.finditer(text)]
-    places += [m.start() for m in _LARGE.finditer(text) if not np.isfinite(float(m[0]))]
+    large = text.upper()
+    places = [m.start() for m in _LARGE.finditer(large) if _overflows(large, m)]
+    if any(word in large for word in (b"NAN", b"INF", b".#")):
+        places += [m.start() for m in _NOT_FINITE.finditer(text)]
     if not places:
         return text, {}
     quotes = np.flatnonzero(np.frombuffer(text, np.uint8) == _QUOTE)
@@ -260,6 +263,12 @@ def _drop_numbers(text: bytes, notes: Notes) -> tuple[bytes, dict[int, str]]:
     for one in dropped:
         notes.add("rejected", f"record #{one} is left out: {dropped[one]}", entity=one)
     return (bytes(changed), dropped) if dropped else (text, {})
+
+
+def _overflows(text: bytes, exponent: re.Match[bytes]) -> bool:
+    start = max(exponent.start() - 40, 0)
+    mantissa = _MANTISSA.search(text[start : exponent.start()])
+    return mantissa is not None and not np.isfinite(float(mantissa[0] + exponent[0]))
 
 
 # ------------------------------------------------------------------------------------------- strings
