@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cim.errors import CRSError, FormatError, InputError
 
-__all__ = ["AttributeEntry", "BuildFile", "CitySettings", "FusionSettings", "SourceEntry", "check_build", "read_build"]
+__all__ = ["AttributeEntry", "BuildFile", "CitySettings", "FusionSettings", "SourceEntry", "StepEntry", "check_build", "read_build"]
 
 MAX_BYTES = 10_000_000
 """A build file larger than this [byte] is none: a thousand sources with a hundred fields each take a tenth of it."""
@@ -54,7 +54,7 @@ class SourceEntry(_Strict):
     licence: str | None = Field(default=None, description="licence of the data, for the catalogue")
     owner: str | None = Field(default=None, description="who keeps the data")
     grade: str | None = Field(default=None, description="data grade 数据分级")
-    options: dict[str, str | int | float | bool] = Field(default_factory=dict, description="options of the reader")
+    options: dict[str, str | int | float | bool | list[Any]] = Field(default_factory=dict, description="options of the reader")
 
     @field_validator("attributes", mode="before")
     @classmethod
@@ -85,6 +85,28 @@ class FusionSettings(_Strict):
     percentile: float = Field(default=90.0, ge=0, le=100)
     heights: list[Literal["points", "dsm", "read"]] = ["points", "dsm", "read"]
     allow_ballpark: bool = False
+    align: Literal["correct", "report", "off"] = "correct"
+    policy: str | dict[str, list[str]] = Field(
+        default="first", description="first, newest, most accurate, or sources in order by attribute"
+    )
+    dates: dict[str, str] = Field(default_factory=dict, description="date of a source, by its name, for the policy newest")
+    within: float | dict[Literal["point", "line", "register"], float] | None = Field(default=None, description="search distance [m]")
+    join: dict[str, str] = Field(default_factory=dict, description="class of a register -> class it is joined to")
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `cim.loaders.fuse`; what is not stated is left to it."""
+        return {name: value for name, value in self.model_dump().items() if value not in ({}, None)}
+
+
+class StepEntry(BaseModel):
+    """A step taken once the sources are one city; see `cim.loaders.steps`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    do: str
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of the step."""
+        return dict(self.model_extra or {})
 
 
 class BuildFile(_Strict):
@@ -93,6 +115,7 @@ class BuildFile(_Strict):
     city: CitySettings = CitySettings()
     source: list[SourceEntry] = Field(min_length=1)
     fusion: FusionSettings = FusionSettings()
+    step: list[StepEntry] = Field(default_factory=list)
 
 
 def read_build(path: str | Path) -> BuildFile:
@@ -141,7 +164,10 @@ def _parse(path: Path) -> tuple[BuildFile | None, list[str]]:
         for number, entry in enumerate(parsed.source)
         if not (path.parent / entry.path).exists()
     ]
-    return parsed, faults + missing
+    from cim.loaders.steps import check_step
+
+    wrong = [f"step[{number}]: {fault}" for number, entry in enumerate(parsed.step) for fault in check_step(entry.do, entry.options())]
+    return parsed, faults + missing + wrong
 
 
 def _crs_faults(file: BuildFile) -> list[tuple[str, CRSError]]:

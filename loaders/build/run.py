@@ -12,6 +12,7 @@ from cim.errors import InputError
 from cim.loaders.build.file import read_build
 from cim.loaders.door import read
 from cim.loaders.fusion import fuse
+from cim.loaders.steps import run_steps
 from cim.model.schema import SCHEMAS
 from cim.progress import track
 
@@ -63,9 +64,5 @@ def _read(path: Path, entry: SourceEntry) -> City:
 
 
 def _fused(file: BuildFile, cities: list[City]) -> City:
-    settings = file.fusion
-    city = fuse(
-        cities, file.city.crs, name=file.city.name, minimum_iou=settings.minimum_iou, use_identifiers=settings.use_identifiers,
-        percentile=settings.percentile, heights=settings.heights, allow_ballpark=settings.allow_ballpark,
-    )  # fmt: skip
-    return replace(city, time_zone=file.city.time_zone)
+    city = fuse(cities, file.city.crs, name=file.city.name, **file.fusion.arguments())
+    return run_steps(replace(city, time_zone=file.city.time_zone), [(entry.do, entry.options()) for entry in file.step])

@@ -1,0 +1,89 @@
+"""Commands that take a step on a stored city: storeys, singulate, classify, pipes; each saves a new version."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cim.errors import InputError
+
+__all__ = ["classify", "pipes", "singulate", "storeys"]
+
+City = Annotated[Path, typer.Argument(help="A .cim folder; a new version is saved in it.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Save here instead, as a city of its own.")]
+Ground = Annotated[str | None, typer.Option(help="Id of the terrain; the only one without it. none: use no terrain.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+
+
+def storeys(
+    path: City,
+    storey_height: Annotated[float | None, typer.Option(help="Height of a storey [m], to estimate numbers that no source states.")] = None,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an object of every storey 分层建模, stated or estimated."""
+    _take("storeys", path, output, as_json=as_json, storey_height=storey_height)
+
+
+def singulate(
+    path: City,
+    mesh: Annotated[str | None, typer.Option(help="Id of the mesh; every mesh of no particular class without it.")] = None,
+    terrain: Ground = None,
+    wall_tolerance: Annotated[float, typer.Option(help="How far a wall may bulge out of its footprint [m].")] = 0.1,
+    lid: Annotated[str, typer.Option(help="terrain: the lid follows the ground; lowest: flat at its lowest point.")] = "terrain",
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cut oblique meshes at the footprints of buildings, one closed model each 单体化."""
+    _take("singulate", path, output, as_json=as_json, mesh=mesh, terrain=terrain, wall_tolerance=wall_tolerance, lid=lid)
+
+
+def classify(
+    path: City,
+    terrain: Ground = None,
+    least_confidence: Annotated[float, typer.Option(help="Confidence from which an object changes its class [0 to 1].")] = 0.7,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Label the faces of meshes and give objects the class they show 语义化."""
+    _take("classify", path, output, as_json=as_json, terrain=terrain, least_confidence=least_confidence)
+
+
+def pipes(
+    path: City,
+    type: Annotated[str, typer.Option(help="Class of the pipes and of the points that may be nodes.")] = "GenericOccupiedSpace",
+    network: Annotated[str, typer.Option(help="Name of the network.")] = "pipes",
+    terrain: Ground = None,
+    snap: Annotated[float, typer.Option(help="Ends nearer to each other than this are one node [m].")] = 0.1,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make bodies and a network of the pipes of a city 管线."""
+    _take("pipes", path, output, as_json=as_json, type=type, network=network, terrain=terrain, snap=snap)
+
+
+def _take(name: str, path: Path, output: Path | None, *, as_json: bool, **options: Any) -> None:
+    import cim
+    from cim.loaders.steps import run_steps
+
+    if not (path.is_dir() and path.suffix == ".cim"):
+        raise InputError(path, "is no city store", "give a .cim folder; cim build or cim.save makes one")
+    before = cim.open(path)
+    after = run_steps(before, [(name, {option: value for option, value in options.items() if value is not None})])
+    target = output or path
+    cim.save(after, target, message=f"cim {name}")
+    rows = after.tables["issues"].slice(before.tables.rows("issues")).to_pylist()
+    told = [{key: row[key] for key in ("code", "severity", "count", "message")} for row in rows]
+    if as_json:
+        sys.stdout.write(
+            json.dumps({"path": str(target), "step": name, "objects": after.types(), "issues": told}, ensure_ascii=False) + "\n"
+        )
+        return
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in after.types().items())
+    sys.stdout.write(f"{target}: {counts}\n")
+    for row in told:
+        sys.stdout.write(f"{row['severity']}: {row['message']}\n")
