@@ -76,7 +76,8 @@ def _take(name: str, path: Path, output: Path | None, *, as_json: bool, **option
     after = run_steps(before, [(name, {option: value for option, value in options.items() if value is not None})])
     target = output or path
     cim.save(after, target, message=f"cim {name}")
-    rows = after.tables["issues"].slice(before.tables.rows("issues")).to_pylist()
+    known = set(before.tables["issues"]["message"].to_pylist())
+    rows = [row for row in after.tables["issues"].to_pylist() if row["message"] not in known]
     told = [{key: row[key] for key in ("code", "severity", "count", "message")} for row in rows]
     if as_json:
         sys.stdout.write(

@@ -1,4 +1,4 @@
-"""Steps that make a city richer once its sources are one, by name, for build files and commands: 分层建模, 单体化, 语义化, pipes, measures."""
+"""Steps that make a city richer once its sources are one, by name, for build files and commands: 分层建模, 单体化, 语义化 and more."""
 
 from __future__ import annotations
 
