@@ -37,7 +37,8 @@ _CLOSE = 0.04
 _RATIO = {True: (0.30, 0.12), False: (0.50, 0.33)}  # by may_be_absent: gap / next gap when close, and otherwise
 _UNSEEN = 1.25  # m: the next building is taken to be no farther, since few candidates do not make a look-alike rarer
 _STEP = 0.04  # m: least difference to the next building
-_MARGIN = {True: 0.05, False: 0.02}  # of score, by may_be_absent: blocks of one design differ by less
+# Least difference of score, per metre of area by perimeter: large blocks of one design differ by more metres than small houses.
+_MARGIN, _MARGIN_LEAST, _MARGIN_MOST = 0.012, 0.02, 0.06
 _WIDE, _WIDE_GAP = 0.35, 0.1  # m: offsets beyond common eaves fit many a smaller house; gap per metre more
 _TWIN = 0.05  # m: least difference to the same building turned
 _TURNED = math.radians(15.0)
@@ -128,7 +129,8 @@ def fit_outline(
     thickness = float(shapely.area(shape) / shapely.length(shape))
     wide = _WIDE_GAP * np.maximum(np.abs(found.offset) - _WIDE, 0.0)
     gap = thickness * 2 * (1 - found.overlap) / (1 + found.overlap) + wide + _height_gap(found, height, candidate_heights)
-    return _verdict(found, gap, offsets, rotation=rotation, ratios=_RATIO[may_be_absent], margin_needed=_MARGIN[may_be_absent])
+    margin = min(max(_MARGIN * thickness, _MARGIN_LEAST), _MARGIN_MOST) if may_be_absent else _MARGIN_LEAST
+    return _verdict(found, gap, offsets, rotation=rotation, ratios=_RATIO[may_be_absent], margin_needed=margin)
 
 
 def _is_near(known: Shapes, near: tuple[float, float, float] | None) -> NDArray[np.bool_]:
@@ -212,15 +214,15 @@ def _verdict(
     if score[best] < _SCORE:
         verdict, reason = "unknown", f"no footprint fits: {fits}; score {score[best]:.3f}, needed {_SCORE}"
     elif own > needed * following or following - own < _STEP or margin < margin_needed:
-        asked = f"needed {max(own / needed, own + _STEP):.3f} m; margin {margin:.3f}, needed {margin_needed}"
+        asked = f"needed {max(own / needed, own + _STEP):.3f} m; margin {margin:.3f}, needed {margin_needed:.3f}"
         verdict, reason = "ambiguous", f"another footprint fits too, or might: {fits}, {asked}"
     elif twin - own < _TWIN and rotation is None:
         verdict, reason = "ambiguous", f"it fits turned too, and no north is known: {fits}"
     else:
         verdict, reason = "found", fits
     return Fit(
-        verdict, int(found.candidate[best]), _matrix(float(found.turn[best]), found.place[best], offsets.centre), float(score[best]), margin,
-        float(found.offset[best]), reason, tuple((int(found.candidate[i]), round(float(score[i]), 4)) for i in other[:8]),
+        verdict, int(found.candidate[best]), _matrix(float(found.turn[best]), found.place[best], offsets.centre), float(score[best]),
+        margin, float(found.offset[best]), reason, tuple((int(found.candidate[i]), round(float(score[i]), 4)) for i in other[:8]),
         float(found.overlap[best]), own,
     )  # fmt: skip
 

@@ -143,7 +143,8 @@ def test_of_40_random_footprints_a_quarter_is_found_and_none_wrong(seed: int, sh
     found = [(fit, right) for fit, right, _ in trials if fit.verdict == "found"]
     assert len(found) >= 10
     assert all(right for _, right in found)
-    assert all(fit.verdict == "found" for fit, _, large in trials if large)
+    # A large building is found, or its footprint is: one of the seven is a rectangle, which fits turned by 180 degrees too.
+    assert all(fit.verdict == "found" or "fits turned too" in fit.reason for fit, _, large in trials if large)
     assert all(fit.alternatives or fit.candidate is not None for fit, _, _ in trials if fit.verdict != "found")
 
 
