@@ -88,18 +88,20 @@ class Rule:
 
 _PROXY = ("IfcBuildingElementProxy", "IfcProxy")
 _LOOSE = (*_PROXY, "IfcSlab", "IfcGeographicElement")
+_BGT = "objecttype|bgt-?type|plus-?type"
+_POLES = r"^(paal|mast|lichtmast|put|bord|straatmeubilair|bak|kast|sensor|installatie)"
+_STREET = r"\b(lamp ?post|street ?light|bollard|bench|traffic (light|sign)|hydrant|lichtmast|paal)\b|路灯|信号灯|座椅|消防栓"
+_MARKS = r"geo-?(nulpunt|reference)|zero ?point|survey ?point|control ?point|基准点|控制点"
 
 RULES: tuple[Rule, ...] = (
-    Rule("CityFurniture", _PROXY, "objecttype|bgt-?type|plus-?type", r"^(paal|mast|lichtmast|put|bord|straatmeubilair|bak|kast|sensor|installatie)",
-         r"BGT", "BGT object type"),
-    Rule("SolitaryVegetationObject", _PROXY, "objecttype|bgt-?type|plus-?type", r"^(boom|haag|vegetatieobject)", r"BGT", "BGT object type"),
-    Rule("CityFurniture", _PROXY, "", r"geo-?(nulpunt|reference)|zero ?point|survey ?point|control ?point|基准点|控制点", "", "survey mark"),
-    Rule("LandUse", _LOOSE, "", r"", r"BRK|Kadast|Cadast|Perceel|Parcel|宗地", "cadastral property set"),
-    Rule("GenericLogicalSpace", _LOOSE, "", r"", r"Ruimtelijke ?plan|Maatvoering|Bestemming|Zoning|规划", "planning property set"),
+    Rule("CityFurniture", _PROXY, _BGT, _POLES, r"BGT", "BGT object type"),
+    Rule("SolitaryVegetationObject", _PROXY, _BGT, r"^(boom|haag|vegetatieobject)", r"BGT", "BGT object type"),
+    Rule("CityFurniture", _PROXY, "", _MARKS, "", "survey mark"),
+    Rule("LandUse", _LOOSE, "", "", r"BRK|Kadast|Cadast|Perceel|Parcel|宗地", "cadastral property set"),
+    Rule("GenericLogicalSpace", _LOOSE, "", "", r"Ruimtelijke ?plan|Maatvoering|Bestemming|Zoning|规划", "planning property set"),
     Rule("SolitaryVegetationObject", _PROXY, "", r"\b(tree|boom|arbre|baum|shrub)\b|乔木|行道树|灌木", "", "name"),
-    Rule("CityFurniture", _PROXY, "", r"\b(lamp ?post|street ?light|bollard|bench|traffic (light|sign)|hydrant|lichtmast|paal)\b|路灯|信号灯|座椅|消防栓",
-         "", "name"),
-)  # fmt: skip
+    Rule("CityFurniture", _PROXY, "", _STREET, "", "name"),
+)
 """Asked in order; the first that fits is taken."""
 
 

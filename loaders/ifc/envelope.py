@@ -34,8 +34,7 @@ _OPENINGS = frozenset({"Door", "Window"})
 _INDOORS = frozenset({"BuildingConstructiveElement", "BuildingInstallation", "BuildingFurniture", "Door", "Window"})
 _FLOORS = frozenset({"IfcSlab", "IfcSlabStandardCase", "IfcSlabElementedCase"})
 _WALLS = frozenset({"IfcWall", "IfcWallStandardCase", "IfcWallElementedCase", "IfcCurtainWall", "IfcPlate"})
-_TOPS = frozenset({"IfcRoof", "IfcSlab", "IfcWall", "IfcWallStandardCase", "IfcSlabStandardCase", "IfcSlabElementedCase", "IfcWallElementedCase",
-                   "IfcBeam", "IfcPlate", "IfcMember", "IfcCurtainWall", "IfcCovering", "IfcColumn"})  # fmt: skip
+_TOPS = _FLOORS | _WALLS | {"IfcRoof", "IfcBeam", "IfcMember", "IfcCovering", "IfcColumn"}
 _GRID = 1e-5  # m: corners of slabs that lie closer are one
 _SMALL = 0.5  # share of the extent of all elements that the slabs must reach to stand for the building
 _SHARE = 0.5  # share of the elements that must have a shape where no slabs show the outline
@@ -308,8 +307,8 @@ def _write_blocks(builder: CityBuilder, out: Outside, rows: Ints, keys: Ints, so
     if not count:
         return
     gkeys = builder.add_geometries(
-        keys[rows[made.row]], lod=pa.array(["1"] * count), role=pa.array(["solid"] * count), type=pa.array(made.type), vertices=made.vertices,
-        boundaries=made.boundaries, semantics=made.semantics, source=source,
+        keys[rows[made.row]], lod=pa.array(["1"] * count), role=pa.array(["solid"] * count), type=pa.array(made.type),
+        vertices=made.vertices, boundaries=made.boundaries, semantics=made.semantics, source=source,
     )  # fmt: skip
     builder.add_surfaces(np.repeat(gkeys, 3), np.tile(np.arange(3, dtype=np.int32), count), pa.array(list(made.SURFACES) * count))
 

@@ -51,7 +51,7 @@ class Placed:
 
     def triangles(self, use: int) -> NDArray[np.int32]:
         """Return its triangles, faces outward also where the matrix mirrors."""
-        found = self.bodies.shapes[self.shape[use]].triangles
+        found: NDArray[np.int32] = self.bodies.shapes[self.shape[use]].triangles
         return found[:, ::-1] if np.linalg.det(self.matrix[use][:3, :3]) < 0 else found
 
 
@@ -87,11 +87,11 @@ def footprints_of(uses: Placed, wanted: Ints) -> NDArray[Any]:
     for place, shape in zip(mine.tolist(), where.tolist(), strict=True):
         if own[shape] is not None:
             motion = matrix[place]
-            out[place] = shapely.transform(own[shape], lambda xy, m=motion: xy @ m[:2, :2].T + m[:2, 3])  # type: ignore[misc]
+            out[place] = shapely.transform(own[shape], lambda xy, m=motion: xy @ m[:2, :2].T + m[:2, 3])
     rest = np.flatnonzero(~upright)
     for place, made in zip(rest.tolist(), _shadows([_around(uses, int(wanted[one])) for one in rest.tolist()]), strict=True):
         if made is not None:
-            out[place] = shapely.transform(made, lambda xy, by=uses.matrix[wanted[place], :2, 3]: xy + by)  # type: ignore[misc]
+            out[place] = shapely.transform(made, lambda xy, by=uses.matrix[wanted[place], :2, 3]: xy + by)
     return out
 
 

@@ -60,7 +60,7 @@ def orient(shapes: Sequence[Shape]) -> Bodies:
     closed = _balanced(made, owner, len(welded)) & (np.asarray(count) > 0)
     flip ^= _outward(points, made, owner, part, even, len(welded))
     made = np.where(flip[:, None], triangles[:, ::-1], triangles)
-    volume = np.bincount(owner, _signed(points, made), len(welded))
+    volume = _summed(owner, _signed(points, made), len(welded))
     place = np.concatenate([[0], np.cumsum(count)])
     out = [
         replace(shape, triangles=(made[a:b] - start).astype(np.int32))
@@ -129,6 +129,11 @@ def _signed(points: Reals, triangles: Ints) -> Reals:
     return result
 
 
+def _summed(group: Ints, values: Reals, groups: int) -> Reals:
+    result: Reals = np.bincount(group, weights=values, minlength=groups).astype(np.float64)
+    return result
+
+
 def _outward(points: Reals, made: Ints, owner: Ints, part: Ints, even: Flags, count: int) -> Flags:
     """Return which triangles turn once more so that volumes are positive.
 
@@ -136,8 +141,8 @@ def _outward(points: Reals, made: Ints, owner: Ints, part: Ints, even: Flags, co
     parts of a shape keep their sense to each other and are turned together.
     """
     signed = _signed(points, made)
-    of_part = np.bincount(part, signed, len(even))
-    loose = np.bincount(owner, signed * ~even[part], count) < 0
+    of_part = _summed(part, signed, len(even))
+    loose = _summed(owner, signed * ~even[part], count) < 0
     turn = np.where(even[part], (of_part < 0)[part], loose[owner])
     home = np.zeros(len(even), np.int64)
     home[part] = owner

@@ -1,4 +1,4 @@
-"""Property sets, quantities, materials and classifications: each set is read once, and joined to its objects by one walk over the relations."""
+"""Property sets, quantities, materials and classifications: each set is read once, and one walk over the relations joins it to objects."""
 
 from __future__ import annotations
 
@@ -120,10 +120,7 @@ def _property(owner: str, one: Any, units: Units, prefix: str, level: int = 0) -
         values = one.ListValues or ()
         yield owner, name, _joined(values), _unit(values[0] if values else None, one.Unit, units)
     elif kind == "IfcPropertyBoundedValue":
-        for part in ("LowerBoundValue", "UpperBoundValue", "SetPointValue"):
-            value = getattr(one, part, None)
-            if value is not None:
-                yield owner, f"{name}.{part[:-5]}", _value(value), _unit(value, one.Unit, units)
+        yield from _bounds(owner, name, one, units)
     elif kind == "IfcPropertyTableValue":
         pairs = zip(one.DefiningValues or (), one.DefinedValues or (), strict=False)
         yield owner, name, "; ".join(f"{_value(a)}: {_value(b)}" for a, b in pairs), None
@@ -133,6 +130,13 @@ def _property(owner: str, one: Any, units: Units, prefix: str, level: int = 0) -
     elif kind == "IfcPropertyReferenceValue":
         target = one.PropertyReference
         yield owner, name, None if target is None else str(getattr(target, "Name", None) or target.is_a()), None
+
+
+def _bounds(owner: str, name: str, one: Any, units: Units) -> Iterator[Row]:
+    for part in ("LowerBoundValue", "UpperBoundValue", "SetPointValue"):
+        value = getattr(one, part, None)
+        if value is not None:
+            yield owner, f"{name}.{part[:-5]}", _value(value), _unit(value, one.Unit, units)
 
 
 def _unit(value: Any, stated: Any, units: Units) -> str | None:

@@ -98,8 +98,9 @@ class IFCReader:
 
 
 _LISTED = frozenset({
-    "IFCSITE", "IFCBUILDING", "IFCBUILDINGSTOREY", "IFCSPACE", "IFCWALL", "IFCWALLSTANDARDCASE", "IFCSLAB", "IFCROOF", "IFCDOOR", "IFCWINDOW",
-    "IFCCOLUMN", "IFCBEAM", "IFCSTAIR", "IFCBUILDINGELEMENTPROXY", "IFCFURNISHINGELEMENT", "IFCFURNITURE", "IFCBRIDGE", "IFCROAD",
+    "IFCSITE", "IFCBUILDING", "IFCBUILDINGSTOREY", "IFCSPACE", "IFCWALL", "IFCWALLSTANDARDCASE", "IFCSLAB", "IFCROOF", "IFCDOOR",
+    "IFCWINDOW", "IFCCOLUMN",
+    "IFCBEAM", "IFCSTAIR", "IFCBUILDINGELEMENTPROXY", "IFCFURNISHINGELEMENT", "IFCFURNITURE", "IFCBRIDGE", "IFCROAD",
     "IFCRAILWAY", "IFCFLOWSEGMENT", "IFCPIPESEGMENT", "IFCDUCTSEGMENT", "IFCPROPERTYSET",
 })  # fmt: skip
 
@@ -187,8 +188,8 @@ def _without_unknown(step: Step, model: Any, notes: Notes) -> Step:
             schema.declaration_by_name(name)
         except RuntimeError:
             found = re.findall(rb"#(\d{1,10})\s*=\s*" + name.encode() + rb"\s*\(", step.text, re.IGNORECASE)
-            notes.add("rejected", f"{count} records of the unknown entity type {name} are left out; schema {model.schema_identifier} has none",
-                      count=count)  # fmt: skip
+            message = f"{count} records of the unknown entity type {name} are left out; schema {model.schema_identifier} has none"
+            notes.add("rejected", message, count=count)
             dropped |= {int(one): f"its entity type {name} is unknown" for one in found}
     if len(dropped) == len(step.dropped):
         return step
@@ -279,7 +280,8 @@ def _sane(uses: Placed, tree: Tree, notes: Notes) -> Placed:
     bad = ~(reach < _FARTHEST) | ~np.isfinite(uses.low).all(axis=1)
     for use in np.flatnonzero(bad).tolist():
         row = int(uses.row[use])
-        message = f"the geometry of {tree.kinds[row]} lies {reach[use]:.3g} m from the project's origin, out of range (limit {_FARTHEST:.0e} m); left out"
+        where = f"{reach[use]:.3g} m from the project's origin, out of range (limit {_FARTHEST:.0e} m)"
+        message = f"the geometry of {tree.kinds[row]} lies {where}; it is left out"
         notes.add("rejected", message, entity=tree.steps[row])
     kept = replace(uses, row=uses.row[~bad], shape=uses.shape[~bad], matrix=uses.matrix[~bad], low=uses.low[~bad], high=uses.high[~bad])
     if len(kept.row):
@@ -393,8 +395,8 @@ def _write_attributes(builder: CityBuilder, tree: Tree, keys: Ints, sets: Sets, 
                 )
         if name == "BuildingStorey":
             stated = [getattr(tree.entities[row], "Elevation", None) for row in rows]
-            values = [None if one is None else float(one) * unit for one in stated]
-            columns["elevation"] = Column(pa.array(values, pa.float64()), "m", "Elevation", "elevation", "标高")
+            heights = [None if one is None else float(one) * unit for one in stated]
+            columns["elevation"] = Column(pa.array(heights, pa.float64()), "m", "Elevation", "elevation", "标高")
         if name == "BuildingRoom":
             columns |= _room_columns(tree, sets, rows)
         builder.add_attributes(mine, name, columns)

@@ -206,12 +206,14 @@ def _run(model: Any, products: Iterable[Any], kernel: str, **settings: bool) -> 
     chosen = list(products)
     if not chosen:
         return {}
-    asked = ifcopenshell.geom.settings()
+    library: Any = ifcopenshell.geom  # its stubs name every setting as a literal
+    asked = library.settings()
+    asked.set("no-normals", True)
     for name, value in settings.items():
         asked.set(name.replace("_", "-"), value)
     found: dict[int, tuple[Shape, Matrix]] = {}
     shared: dict[str, Shape] = {}
-    walk = ifcopenshell.geom.iterator(asked, model, 1, include=chosen, geometry_library=kernel)
+    walk = library.iterator(asked, model, 1, include=chosen, geometry_library=kernel)
     if not walk.initialize():
         return {}
     while True:
@@ -291,9 +293,11 @@ def _second_try(model: Any, result: Shapes, left: list[Any], opened: set[int], n
 
 def _openings(model: Any, hosts: set[int]) -> dict[int, list[Shape]]:
     """Return the shapes of the openings of some products, in world coordinates."""
-    owner = {one.RelatedOpeningElement.id(): (one.RelatingBuildingElement.id(), one.RelatedOpeningElement)
-             for one in model.by_type("IfcRelVoidsElement")
-             if one.RelatingBuildingElement is not None and one.RelatingBuildingElement.id() in hosts and one.RelatedOpeningElement is not None}  # fmt: skip
+    owner = {}
+    for one in model.by_type("IfcRelVoidsElement"):
+        host, opening = one.RelatingBuildingElement, one.RelatedOpeningElement
+        if host is not None and host.id() in hosts and opening is not None:
+            owner[opening.id()] = (host.id(), opening)
     made = _run(model, [opening for _, opening in owner.values() if opening.Representation is not None], FAST, use_world_coords=True)
     found: dict[int, list[Shape]] = defaultdict(list)
     for opening, (shape, _) in made.items():

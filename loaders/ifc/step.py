@@ -130,7 +130,8 @@ def _quotes(text: bytes, path: Path) -> Ints:
 
 
 def _outside(places: Ints, quotes: Ints) -> Ints:
-    return places[np.searchsorted(quotes, places) % 2 == 0]
+    outside: Ints = places[np.searchsorted(quotes, places) % 2 == 0]
+    return outside
 
 
 def _check_parentheses(text: bytes, quotes: Ints, path: Path, limits: Limits) -> None:
@@ -260,8 +261,8 @@ def _drop_numbers(text: bytes, notes: Notes) -> tuple[bytes, dict[int, str]]:
             continue
         dropped[int(number[1])] = "it holds a number that is not finite (NaN, infinite or out of range)"
         changed[start:end] = b" " * (end - start)
-    for one in dropped:
-        notes.add("rejected", f"record #{one} is left out: {dropped[one]}", entity=one)
+    for one, why in dropped.items():
+        notes.add("rejected", f"record #{one} is left out: {why}", entity=one)
     return (bytes(changed), dropped) if dropped else (text, {})
 
 

@@ -61,7 +61,7 @@ class Tree:
 def _chain(schema: str, name: str) -> tuple[str, ...]:
     import ifcopenshell
 
-    found = ifcopenshell.ifcopenshell_wrapper.schema_by_name(schema).declaration_by_name(name)
+    found: Any = ifcopenshell.ifcopenshell_wrapper.schema_by_name(schema).declaration_by_name(name)
     names = []
     while found is not None:
         names.append(found.name())
