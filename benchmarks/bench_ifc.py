@@ -56,8 +56,8 @@ def compare(path: Path) -> dict[str, Any]:
     ratio = other / cost
     figures: dict[str, Any] = {
         "cpu_s": round(cost, 2), "default_cpu_s": round(other, 2), "ratio": round(ratio, 1),
-        "shapes": len(shapes.owner) + len(shapes.emptied), "emptied": len(shapes.emptied), "lost": len(full - set(shapes.owner)), "box_m": float(max(boxes)), "volume": float(max(volumes)),
-        "closed": len(volumes),
+        "shapes": len(shapes.owner) + len(shapes.emptied), "emptied": len(shapes.emptied),
+        "lost": len(full - set(shapes.owner)), "box_m": float(max(boxes)), "volume": float(max(volumes)), "closed": len(volumes),
     }  # fmt: skip
     figures["met"] = ratio >= BARS.get(path.name, 1.0) and not figures["lost"] and figures["box_m"] < BOX and figures["volume"] < VOLUME
     return figures
