@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from cim.errors import CorruptFileError
 from cim.loaders.cityjson.document import Document, Note
 from cim.loaders.cityjson.geometry import FARTHEST, Found
+from cim.loaders.cityjson.points import stored_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Transform", "check_heights", "lost_parts", "points_of", "template_points", "transform_of", "welded"]
 
-_REMOTE = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:|^//")
 _UNITS = ((1000.0, "millimetres"), (100.0, "centimetres"), (1 / 0.3048, "feet"))
 _CLOSE = 0.1
 """A ratio this near to that of a unit is taken for it."""
@@ -70,15 +68,9 @@ def _three(value: Any, name: str, path: Path) -> tuple[float, float, float]:
     return numbers[0], numbers[1], numbers[2]
 
 
-def points_of(document: Document, transform: Transform | None, path: Path, notes: list[Note]) -> Reals:
-    """Return the vertices of a file as coordinates, shape (v, 3); what overflows becomes NaN.
-
-    Raises
-    ------
-    CorruptFileError
-        If a vertex is not three numbers.
-    """
-    stored = _numbers(document.vertices, path, "vertex")
+def points_of(document: Document, transform: Transform | None, notes: list[Note]) -> Reals:
+    """Return the vertices of a file as coordinates, shape (v, 3); what overflows becomes NaN."""
+    stored = document.vertices
     if transform is None:
         return stored
     whole = np.isfinite(stored) & (stored == np.round(stored))
@@ -93,30 +85,7 @@ def template_points(document: Document, path: Path) -> Reals:
     """Return the vertices of the templates, shape (v, 3); they are not transformed."""
     library = document.header.get("geometry-templates")
     listed = library.get("vertices-templates") if isinstance(library, dict) else None
-    return _numbers(listed if isinstance(listed, list) else [], path, "template vertex")
-
-
-def _numbers(vertices: list[Any], path: Path, what: str) -> Reals:
-    if not vertices:
-        return np.empty((0, 3))
-    try:
-        array = pa.array(vertices, pa.list_(pa.float64(), 3))
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return _one_by_one(vertices, path, what)
-    if array.null_count or array.values.null_count:
-        return _one_by_one(vertices, path, what)
-    return np.asarray(array.values.to_numpy(zero_copy_only=False), float).reshape(-1, 3)
-
-
-def _one_by_one(vertices: list[Any], path: Path, what: str) -> Reals:
-    """Read vertices among which some are odd: integers beyond what a real number holds become NaN, anything else ends the reading."""
-    out = np.empty((len(vertices), 3))
-    for place, vertex in enumerate(vertices):
-        if not (isinstance(vertex, list) and len(vertex) == 3 and all(type(v) in (int, float) for v in vertex)):
-            reason = f"{what} {place} is {str(vertex)[:60]}, expected three numbers (vertex indices would mean the wrong places)"
-            raise CorruptFileError(path, reason, "export it again")
-        out[place] = [v if abs(v) < 1 << 53 else np.nan for v in vertex]
-    return out
+    return stored_points(listed if isinstance(listed, list | bytes) else [], path, "template vertex")
 
 
 def welded(points: Reals, used: Ints, notes: list[Note]) -> None:
@@ -138,21 +107,8 @@ def welded(points: Reals, used: Ints, notes: list[Note]) -> None:
 
 
 def lost_parts(document: Document, found: Found) -> list[Note]:
-    """Return what the model does not hold yet, with counts, and addresses of files that are never opened."""
+    """Return what the model does not hold, with counts, and schemas that are never opened."""
     notes = []
-    appearance = document.header.get("appearance")
-    appearance = appearance if isinstance(appearance, dict) else {}
-    for name, word in (("material", "materials"), ("texture", "textures")):
-        listed = appearance.get(word)
-        count, uses = len(listed) if isinstance(listed, list) else 0, found.appearance.get(name, 0)
-        if count or uses:
-            message = f"appearance: {count} {word}, used by {uses} geometries, are not held and not written again"
-            notes.append(Note("lost", message, count=max(count, uses)))
-    textures = appearance.get("textures")
-    for texture in textures if isinstance(textures, list) else []:
-        image = texture.get("image") if isinstance(texture, dict) else None
-        if isinstance(image, str) and _reaches_out(image):
-            notes.append(Note("repaired", f"texture image {image[:120]!r} lies outside the folder of the file; refused, not opened"))
     for name, count in found.beyond.items():
         notes.append(Note("lost", f"member {name[:40]!r} of {count} geometries is not held and not written again", count=count))
     extensions = document.header.get("extensions")
@@ -161,12 +117,6 @@ def lost_parts(document: Document, found: Found) -> list[Note]:
         message = f"extension {name[:40]!r}: its schema at {str(url)[:120]!r} is not opened; its data are kept as they are, unchecked"
         notes.append(Note("unsupported", message))
     return notes
-
-
-def _reaches_out(place: str) -> bool:
-    """Return whether a path leaves the folder of the file, or is an address."""
-    plain = place.replace("\\", "/")
-    return bool(_REMOTE.match(plain)) or plain.startswith("/") or ".." in plain.split("/")
 
 
 # --------------------------------------------------------------------------------------------- heights

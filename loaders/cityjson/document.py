@@ -11,18 +11,34 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
 
 from cim.errors import CorruptFileError, FormatError, LimitError
 from cim.loaders import json_guard
+from cim.loaders.cityjson.hollow import filled, hollow
+from cim.loaders.cityjson.points import stored_points
 from cim.loaders.limits import Limits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Reals = NDArray[np.float64]
 
 __all__ = ["VERSIONS", "Document", "Note", "Record", "load"]
 
 VERSIONS = ("1.0", "1.1", "2.0")
 _MOST = 20  # notes of one kind that are named one by one
+_MARK = re.compile(rb"\S")
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_DIGITS = bytes(48 if 48 <= code < 58 else 32 for code in range(256))
+_LONG = b"0" * 19
+"""Digits from which an integer may not fit 64 bit."""
+_DEEPEST = 8
+"""Levels that an array of numbers may add: five of a MultiSolid, one of a ring, and some to spare."""
 _ARRAYS = frozenset({"boundaries", "values", "vertices", "vertices-texture", "vertices-templates"})
 
 
@@ -49,6 +65,8 @@ class Record:
     """Where the vertices that its indices mean begin among all vertices."""
     vertices: int = 0
     """How many vertices its indices may mean."""
+    look: int = 0
+    """Which of the appearances its materials and textures are of."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +77,15 @@ class Document:
     header: dict[str, Any]
     """Every member of the file but the objects and the vertices."""
     records: list[Record]
-    vertices: list[Any]
-    """As written, before the transform."""
+    vertices: Reals
+    """As written, before the transform, shape (v, 3)."""
     sequence: bool = False
     encoding: str = "utf-8"
     notes: list[Note] = field(default_factory=list)
     rejected: int = 0
     """Features or objects that could not be used."""
+    looks: list[Any] = field(default_factory=list)
+    """Member `appearance` of the file, then those of its features."""
 
 
 class _Repeated(dict[str, Any]):
@@ -87,7 +107,8 @@ def load(path: Path, limits: Limits, *, encoding: str | None = None) -> Document
         If it is cut or contradicts itself.
     """
     raw = path.read_bytes()
-    text, found, guessed, _ = json_guard.decode(raw, path, encoding)
+    plain = raw.isascii() and encoding is None
+    text, found, guessed, _ = (raw, "utf-8", False, False) if plain else json_guard.decode(raw, path, encoding)
     notes = [Note("encoding", f"the text is not UTF-8, which JSON requires; it is read as {found}")] if guessed else []
     lines = _lines(text)
     if lines is not None:
@@ -98,10 +119,11 @@ def load(path: Path, limits: Limits, *, encoding: str | None = None) -> Document
         reason = "starts with a CityJSONFeature: the first line of a sequence must be its header of type CityJSON (metadata, transform)"
         raise FormatError(path, reason, "write the header line first, or a whole CityJSON file")
     version = _version(value, path)
-    records = list(_records(value, 0, len(_vertices(value, path)), path, notes))
+    vertices = _vertices(value, path)
+    records = list(_records(value, 0, len(vertices), path, notes))
     limits.check("records", len(records), path)
     header = {key: member for key, member in value.items() if key not in ("CityObjects", "vertices")}
-    return Document(version, header, records, _vertices(value, path), False, found, notes)
+    return Document(version, header, records, vertices, False, found, notes, looks=[value.get("appearance")])
 
 
 # ---------------------------------------------------------------- a sequence
@@ -109,8 +131,12 @@ def load(path: Path, limits: Limits, *, encoding: str | None = None) -> Document
 
 def _lines(text: bytes) -> list[bytes] | None:
     """Return the lines of a sequence, None for a single document: its first line is a JSON object, and more follow."""
-    head, _, rest = text.lstrip().partition(b"\n")
-    if not rest.strip() or not head.rstrip().endswith(b"}"):
+    begin = _MARK.search(text)
+    end = text.find(b"\n", begin.start()) if begin else -1
+    if begin is None or end < 0 or not _MARK.search(text, end):
+        return None
+    head = text[begin.start() : end]
+    if not head.rstrip().endswith(b"}"):
         return None
     if json_guard.nesting_depth(head) > 100:
         return None  # left to the depth limit of a document
@@ -131,14 +157,20 @@ def _sequence(lines: list[bytes], path: Path, limits: Limits, encoding: str, not
         reason = f"line 1 is a {header.get('type')}: the first line of a sequence must be its header of type CityJSON (metadata, transform)"
         raise FormatError(path, reason, "write the header line first")
     version = _version(header, path)
-    vertices: list[Any] = list(_vertices(header, path))
-    records = list(_records(header, 0, len(vertices), path, notes))
+    parts = [_vertices(header, path)]
+    total = len(parts[0])
+    records = list(_records(header, 0, total, path, notes))
     rejected: list[tuple[int, str]] = []
+    looks = [header.get("appearance")]
     for number, line in numbered[1:]:
         try:
             feature, own = _feature(line, path, limits, notes)
-            records += _records(feature, len(vertices), len(own), path, notes)
-            vertices += own
+            if feature.get("appearance") is not None:
+                looks.append(feature["appearance"])
+            look = len(looks) - 1 if feature.get("appearance") is not None else 0
+            records += _records(feature, total, len(own), path, notes, look)
+            parts.append(own)
+            total += len(own)
         except (FormatError, CorruptFileError) as error:
             rejected.append((number, error.reason))
         limits.check("records", len(records), path)
@@ -150,10 +182,10 @@ def _sequence(lines: list[bytes], path: Path, limits: Limits, encoding: str, not
         reason = f"no line holds a usable feature; line {rejected[0][0]} {rejected[0][1]}"
         raise CorruptFileError(path, reason, "download or export it again")
     plain = {key: member for key, member in header.items() if key not in ("CityObjects", "vertices")}
-    return Document(version, plain, records, vertices, True, encoding, notes, len(rejected))
+    return Document(version, plain, records, np.concatenate(parts), True, encoding, notes, len(rejected), looks)
 
 
-def _feature(line: bytes, path: Path, limits: Limits, notes: list[Note]) -> tuple[dict[str, Any], list[Any]]:
+def _feature(line: bytes, path: Path, limits: Limits, notes: list[Note]) -> tuple[dict[str, Any], Reals]:
     """Return the feature on a line and its vertices."""
     feature = _parsed(line, path, limits, notes)
     if _kind(feature, path) != "CityJSONFeature":
@@ -165,6 +197,28 @@ def _feature(line: bytes, path: Path, limits: Limits, notes: list[Note]) -> tupl
 
 
 def _parsed(text: bytes, path: Path, limits: Limits, notes: list[Note]) -> dict[str, Any]:
+    value = _quick(text, limits)
+    return value if value is not None else _careful(text, path, limits, notes)
+
+
+def _quick(text: bytes, limits: Limits) -> dict[str, Any] | None:
+    """Return the value of JSON text with nothing odd in it, arrays of numbers left as text; None when a careful look is needed."""
+    found = hollow(text)
+    if found is None or b"\\u" in text:
+        return None
+    small, arrays = found
+    if json_guard.nesting_depth(small) + _DEEPEST > limits.depth or _LONG in small.translate(_DIGITS):
+        return None
+    try:
+        value = orjson.loads(small)
+    except orjson.JSONDecodeError:
+        return None
+    if orjson.dumps(value).count(b":") != small.count(b":"):
+        return None  # a key occurs twice
+    return value if filled(value, arrays) else None
+
+
+def _careful(text: bytes, path: Path, limits: Limits, notes: list[Note]) -> dict[str, Any]:
     value = json_guard.parse(path, limits, data=text, encoding="utf-8").value
     if _HALF.search(text) and _has_half_characters(value):
         raise CorruptFileError(path, "is not valid JSON: it holds half a character (a lone surrogate)", "export it again as UTF-8")
@@ -234,15 +288,15 @@ def _version(value: dict[str, Any], path: Path) -> str:
     raise FormatError(path, reason, "convert it with another tool, for example cjio upgrade")
 
 
-def _vertices(value: dict[str, Any], path: Path) -> list[Any]:
+def _vertices(value: dict[str, Any], path: Path) -> Reals:
     vertices = value.get("vertices")
-    if not isinstance(vertices, list):
+    if not isinstance(vertices, list | bytes):
         found = "has no member vertices" if vertices is None else f"has vertices that are a {type(vertices).__name__}"
         raise CorruptFileError(path, f"{found}, expected an array", "export it again")
-    return vertices
+    return stored_points(vertices, path, "vertex")
 
 
-def _records(value: dict[str, Any], base: int, vertices: int, path: Path, notes: list[Note]) -> Iterator[Record]:
+def _records(value: dict[str, Any], base: int, vertices: int, path: Path, notes: list[Note], look: int = 0) -> Iterator[Record]:
     objects = value.get("CityObjects")
     if not isinstance(objects, dict):
         found = "has no member CityObjects" if objects is None else f"has CityObjects that are a {type(objects).__name__}"
@@ -253,7 +307,7 @@ def _records(value: dict[str, Any], base: int, vertices: int, path: Path, notes:
         if fault:
             notes.append(Note("rejected", f"object {id[:80]!r} is left out: {fault}", "error", record=id))
             continue
-        yield Record(id, members, base, vertices)
+        yield Record(id, members, base, vertices, look)
 
 
 def _fault(members: Any) -> str:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["boundary_texts", "faces_of", "semantic_texts", "unique_vertices"]
 
 
-def unique_vertices(points: Ints) -> tuple[Ints, Ints]:
-    """Return the different rows of integer points, shape (u, 3), and for each point its row among them.
+def unique_vertices(points: NDArray[Any]) -> tuple[NDArray[Any], Ints]:
+    """Return the different rows of points, sorted, shape (u, columns), and for each point its row among them.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def unique_vertices(points: Ints) -> tuple[Ints, Ints]:
     """
     if not len(points):
         return points, np.empty(0, np.int64)
-    order = np.lexsort((points[:, 2], points[:, 1], points[:, 0]))
+    order = np.lexsort(points.T[::-1])
     ordered = points[order]
     new = np.concatenate([[True], (np.diff(ordered, axis=0) != 0).any(axis=1)])
     row = np.empty(len(points), np.int64)
@@ -44,9 +44,9 @@ def boundary_texts(flat: Flat, kinds: NDArray[Any], index: Ints) -> list[str]:
     kinds : shape (g,)
         CityJSON geometry types.
     index : shape (i,)
-        Vertex of the file for each entry of ``flat.index``.
+        Number written for each entry of ``flat.index``, null for what is negative.
     """
-    numbers = pa.array(index).cast(pa.string())
+    numbers = pa.array(index, mask=index < 0).cast(pa.string()).fill_null("null")
     surface_of_solid = flat.shell_start[flat.solid_start]
     surface_of_geometry = surface_of_solid[flat.geometry_start]
     ring_of_geometry = flat.surface_start[surface_of_geometry]

@@ -1,8 +1,8 @@
-"""Geometry of CityJSON as columns: all geometries of a kind at once, templates written out, bad ones named and left out."""
+"""Geometry of CityJSON as columns: all geometries of a kind at once, templates and their uses apart, bad ones named and left out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["DEPTH", "Found", "Geometries", "expand", "gather", "geometries_of", "joined", "kept_counts"]
+__all__ = ["DEPTH", "FARTHEST", "Found", "Geometries", "gather", "geometries_of", "kept_counts", "picked"]
 
 DEPTH = {"MultiPoint": 1, "MultiLineString": 2, "MultiSurface": 3, "CompositeSurface": 3, "Solid": 4, "MultiSolid": 5, "CompositeSolid": 5}
-_MEMBERS = frozenset({"type", "lod", "boundaries", "semantics"})
+_MEMBERS = frozenset({"type", "lod", "boundaries", "semantics", "material", "texture"})
 FARTHEST = 1e10
 """No coordinate of a city lies farther out [m]: the Earth is 4e7 m around."""
 
@@ -36,6 +36,10 @@ class Found:
     lod: list[str] = field(default_factory=list)
     boundaries: list[Any] = field(default_factory=list)
     semantics: list[Any] = field(default_factory=list)
+    material: list[Any] = field(default_factory=list)
+    texture: list[Any] = field(default_factory=list)
+    look: list[int] = field(default_factory=list)
+    """Which appearance its materials and textures are of."""
     base: list[int] = field(default_factory=list)
     """First vertex that its indices may mean."""
     vertices: list[int] = field(default_factory=list)
@@ -45,8 +49,6 @@ class Found:
     instances: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
     """Object, position and members of each instance of a template."""
     notes: list[Note] = field(default_factory=list)
-    appearance: dict[str, int] = field(default_factory=dict)
-    """How many geometries carry materials and textures."""
     beyond: dict[str, int] = field(default_factory=dict)
     """How many geometries carry members that are not known, by name."""
 
@@ -59,7 +61,10 @@ class Geometries:
     type: list[str]
     lod: list[str]
     semantics: list[Any]
-    """As written in the file."""
+    """As written in the file, like materials and textures."""
+    material: list[Any]
+    texture: list[Any]
+    look: list[int]
     vertices: pa.Array
     """Coordinates, each geometry its own."""
     boundaries: pa.Array
@@ -76,8 +81,14 @@ class Geometries:
         return pa.table({**columns, "vertices": self.vertices, "boundaries": self.boundaries})
 
 
-def gather(document: Document) -> tuple[Found, Found]:
-    """Return the geometries of the objects and those of the templates, as they stand in the file."""
+def gather(document: Document, template_vertices: int) -> tuple[Found, Found]:
+    """Return the geometries of the objects and those of the templates, as they stand in the file.
+
+    Parameters
+    ----------
+    template_vertices
+        How many vertices the templates share.
+    """
     found, templates = Found(), Found()
     for row, record in enumerate(document.records):
         listed = record.members.get("geometry")
@@ -89,17 +100,15 @@ def gather(document: Document) -> tuple[Found, Found]:
             found.notes.append(Note("empty", f"object {record.id!r} has an empty geometry array; it is kept without geometry", row=row))
         else:
             for one in listed:
-                _take(found, one, row, record.id, record.base, record.vertices)
+                _take(found, one, row, record.id, record.base, record.vertices, record.look)
     library = document.header.get("geometry-templates")
     listed = library.get("templates") if isinstance(library, dict) else None
-    corners = library.get("vertices-templates") if isinstance(library, dict) else None
-    count = len(corners) if isinstance(corners, list) else 0
     for number, one in enumerate(listed if isinstance(listed, list) else []):
-        _take(templates, one, number, f"template {number}", 0, count)
+        _take(templates, one, number, f"template {number}", 0, template_vertices)
     return found, templates
 
 
-def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int) -> None:
+def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int, look: int = 0) -> None:
     kind = one.get("type") if isinstance(one, dict) else None
     place = len(found.place) + len(found.instances)
     if kind == "GeometryInstance":
@@ -110,13 +119,15 @@ def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int) -
         found.notes.append(Note("rejected", message, row=row))
         return
     for name in one.keys() - _MEMBERS:
-        counts = found.appearance if name in ("material", "texture") else found.beyond
-        counts[name] = counts.get(name, 0) + bool(one[name])
+        found.beyond[name] = found.beyond.get(name, 0) + bool(one[name])
     found.owner.append(row)
     found.type.append(kind)
     found.lod.append(_lod(one.get("lod")))
     found.boundaries.append(one.get("boundaries"))
     found.semantics.append(one.get("semantics"))
+    found.material.append(one.get("material"))
+    found.texture.append(one.get("texture"))
+    found.look.append(look)
     found.base.append(base)
     found.vertices.append(vertices)
     found.place.append(place)
@@ -166,7 +177,8 @@ def geometries_of(found: Found, points: Reals, ids: list[str]) -> Geometries:
     chosen = entry[good].tolist()
     return Geometries(
         np.asarray(found.owner, np.int64)[entry[good]], [found.type[k] for k in chosen], [found.lod[k] for k in chosen],
-        [found.semantics[k] for k in chosen], own, boundaries_from(local, *counts[::-1]), np.asarray(found.place, np.int64)[entry[good]],
+        [found.semantics[k] for k in chosen], [found.material[k] for k in chosen], [found.texture[k] for k in chosen],
+        [found.look[k] for k in chosen], own, boundaries_from(local, *counts[::-1]), np.asarray(found.place, np.int64)[entry[good]],
         [*found.notes, *_bad_notes(found, bad, ids)], used, sum(reason != "empty" for reason in bad.values()),
     )  # fmt: skip
 
@@ -236,80 +248,12 @@ def _localise(position: Ints, row: Ints, rows: int, points: Reals) -> tuple[Ints
     return local.reshape(-1) - first[row], vertices_from(points[used] if len(points) else np.empty((0, 3)), count), np.unique(used)
 
 
-# --------------------------------------------------------------------------------------------- templates
-
-
-def expand(found: Found, templates: Geometries, points: Reals, ids: list[str]) -> Geometries:
-    """Return the instances of templates as geometries of their own."""
-    number = {int(owner): row for row, owner in enumerate(templates.owner.tolist())}
-    rows, owners, places, matrices, anchors, notes = [], [], [], [], [], []
-    for row, place, one in found.instances:
-        fault, template, matrix, anchor = _instance(one, number, points)
-        if fault:
-            notes.append(Note("rejected", f"an instance of {ids[row]!r} is left out: {fault}", "error", row=row))
-            continue
-        rows.append(template)
-        owners.append(row)
-        places.append(place)
-        matrices.append(matrix)
-        anchors.append(anchor)
-    picked = pa.array(rows, pa.int64())
-    shapes = templates.vertices.take(picked)
-    start, flat = peel(shapes)
-    local = np.asarray(flat.flatten().to_numpy(zero_copy_only=False), float).reshape(-1, 3)
-    instance = np.repeat(np.arange(len(rows)), np.diff(start))
-    turn = np.asarray(matrices, float).reshape(-1, 4, 4)[instance]
-    moved = np.einsum("nij,nj->ni", turn[:, :3, :3], local) + turn[:, :3, 3] + points[np.asarray(anchors, np.int64)[instance]]
-    idle = len(templates.owner) - len(set(rows))
-    if idle:
-        notes.append(Note("lost", f"{idle} geometry templates are used by no object; they are not kept", count=idle))
-    if rows:
-        message = f"template identity: {len(rows)} instances of {len(set(rows))} templates are held as explicit geometry"
-        notes.append(Note("lost", message, count=len(rows)))
-    return Geometries(
-        np.asarray(owners, np.int64), [templates.type[k] for k in rows], [templates.lod[k] for k in rows],
-        [templates.semantics[k] for k in rows],
-        vertices_from(moved.reshape(-1, 3), np.diff(start)), templates.boundaries.take(picked), np.asarray(places, np.int64), notes,
-        np.asarray(anchors, np.int64), len(found.instances) - len(rows),
-    )  # fmt: skip
-
-
-def _instance(one: dict[str, Any], number: dict[int, int], points: Reals) -> tuple[str, int, Any, int]:
-    """Return what is wrong with an instance, its template, its matrix and the vertex it is anchored at."""
-    template, boundaries, matrix = one.get("template"), one.get("boundaries"), one.get("transformationMatrix")
-    if not _whole(template) or template not in number:
-        return f"template index {str(template)[:20]} is out of range", 0, None, 0
-    if not (isinstance(boundaries, list) and len(boundaries) == 1 and _whole(boundaries[0])):
-        return "its boundaries are not one vertex index", 0, None, 0
-    if not 0 <= boundaries[0] < one["_vertices"]:
-        return f"vertex index {boundaries[0]} is out of range (0 to {one['_vertices'] - 1})", 0, None, 0
-    numbers = isinstance(matrix, list) and len(matrix) == 16 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in matrix)
-    if not isinstance(matrix, list) or not numbers or not all(abs(v) < FARTHEST for v in matrix):
-        return "its transformation matrix is not 16 finite numbers", 0, None, 0
-    if not (np.abs(points[boundaries[0] + one["_base"]]) <= FARTHEST).all():
-        return "the vertex it stands at lies out of range", 0, None, 0
-    return "", number[template], matrix, boundaries[0] + one["_base"]
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def joined(first: Geometries, second: Geometries) -> Geometries:
-    """Return both as one, in the order of the file."""
-    if not len(second.owner):
-        return Geometries(**{**first.__dict__, "notes": first.notes + second.notes, "rejected": first.rejected + second.rejected})
-    place, owners = np.concatenate([first.place, second.place]), np.concatenate([first.owner, second.owner])
-    order = np.argsort(place, kind="stable")
-    picked = pa.array(order)
-
-    def both(a: list[Any], b: list[Any]) -> list[Any]:
-        everything = a + b
-        return [everything[k] for k in order.tolist()]
-
-    return Geometries(
-        owners[order], both(first.type, second.type), both(first.lod, second.lod), both(first.semantics, second.semantics),
-        pa.concat_arrays([first.vertices, second.vertices]).take(picked),
-        pa.concat_arrays([first.boundaries, second.boundaries]).take(picked),
-        place[order], first.notes + second.notes, np.union1d(first.used, second.used), first.rejected + second.rejected,
+def picked(geometries: Geometries, rows: Ints) -> Geometries:
+    """Return some geometries, in the given order; a row may come several times."""
+    chosen, place = rows.tolist(), pa.array(rows)
+    lists = ("type", "lod", "semantics", "material", "texture", "look")
+    changed: dict[str, Any] = {name: [getattr(geometries, name)[k] for k in chosen] for name in lists}
+    return replace(
+        geometries, owner=geometries.owner[rows], vertices=geometries.vertices.take(place), boundaries=geometries.boundaries.take(place),
+        place=geometries.place[rows], notes=[], **changed,
     )  # fmt: skip

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,15 @@ import numpy as np
 import pyarrow as pa
 
 from cim.errors import CorruptFileError, CRSError, FormatError
+from cim.loaders.cityjson.appearance import add_appearances, add_library, defaults, library_of, looks_of
 from cim.loaders.cityjson.attributes import add_attributes, add_members, named
 from cim.loaders.cityjson.checks import Transform, check_heights, lost_parts, points_of, template_points, transform_of, welded
 from cim.loaders.cityjson.document import Document, Note, load
-from cim.loaders.cityjson.geometry import Geometries, expand, gather, geometries_of, joined
+from cim.loaders.cityjson.geometry import Geometries, gather, geometries_of
 from cim.loaders.cityjson.links import Links, links_of
 from cim.loaders.cityjson.plain import cleaned
 from cim.loaders.cityjson.semantics import Surfaces, semantics_of
+from cim.loaders.cityjson.templates import Instances, instances_of, put_out
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
 from cim.loaders.source import plain_name, source_record
 
@@ -90,7 +92,7 @@ class CityJSONReader:
         metadata = document.header.get("metadata")
         stated = metadata.get("referenceSystem") if isinstance(metadata, dict) else None
         counts = Counter(str(record.members["type"]) for record in document.records)
-        points = points_of(document, transform_of(document, path), path, [])
+        points = points_of(document, transform_of(document, path), [])
         bounds = None
         if len(points) and np.isfinite(points).all():
             low, high = points.min(axis=0), points.max(axis=0)
@@ -153,20 +155,29 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
 
     notes += document.notes
     transform = transform_of(document, path)
-    points = points_of(document, transform, path, notes)
+    points = points_of(document, transform, notes)
     ids = [record.id for record in document.records]
     names = {kind: from_cityjson(kind) for kind in {str(record.members["type"]) for record in document.records}}
     types = [names[str(record.members["type"])] for record in document.records]
     links = links_of(document.records, [str(record.members["type"]) for record in document.records])
-    geometries = _geometries(document, points, ids, path, notes)
-    surfaces = semantics_of(geometries, ids)
-    table, solid_notes = _checked(geometries, ids, crs)
-    places = derive_places(table, len(ids), ground=surfaces.ground, parent=links.parent, types=types)
-    notes += [*links.notes, *surfaces.notes, *solid_notes, *_height_notes(document, places, ids)]
+    own, shapes, instances = _geometries(document, points, ids, crs, path, notes)
+    table, ground = _all_explicit(own, shapes, instances)
+    places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types)
+    del table, ground
+    notes += [*links.notes, *_height_notes(document, places, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, crs, path, options))
     keys = _add_objects(builder, document, ids, types, links, places, source, options)
-    _add_geometries(builder, keys, geometries, table, surfaces, source)
+    library = library_of(document, path, notes)
+    materials, textures = add_library(builder, library, path, source, notes)
+    tkeys = _add_templates(builder, shapes)
+    gkeys = _add_geometries(builder, keys, own, shapes, instances, tkeys, source)
+    for part, made in ((own, gkeys), (shapes, tkeys)):
+        _add_surfaces(builder, made, part.surfaces)
+        looks = looks_of(part.geometries, library, part.ids, rows_known=part is own)
+        notes += looks.notes
+        worn = looks.worn.turned(part.geometries.boundaries, _one(part.table["boundaries"]))
+        add_appearances(builder, made, replace(looks, worn=worn), materials, textures)
     _add_links(builder, keys, links, source)
     add_attributes(builder, keys, types, document.records, options.mapping, notes)
     add_members(builder, keys, document.records, points, notes)
@@ -175,21 +186,58 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     return replace(city, extra={"cityjson": _extra(document, transform, options)})
 
 
-def _geometries(document: Document, points: NDArray[np.float64], ids: list[str], path: Path, notes: list[Note]) -> Geometries:
-    """Return all usable geometries, those of templates written out; a file without any usable one among several is corrupt."""
-    found, templates = gather(document)
-    made = geometries_of(found, points, ids)
-    if found.instances or templates.owner:
-        library = geometries_of(templates, template_points(document, path), [f"template {k}" for k in range(len(templates.owner))])
-        notes += library.notes
-        made = joined(made, expand(found, library, points, ids))
-    notes += made.notes
-    welded(points, made.used, notes)
+@dataclass(frozen=True)
+class _Part:
+    """The geometries of the objects, or those of the templates."""
+
+    geometries: Geometries
+    ids: list[str]
+    """Names of the owners."""
+    table: pa.Table
+    """Owner, type, level of detail, vertices and boundaries, solids turned outward."""
+    surfaces: Surfaces
+
+
+def _geometries(
+    document: Document, points: NDArray[np.float64], ids: list[str], crs: CityCRS, path: Path, notes: list[Note]
+) -> tuple[_Part, _Part, Instances]:
+    """Return all usable geometries, templates and their uses; a file without any usable one among several is corrupt."""
+    corners = template_points(document, path)
+    found, templates = gather(document, len(corners))
+    own = _part(geometries_of(found, points, ids), ids, crs, notes)
+    shapes_of = geometries_of(templates, corners, names := [f"template {k}" for k in range(max(templates.owner, default=-1) + 1)])
+    about: list[Note] = []
+    shapes = _part(shapes_of, names, crs, about)
+    notes += [replace(note, row=None) for note in about]
+    instances = instances_of(found, shapes.geometries, points, ids)
+    notes += instances.notes
+    welded(points, np.union1d(own.geometries.used, instances.used), notes)
     notes += lost_parts(document, found)
-    if made.rejected and not len(made.owner):
-        reasons = [note.message for note in made.notes if note.code == "rejected"]
+    rejected = own.geometries.rejected + instances.rejected
+    if rejected and not len(own.geometries.owner) and not len(instances.owner):
+        reasons = [note.message for note in notes if note.code == "rejected" and note.severity == "error"]
         raise CorruptFileError(path, f"holds no usable geometry: {reasons[0]}", "export it again; its indices and vertices do not fit")
-    return made
+    return own, shapes, instances
+
+
+def _part(geometries: Geometries, ids: list[str], crs: CityCRS, notes: list[Note]) -> _Part:
+    notes += geometries.notes
+    surfaces = semantics_of(geometries, ids)
+    table, solid_notes = _checked(geometries, ids, crs)
+    notes += [*surfaces.notes, *solid_notes]
+    return _Part(geometries, ids, table, surfaces)
+
+
+def _all_explicit(own: _Part, shapes: _Part, instances: Instances) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """Return the geometries with every use of a template put out, and which faces are ground surfaces."""
+    if not len(instances.owner):
+        return own.table, own.surfaces.ground
+    size = np.diff(np.asarray(shapes.surfaces.semantics.offsets.to_numpy(), np.int64))
+    first = np.cumsum(size) - size
+    count = size[instances.template]
+    faces = np.repeat(first[instances.template] - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
+    more = put_out(instances, shapes.table).cast(own.table.schema)
+    return pa.concat_tables([own.table, more]).combine_chunks(), np.concatenate([own.surfaces.ground, shapes.surfaces.ground[faces]])
 
 
 def _checked(geometries: Geometries, ids: list[str], crs: CityCRS) -> tuple[pa.Table, list[Note]]:
@@ -261,19 +309,44 @@ def _add_objects(
     return keys
 
 
-def _add_geometries(builder: CityBuilder, keys: Ints, geometries: Geometries, table: pa.Table, surfaces: Surfaces, source: int) -> None:
-    if not table.num_rows:
-        return
-    roles = ["footprint" if lod.startswith("0") and kind == "MultiSurface" else _ROLES.get(kind, "solid")
-             for lod, kind in zip(geometries.lod, geometries.type, strict=True)]  # fmt: skip
-    made = builder.add_geometries(
-        keys[geometries.owner], lod=table["lod"], role=pa.array(roles), type=table["type"], vertices=_one(table["vertices"]),
-        boundaries=_one(table["boundaries"]), semantics=surfaces.semantics, source=source,
+def _roles(geometries: Geometries) -> list[str]:
+    return ["footprint" if lod.startswith("0") and kind == "MultiSurface" else _ROLES.get(kind, "solid")
+            for lod, kind in zip(geometries.lod, geometries.type, strict=True)]  # fmt: skip
+
+
+def _add_templates(builder: CityBuilder, shapes: _Part) -> Ints:
+    """Add the templates and return their keys."""
+    if not shapes.table.num_rows:
+        return np.empty(0, np.int64)
+    table = shapes.table
+    return builder.add_templates(
+        lod=table["lod"], type=table["type"], vertices=_one(table["vertices"]), boundaries=_one(table["boundaries"]),
+        semantics=shapes.surfaces.semantics, role=pa.array(_roles(shapes.geometries)),
     )  # fmt: skip
+
+
+def _add_geometries(builder: CityBuilder, keys: Ints, own: _Part, shapes: _Part, instances: Instances, tkeys: Ints, source: int) -> Ints:
+    """Add geometries and uses of templates; return the keys of the geometries."""
+    table, made = own.table, np.empty(0, np.int64)
+    if table.num_rows:
+        made = builder.add_geometries(
+            keys[own.geometries.owner], lod=table["lod"], role=pa.array(_roles(own.geometries)), type=table["type"],
+            vertices=_one(table["vertices"]), boundaries=_one(table["boundaries"]), semantics=own.surfaces.semantics, source=source,
+        )  # fmt: skip
+    if len(instances.owner):
+        row, kinds = pa.array(instances.template), shapes.table
+        builder.add_instances(
+            keys[instances.owner], templates=tkeys[instances.template], matrices=instances.matrix, lod=kinds["lod"].take(row),
+            role=pa.array(_roles(shapes.geometries)).take(row), type=kinds["type"].take(row), source=source,
+        )  # fmt: skip
+    return made
+
+
+def _add_surfaces(builder: CityBuilder, gkeys: Ints, surfaces: Surfaces) -> None:
     rows = surfaces.rows
     if rows.geometry:
         builder.add_surfaces(
-            made[np.asarray(rows.geometry, np.int64)], rows.index, pa.array(rows.type), parents=pa.array(rows.parent, pa.int32()),
+            gkeys[np.asarray(rows.geometry, np.int64)], rows.index, pa.array(rows.type), parents=pa.array(rows.parent, pa.int32()),
             attributes=pa.array(rows.attributes, pa.string()),
         )  # fmt: skip
 
@@ -310,4 +383,5 @@ def _extra(document: Document, transform: Transform | None, options: ReadOptions
     dropped = ("type", "version", "transform", "appearance", "geometry-templates", "id")
     kept = cleaned({name: value for name, value in document.header.items() if name not in dropped})
     stated = {"transform": {"scale": list(transform.scale), "translate": list(transform.translate)}} if transform is not None else {}
-    return {"version": document.version, **stated, "name": named(options.mapping, document.records) or "name", "members": kept}
+    return {"version": document.version, **stated, "name": named(options.mapping, document.records) or "name", "members": kept,
+            "default_themes": defaults(document)}  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["Surfaces", "semantics_of"]
+__all__ = ["Surfaces", "dropped", "per_face", "same_shape", "semantics_of", "without_gaps"]
 
+_WORDS = {"semantic": "semantics", "material": "materials", "texture": "textures"}
 _OWN = frozenset({"type", "parent", "children"})
 
 
@@ -59,22 +61,41 @@ def semantics_of(geometries: Geometries, ids: list[str]) -> Surfaces:
         Names of the objects, for the notes.
     """
     notes: list[Note] = []
-    count = len(geometries.owner)
-    levels, _ = offsets_of(geometries.boundaries)
-    faces = np.diff(levels[2][levels[1][levels[0]]])
     names = [ids[row] for row in geometries.owner.tolist()]
     rows, values, size = _read(geometries, names, notes)
+    lists, face = per_face(geometries, values, size, names, notes, "semantic")
+    faces = np.diff(np.asarray(lists.offsets.to_numpy(), np.int64))
+    return Surfaces(rows, lists, _ground(rows, face, np.repeat(np.arange(len(faces)), faces), len(names)), notes)
+
+
+def per_face(
+    geometries: Geometries, values: list[Any], size: Ints, names: list[str], notes: list[Note], what: str
+) -> tuple[pa.ListArray, Ints]:
+    """Return the index that each face of each geometry is given, -1 for none, as lists (null without) and one after the other.
+
+    Parameters
+    ----------
+    values : shape (g,)
+        As in the file: nested like the boundaries down to the surfaces, parsed or text; None where there are none.
+    size : shape (g,)
+        How many an index may choose from.
+    what
+        What an index is, for the notes: "semantic", "material".
+    """
+    count = len(names)
+    levels, _ = offsets_of(geometries.boundaries)
+    faces = np.diff(levels[2][levels[1][levels[0]]])
     face = np.full(int(faces.sum()), -1, np.int64)
     given = np.zeros(count, bool)
     kinds = np.asarray(geometries.type, object)
+    stated = np.array([value is not None for value in values], bool)
     for depth in (1, 2, 3):
         members = [kind for kind, boundary_depth in DEPTH.items() if max(boundary_depth - 2, 1) == depth]
-        mine = np.flatnonzero(np.isin(kinds, members) & np.array([value is not None for value in values], bool))
+        mine = np.flatnonzero(np.isin(kinds, members) & stated)
         if len(mine):
-            given |= _assign(mine, depth, values, levels, size, face, geometries, names, notes)
+            given |= _assign(mine, depth, values, levels, size, face, geometries, names, notes, what)
     start = np.concatenate([[0], np.cumsum(faces)])
-    lists = pa.ListArray.from_arrays(pa.array(start.astype(np.int32)), pa.array(face.astype(np.int32)), mask=pa.array(~given))
-    return Surfaces(rows, lists, _ground(rows, face, owner(start), count), notes)
+    return pa.ListArray.from_arrays(pa.array(start.astype(np.int32)), pa.array(face.astype(np.int32)), mask=pa.array(~given)), face
 
 
 def _ground(rows: _Rows, face: Ints, geometry: Ints, count: int) -> NDArray[np.bool_]:
@@ -91,10 +112,10 @@ def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[
     size = np.zeros(len(names), np.int64)
     kinds: dict[str, str] = {}
     for row, one in enumerate(geometries.semantics):
-        listed = one.get("surfaces") if isinstance(one, dict) else None
+        listed = _parsed(one.get("surfaces")) if isinstance(one, dict) else None
         if not isinstance(listed, list) or not all(isinstance(surface, dict) for surface in listed):
             if one is not None:
-                notes.append(_dropped(geometries, names, row, "there is no array of surfaces"))
+                notes.append(dropped(geometries, names, row, "there is no array of surfaces"))
             values.append(None)
             continue
         parents = _parents(listed)
@@ -112,6 +133,10 @@ def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[
             extra = {key: value for key, value in surface.items() if key not in _OWN} if len(surface) > 1 else None
             rows.attributes.append(json_text(extra) if extra else None)
     return rows, values, size
+
+
+def _parsed(surfaces: Any) -> Any:
+    return orjson.loads(surfaces) if type(surfaces) is bytes else surfaces
 
 
 def _parents(listed: list[dict[str, Any]]) -> dict[int, int]:
@@ -132,21 +157,21 @@ def _parents(listed: list[dict[str, Any]]) -> dict[int, int]:
 
 def _assign(
     mine: Ints, depth: int, values: list[Any], levels: list[Ints], size: Ints, face: Ints, geometries: Geometries, names: list[str],
-    notes: list[Note],
+    notes: list[Note], what: str,
 ) -> NDArray[np.bool_]:  # fmt: skip
-    """Write the semantic surface of each face of some geometries; return which geometries have semantics that fit."""
+    """Write the index of each face of some geometries; return which geometries have values that fit."""
     chosen = np.zeros(len(names), bool)
     chosen[mine] = True
     shape = kept_counts(levels, chosen)[3 - depth : 3]
-    filled = [_without_gaps(values[row], depth, geometries, row) for row in mine.tolist()]
-    array, places, bad = convert(filled, depth, "semantic index", nulls=True)
+    filled = [without_gaps(values[row], depth, geometries, row) for row in mine.tolist()]
+    array, places, bad = convert(filled, depth, f"{what} index", nulls=True)
     for place, reason in bad.items():
-        notes.append(_dropped(geometries, names, int(mine[place]), reason))
+        notes.append(dropped(geometries, names, int(mine[place]), reason, what))
     taken = np.zeros(len(mine), bool)
     taken[places] = True
     starts, flat = offsets_of(array)
-    fits = _same_shape([np.diff(start) for start in starts], _pick(shape, taken))
-    notes += [_dropped(geometries, names, int(mine[place]), "its values are not one per surface") for place in places[~fits].tolist()]
+    fits = same_shape([np.diff(start) for start in starts], _pick(shape, taken))
+    notes += [dropped(geometries, names, int(mine[place]), "its values are not one per surface", what) for place in places[~fits].tolist()]
     ends = starts[0]
     for start in starts[1:]:
         ends = start[ends]
@@ -154,7 +179,7 @@ def _assign(
     index = np.asarray(pc.fill_null(flat, -1).to_numpy(zero_copy_only=False), np.int64)
     stray = np.asarray(flat.is_valid().to_numpy(zero_copy_only=False)) & ((index < 0) | (index >= size[row]))
     for one in np.unique(row[stray & fits[owner(ends)]]).tolist():
-        message = f"a semantic index of {names[one]!r} is out of range (0 to {size[one] - 1}); those surfaces have no semantics"
+        message = f"a {what} index of {names[one]!r} is out of range (0 to {size[one] - 1}); those surfaces have no {_WORDS[what]}"
         notes.append(Note("invalid", message, row=int(geometries.owner[one]), count=int(np.sum(stray & (row == one)))))
     good = np.zeros(len(names), bool)
     good[mine[places[fits]]] = True
@@ -163,8 +188,10 @@ def _assign(
     return good
 
 
-def _without_gaps(value: Any, depth: int, geometries: Geometries, row: int) -> Any:
+def without_gaps(value: Any, depth: int, geometries: Geometries, row: int) -> Any:
     """Return semantic values in which a null that stands for a whole shell or solid is written out."""
+    if type(value) is bytes and b"null" in value:
+        value = orjson.loads(value)
     if depth == 1 or not isinstance(value, list):
         return value
     if depth == 2 and None not in value:
@@ -196,7 +223,7 @@ def _pick(shape: list[Ints], taken: NDArray[np.bool_]) -> list[Ints]:
     return out
 
 
-def _same_shape(first: list[Ints], second: list[Ints]) -> NDArray[np.bool_]:
+def same_shape(first: list[Ints], second: list[Ints]) -> NDArray[np.bool_]:
     """Return which rows have the same counts on every level."""
     rows = len(first[0])
     fits = np.ones(rows, bool)
@@ -209,6 +236,7 @@ def _same_shape(first: list[Ints], second: list[Ints]) -> NDArray[np.bool_]:
     return fits
 
 
-def _dropped(geometries: Geometries, names: list[str], row: int, reason: str) -> Note:
-    message = f"the semantics of a {geometries.type[row]} of {names[row]!r} are dropped: {reason}"
+def dropped(geometries: Geometries, names: list[str], row: int, reason: str, what: str = "semantic") -> Note:
+    """Return the note that the values of a geometry do not fit and are left out."""
+    message = f"the {_WORDS[what]} of a {geometries.type[row]} of {names[row]!r} are dropped: {reason}"
     return Note("invalid", message, row=int(geometries.owner[row]))

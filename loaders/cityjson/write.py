@@ -1,10 +1,10 @@
-"""A City to CityJSON 2.0 or 1.1, and the report of what the format cannot hold."""
+"""A City to CityJSON or CityJSONSeq, 2.0 or 1.1, and the report of what the format cannot hold."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,16 @@ import pyarrow.compute as pc
 from cim.errors import CRSError, UsageError
 from cim.loaders.cityjson.attributes import ATTRIBUTE_SET, MEMBER_SET
 from cim.loaders.cityjson.encode import boundary_texts, faces_of, semantic_texts, unique_vertices
+from cim.loaders.cityjson.image_out import write_images
 from cim.loaders.cityjson.losses import lost_places, lost_tables, lost_values
 from cim.loaders.cityjson.names import written_attributes
+from cim.loaders.cityjson.wear import Wear, wear_of
 from cim.model.classes import to_cityjson
 from cim.model.geometry import flatten, shift
+from cim.model.instances import explicit, instance_boxes, moved_matrices
+from cim.model.instances import matrices as matrices_of
 from cim.model.loss import Losses
+from cim.model.schema import SCHEMAS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +37,12 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["write_cityjson"]
+__all__ = ["write_cityjson", "write_cityjsonseq"]
 
 _VERSIONS = ("2.0", "1.1")
 _EXACT = 1e-6  # m; a finer scale is tried until every coordinate comes back this well
+_NOTHING = 1e-9  # m; what is left of an anchor beside its grid point and smaller than this is rounding
+_SHAPE = ["key", "type", "vertices", "boundaries"]
 _BLOCK = 100_000  # geometries turned to text at once
 
 
@@ -67,13 +74,30 @@ def write_cityjson(city: City, path: str | Path, *, version: str = "2.0", lods: 
     Coordinates are written as integers with the transform that the city was read with, as long as it gives them all back; else in
     millimetres, or finer where that is needed to be exact. Objects that have a footprint only become LoD0.
     """
+    return _written(city, Path(path), version, lods, sequence=False)
+
+
+def write_cityjsonseq(city: City, path: str | Path, *, version: str = "2.0", lods: Sequence[str] | None = None) -> LossReport:
+    """Write a city as CityJSONSeq: a header line, then one line per object with all its parts; see `write_cityjson`.
+
+    Every line holds the vertices, materials and textures of its own objects; templates and what they wear stand in the header.
+    """
+    return _written(city, Path(path), version, lods, sequence=True)
+
+
+def _written(city: City, path: Path, version: str, lods: Sequence[str] | None, *, sequence: bool) -> LossReport:
     if version not in _VERSIONS:
         msg = f"version is {version!r}, expected {' or '.join(_VERSIONS)}"
         raise UsageError(msg)
     losses = Losses()
-    writing = _Writing(city, losses, dict(city.extra.get("cityjson", {})))
-    document = writing.document(version, None if lods is None else [str(lod) for lod in lods])
-    _replace(Path(path), orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+    writing = _Writing(city, losses, dict(city.extra.get("cityjson", {})), sequence=sequence)
+    try:
+        images = write_images(city, path, losses)
+    except OSError as error:
+        msg = f"the texture images of {path} cannot be written beside it ({error.strerror or error}); check the folder and the rights"
+        raise UsageError(msg) from error
+    documents = writing.documents(version, None if lods is None else [str(lod) for lod in lods], images)
+    _replace(path, b"\n".join(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY) for document in documents))
     return losses.report()
 
 
@@ -100,21 +124,84 @@ class _Writing:
     losses: Losses
     extra: dict[str, Any]
 
-    def document(self, version: str, lods: list[str] | None) -> dict[str, Any]:
-        """Return the file as plain values and ready JSON text."""
-        geometries = self._geometries(lods)
-        members, places = self._members()
+    sequence: bool
+    """Whether every root object is written as a feature of its own."""
+
+    def documents(self, version: str, lods: list[str] | None, images: list[str]) -> Iterator[dict[str, Any]]:
+        """Yield the file, or the header and the features of a sequence, as plain values and ready JSON text."""
+        geometries, templates = self._geometries(lods), self.city.tables["templates"]
+        feature, count = self._features()
+        of_geometry = feature[self._object_rows(geometries["object"])]
+        members, places, owners = self._members()
         flat = flatten(geometries)
-        points = np.concatenate([flat.vertices, places]) if len(places) else flat.vertices
-        transform, whole = self._quantised(points)
-        vertices, row = unique_vertices(whole)
-        texts = self._geometry_texts(geometries, row[: len(flat.vertices)])
-        objects = self._objects(geometries, texts, _located(members, row[len(flat.vertices) :]))
+        anchored, anchors = self._anchors(geometries)
+        points = np.concatenate([flat.vertices, places])
+        transform, whole = self._quantised(points, anchors)
+        stood, matrices = _on_grid(transform, anchored, anchors)
+        group = np.concatenate([np.repeat(of_geometry, np.diff(flat.vertex_start)), feature[owners], of_geometry[anchored]])
+        vertices, row = unique_vertices(np.column_stack([group, np.concatenate([whole, stood])]))
+        first = np.searchsorted(vertices[:, 0], np.arange(count + 1))
+        row = row - first[group]
+        seen, placed = len(flat.vertices), len(flat.vertices) + len(places)
+        shapes = pa.concat_tables([geometries.select(_SHAPE), templates.select(_SHAPE)], promote_options="permissive")
+        header = count if self.sequence else 0
+        groups = np.concatenate([of_geometry, np.full(templates.num_rows, header)])
+        wear = wear_of(self.city, shapes, groups, images, self.losses, everything=not self.sequence)
+        texts = self._geometry_texts(geometries, row[:seen], wear)
+        for place, anchor, matrix in zip(anchored.tolist(), row[placed:].tolist(), matrices.tolist(), strict=True):
+            texts[place] = self._instance_text(geometries, templates, place, anchor, matrix)
+        objects = self._objects(geometries, texts, _located(members, row[seen:placed]))
         self._check_places(geometries)
         lost_tables(self.city, self.losses)
+        head = self._head(version, transform, templates, np.concatenate([points, self._corners(geometries)]), wear, header)
+        coordinates = np.ascontiguousarray(vertices[:, 1:])
+        if not self.sequence:
+            yield {**head, "CityObjects": objects, "vertices": coordinates}
+            return
+        yield {**head, "CityObjects": {}, "vertices": []}
+        ids, rows, parent = list(objects), np.argsort(feature, kind="stable"), self._parents()
+        starts = np.searchsorted(feature[rows], np.arange(count + 1))
+        for number in range(count):
+            mine = rows[starts[number] : starts[number + 1]].tolist()
+            root = next(ids[k] for k in mine if parent[k] < 0)
+            look = {"appearance": wear.looks[number]} if number in wear.looks else {}
+            yield {"type": "CityJSONFeature", "id": root, "CityObjects": {ids[k]: objects[ids[k]] for k in mine}, **look,
+                   "vertices": coordinates[first[number] : first[number + 1]]}  # fmt: skip
+
+    def _head(self, version: str, transform: dict[str, Any], templates: pa.Table, points: Reals, wear: Wear, group: int) -> dict[str, Any]:
+        """Return the members of the file but objects and vertices."""
         kept = {name: value for name, value in self._members_of_file().items() if name != "metadata"}
-        head = {"type": "CityJSON", "version": version, "transform": transform, "metadata": self._metadata(points)}
-        return {**{k: v for k, v in head.items() if v}, **kept, "CityObjects": objects, "vertices": vertices}
+        look = {**wear.looks.get(group, {}), **self.extra.get("default_themes", {})}
+        library: dict[str, Any] = {}
+        if templates.num_rows:
+            flat = flatten(templates)
+            corners, row = unique_vertices(flat.vertices + 0.0)
+            texts = self._geometry_texts(templates, row, wear)
+            library = {"templates": [orjson.Fragment(text) for text in texts], "vertices-templates": np.ascontiguousarray(corners)}
+        head = {"type": "CityJSON", "version": version, "transform": transform, "metadata": self._metadata(points),
+                "appearance": look, "geometry-templates": library}  # fmt: skip
+        return {**{k: v for k, v in head.items() if v}, **kept}
+
+    # ------------------------------------------------------------------ features
+
+    def _object_rows(self, keys: pa.ChunkedArray) -> Ints:
+        return np.asarray(pc.index_in(keys, _one(self.city.tables["objects"]["key"])).to_numpy(), np.int64)
+
+    def _parents(self) -> Ints:
+        """Return the row of the parent of each object, -1 for none."""
+        objects = self.city.tables["objects"]
+        return np.asarray(pc.fill_null(pc.index_in(objects["parent"], _one(objects["key"])), -1).to_numpy(), np.int64)
+
+    def _features(self) -> tuple[Ints, int]:
+        """Return the feature of each object, and how many there are: one per root in a sequence, else one."""
+        parent = self._parents()
+        if not self.sequence:
+            return np.zeros(len(parent), np.int64), 1
+        top = np.where(parent < 0, np.arange(len(parent)), parent)
+        while (top[top] != top).any():
+            top = top[top]
+        roots, feature = np.unique(top, return_inverse=True)
+        return feature.reshape(-1).astype(np.int64), len(roots)
 
     # ------------------------------------------------------------------ geometry
 
@@ -130,10 +217,28 @@ class _Writing:
             self.losses.add("geometries of other levels of detail, left out as asked", table.num_rows - (pc.sum(chosen).as_py() or 0))
             table = table.filter(chosen)
         moved = table.set_column(table.column_names.index("vertices"), "vertices", shift(table["vertices"], self.city.origin))
-        columns = ["key", "object", "lod", "type", "vertices", "boundaries", "semantics"]
+        moved = moved_matrices(moved, _step(self.city.origin))
+        columns = ["key", "object", "lod", "type", "vertices", "boundaries", "semantics", "template", "matrix"]
         roles = table["role"].to_pylist()
         self.losses.add("geometries marked as mesh", roles.count("mesh"))
-        return pa.concat_tables([moved.select(columns), bare.select(columns)], promote_options="permissive").combine_chunks()
+        both = pa.concat_tables([moved.select(columns), bare], promote_options="permissive").combine_chunks()
+        stored = {name: SCHEMAS["geometries"].field(name) for name in columns[4:]}
+        return both.cast(pa.schema([stored.get(field.name, field) for field in both.schema]))
+
+    def _anchors(self, geometries: pa.Table) -> tuple[Ints, Reals]:
+        """Return the rows that are uses of templates, and their matrices, shape (n, 4, 4)."""
+        rows = np.flatnonzero(np.asarray(geometries["template"].is_valid().to_numpy()))
+        return rows, matrices_of(geometries["matrix"].take(pa.array(rows)))
+
+    def _corners(self, geometries: pa.Table) -> Reals:
+        """Return the corners of the boxes of all uses of templates, shape (n, 3)."""
+        _, low, high = instance_boxes(geometries, self.city.tables["templates"])
+        return np.concatenate([low, high])
+
+    def _instance_text(self, geometries: pa.Table, templates: pa.Table, row: int, anchor: int, matrix: list[float]) -> str:
+        number = pc.index(templates["key"], geometries["template"][row]).as_py()
+        flat = orjson.dumps(matrix).decode()
+        return f'{{"type":"GeometryInstance","template":{number},"boundaries":[{anchor}],"transformationMatrix":{flat}}}'
 
     def _flat_objects(self, table: pa.Table) -> pa.Table:
         """Return LoD0 geometries for objects that have nothing but a footprint."""
@@ -147,10 +252,11 @@ class _Writing:
         self.losses.add("footprints written as LoD0 geometry", made.num_rows, objects["id"][int(rows[0])].as_py() if len(rows) else "")
         return made
 
-    def _quantised(self, points: Reals) -> tuple[dict[str, Any], Ints]:
+    def _quantised(self, points: Reals, anchors: Reals) -> tuple[dict[str, Any], Ints]:
         """Return the transform and the points as integers; a transform that does not give the points back is not used."""
         angular = not self.city.crs.is_projected
-        low = np.floor(points.min(axis=0)) if len(points) else np.zeros(3)
+        everything = np.concatenate([points, anchors[:, :3, 3]])
+        low = np.floor(everything.min(axis=0)) if len(everything) else np.zeros(3)
         finest = [(1e-9, 1e-11) if angular else (0.001, 1e-4, 1e-5, 1e-6)][0]
         tries = [([step, step, min(step * 1e6, 0.001) if angular else step], low.tolist()) for step in finest]
         kept = self.extra.get("transform")
@@ -169,7 +275,7 @@ class _Writing:
         self.losses.add(f"coordinates rounded to {scale[0]:g} (largest change {errors[choice].max():.2g})", len(points))
         return {"scale": scale, "translate": translate}, np.rint((points - translate) / scale).astype(np.int64)
 
-    def _geometry_texts(self, geometries: pa.Table, row: Ints) -> list[str]:
+    def _geometry_texts(self, geometries: pa.Table, row: Ints, wear: Wear) -> list[str]:
         """Return each geometry as JSON text."""
         surfaces = self._surface_texts(geometries)
         out: list[str] = []
@@ -187,7 +293,8 @@ class _Writing:
                 level = f'"lod":{orjson.dumps(lod).decode()},' if lod else ""
                 text = surfaces.get(key) if key is not None else None
                 means = f',"semantics":{{"surfaces":[{text or ""}],"values":{value if given else "null"}}}' if text or given else ""
-                out.append(f'{{"type":"{kind}",{level}"boundaries":{boundary}{means}}}')
+                look = wear.texts.get(key, "") if key is not None else ""
+                out.append(f'{{"type":"{kind}",{level}"boundaries":{boundary}{means}{look}}}')
         return out
 
     def _surface_texts(self, geometries: pa.Table) -> dict[int, str]:
@@ -217,6 +324,7 @@ class _Writing:
         from cim.model.footprints import derive_places
 
         objects = self.city.tables["objects"]
+        geometries = explicit(geometries, self.city.tables["templates"])
         keys = objects["key"].combine_chunks()
         keys = keys.chunk(0) if isinstance(keys, pa.ChunkedArray) else keys
         table = geometries.set_column(1, "object", pc.index_in(geometries["object"], keys).cast(pa.int64()))
@@ -228,7 +336,7 @@ class _Writing:
         """Return which faces are ground surfaces."""
         flat = flatten(geometries)
         face, _ = faces_of(flat, _one(geometries["semantics"]))
-        surfaces = self.city.tables["surfaces"]
+        surfaces = self.city.surface_table(self.city.tables["geometries"])
         ground = surfaces.filter(pc.equal(surfaces["type"], "GroundSurface"))
         marks = np.asarray(ground["geometry"].to_numpy(), np.int64) << 32 | np.asarray(ground["index"].to_numpy(), np.int64)
         key = np.asarray(pc.fill_null(geometries["key"], -1).to_numpy(), np.int64)[flat.geometry_of_surface]
@@ -285,11 +393,12 @@ class _Writing:
                 children.setdefault(whole, []).append(name_of[part])
         return parents, children
 
-    def _members(self) -> tuple[dict[int, dict[str, Any]], Reals]:
-        """Return the other members of the objects by key, and the places that addresses hold, shape (p, 3)."""
+    def _members(self) -> tuple[dict[int, dict[str, Any]], Reals, Ints]:
+        """Return the other members of the objects by key, the places that addresses hold, shape (p, 3), and whose they are."""
         table = self.city.tables["properties"].filter(pc.field("set") == MEMBER_SET)
         members: dict[int, dict[str, Any]] = {}
         places: list[list[float]] = []
+        owners: list[int] = []
         for key, name, value in zip(table["object"].to_pylist(), table["name"].to_pylist(), table["value"].to_pylist(), strict=True):
             member = orjson.loads(value)
             for one in member if name == "address" and isinstance(member, list) else [member] if name == "address" else []:
@@ -298,8 +407,9 @@ class _Writing:
                     found = location.pop("coordinates")
                     location["boundaries"] = list(range(len(places), len(places) + len(found)))
                     places += found
+                    owners += [key] * len(found)
             members.setdefault(key, {})[name] = member
-        return members, np.asarray(places, float).reshape(-1, 3)
+        return members, np.asarray(places, float).reshape(-1, 3), self._object_rows(pa.chunked_array([owners], pa.int64()))
 
     # ------------------------------------------------------------------ metadata
 
@@ -344,6 +454,23 @@ class _Writing:
         if len(parts) == 1:
             return url(*parts[0])
         return "https://www.opengis.net/def/crs-compound?" + "&".join(f"{n}={url(*part)}" for n, part in enumerate(parts, 1))
+
+
+def _step(by: Reals) -> Reals:
+    """Return the matrix of a move."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = by
+    return matrix
+
+
+def _on_grid(transform: dict[str, Any], rows: Ints, matrices: Reals) -> tuple[Ints, Reals]:
+    """Return the grid point each use of a template is anchored at, and its matrix from there, flat, shape (n, 16)."""
+    scale, translate = np.asarray(transform["scale"]), np.asarray(transform["translate"])
+    left = matrices.copy()
+    whole = np.rint((matrices[:, :3, 3] - translate) / scale)
+    left[:, :3, 3] -= whole * scale + translate
+    left[:, :3, 3] = np.where(np.abs(left[:, :3, 3]) < _NOTHING, 0.0, left[:, :3, 3])
+    return whole.astype(np.int64), left.reshape(len(rows), 16)
 
 
 def _covers(extent: Any, points: Reals) -> bool:

@@ -127,7 +127,7 @@ def test_parts_hang_under_their_building_and_lend_it_their_footprint(tmp_path: P
     assert told(city, "assumed")
 
 
-def test_a_template_is_written_out_at_each_of_its_places(tmp_path: Path) -> None:
+def test_a_template_is_held_once_and_stands_at_each_of_its_places(tmp_path: Path) -> None:
     matrix = [2.0, 0, 0, 5, 0, 2.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0]
     trees = {f"t{k}": {"type": "SolitaryVegetationObject", "geometry": [{"type": "GeometryInstance", "template": 0, "boundaries": [k],
              "transformationMatrix": matrix}]} for k in (0, 2)}  # fmt: skip
@@ -137,7 +137,9 @@ def test_a_template_is_written_out_at_each_of_its_places(tmp_path: Path) -> None
     city = load(tmp_path, file)
     assert city["t0"].footprint.bounds == (85005.0, 447000.0, 85007.0, 447003.0)
     assert city["t2"].footprint.bounds == (85015.0, 447010.0, 85017.0, 447013.0)
-    assert any("template identity: 2 instances of 1 templates" in message for message in told(city, "lost"))
+    assert city.tables["templates"].num_rows == 1
+    assert city.tables["geometries"]["template"].is_valid().to_pylist().count(True) == 2
+    assert not any("template" in message for message in told(city, "lost"))
 
 
 def test_every_object_under_a_repeated_key_is_kept_and_named(tmp_path: Path) -> None:
@@ -202,7 +204,9 @@ def test_wrong_heights_open_solids_and_addresses_that_reach_out_are_named(tmp_pa
     assert "not closed" in told(city, "invalid")[0]
     assert sum("refused, not opened" in message for message in told(city, "repaired")) == 2
     assert "not opened" in told(city, "unsupported")[0]
-    assert any("3 textures" in message for message in told(city, "lost"))
+    assert city.tables["textures"]["image"].to_pylist() == list(images)
+    assert city.tables["textures"]["path"].to_pylist() == [None] * 3
+    assert "a/t.png" in told(city, "unmatched")[0]
 
 
 def test_attributes_keep_their_names_and_types_and_mixed_ones_become_text(tmp_path: Path) -> None:
