@@ -37,6 +37,7 @@ _SURFACES = {"RoofSurface": "#b5654a", "GroundSurface": "#a98f78", "Window": "#9
 _OTHER = "#b9b6ae"
 _WRAPS = {"wrap": 10497, "mirror": 33648}
 _CLAMP = 33071
+_MANY = 256  # materials; a file with more gives each surface one of its own, and a primitive each would drown a viewer
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Looks:
         self._drawn = np.zeros(0, np.int64)
         self.textures = {row["key"]: row for row in tables["textures"].to_pylist()} if self.has_own else {}
         self.materials = {row["key"]: row for row in tables["materials"].to_pylist()} if self.has_own else {}
+        self._same = _representatives(self.materials)
+        self._renamed: set[int] = set()
 
     def number(self, look: Look) -> int:
         """Return the number of a look."""
@@ -146,8 +149,14 @@ class Looks:
         texture = np.where(rings > 0, image[np.minimum(ring_of_surface, max(len(image) - 1, 0))] if len(image) else -1, -1)
         texture, gone = self._usable(texture, flat, uv)
         self._losses.add("surfaces with a texture whose image or coordinates are missing, drawn without", gone)
-        unknown = ~np.isin(material, np.fromiter(self.materials, np.int64, len(self.materials)))
-        return np.where(unknown, -1, material), texture
+        return self._merged(material), texture
+
+    def _merged(self, material: Ints) -> Ints:
+        """Return the materials with those that look alike as one, -1 for keys that are not there."""
+        keys, place = np.unique(material, return_inverse=True)
+        same = [self._same.get(key, -1) for key in keys.tolist()]
+        self._renamed |= {key for key, one in zip(keys.tolist(), same, strict=True) if one not in {key, -1}}
+        return np.array(same, np.int64)[place.reshape(-1)]
 
     def _usable(self, texture: Ints, flat: Flat, uv: Reals) -> tuple[Ints, int]:
         """Return the textures without those that have no image or no whole coordinates, and how many went."""
@@ -189,12 +198,12 @@ class Looks:
 
     def write(self, glb: Glb) -> list[int]:
         """Add every look as a material and return the index of each, then count what glTF does not hold of them."""
-        textures: dict[int, int] = {}
+        textures: dict[Any, int] = {}
         made = [self._material(glb, look, textures) for look in self._list]
         self._count()
         return made
 
-    def _material(self, glb: Glb, look: Look, textures: dict[int, int]) -> int:
+    def _material(self, glb: Glb, look: Look, textures: dict[Any, int]) -> int:
         own = self.materials.get(look.material, {})
         text = _SURFACES.get(look.surface) or _CLASSES.get(look.type, _OTHER)
         colour = own.get("diffuse") or ([1.0, 1.0, 1.0] if own or look.texture >= 0 else _colour(text))
@@ -211,31 +220,44 @@ class Looks:
             value["alphaMode"] = "BLEND"
         return glb.add("materials", value)
 
-    def _texture(self, glb: Glb, key: int, known: dict[int, int]) -> int:
-        if key not in known:
+    def _texture(self, glb: Glb, key: int, known: dict[Any, int]) -> int:
+        same = (self.textures[key]["path"], self.textures[key]["wrap"])
+        if same not in known:
             row, held = self.textures[key], self.image(key)
             data, kind = held if held is not None else (b"", "PNG")  # only textures with an image come here
             mime = {"PNG": "image/png", "JPEG": "image/jpeg"}[kind]
             image = glb.add("images", {"name": row["image"] or f"texture {key}", "mimeType": mime, "bufferView": glb.view(data)})
             wrap = _WRAPS.get((row["wrap"] or "wrap").lower(), _CLAMP)
             sampler = glb.add("samplers", {"magFilter": 9729, "minFilter": 9987, "wrapS": wrap, "wrapT": wrap})
-            known[key] = glb.add("textures", {"source": image, "sampler": sampler})
-        return known[key]
+            known[same] = glb.add("textures", {"source": image, "sampler": sampler})
+        return known[same]
 
     def _count(self) -> None:
         used = {look.material for look in self._list}
         for name in ("ambient", "specular", "shininess", "smooth"):
-            count = sum(row[name] is not None for key, row in self.materials.items() if key in used)
+            count = sum(row[name] is not None for key, row in self.materials.items() if key in used | self._renamed)
             self._losses.add(f"materials: their {name}", count)
         both = sum(look.material >= 0 and look.texture >= 0 for look in self._list)
         self._losses.add("materials: colours under a texture, which shows alone", both)
-        self._losses.add("materials that no drawn surface has", len(self.materials) - len(used & set(self.materials)))
+        self._losses.add(f"materials: their name, where others of more than {_MANY} look alike", len(self._renamed))
+        self._losses.add("materials that no drawn surface has", len(set(self.materials) - used - self._renamed))
         images = {look.texture for look in self._list}
         self._losses.add("textures that no drawn surface has", len(self.textures) - len(images & set(self.textures)))
         special = sum(row["border"] is not None or row["type"] is not None for key, row in self.textures.items() if key in images)
         self._losses.add("textures: their type and the colour of their border", special)
         other = self._city.tables.rows("appearances") - len(self._drawn) if self.has_own else 0
         self._losses.add("appearances of other themes, or of geometries not drawn", other)
+
+
+def _representatives(materials: dict[int, dict[str, Any]]) -> dict[int, int]:
+    """Return for each material the first one that glTF shows in the same way; where there are many, the name makes no difference."""
+    first: dict[Any, int] = {}
+    out = {}
+    for key, row in materials.items():
+        name = row["name"] if len(materials) <= _MANY else None
+        shown = (*(row["diffuse"] or [None]), *(row["emissive"] or [None]), row["transparency"], name)
+        out[key] = first.setdefault(shown, key)
+    return out
 
 
 def _spread(lists: pa.Array, count: Ints, owner: Ints, nothing: float) -> Any:
