@@ -19,6 +19,7 @@ from cim.errors import FormatError, InputError, UnsafeInputError, UsageError
 from cim.loaders import worker
 from cim.loaders.limits import Limits
 from cim.loaders.protocol import Description, Reader, ReadOptions
+from cim.loaders.source import remembered
 
 if TYPE_CHECKING:
     from cim.model import City
@@ -89,7 +90,7 @@ def read(
     options = ReadOptions(crs, layer, dict(mapping or {}), tuple(allow_remote), limits, encoding, name, extra)
     chosen = reader or choose_reader(place)
     if worker.inside() or not _isolated(chosen):
-        return _read_here(chosen, place, options)
+        return remembered(_read_here(chosen, place, options), place, options, reader)
     arguments = {"reader": chosen, "path": str(place), "options": options.to_json()}
     answer = worker.run(
         "cim.loaders.door:_read_in_worker",
@@ -102,7 +103,7 @@ def read(
     from cim.loaders import wire
     from cim.loaders.parcel import unpack_files
 
-    return unpack_files(wire.unpack(answer.value, answer.tables), answer.tables, place)
+    return remembered(unpack_files(wire.unpack(answer.value, answer.tables), answer.tables, place), place, options, reader)
 
 
 def describe(

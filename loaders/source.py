@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cim.model import SourceRecord
+    from cim.loaders.protocol import ReadOptions
+    from cim.model import City, SourceRecord
 
-__all__ = ["fingerprint", "source_record"]
+__all__ = ["beside", "fingerprint", "remembered", "source_record"]
+
+_COMPANIONS = frozenset({".dbf", ".shx", ".prj", ".cpg", ".bin", ".mtl", ".tfw", ".jgw", ".pgw", ".wld", ".vrt", ".aux", ".xml"})
+"""Suffixes of files that say part of what the file of the same name says."""
 
 
 def fingerprint(path: Path, companions: Iterable[Path] = ()) -> tuple[str, int]:
@@ -74,3 +79,23 @@ def source_record(
     return SourceRecord(
         name=plain_name(path), path=shown or str(path), sha256=sha256, bytes=size, reader=reader, format=format, mapping=text, **fields
     )
+
+
+def beside(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of the companions beside a file, by name: what a fingerprint of the file alone does not cover."""
+    if not path.is_file() or not path.parent.is_dir():
+        return {}
+    mine = (one for one in path.parent.iterdir() if one.stem.lower() == path.stem.lower() and one.suffix.lower() in _COMPANIONS)
+    return {one.name: fingerprint(one)[0] for one in sorted(mine) if one.is_file() and not one.is_symlink() and one != path}
+
+
+def remembered(city: City, path: Path, options: ReadOptions, reader: str | None = None) -> City:
+    """Return a city with what it was read with among its facts, source by source, so that an update reads it in the same way."""
+    given = {
+        "path": str(path), "crs": options.crs, "layer": options.layer, "mapping": dict(options.mapping), "encoding": options.encoding,
+        "options": dict(options.extra), "reader": reader, "companions": beside(path),
+    }  # fmt: skip
+    said = {name: value for name, value in given.items() if value not in (None, {})}
+    text = json.dumps(said, default=str)
+    readings = {str(key): json.loads(text) for key in city.tables["sources"]["key"].to_pylist()}
+    return replace(city, extra={**city.extra, "sources": readings}) if readings else city

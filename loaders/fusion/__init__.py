@@ -5,6 +5,7 @@
 ``web_map``             the shift of a web map undone at every vertex
 ``match``               which object of one city is which of another, with score and evidence
 ``merge``               one city from two matched ones: claims, conflicts, identifiers, geometry
+``marks``               what a record said when it was read, in a few letters
 ``resolve``             which of several claims is the value, by a stated policy
 ``heights``             ground and roof heights from terrain, surface model and point cloud
 ``blocks``              LoD0 and LoD1 geometry from footprints and heights
@@ -15,9 +16,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +30,7 @@ from cim.loaders.fusion.align import Shift, find_shift
 from cim.loaders.fusion.blocks import add_blocks
 from cim.loaders.fusion.claims import dated
 from cim.loaders.fusion.heights import add_heights
+from cim.loaders.fusion.marks import marked, marks_of
 from cim.loaders.fusion.match import Pairs, match_cities, tolerances
 from cim.loaders.fusion.merge import merge, new_matches
 from cim.loaders.fusion.resolve import check_policy, resolve
@@ -35,7 +39,7 @@ from cim.model.reproject import to_crs
 from cim.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cim.loaders.fusion.resolve import Policy
     from cim.model import City
@@ -116,18 +120,56 @@ def fuse(  # noqa: PLR0913  # one argument per decision that is the caller's
     tolerances(within, minimum_iou)
     target = _target(cities, crs)
     result = _moved(cities[0], target, None, allow_ballpark=allow_ballpark)
+    shifts: dict[str, Any] = {}
+    readings = dict(cities[0].extra.get("sources", {}))
     for city in track(cities[1:], label="fusing", unit="source"):
         moved = _moved(city, target, result, allow_ballpark=allow_ballpark)
         shift = None if align == "off" else find_shift(result, moved)
+        first = next_source(result)
+        readings |= {str(int(key) + first): said for key, said in city.extra.get("sources", {}).items()}
+        if shift is not None and shift.found:
+            shifts |= {str(key + first): asdict(shift) for key in city.tables["sources"]["key"].to_pylist()}
         moved = moved if shift is None else _told(moved, shift, corrected=align == "correct")
         pairs = match_cities(
             result, moved, minimum=minimum_iou, use_identifiers=use_identifiers, within=within,
             shift=shift if align == "correct" else None, join=join,
         )  # fmt: skip
-        result = merge(result, moved, pairs)
+        result = merge(result, moved, _marked(result, moved, pairs))
     result = result if policy == "first" else resolve(result, policy, dates=dates)
     fused = add_blocks(add_heights(result, percentile=percentile, order=heights))
-    return replace(fused, name=name) if name else fused
+    said = {
+        "minimum_iou": minimum_iou, "use_identifiers": use_identifiers, "percentile": percentile, "heights": list(heights), "align": align,
+        "allow_ballpark": allow_ballpark, "policy": policy, "dates": dict(dates or {}), "shifts": shifts, "join": dict(join or {}),
+        "within": dict(within) if isinstance(within, Mapping) else within,
+    }  # fmt: skip
+    return replace(fused, name=name or fused.name, extra={**fused.extra, "fusion": plain(said), "sources": readings})
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a store keeps it: mappings, lists, texts and finite numbers; a number that is none becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def next_source(city: City) -> int:
+    """Return the key that the next source of a city gets."""
+    keys = city.tables["sources"]["key"].to_pylist()
+    return max(keys) + 1 if keys else 0
+
+
+def _marked(left: City, right: City, pairs: Pairs) -> Pairs:
+    """Return the pairs with the marks of their records, and with a word where the right footprint becomes that of the object."""
+    import shapely
+
+    matches = right.tables["matches"]
+    texts = dict(zip(matches["object"].to_pylist(), matches["evidence"].to_pylist(), strict=True))
+    kinds = [np.asarray(shapely.get_dimensions(city.footprints(keys))) for city, keys in ((left, pairs.left), (right, pairs.right))]
+    fills = (kinds[1] >= 0) & ((kinds[0] < 0) | ((kinds[0] == 0) & (kinds[1] == 2)))
+    marks = {key: text for key, text in texts.items() if text and text.startswith("record ")}
+    return marked(pairs, marks, pairs.right[fills])
 
 
 def _check(cities: Sequence[City], align: str, policy: Policy) -> None:
@@ -142,6 +184,7 @@ def _check(cities: Sequence[City], align: str, policy: Policy) -> None:
 
 def _moved(city: City, target: CityCRS, known: City | None, *, allow_ballpark: bool) -> City:
     """Return a city in the system of the result, with a row in `matches` for each of its records."""
+    marks = marks_of(city).texts()  # as the source states it, before anything is moved
     placed = known is not None and city.crs.is_local and not target.is_local
     if known is not None and placed:
         city = _placed(city, known)
@@ -149,7 +192,7 @@ def _moved(city: City, target: CityCRS, known: City | None, *, allow_ballpark: b
     if known is not None and not placed and _loose(moved):
         moved = _placed(moved, known)
     moved = dated(moved)
-    return moved.replace_tables(matches=pa.concat_tables([moved.tables["matches"], new_matches(moved)]))
+    return moved.replace_tables(matches=pa.concat_tables([moved.tables["matches"], new_matches(moved, marks)]))
 
 
 def _placed(city: City, known: City) -> City:

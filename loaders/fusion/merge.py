@@ -162,14 +162,23 @@ def _with_reasons(table: pa.Table, pairs: Pairs) -> pa.Table:
     keys, texts = zip(*pairs.open, strict=True)
     place = pc.index_in(table["object"], pa.array(keys, pa.int64()))
     at = table.column_names.index("evidence")
-    return table.set_column(at, table.schema.field(at), pc.coalesce(table["evidence"], pa.array(texts, pa.string()).take(place)))
+    return table.set_column(at, table.schema.field(at), pc.coalesce(pa.array(texts, pa.string()).take(place), table["evidence"]))
 
 
-def new_matches(city: City) -> pa.Table:
-    """Return one row ``new`` for every object that no row of `matches` names yet: it stands for its own record."""
+def new_matches(city: City, marks: NDArray[Any] | None = None) -> pa.Table:
+    """Return one row ``new`` for every object that no row of `matches` names yet: it stands for its own record.
+
+    Parameters
+    ----------
+    marks : shape (objects,)
+        Mark of each record, kept as its evidence; see `cim.loaders.fusion.marks`.
+    """
     objects = city.tables["objects"]
-    fresh = objects.filter(pc.invert(pc.is_in(objects["key"], city.tables["matches"]["object"].combine_chunks())))
-    return make_table("matches", {"object": fresh["key"], "source": fresh["source"], "record": fresh["id"], "kind": "new"}, fresh.num_rows)
+    fresh = pc.invert(pc.is_in(objects["key"], city.tables["matches"]["object"].combine_chunks()))
+    said = None if marks is None else pa.array(marks, pa.string()).filter(fresh.combine_chunks())
+    objects = objects.filter(fresh)
+    columns = {"object": objects["key"], "source": objects["source"], "record": objects["id"], "kind": "new", "evidence": said}
+    return make_table("matches", columns, objects.num_rows)
 
 
 def _objects(both: City, filled: Filled, pairs: Pairs, target: Ints) -> pa.Table:

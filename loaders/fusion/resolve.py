@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,7 @@ def resolve(city: City, policy: Policy, *, dates: Mapping[str, str] | None = Non
     """
     check_policy(policy)
     _check_names(city, policy, dates or {})
+    city = _noted(city, policy, dates or {})
     table = city.tables["claims"]
     rows = _contested(table)
     if not len(rows):
@@ -79,6 +81,13 @@ def resolve(city: City, policy: Policy, *, dates: Mapping[str, str] | None = Non
     chosen = table.set_column(at, SCHEMAS["claims"].field("chosen"), pa.array(new))
     done = _written(city.replace_tables(claims=chosen), table.take(pa.array(changed)))
     return _told(done, table.take(pa.array(changed)), policy, silent)
+
+
+def _noted(city: City, policy: Policy, dates: Mapping[str, str]) -> City:
+    """Return the city with the policy among its facts, for later updates."""
+    rules = policy if isinstance(policy, str) else {name: one if isinstance(one, str) else list(one) for name, one in policy.items()}
+    said = {**city.extra.get("fusion", {}), "policy": rules, "dates": dict(dates)}
+    return replace(city, extra={**city.extra, "fusion": said})
 
 
 def check_policy(policy: Policy) -> None:

@@ -57,7 +57,11 @@ def _from(city: City, code: str, title: str) -> City:
     for name, column in columns.items():
         objects = objects.set_column(objects.column_names.index(name), SCHEMAS["objects"].field(name), column)
     objects = boxes_of(objects, geometries, empty("templates"), city.origin)
-    moved = replace(city.replace_tables(objects=objects, geometries=geometries, sources=_noted(city, title)))
+    moved = city.replace_tables(objects=objects, geometries=geometries, sources=_noted(city, title))
+    keys = [str(key) for key in city.tables["sources"]["key"].to_pylist()]
+    said = city.extra.get("sources", {})
+    readings = {key: {**said.get(key, {}), "corrected": code} for key in keys}  # so that an update undoes the shift again
+    moved = replace(moved, extra={**city.extra, "sources": readings})
     issues: list[dict[str, Any]] = [
         {"code": "crs", "severity": "info", "message": f"{city.name or 'city'}: {title} undone at every vertex, as the caller asked"}
     ]
