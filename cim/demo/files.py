@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cim.demo.features import Records
     from cim.demo.survey import Cloud
 
-__all__ = ["CRS", "VERTICAL", "absolute", "write_geojson", "write_points", "write_raster", "write_table"]
+__all__ = ["CRS", "VERTICAL", "absolute", "write_geojson", "write_points", "write_raster", "write_table", "write_web_map"]
 
 CRS, VERTICAL = "EPSG:4549", "EPSG:5737"
 """CGCS2000 / 3-degree Gauss-Kruger CM 120E, and the Yellow Sea 1985 height."""
@@ -86,18 +86,42 @@ def write_geojson(records: Records, path: Path, crs: str = CRS, *, open_ring: in
 
         move = Transformer.from_crs(CRS, crs, always_xy=True)
         shapes = shapely.transform(shapes, lambda xy: np.round(np.column_stack(move.transform(xy[:, 0], xy[:, 1])), 9))
+    return _write_geojson(shapes, records.columns, path, crs, open_ring=open_ring)
+
+
+def _write_geojson(
+    shapes: NDArray[np.object_], columns: Mapping[str, NDArray[Any]], path: Path, crs: str, *, open_ring: int | None = None
+) -> Path:
+    import shapely
+
     geometries = [json.loads(text) for text in shapely.to_geojson(shapes).tolist()]
     if open_ring is not None:
         geometries[open_ring]["coordinates"][0].pop()
     features = [
         {"type": "Feature", "properties": properties, "geometry": geometry}
-        for properties, geometry in zip(_rows(records.columns), geometries, strict=True)
+        for properties, geometry in zip(_rows(columns), geometries, strict=True)
     ]
     head = {"type": "FeatureCollection", "crs": {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{crs[5:]}"}}}
     body = ",\n".join(json.dumps(feature, ensure_ascii=False, separators=(",", ":")) for feature in features)
     start = json.dumps(head, ensure_ascii=False)[:-1]
     path.write_text(f'{start}, "features": [\n{body}\n]}}\n', encoding="utf-8")
     return path
+
+
+def write_web_map(records: Records, path: Path) -> Path:
+    """Write points as a web map sells them: the coordinates are GCJ-02, the file says EPSG:4490."""
+    import shapely
+    from pyproj import Transformer
+
+    from cim.crs.gcj02 import wgs84_to_gcj02
+
+    move = Transformer.from_crs(CRS, "EPSG:4490", always_xy=True)
+
+    def shifted(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        there = np.column_stack(move.transform(xy[:, 0], xy[:, 1]))
+        return np.round(np.column_stack(wgs84_to_gcj02(there[:, 0], there[:, 1])), 6)
+
+    return _write_geojson(shapely.transform(absolute(records.geometry), shifted), records.columns, path, "EPSG:4490")
 
 
 def _rows(columns: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, Any]]:
