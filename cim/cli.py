@@ -363,8 +363,10 @@ class Format(StrEnum):
     """Formats a city is exported to."""
 
     cityjson = "cityjson"
+    cityjsonseq = "cityjsonseq"
     geopackage = "geopackage"
     geoparquet = "geoparquet"
+    gltf = "gltf"
     xlsx = "xlsx"
 
 
@@ -383,12 +385,13 @@ def export(
     language: Annotated[Language, typer.Option(help="Language of the titles in xlsx.")] = Language.zh,
     grade: Annotated[str | None, typer.Option(help="Highest data grade that may leave, such as public or 公开; all without it.")] = None,
     k: Annotated[int, typer.Option(help="Least count of persons that is shown; totals that reveal a smaller one go too.", min=0)] = 10,
+    lod: Annotated[str | None, typer.Option(help="Level of detail for cityjson and gltf, such as 2.2; gltf takes the finest.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a city for other programs, and say what was left out and what the format cannot hold."""
     from cim.loaders.export import export_city
 
-    report = export_city(_open(path), to.value, output, language=language.value, grade=grade, k=k)
+    report = export_city(_open(path), to.value, output, language=language.value, grade=grade, k=k, lod=lod)
     if as_json:
         _print_json({"path": str(output), "format": to.value, "lost": report.rows()})
         return

@@ -1,9 +1,10 @@
-"""A city for other programs: GeoPackage, GeoParquet, Excel and CityJSON, each with a report of what the format cannot hold."""
+"""A city for other programs: GeoPackage, GeoParquet, Excel, CityJSON and glTF, each with a report of what the format cannot hold."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import CimError, UsageError
+from cim.loaders.export_losses import TITLES, lost_tables
 from cim.model.loss import Losses
+from cim.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,18 +27,22 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "export_city", "to_geopackage", "to_geoparquet", "to_xlsx"]
 
-FORMATS = ("cityjson", "geopackage", "geoparquet", "xlsx")
+FORMATS = ("cityjson", "cityjsonseq", "geopackage", "geoparquet", "gltf", "xlsx")
+_LEVELLED = ("cityjson", "cityjsonseq", "gltf")  # formats that hold levels of detail
+_CITYJSON = frozenset({"sources", "issues"})  # what its writer does not count
 
 
 def export_city(
-    city: City, format: str, path: str | Path, *, language: Literal["zh", "en"] = "zh", grade: str | None = None, k: int = 10
-) -> LossReport:
+    city: City, format: str, path: str | Path, *, language: Literal["zh", "en"] = "zh", grade: str | None = None, k: int = 10,
+    lod: str | None = None,
+) -> LossReport:  # fmt: skip
     """Write a city in one of `FORMATS` and return what was left out and what the format cannot hold.
 
     Parameters
     ----------
     format
-        ``cityjson``, ``geopackage`` (one layer per class), ``geoparquet`` (a folder, one file per class) or ``xlsx`` (one sheet per class).
+        ``cityjson``, ``cityjsonseq`` (one line per feature), ``geopackage`` (one layer per class), ``geoparquet`` (a folder, one file per
+        class), ``gltf`` (one binary ``.glb``) or ``xlsx`` (one sheet per class).
     path
         File, or folder for GeoParquet; it appears whole or not at all. Folders above it are made where they are missing.
     language
@@ -45,25 +52,31 @@ def export_city(
         highest. Everything when left out.
     k
         Counts of persons below this are left empty, and the totals that would reveal one; 0 keeps them all.
+    lod
+        Level of detail to write to CityJSON or glTF, such as ``"2.2"``; without it all, or for glTF the finest of each object.
 
     Raises
     ------
     UsageError
-        If the format or the language is not one of these, or the file cannot be written.
+        If the format or the language is not one of these, `lod` is given for a format without levels, or the file cannot be written.
     """
     if format not in FORMATS or language not in {"zh", "en"}:
         what, found, known = ("language", language, "zh, en") if format in FORMATS else ("format", format, ", ".join(FORMATS))
         msg = f"{what} {found!r} is not known; give one of {known}"
         raise UsageError(msg)
+    if lod is not None and format not in _LEVELLED:
+        msg = f"lod={lod!r} given, but {format} holds no levels of detail; give it for {', '.join(_LEVELLED)} only"
+        raise UsageError(msg)
     from cim.loaders.disclosure import graded, suppressed
+    from cim.loaders.export_traces import without_traces
 
     target, losses = Path(path), Losses()
     if grade is not None:
-        city = graded(city, grade, losses)
+        city = without_traces(city, graded(city, grade, losses), losses)
     city = suppressed(city, k, losses)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        return losses.report() + _write(city, format, target, language)
+        return losses.report() + _write(city, format, target, language, lod)
     except OSError as error:
         if isinstance(error, CimError):
             raise
@@ -71,14 +84,26 @@ def export_city(
         raise UsageError(msg) from error
 
 
-def _write(city: City, format: str, target: Path, language: Literal["zh", "en"]) -> LossReport:
-    if format == "cityjson":
-        from cim.loaders.cityjson import write_cityjson
+def _write(city: City, format: str, target: Path, language: Literal["zh", "en"], lod: str | None) -> LossReport:
+    if format == "gltf":
+        from cim.loaders.gltf_write import write_gltf
 
-        return write_cityjson(city, target)
+        return write_gltf(city, target, lod=lod)
+    if format in {"cityjson", "cityjsonseq"}:
+        return _to_cityjson(city, target, lod, lines=format == "cityjsonseq")
     if format == "xlsx":
         return to_xlsx(city, target, language=language)
     return to_geopackage(city, target) if format == "geopackage" else to_geoparquet(city, target)
+
+
+def _to_cityjson(city: City, target: Path, lod: str | None, *, lines: bool) -> LossReport:
+    from cim.loaders.cityjson import write_cityjson, write_cityjsonseq
+
+    losses, lods = Losses(), None if lod is None else [lod]
+    report = (write_cityjsonseq if lines else write_cityjson)(city, target, lods=lods)
+    told = " ".join(row["what"] for row in report.rows())
+    lost_tables(city, set(TITLES) - {name for name in _CITYJSON if name.rstrip("s") not in told} | {"objects", "geometries"}, losses)
+    return report + losses.report()
 
 
 def to_geopackage(city: City, path: Path) -> LossReport:
@@ -93,7 +118,7 @@ def to_geopackage(city: City, path: Path) -> LossReport:
     part.unlink(missing_ok=True)
     losses = Losses()
     try:
-        for name in city.types():
+        for name in track(city.types(), label="export GeoPackage", unit="classes"):
             frame = _flat(_plain(city, name), name, losses)
             taken = {str(column).casefold() for column in frame if column != "geometry"}
             layer = {"FID": _free("fid", taken), "GEOMETRY_NAME": _free("geom", taken)}
@@ -159,9 +184,17 @@ def to_geoparquet(city: City, path: Path) -> LossReport:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         msg = f"{path} exists and is not an empty folder; name a new one"
         raise UsageError(msg)
-    path.mkdir(parents=True, exist_ok=True)
-    for name in city.types():
-        _plain(city, name).to_parquet(path / f"{name.lstrip('+')}.parquet", index=False, write_covering_bbox=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        for name in track(city.types(), label="export GeoParquet", unit="classes"):
+            _plain(city, name).to_parquet(part / f"{name.lstrip('+')}.parquet", index=False, write_covering_bbox=True)
+        if path.exists():
+            path.rmdir()
+        part.replace(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return _lost(city)
 
 
@@ -170,7 +203,7 @@ def to_xlsx(city: City, path: Path, *, language: Literal["zh", "en"] = "zh") -> 
     from cim.results.export import write_workbook
 
     sheets = {}
-    for name in city.types():
+    for name in track(city.types(), label="export xlsx", unit="classes"):
         frame = city.table(name, labels=language).drop(columns=["geometry"]).reset_index()
         sheets[name] = pa.Table.from_pandas(frame, preserve_index=False)
     write_workbook(sheets, path)
@@ -191,6 +224,7 @@ def _lost(city: City, *, footprints: bool = False, losses: Losses | None = None)
     losses = Losses() if losses is None else losses
     losses.add("geometries beyond the footprint", solid, "levels of detail 1 and up, surfaces and their semantics")
     losses.add("footprints", len(city) if footprints else 0, "a sheet holds no geometry")
-    for name in ("relations", "properties", "identifiers", "claims", "coverages", "links"):
-        losses.add(name, tables.rows(name))
+    levels = tables["objects"]["level_scheme"]
+    losses.add("objects: the scheme of their CIM level", len(levels) - levels.null_count)
+    lost_tables(city, {"objects", "geometries"}, losses)
     return losses.report()
