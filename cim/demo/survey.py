@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Owners = NDArray[np.int32]
 
-__all__ = ["Cloud", "foot_level", "roof_level", "scan", "surface"]
+__all__ = ["Cloud", "canopy", "foot_level", "owners", "roof_level", "scan", "surface"]
 
 _FINE = 0.25
 """Cell of the map that tells which roof or water a point hits [m]."""
@@ -73,9 +73,9 @@ def roof_level(buildings: Buildings, x: Reals, y: Reals, owner: Owners) -> Reals
 def surface(grid: Grid, buildings: Buildings, trees: Records, water: Records, random: np.random.Generator) -> Reals:
     """Return the surface model with roofs and crowns on a grid, shape (ny, nx) [m]; NaN in the holes of the survey."""
     east, north = grid.points()
-    bare = _with_water(elevation(east, north), _owners(water.geometry, grid.cell))
-    z = np.maximum(bare, _canopy(grid, trees))
-    owner = _owners(buildings.shapes, grid.cell)
+    bare = _with_water(elevation(east, north), owners(water.geometry, grid.cell))
+    z = np.maximum(bare, canopy(grid, trees))
+    owner = owners(buildings.shapes, grid.cell)
     built = owner >= 0
     z[built] = roof_level(buildings, east[built], north[built], owner[built])
     z += random.normal(0.0, 0.02, z.shape)
@@ -90,12 +90,12 @@ def scan(buildings: Buildings, trees: Records, water: Records, random: np.random
     jitter = random.uniform(0.02, _SPACING - 0.02, (2, rows, columns))
     x = (np.arange(columns) * _SPACING + jitter[0]).reshape(-1)
     y = (np.arange(rows)[:, None] * _SPACING + jitter[1]).reshape(-1)
-    wet = _pick(_owners(water.geometry, _FINE), x, y) >= 0
+    wet = _pick(owners(water.geometry, _FINE), x, y) >= 0
     kept = np.flatnonzero(~wet | (random.uniform(0, 1, x.shape) < 1 / 30))
     x, y, wet = np.round(x[kept], 2), np.round(y[kept], 2), wet[kept]
-    owner = _pick(_owners(buildings.shapes, _FINE), x, y)
+    owner = _pick(owners(buildings.shapes, _FINE), x, y)
     fine = Grid(0.5)
-    crown = _canopy(fine, trees)[_cell(fine, x, y)]
+    crown = canopy(fine, trees)[_cell(fine, x, y)]
     z = elevation(x, y)
     kind = np.full(len(x), GROUND, np.uint8)
     leaves = np.isfinite(crown) & (crown > z + 0.5) & (random.uniform(0, 1, x.shape) < _LEAVES)
@@ -112,7 +112,7 @@ def _with_water(bare: Reals, owner: Owners) -> Reals:
     return np.where(owner >= 0, np.maximum(bare, WATER_LEVEL), bare)
 
 
-def _owners(shapes: NDArray[np.object_], cell: float) -> Owners:
+def owners(shapes: NDArray[np.object_], cell: float) -> Owners:
     """Return which shape covers the middle of each cell of the district, -1 for none, shape (ny, nx)."""
     from rasterio.features import rasterize
     from rasterio.transform import Affine
@@ -133,7 +133,7 @@ def _pick(owners: Owners, x: Reals, y: Reals) -> Owners:
     return np.asarray(owners[_cell(Grid(_FINE), x, y)])
 
 
-def _canopy(grid: Grid, trees: Records) -> Reals:
+def canopy(grid: Grid, trees: Records) -> Reals:
     """Return the top of the crowns on a grid, half ellipsoids; -inf where there is none, shape (ny, nx) [m]."""
     import shapely
 
