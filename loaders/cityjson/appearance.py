@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,21 +106,19 @@ def defaults(document: Document) -> dict[str, str]:
 # --------------------------------------------------------------------------------------------- of geometries
 
 
-def looks_of(geometries: Geometries, library: Library, ids: list[str], *, rows_known: bool = True) -> Looks:
+def looks_of(geometries: Geometries, library: Library, ids: list[str]) -> Looks:
     """Return what geometries wear, by theme.
 
     Parameters
     ----------
     ids
         Names of the owners, for the notes.
-    rows_known
-        Whether the owners are objects (those of templates are not).
     """
     notes: list[Note] = []
     rows, themes, materials = _materials(geometries, library, ids, notes)
     entries = _entries(geometries, geometries.texture, "texture", ids, notes)
     worn = worn_textures(geometries, entries, library.first_texture, library.first_uv, library.uv, ids, notes)
-    return Looks(rows, themes, materials, worn, notes if rows_known else [replace(note, row=None) for note in notes])
+    return Looks(rows, themes, materials, worn, notes)
 
 
 def _entries(

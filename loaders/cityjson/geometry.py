@@ -91,7 +91,7 @@ def gather(document: Document, template_vertices: int) -> tuple[Found, Found]:
     """
     found, templates = Found(), Found()
     for row, record in enumerate(document.records):
-        listed = record.members.get("geometry")
+        listed = record.members.pop("geometry", None)  # freed as soon as it is held as columns
         if listed is None:
             continue
         if not isinstance(listed, list):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import simdjson
 
@@ -64,7 +64,7 @@ def blocks(arrays: list[bytes]) -> Iterator[tuple[bytes, int]]:
 def well_formed(arrays: list[bytes]) -> bool:
     """Return whether every text is a JSON array."""
     try:
-        return all(len(simdjson.Parser().parse(joined)) == count for joined, count in blocks(arrays))
+        return all(len(cast("simdjson.Array", simdjson.Parser().parse(joined))) == count for joined, count in blocks(arrays))
     except (ValueError, RuntimeError):
         return False
 

@@ -6,7 +6,7 @@ Lists may be parsed or still text (`bytes`, see `cim.loaders.cityjson.hollow`); 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -187,7 +187,7 @@ def _block(text: bytes, depth: int, *, nulls: bool, real: bool) -> pa.Array | No
 def _numbers(text: bytes, *, real: bool) -> NDArray[Any] | None:
     """Return all numbers of a JSON array, however nested."""
     try:
-        buffer = memoryview(simdjson.Parser().parse(text).as_buffer(of_type="d" if real else "i"))
+        buffer = memoryview(cast("simdjson.Array", simdjson.Parser().parse(text)).as_buffer(of_type="d" if real else "i"))
     except (ValueError, TypeError, RuntimeError):
         return None
     kind = np.float64 if real else np.int64

@@ -34,15 +34,17 @@ def stored_points(vertices: list[Any] | bytes, path: Path, what: str) -> Reals:
         found = _from_text(vertices)
         if found is not None:
             return found
-        vertices = json.loads(vertices)
-    if not vertices:
+        listed: list[Any] = json.loads(vertices)
+    else:
+        listed = vertices
+    if not listed:
         return np.empty((0, 3))
     try:
-        array = pa.array(vertices, pa.list_(pa.float64(), 3))
+        array = pa.array(listed, pa.list_(pa.float64(), 3))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return _one_by_one(vertices, path, what)
+        return _one_by_one(listed, path, what)
     if array.null_count or array.values.null_count:
-        return _one_by_one(vertices, path, what)
+        return _one_by_one(listed, path, what)
     return np.asarray(array.values.to_numpy(zero_copy_only=False), float).reshape(-1, 3)
 
 

@@ -18,12 +18,13 @@ import numpy as np
 import pyarrow as pa
 
 from cim.errors import CorruptFileError, CRSError, FormatError
-from cim.loaders.cityjson.appearance import add_appearances, add_library, defaults, library_of, looks_of
+from cim.loaders.cityjson.appearance import Library, Looks, add_appearances, add_library, defaults, library_of, looks_of
 from cim.loaders.cityjson.attributes import add_attributes, add_members, named
 from cim.loaders.cityjson.checks import Transform, check_heights, lost_parts, points_of, template_points, transform_of, welded
 from cim.loaders.cityjson.document import Document, Note, load
 from cim.loaders.cityjson.geometry import Geometries, gather, geometries_of
 from cim.loaders.cityjson.links import Links, links_of
+from cim.loaders.cityjson.outline import outlined
 from cim.loaders.cityjson.plain import cleaned
 from cim.loaders.cityjson.semantics import Surfaces, semantics_of
 from cim.loaders.cityjson.templates import Instances, instances_of, put_out
@@ -47,6 +48,8 @@ _ARRAY = re.compile(rb'^\s*\{\s*"(?:vertices|transform|appearance|metadata|versi
 _TAIL = 1 << 16
 _MOST = 50
 """Issues of one kind that are named one by one; the rest is counted."""
+_BLOCK = 4000
+"""Geometries checked at a time, so that what the checks need stays small."""
 _ROLES = {"MultiPoint": "point", "MultiLineString": "line", "MultiSurface": "multi_surface", "CompositeSurface": "multi_surface"}
 
 
@@ -160,24 +163,21 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     names = {kind: from_cityjson(kind) for kind in {str(record.members["type"]) for record in document.records}}
     types = [names[str(record.members["type"])] for record in document.records]
     links = links_of(document.records, [str(record.members["type"]) for record in document.records])
-    own, shapes, instances = _geometries(document, points, ids, crs, path, notes)
-    table, ground = _all_explicit(own, shapes, instances)
+    library = library_of(document, path, notes)
+    own, shapes, instances = _geometries(document, points, ids, library, crs, path, notes)
+    table, ground = outlined(*_all_explicit(own, shapes, instances))
     places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types)
     del table, ground
     notes += [*links.notes, *_height_notes(document, places, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, crs, path, options))
     keys = _add_objects(builder, document, ids, types, links, places, source, options)
-    library = library_of(document, path, notes)
     materials, textures = add_library(builder, library, path, source, notes)
     tkeys = _add_templates(builder, shapes)
     gkeys = _add_geometries(builder, keys, own, shapes, instances, tkeys, source)
     for part, made in ((own, gkeys), (shapes, tkeys)):
         _add_surfaces(builder, made, part.surfaces)
-        looks = looks_of(part.geometries, library, part.ids, rows_known=part is own)
-        notes += looks.notes
-        worn = looks.worn.turned(part.geometries.boundaries, _one(part.table["boundaries"]))
-        add_appearances(builder, made, replace(looks, worn=worn), materials, textures)
+        add_appearances(builder, made, part.looks, materials, textures)
     _add_links(builder, keys, links, source)
     add_attributes(builder, keys, types, document.records, options.mapping, notes)
     add_members(builder, keys, document.records, points, notes)
@@ -196,18 +196,19 @@ class _Part:
     table: pa.Table
     """Owner, type, level of detail, vertices and boundaries, solids turned outward."""
     surfaces: Surfaces
+    looks: Looks
 
 
 def _geometries(
-    document: Document, points: NDArray[np.float64], ids: list[str], crs: CityCRS, path: Path, notes: list[Note]
+    document: Document, points: NDArray[np.float64], ids: list[str], library: Library, crs: CityCRS, path: Path, notes: list[Note]
 ) -> tuple[_Part, _Part, Instances]:
     """Return all usable geometries, templates and their uses; a file without any usable one among several is corrupt."""
     corners = template_points(document, path)
     found, templates = gather(document, len(corners))
-    own = _part(geometries_of(found, points, ids), ids, crs, notes)
+    own = _part(geometries_of(found, points, ids), ids, library, crs, notes)
     shapes_of = geometries_of(templates, corners, names := [f"template {k}" for k in range(max(templates.owner, default=-1) + 1)])
     about: list[Note] = []
-    shapes = _part(shapes_of, names, crs, about)
+    shapes = _part(shapes_of, names, library, crs, about)
     notes += [replace(note, row=None) for note in about]
     instances = instances_of(found, shapes.geometries, points, ids)
     notes += instances.notes
@@ -220,19 +221,22 @@ def _geometries(
     return own, shapes, instances
 
 
-def _part(geometries: Geometries, ids: list[str], crs: CityCRS, notes: list[Note]) -> _Part:
+def _part(geometries: Geometries, ids: list[str], library: Library, crs: CityCRS, notes: list[Note]) -> _Part:
     notes += geometries.notes
     surfaces = semantics_of(geometries, ids)
+    looks = looks_of(geometries, library, ids)
+    geometries = replace(geometries, semantics=[], material=[], texture=[])  # as in the file: no longer needed
     table, solid_notes = _checked(geometries, ids, crs)
-    notes += [*surfaces.notes, *solid_notes]
-    return _Part(geometries, ids, table, surfaces)
+    notes += [*surfaces.notes, *looks.notes, *solid_notes]
+    looks = replace(looks, worn=looks.worn.turned(geometries.boundaries, _one(table["boundaries"])))
+    return _Part(geometries, ids, table, surfaces, looks)
 
 
 def _all_explicit(own: _Part, shapes: _Part, instances: Instances) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Return the geometries with every use of a template put out, and which faces are ground surfaces."""
     if not len(instances.owner):
         return own.table, own.surfaces.ground
-    size = np.diff(np.asarray(shapes.surfaces.semantics.offsets.to_numpy(), np.int64))
+    size = np.diff(np.asarray(shapes.surfaces.semantics.offsets.to_numpy(), np.int64)).astype(np.int64)
     first = np.cumsum(size) - size
     count = size[instances.template]
     faces = np.repeat(first[instances.template] - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
@@ -242,15 +246,19 @@ def _all_explicit(own: _Part, shapes: _Part, instances: Instances) -> tuple[pa.T
 
 def _checked(geometries: Geometries, ids: list[str], crs: CityCRS) -> tuple[pa.Table, list[Note]]:
     """Return the geometry table with solids turned outward, and what is wrong with them."""
-    from cim.model.solids import MEANING, SOLID_TYPES, check_solids, repair_orientation
+    from cim.model.solids import MEANING, SOLID_TYPES, check_solids
 
     table = geometries.table()
     tolerance = 0.01 / crs.linear_unit_factor if crs.is_projected else np.inf
-    report = check_solids(table, tolerance=tolerance)
-    repaired, turned = repair_orientation(table)
+    found: dict[int, list[int]] = {code: [] for code in MEANING}
+    for first in range(0, table.num_rows, _BLOCK):
+        report = check_solids(table.slice(first, _BLOCK), tolerance=tolerance)
+        for code in MEANING:
+            found[code] += (report.rows(code) + first).tolist()
+    repaired, turned = _turned(table, np.array(sorted({*found[307], *found[405]}), np.int64))
     notes = []
     for code, meaning in MEANING.items():
-        for row in report.rows(code).tolist():
+        for row in found[code]:
             owner = int(geometries.owner[row])
             mended = code in (307, 405) and turned[row] > 0
             end = f"; {turned[row]} surfaces are turned to face outward" if mended else ""
@@ -258,6 +266,19 @@ def _checked(geometries: Geometries, ids: list[str], crs: CityCRS) -> tuple[pa.T
             severity = "warning" if geometries.type[row] in SOLID_TYPES else "info"  # loose surfaces promise no more than a picture
             notes.append(Note("repaired" if mended else "invalid", message, severity, row=owner))
     return repaired, notes
+
+
+def _turned(table: pa.Table, rows: Ints) -> tuple[pa.Table, Ints]:
+    """Return the table with the solids in some rows turned outward, and how many surfaces were turned in each row."""
+    from cim.model.solids import repair_orientation
+
+    turned = np.zeros(table.num_rows, np.int64)
+    if not len(rows):
+        return table, turned
+    mended, turned[rows] = repair_orientation(table.take(pa.array(rows)))
+    place = np.arange(table.num_rows)
+    place[rows] = table.num_rows + np.arange(len(rows))
+    return pa.concat_tables([table, mended]).take(pa.array(place)).combine_chunks(), turned
 
 
 def _height_notes(document: Document, places: Places, ids: list[str]) -> list[Note]:
@@ -344,11 +365,8 @@ def _add_geometries(builder: CityBuilder, keys: Ints, own: _Part, shapes: _Part,
 
 def _add_surfaces(builder: CityBuilder, gkeys: Ints, surfaces: Surfaces) -> None:
     rows = surfaces.rows
-    if rows.geometry:
-        builder.add_surfaces(
-            gkeys[np.asarray(rows.geometry, np.int64)], rows.index, pa.array(rows.type), parents=pa.array(rows.parent, pa.int32()),
-            attributes=pa.array(rows.attributes, pa.string()),
-        )  # fmt: skip
+    if len(rows.geometry):
+        builder.add_surfaces(gkeys[rows.geometry], rows.index, rows.type, parents=rows.parent, attributes=rows.attributes)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,15 +28,15 @@ _WORDS = {"semantic": "semantics", "material": "materials", "texture": "textures
 _OWN = frozenset({"type", "parent", "children"})
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Rows:
     """Rows of the table `surfaces`."""
 
-    geometry: list[int] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
-    type: list[str] = field(default_factory=list)
-    parent: list[int | None] = field(default_factory=list)
-    attributes: list[str | None] = field(default_factory=list)
+    geometry: Ints
+    index: Ints
+    type: pa.Array
+    parent: pa.Array
+    attributes: pa.Array
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def semantics_of(geometries: Geometries, ids: list[str]) -> Surfaces:
     names = [ids[row] for row in geometries.owner.tolist()]
     rows, values, size = _read(geometries, names, notes)
     lists, face = per_face(geometries, values, size, names, notes, "semantic")
-    faces = np.diff(np.asarray(lists.offsets.to_numpy(), np.int64))
+    faces = np.diff(np.asarray(lists.offsets.to_numpy(), np.int64)).astype(np.int64)
     return Surfaces(rows, lists, _ground(rows, face, np.repeat(np.arange(len(faces)), faces), len(names)), notes)
 
 
@@ -99,40 +99,58 @@ def per_face(
 
 
 def _ground(rows: _Rows, face: Ints, geometry: Ints, count: int) -> NDArray[np.bool_]:
-    per_geometry = np.bincount(np.asarray(rows.geometry, np.int64), minlength=count)
+    per_geometry = np.bincount(rows.geometry, minlength=count)
     first = np.concatenate([[0], np.cumsum(per_geometry)])[:-1]
-    is_ground = np.array([kind == "GroundSurface" for kind in rows.type] + [False])
+    is_ground = np.append(np.asarray(pc.equal(rows.type, "GroundSurface").to_numpy(zero_copy_only=False), bool), False)
     return np.asarray(is_ground[np.where(face >= 0, first[geometry] + face, len(is_ground) - 1)])
 
 
 def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[_Rows, list[Any], Ints]:
     """Return the semantic surfaces as rows, the values per geometry (None without) and how many surfaces each geometry lists."""
-    rows = _Rows()
     values: list[Any] = []
     size = np.zeros(len(names), np.int64)
-    kinds: dict[str, str] = {}
+    kinds: dict[Any, str] = {}
+    types: list[str] = []
+    attributes: list[str | None] = []
+    parents: dict[int, int] = {}
     for row, one in enumerate(geometries.semantics):
         listed = _parsed(one.get("surfaces")) if isinstance(one, dict) else None
-        if not isinstance(listed, list) or not all(isinstance(surface, dict) for surface in listed):
+        if not isinstance(listed, list) or set(map(type, listed)) - {dict}:
             if one is not None:
                 notes.append(dropped(geometries, names, row, "there is no array of surfaces"))
             values.append(None)
             continue
-        parents = _parents(listed)
+        first = len(types)
         size[row] = len(listed)
         values.append(one.get("values"))
-        for index, surface in enumerate(listed):
+        linked = False
+        for surface in listed:
             kind = surface.get("type")
-            if not isinstance(kind, str) or not kind.strip("+ "):
-                notes.append(Note("invalid", f"a semantic surface of {names[row]!r} has no type", row=int(geometries.owner[row])))
-                kind = "Unknown"
-            rows.geometry.append(row)
-            rows.index.append(index)
-            rows.type.append(kinds[kind] if kind in kinds else kinds.setdefault(kind, from_cityjson(kind)))
-            rows.parent.append(parents.get(index))
-            extra = {key: value for key, value in surface.items() if key not in _OWN} if len(surface) > 1 else None
-            rows.attributes.append(json_text(extra) if extra else None)
+            known = kinds.get(kind) if type(kind) is str else None
+            types.append(known if known is not None else _kind(kind, kinds, geometries, names, row, notes))
+            if len(surface) == 1:
+                attributes.append(None)
+                continue
+            linked = linked or "parent" in surface or "children" in surface
+            extra = {key: value for key, value in surface.items() if key not in _OWN}
+            attributes.append(json_text(extra) if extra else None)
+        if linked:
+            parents.update((first + index, parent) for index, parent in _parents(listed).items())
+    start = np.cumsum(size) - size
+    owners = np.repeat(np.arange(len(names)), size)
+    above = np.full(len(types), -1, np.int32)
+    above[list(parents)] = list(parents.values())
+    rows = _Rows(owners, np.arange(len(types)) - start[owners], pa.array(types, pa.string()), pa.array(above, mask=above < 0),
+                 pa.array(attributes, pa.string()))  # fmt: skip
     return rows, values, size
+
+
+def _kind(kind: Any, kinds: dict[Any, str], geometries: Geometries, names: list[str], row: int, notes: list[Note]) -> str:
+    """Return the class of a surface met for the first time."""
+    if not isinstance(kind, str) or not kind.strip("+ "):
+        notes.append(Note("invalid", f"a semantic surface of {names[row]!r} has no type", row=int(geometries.owner[row])))
+        return from_cityjson("Unknown")
+    return kinds.setdefault(kind, from_cityjson(kind))
 
 
 def _parsed(surfaces: Any) -> Any:

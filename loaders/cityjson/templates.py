@@ -52,10 +52,10 @@ def instances_of(found: Found, templates: Geometries, points: Reals, ids: list[s
             continue
         rows.append((row, template, place, anchor))
         matrices.append(matrix)
-    owner, template, places, anchors = np.asarray(rows, np.int64).reshape(-1, 4).T
+    owners, shapes, places, anchors = np.asarray(rows, np.int64).reshape(-1, 4).T
     moved = np.asarray(matrices, float).reshape(-1, 4, 4).copy()
     moved[:, :3, 3] += points[anchors] if len(anchors) else 0.0
-    return Instances(owner, template, moved, places, anchors, notes, len(found.instances) - len(rows))
+    return Instances(owners, shapes, moved, places, anchors, notes, len(found.instances) - len(rows))
 
 
 def _instance(one: dict[str, Any], number: dict[int, int], points: Reals) -> tuple[str, int, Any, int]:  # noqa: PLR0911  # one return per fault
