@@ -556,8 +556,9 @@ def _diagnosis() -> list[dict[str, str]]:
     """Return one row per part that the toolkit leans on."""
     from importlib.metadata import PackageNotFoundError, version
 
-    needed = ("numpy", "pyarrow", "pandas", "geopandas", "shapely", "pyproj", "pyogrio", "rasterio", "laspy", "duckdb", "scipy", "xarray")
-    extras = {"pyvista": "scenes", "pillow": "scenes", "numba": "flood", "trimesh": "mesh", "ipykernel": "notebook"}
+    needed = ("numpy", "pyarrow", "pandas", "geopandas", "shapely", "pyproj", "pyogrio", "rasterio", "laspy", "lxml", "numba",
+              "pysimdjson", "duckdb", "scipy", "xarray")  # fmt: skip
+    extras = {"ifcopenshell": "ifc", "osmium": "osm", "pyvista": "scenes", "pillow": "mesh", "ipykernel": "notebook"}
     rows = [{"part": "cim-toolkit", "state": "ok", "detail": f"{__version__}, Python {sys.version.split()[0]}"}]
     for name in (*needed, *extras):
         try:
@@ -569,6 +570,7 @@ def _diagnosis() -> list[dict[str, str]]:
     return rows + _native() + _drawing()
 
 
+_NO_OSGCONV = "opens OSGB tiles; on Debian: apt-get install openscenegraph"
 _NO_GRIDS = "none: a height system that needs a grid is refused, never guessed"
 
 
@@ -579,6 +581,8 @@ def _native() -> list[dict[str, str]]:
     import rasterio
     import shapely
 
+    from shutil import which
+
     grids = Path(pyproj.datadir.get_data_dir())
     held = len(list(grids.glob("*.tif")))
     return [
@@ -587,6 +591,7 @@ def _native() -> list[dict[str, str]]:
         {"part": "GEOS", "state": "ok", "detail": shapely.geos_version_string},
         {"part": "PROJ", "state": "ok", "detail": pyproj.proj_version_str},
         {"part": "PROJ grids", "state": "ok" if held else "optional", "detail": f"{held} in {grids}" if held else _NO_GRIDS},
+        {"part": "osgconv", "state": "ok" if which("osgconv") else "optional", "detail": which("osgconv") or _NO_OSGCONV},
     ]  # fmt: skip
 
 
