@@ -576,12 +576,12 @@ _NO_GRIDS = "none: a height system that needs a grid is refused, never guessed"
 
 def _native() -> list[dict[str, str]]:
     """Return the versions of the native libraries that are bundled several times over."""
+    from shutil import which
+
     import pyogrio
     import pyproj
     import rasterio
     import shapely
-
-    from shutil import which
 
     grids = Path(pyproj.datadir.get_data_dir())
     held = len(list(grids.glob("*.tif")))
