@@ -8,6 +8,7 @@ from cim.errors import UsageError
 from cim.plugins import available, load
 from cim.scenes.imagery import imagery_layer, over_imagery
 from cim.scenes.layer import Layer
+from cim.scenes.models import mesh_layer, models_layer, openings_layer
 from cim.scenes.solids import buildings_layer, constructions_layer
 from cim.scenes.surfaces import landuse_layer, other_layer, roads_layer, vegetation_layer, water_layer
 from cim.scenes.terrain import terrain_layer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cim.scenes.context import Context
     from cim.scenes.scene import Scene
 
-    Builder = Callable[[Context], Layer | None]
+    Builder = Callable[[Context], Layer | tuple[Layer, ...] | None]
 
 __all__ = ["BUILDERS", "base_layers", "layers_of_result"]
 
@@ -31,7 +32,10 @@ BUILDERS: dict[str, Builder] = {
     "roads": roads_layer,
     "other": other_layer,
     "constructions": constructions_layer,
+    "models": models_layer,
+    "mesh": mesh_layer,
     "buildings": buildings_layer,
+    "openings": openings_layer,
     "trees": trees_layer,
     "water": water_layer,
 }
@@ -51,12 +55,13 @@ def base_layers(context: Context) -> tuple[Layer, ...]:
     foreign = [(name, load("cim.layers", name)) for name in available("cim.layers")]
     found = []
     for name, build in [*BUILDERS.items(), *foreign]:
-        layer = build(context)
-        if layer is not None and not isinstance(layer, Layer):
-            msg = f"the layer plug-in {name!r} returned {type(layer).__name__}, expected cim.scenes.layer.Layer or None"
-            raise UsageError(msg)
-        if layer is not None:
-            found.append(layer)
+        made = build(context)
+        layers = made if isinstance(made, tuple) else () if made is None else (made,)
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                msg = f"the layer plug-in {name!r} returned {type(layer).__name__}, expected cim.scenes.layer.Layer or None"
+                raise UsageError(msg)
+        found += layers
     return over_imagery(found)
 
 

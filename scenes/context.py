@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILDINGS",
     "CONSTRUCTIONS",
+    "ELEMENTS",
     "INTERIOR",
+    "OPENINGS",
     "ROADS",
+    "SURFACES",
     "VEGETATION",
     "WATER",
     "Context",
@@ -36,6 +39,10 @@ __all__ = [
     "texts",
 ]
 
+SURFACES = ("MultiSurface", "CompositeSurface", "Solid", "MultiSolid", "CompositeSolid")
+"""Types of geometry that have faces."""
+ELEMENTS = ("BuildingConstructiveElement", "BridgeConstructiveElement", "TunnelConstructiveElement")
+OPENINGS = frozenset({"Window", "Door", "WindowSurface", "DoorSurface"})
 BUILDINGS = frozenset({"Building", "BuildingPart", "BuildingInstallation", "BuildingConstructiveElement"})
 INTERIOR = frozenset(
     {
@@ -131,13 +138,15 @@ def _street_level(city: City) -> float:
     return 0.0
 
 
-def members(context: Context, types: Iterable[str]) -> Members:
-    """Return the objects of some classes, footprints moved to the origin of the scene."""
+def members(context: Context, types: Iterable[str], keys: Keys | None = None) -> Members:
+    """Return the objects of some classes, only these `keys` if given; footprints are moved to the origin of the scene."""
     import shapely
 
     table = context.city.tables.scan(
         "objects", ["key", "id", "type", "footprint", "z_ground", "z_roof"], pc.field("type").isin(pa.array(sorted(types), pa.string()))
     )
+    if keys is not None:
+        table = table.filter(pc.is_in(table["key"], pa.array(keys, pa.int64())))
     shapes = shapely.from_wkb(np.asarray(table["footprint"].to_pylist(), object)) if table.num_rows else np.empty(0, object)
     moved = shapely.transform(_single_kind(shapes), lambda xy: xy - context.origin[:2])
     return Members(

@@ -38,6 +38,10 @@ class Faces:
     """Shape (e, 2): outlines."""
     failed: int = 0
     """Faces without area."""
+    place: Ints | None = None
+    """Shape (m, 3): corner of a ring each corner is, a row of `Flat.index`; what belongs to ring corners is found by it."""
+    surface: Ints | None = None
+    """Shape (m,): surface of the flattened table each triangle is cut from."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,12 @@ def faces(geometries: pa.Table, skip: NDArray[np.bool_] | None = None) -> Faces:
     simple = wanted & (rings == 1)
     three = np.flatnonzero(simple & (size == 3))
     four = np.flatnonzero(simple & (size == 4))
-    quads = flat.index[flat.ring_start[outer[four]][:, None] + np.arange(4)]
-    convex = _convex(flat.vertices[quads], normals[outer[four]])
+    quads = flat.ring_start[outer[four]][:, None] + np.arange(4)
+    convex = _convex(flat.vertices[flat.index[quads]], normals[outer[four]])
     hard = np.setdiff1d(np.flatnonzero(wanted), np.concatenate([three, four[convex]]), assume_unique=True)
     cut, cut_owner, failed = _cut(flat, hard, normals)
     found = [
-        flat.index[flat.ring_start[outer[three]][:, None] + np.arange(3)],
+        flat.ring_start[outer[three]][:, None] + np.arange(3),
         quads[convex][:, [0, 1, 2]],
         quads[convex][:, [0, 2, 3]],
         cut,
@@ -89,7 +93,8 @@ def faces(geometries: pa.Table, skip: NDArray[np.bool_] | None = None) -> Faces:
     surface = np.concatenate([three, four[convex], four[convex], cut_owner])
     edges = _sharp_edges(flat, wanted, normals)
     row = flat.geometry_of_surface[surface] if len(surface) else surface
-    return Faces(flat.vertices, np.concatenate(found), row, edges, failed)
+    place = np.concatenate(found)
+    return Faces(flat.vertices, flat.index[place], row, edges, failed, place, surface)
 
 
 def _convex(quads: Reals, normals: Reals) -> Bools:
@@ -99,7 +104,10 @@ def _convex(quads: Reals, normals: Reals) -> Bools:
 
 
 def _cut(flat: Flat, surfaces: Ints, normals: Reals) -> tuple[Ints, Ints, int]:
-    """Return triangles of surfaces with many corners or holes: each is laid into the plane that it faces most and cut there."""
+    """Return triangles of surfaces with many corners or holes: each is laid into the plane that it faces most and cut there.
+
+    Corners are rows of `Flat.index`.
+    """
     import shapely
 
     if not len(surfaces):
@@ -109,12 +117,12 @@ def _cut(flat: Flat, surfaces: Ints, normals: Reals) -> tuple[Ints, Ints, int]:
     ring_face = np.repeat(np.arange(len(surfaces)), ring_count)
     size = flat.ring_start[ring + 1] - flat.ring_start[ring]
     ring, ring_face, size = ring[size >= 3], ring_face[size >= 3], size[size >= 3]
-    corner = flat.index[np.repeat(flat.ring_start[ring], size) + _within(size)]
+    corner = np.repeat(flat.ring_start[ring], size) + _within(size)
     face = np.repeat(ring_face, size)
     normal = normals[flat.surface_start[surfaces]]
     drop = np.abs(normal).argmax(axis=1)
     keep = np.array([[1, 2], [0, 2], [0, 1]])[drop]
-    plane = np.take_along_axis(flat.vertices[corner], keep[face], axis=1)
+    plane = np.take_along_axis(flat.vertices[flat.index[corner]], keep[face], axis=1)
     # linearrings closes open rings itself; the corners keep their order
     rings = shapely.linearrings(plane, indices=np.repeat(np.arange(len(ring)), size))
     polygons = shapely.polygons(rings, indices=ring_face)
@@ -124,7 +132,7 @@ def _cut(flat: Flat, surfaces: Ints, normals: Reals) -> tuple[Ints, Ints, int]:
     index = _corner_of(xy, of, plane, face, corner)
     clipped, clipped_of, failed = _clip(plane, face, ring_face, size, corner, np.flatnonzero(~good))
     index, of = np.concatenate([index, clipped]), np.concatenate([of, clipped_of])
-    points = flat.vertices[index]
+    points = flat.vertices[flat.index[index]]
     facing = np.einsum("ij,ij->i", np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]), normal[of])
     index = np.where(facing[:, None] < 0, index[:, ::-1], index)
     return index, surfaces[of], failed
@@ -137,7 +145,7 @@ def _within(counts: Ints) -> Ints:
 
 
 def _corner_of(xy: Reals, of: Ints, plane: Reals, face: Ints, corner: Ints) -> Ints:
-    """Return which vertex each corner of a triangle is: the cut keeps coordinates to the bit."""
+    """Return which of the known corners each corner of a triangle is: the cut keeps coordinates to the bit."""
     if not len(xy):
         return np.empty((0, 3), np.int64)
     asked = np.column_stack([np.repeat(of, 3).astype(float), xy.reshape(-1, 2)]) + 0.0  # + 0.0: minus zero equals zero

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hull_of", "points_of"]
 
-_MIDDLE = ("buildings", "constructions")  # layers that decide what the city is
+_MIDDLE = ("buildings", "constructions", "mesh")  # layers that decide what the city is
 _SHARE = 0.35  # of the ground plan that they must cover for everything to be framed
 _MARGIN = 0.14  # of their extent, kept around them otherwise
 _EDGE = 0.02  # of the extent, kept around everything where there is no terrain

@@ -100,7 +100,7 @@ class Layer:
     """Shape (n, 3): red, green, blue of each object."""
     legend: Legend
     point_colours: NDArray[np.uint8] | None = None
-    """Shape (v, 3): colours that vary over an object (terrain); they replace `colours`."""
+    """Shape (v, 3): colours that vary over an object (terrain, materials); they replace `colours`."""
     point_shade: NDArray[np.float32] | None = None
     """Shape (v,): factor on brightness, baked once."""
     lit: bool = True
@@ -109,6 +109,10 @@ class Layer:
     """Shape (e, 2), rows of `points`: outlines."""
     edge_colour: tuple[int, int, int] = (70, 74, 82)
     edge_opacity: float = 0.4
+    edge_width: float = 1.0
+    """Of outlines on the screen [pixel]."""
+    edge_own: bool = False
+    """Whether edges have the colour of their object: they are lines that stand for it, not outlines."""
     opacity: float = 1.0
     visible: bool = True
     hatched: NDArray[np.bool_] | None = None
@@ -125,9 +129,11 @@ class Layer:
     """Unit of `values`."""
     notes: tuple[Text, ...] = field(default=())
     """What could not be drawn, counted."""
-    texture: bytes | None = None
-    """An image file (PNG or JPEG) printed on the faces; it replaces `colours`, light and shade stay. A mesh with several images is
-    several layers, or one with an atlas."""
+    texture: bytes | tuple[bytes, ...] | None = None
+    """An image file (PNG or JPEG) printed on the faces, or several; it replaces `colours`, light and shade stay."""
+    cell_image: NDArray[np.int32] | None = None
+    """Shape (m,): which image of `texture` each triangle shows, -1 for none; the first when left out. Such images are photographs of
+    the thing, with their own light: where one is shown, light and shade are left out. A vertex belongs to one image only."""
     uv: NDArray[np.float32] | None = None
     """Shape (v, 2): place of each vertex in the texture, from its left edge and upwards from its foot, 0 to 1; beyond, it repeats."""
     behind: int = 0
@@ -160,7 +166,8 @@ class Layer:
             (self.severity is not None and len(self.severity) != count, f"severities do not fit {count} objects"),
             (self.flat is not None and len(self.flat) != count, f"marks of what is flat do not fit {count} objects"),
             ((self.texture is None) != (self.uv is None), "a texture needs uv, and uv a texture"),
-            (self.texture is not None and not self.texture.startswith(IMAGE_MARKS), "the texture is neither a PNG nor a JPEG file"),
+            (not all(image.startswith(IMAGE_MARKS) for image in self.images), "the texture is neither a PNG nor a JPEG file"),
+            (not self._images_fit(), f"the images shown do not fit {len(index)} triangles and {len(self.images)} images"),
             (self.uv is not None and self.uv.shape != (vertices, 2), f"uv do not fit {vertices} points, expected (v, 2)"),
             (self.uv is not None and not bool(np.isfinite(self.uv).all()), "a place in the texture is not finite"),
             (edges is not None and edges.size > 0 and int(edges.max()) >= vertices, f"an edge points beyond {vertices} points"),
@@ -169,6 +176,25 @@ class Layer:
     def __len__(self) -> int:
         """Return the number of objects."""
         return len(self.colours)
+
+    @property
+    def images(self) -> tuple[bytes, ...]:
+        """Image files of the texture."""
+        return (self.texture,) if isinstance(self.texture, bytes) else self.texture or ()
+
+    def _images_fit(self) -> bool:
+        shown = self.cell_image
+        if shown is None:
+            return True
+        return shown.shape == (len(self.triangles),) and bool(((shown >= -1) & (shown < len(self.images))).all())
+
+    @cached_property
+    def point_printed(self) -> NDArray[np.bool_]:
+        """Which vertices carry an image that stands for itself, without light, shape (v,)."""
+        found = np.zeros(len(self.points), bool)
+        if self.cell_image is not None:
+            found[self.triangles[self.cell_image >= 0].reshape(-1)] = True
+        return found
 
     @cached_property
     def point_object(self) -> NDArray[np.int32]:
@@ -185,8 +211,9 @@ class Layer:
         return np.stack([self.points.min(axis=0), self.points.max(axis=0)])
 
     def recoloured(self, colours: NDArray[np.uint8], legend: Legend, values: NDArray[np.float32] | None = None, unit: str = "") -> Layer:
-        """Return the same mesh in other colours, without texture."""
-        return replace(self, colours=colours, legend=legend, values=values, unit=unit, texture=None, uv=None)
+        """Return the same mesh in other colours, without texture and materials."""
+        bare = replace(self, texture=None, uv=None, cell_image=None, point_colours=None)
+        return replace(bare, colours=colours, legend=legend, values=values, unit=unit)
 
 
 def drawing_order(layers: Iterable[Layer]) -> list[tuple[Layer, int]]:
@@ -216,7 +243,8 @@ def _of_severity(layer: Layer, rank: int) -> Layer | None:
     if not mine.any():
         return None
     edges = layer.edges if rank == SEVERITIES - 1 else None
-    part = replace(layer, triangles=layer.triangles[mine], cell_object=layer.cell_object[mine], edges=edges)
+    image = None if layer.cell_image is None else layer.cell_image[mine]
+    part = replace(layer, triangles=layer.triangles[mine], cell_object=layer.cell_object[mine], edges=edges, cell_image=image)
     return replace(part, name=f"{layer.name}, severity {rank}")
 
 

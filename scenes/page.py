@@ -176,16 +176,18 @@ def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
     """Describe a layer and add its arrays to the block."""
     points, low, span = _positions(layer)
     layer, parts = _by_severity(layer)
+    layer, prints = _by_image(layer)
     arrays = {"points": block.add(points), "triangles": block.add(layer.triangles.astype("<u4")), "colours": block.add(_texels(layer))}
     if len(layer) > 1:
         arrays["objects"] = block.add(np.maximum(layer.point_object, 0).astype("<u4"))
     if layer.point_shade is not None:
-        arrays["shade"] = block.add(np.clip(np.rint(layer.point_shade * _SHADE), 0, 255).astype(np.uint8))
+        shade = np.where(layer.point_printed, 1.0, layer.point_shade)
+        arrays["shade"] = block.add(np.clip(np.rint(shade * _SHADE), 0, 255).astype(np.uint8))
     if layer.point_colours is not None:
         arrays["point_colours"] = block.add(layer.point_colours)
-    if layer.texture is not None and layer.uv is not None:
-        arrays["uv"] = block.add(layer.uv.astype("<f4"))
-        arrays["image"] = block.add(np.frombuffer(layer.texture, np.uint8))
+    if layer.uv is not None:
+        arrays["uv"] = block.add(_shares(layer.uv))
+    images = [block.add(np.frombuffer(image, np.uint8)) for image in layer.images]
     if layer.edges is not None:
         arrays["edges"] = block.add(layer.edges.astype("<u4"))
     if layer.values is not None:
@@ -194,8 +196,13 @@ def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
         "low": low,
         "span": span,
         "parts": parts,
+        "prints": prints,
+        "images": images,
+        "photographs": layer.cell_image is not None,
         "arrays": arrays,
         "behind": layer.behind,
+        "edge_width": layer.edge_width,
+        "edge_own": layer.edge_own,
         "edge_colour": layer.edge_colour,
         "edge_opacity": layer.edge_opacity,
     }
@@ -210,6 +217,22 @@ def _by_severity(layer: Layer) -> tuple[Layer, list[int] | None]:
     order = np.argsort(rank, kind="stable")
     sorted_ = replace(layer, triangles=layer.triangles[order], cell_object=layer.cell_object[order])
     return sorted_, np.bincount(rank, minlength=SEVERITIES).tolist()
+
+
+def _by_image(layer: Layer) -> tuple[Layer, list[tuple[int, int]]]:
+    """Return a layer with its triangles image by image, and each image (-1 for none) with how many there are."""
+    if layer.cell_image is None:
+        return layer, [(0 if layer.images else -1, len(layer.triangles))]
+    order = np.argsort(layer.cell_image, kind="stable")
+    sorted_ = replace(layer, triangles=layer.triangles[order], cell_object=layer.cell_object[order], cell_image=layer.cell_image[order])
+    numbers, counts = np.unique(layer.cell_image, return_counts=True)
+    return sorted_, list(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def _shares(uv: NDArray[np.float32]) -> NDArray[Any]:
+    """Return places in a texture as 16-bit shares, as float32 where an image repeats."""
+    inside = not len(uv) or bool(((uv >= 0) & (uv <= 1)).all())
+    return np.rint(uv * 65535).astype("<u2") if inside else uv.astype("<f4")
 
 
 def _positions(layer: Layer) -> tuple[NDArray[Any], list[float], list[float]]:

@@ -36,13 +36,14 @@ def face_light(points: NDArray[np.float64], triangles: NDArray[np.int32]) -> NDA
 
 def corner_colours(layer: Layer) -> NDArray[np.uint8]:
     """Return the colour of every vertex of an unlit layer, shape (v, 3); white under a texture, which brings the colour."""
-    if layer.texture is not None:
-        base = np.full((len(layer.points), 3), 255, np.uint8)
-        return base if layer.point_shade is None else np.clip(base * layer.point_shade[:, None], 0, 255).astype(np.uint8)
     base = layer.point_colours if layer.point_colours is not None else layer.colours[np.maximum(layer.point_object, 0)]
-    if layer.point_shade is None:
-        return np.asarray(base, np.uint8)
-    return np.asarray(np.clip(base * layer.point_shade[:, None], 0, 255), np.uint8)
+    if layer.texture is not None and layer.cell_image is None:
+        base = np.full((len(layer.points), 3), 255, np.uint8)
+    if layer.point_shade is not None:
+        base = np.clip(base * layer.point_shade[:, None], 0, 255)
+    if layer.cell_image is not None:
+        base = np.where(layer.point_printed[:, None], 255, base)
+    return np.asarray(base, np.uint8)
 
 
 def shell(layer: Layer) -> Shell:
@@ -54,6 +55,8 @@ def shell(layer: Layer) -> Shell:
     if not layer.lit:
         return layer.points.astype(np.float32), layer.triangles, colours
     light = face_light(layer.points, layer.triangles).astype(np.float32)
+    if layer.cell_image is not None:
+        light[layer.cell_image >= 0] = 1.0
     corners = layer.triangles.reshape(-1)
     lit = colours[corners] * np.repeat(light, 3)[:, None]
     return (

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model.classes import label
-from cim.scenes.context import BUILDINGS, CONSTRUCTIONS, Members, members, values_of
+from cim.scenes.appearance import SEE_THROUGH, Looks, looks
+from cim.scenes.context import BUILDINGS, CONSTRUCTIONS, ELEMENTS, INTERIOR, SURFACES, Members, members, values_of
 from cim.scenes.drape import drape
 from cim.scenes.faces import Faces, blocks, faces
-from cim.scenes.layer import OUTLINE_LIMIT, Layer, Text, join
+from cim.scenes.layer import OUTLINE_LIMIT, Layer, Legend, LegendEntry, Text, join
 from cim.scenes.style import Categorical, Encoded, Style, hex_colour, style_for
 
 if TYPE_CHECKING:
@@ -37,52 +38,66 @@ CLASS_COLOURS = {
     "BridgePart": hex_colour("#aaa59e"),
     "Tunnel": hex_colour("#a39c94"),
     "OtherConstruction": hex_colour("#c2b8c9"),
+    "GenericOccupiedSpace": hex_colour("#c9c1b4"),
+    "CityFurniture": hex_colour("#c9a55c"),
+    "Window": hex_colour("#a9c3cf"),
+    "Door": hex_colour("#b08a63"),
 }
+MUTED = tuple(hex_colour(text) for text in ["#b58f7a", "#a89bb5", "#c7a9a9", "#8f9c7c", "#b5a36a", "#9aa7b5", "#c4b3c9", "#a8a08f"])
+"""Colours of classes without one of their own; none looks like water, grass or road."""
+PRINTED = hex_colour("#a09a8e")
+"""Stands in a legend for what is shown in images."""
 FLAT = hex_colour("#a98f78")
 """Footprints of what stands up but has no height: neither like a building nor like the plots that they lie on."""
 FLAT_LABEL = Text("height unknown, drawn flat", "高度未知，按平面绘制")
-_SURFACES = ("MultiSurface", "CompositeSurface", "Solid", "MultiSolid", "CompositeSolid")
 _FOOT_SHADE = 0.74  # brightness where a wall meets the ground
 _FLAT = "height unknown"  # stands among the classes for what has no height
 _FLAT_LIFT = 0.5  # m above the ground, over plots and roads, of a footprint without height
+_DEEPEST = 12  # levels of a tree of objects that are climbed
 _FOOT_HEIGHT = 7.0  # m above the foot where the shade ends
 
 
-def buildings_layer(context: Context) -> Layer | None:
-    """Return buildings with their parts and installations."""
+def buildings_layer(context: Context) -> tuple[Layer, ...]:
+    """Return buildings with their parts, installations and elements."""
     return solid_layer(context, "buildings", Text("Buildings", "建筑"), BUILDINGS)
 
 
-def constructions_layer(context: Context) -> Layer | None:
+def constructions_layer(context: Context) -> tuple[Layer, ...]:
     """Return bridges, tunnels and other constructions."""
     return solid_layer(context, "constructions", Text("Bridges and constructions", "桥梁与构筑物"), CONSTRUCTIONS)
 
 
-def class_style() -> Categorical:
+def class_style(types: Iterable[str] = ()) -> Categorical:
     """Return the fixed colours of classes, named in both languages, and the one of what is drawn flat."""
-    labels = {name: Text(label(name, "en"), label(name, "zh")) for name in CLASS_COLOURS}
-    return Categorical({**CLASS_COLOURS, _FLAT: FLAT}, {**labels, _FLAT: FLAT_LABEL})
+    labels = {name: Text(label(name, "en"), label(name, "zh")) for name in {*CLASS_COLOURS, *types}}
+    return Categorical({**CLASS_COLOURS, _FLAT: FLAT}, {**labels, _FLAT: FLAT_LABEL}, MUTED)
 
 
 def _by_class(types: NDArray[np.object_], flat: NDArray[np.bool_] | None, title: Text) -> Encoded:
     """Return objects coloured by class, those without height in a colour of their own that the legend names."""
     if flat is None or not flat.any():
-        return class_style().encode(types, title)
+        return class_style(types).encode(types, title)
     if flat.all():  # a legend of one entry shows its title only
         title = Text(f"{title.en}: {FLAT_LABEL.en}", f"{title.zh}：{FLAT_LABEL.zh}")
-    return class_style().encode(np.where(flat, _FLAT, types), title)
+    return class_style(types).encode(np.where(flat, _FLAT, types), title)
 
 
-def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) -> Layer | None:
-    """Return one merged mesh of all objects of some classes, None when there is none.
+def solid_layer(context: Context, name: str, title: Text, types: Iterable[str], keys: NDArray[np.int64] | None = None) -> tuple[Layer, ...]:
+    """Return one merged mesh of all objects of some classes, and one more of what is seen through; none where there is no object.
 
-    An object is drawn with its finest geometry; one without is raised from its footprint between `z_ground` and `z_roof` (or
-    the attribute `height`); one without any height lies flat, counted in `notes`.
+    An object is drawn with its finest geometry, in the images and materials of its source where it has them; one without
+    geometry is raised from its footprint between `z_ground` and `z_roof` (or the attribute `height`); one without any height
+    lies flat, counted in `notes`. The whole is left out where its elements (walls, slabs) are drawn in finer detail.
+
+    Parameters
+    ----------
+    keys : shape (n,)
+        Only these objects.
     """
-    who = members(context, types)
+    who = members(context, types, keys)
     if not len(who):
-        return None
-    made, drawn, failed = _modelled(context, who)
+        return ()
+    made, drawn, failed, look = _modelled(context, who)
     stand = ~drawn & ~_has_drawn_parts(context, who, drawn) & _polygonal(who.shapes)
     raised, flat = _raised(context, who, np.flatnonzero(stand))
     points, triangles, objects = join([_mesh(part) for part in (made, raised, flat)])
@@ -107,6 +122,7 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) 
             (failed, "faces have no area", "个面没有面积"),
         ]
     )
+    shade = _foot_shade(points, triangles, objects, low | ~np.isin(who.types, sorted((BUILDINGS | CONSTRUCTIONS) - set(ELEMENTS))))
     layer = Layer(
         name=name,
         label=title,
@@ -116,12 +132,94 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str]) 
         ids=who.ids,
         colours=encoded.colours,
         legend=encoded.legend,
-        point_shade=_foot_shade(points, triangles, objects, low),
+        point_shade=shade,
         edges=outline if 0 < len(outline) <= OUTLINE_LIMIT else None,
         flat=low if low.any() else None,
         notes=notes,
     )
-    return layer if len(triangles) else replace(layer, visible=False)
+    if not len(triangles):
+        return (replace(layer, visible=False),)
+    return (layer,) if look is None else dressed(layer, look, len(made.triangles))
+
+
+def dressed(layer: Layer, look: Looks, count: int) -> tuple[Layer, ...]:
+    """Return a layer whose first triangles have looks, and a second one of those that are seen through.
+
+    Parameters
+    ----------
+    count
+        How many triangles, from the first, are those of the looks; their vertices come first too.
+    """
+    vertices = len(look.points)
+    rest = len(layer.triangles) - count
+    image = np.concatenate([look.image, np.full(rest, -1, np.int32)])
+    colours = layer.colours[np.maximum(layer.point_object, 0)]
+    colours[:vertices][look.painted] = look.colour[look.painted]
+    uv = np.zeros((len(layer.points), 2), np.float32)
+    uv[:vertices] = look.uv
+    own = bool(look.images)
+    whole = replace(
+        layer,
+        texture=look.images if own else None,
+        uv=uv if own else None,
+        cell_image=image if own else None,
+        point_colours=colours if look.painted.any() else None,
+        notes=(*layer.notes, *look.notes),
+    )
+    shown = (image >= 0) | (np.append(look.painted, False)[np.minimum(whole.triangles[:, 0], vertices)])
+    if len(shown) and shown.mean() > 0.5:  # the colours of classes are hardly seen
+        tint = list(PRINTED) if own else np.rint(colours[whole.triangles[shown, 0]].mean(axis=0)).astype(int).tolist()
+        said = Text("images of the source", "原始纹理") if own else Text("colours of the source", "原始材质颜色")
+        title = Text(f"{layer.label.en}: {said.en}", f"{layer.label.zh}：{said.zh}")
+        whole = replace(whole, legend=Legend(title, (LegendEntry((tint[0], tint[1], tint[2]), said, len(layer)),)))
+    clear = np.concatenate([1 - look.opacity, np.zeros(rest, np.float32)])
+    return _see_through(whole, clear)
+
+
+def _see_through(layer: Layer, clear: NDArray[np.float32]) -> tuple[Layer, ...]:
+    """Return a layer without what is seen through, and that as a layer of its own.
+
+    Parameters
+    ----------
+    clear : shape (m,)
+        Transparency of each triangle.
+    """
+    glass = clear > SEE_THROUGH
+    if not glass.any():
+        return (layer,)
+    said = Text(f"{layer.label.en}: see-through parts", f"{layer.label.zh}：透明部分")
+    least, most = (float(value) for value in np.percentile(clear[glass], (5, 95)))
+    spread = (Text(f"transparencies of {least:.0%} to {most:.0%} drawn alike", f"透明度 {least:.0%}–{most:.0%} 统一显示"),)
+    mean = float(np.clip(1 - clear[glass].mean(), 0.15, 0.95))
+    through = _part(layer, glass)
+    middle = np.rint(layer.colours[np.unique(through.cell_object)].mean(axis=0)).astype(int).tolist()
+    count = len(np.unique(through.cell_object))
+    legend = Legend(said, (LegendEntry((middle[0], middle[1], middle[2]), said, count),))
+    through = replace(
+        through, name=f"{layer.name}, see-through", label=said, opacity=mean, edges=None, legend=legend, flat=None,
+        notes=spread if most - least > 0.1 else (),
+    )  # fmt: skip
+    return _part(layer, ~glass), _with_used_objects(through)
+
+
+def _part(layer: Layer, mine: NDArray[np.bool_]) -> Layer:
+    image = None if layer.cell_image is None else layer.cell_image[mine]
+    return replace(layer, triangles=layer.triangles[mine], cell_object=layer.cell_object[mine], cell_image=image)
+
+
+def _with_used_objects(layer: Layer) -> Layer:
+    """Return a layer with only those objects and vertices that are drawn."""
+    objects, cell = np.unique(layer.cell_object, return_inverse=True)
+    used, index = np.unique(layer.triangles, return_inverse=True)
+
+    def of_points(values: Any) -> Any:
+        return None if values is None else values[used]
+
+    return replace(
+        layer, points=layer.points[used], triangles=index.reshape(-1, 3).astype(np.int32), cell_object=cell.astype(np.int32),
+        ids=layer.ids[objects], colours=layer.colours[objects], uv=of_points(layer.uv), point_shade=of_points(layer.point_shade),
+        point_colours=of_points(layer.point_colours),
+    )  # fmt: skip
 
 
 def _notes(counts: list[tuple[int, str, str]]) -> tuple[Text, ...]:
@@ -143,7 +241,7 @@ def finest(geometries: pa.Table, *, solid: bool = True) -> Ints:
         Whether LoD 0 and footprints are left out.
     """
     types, lods, roles = (geometries[name].combine_chunks() for name in ("type", "lod", "role"))
-    usable = np.asarray(pc.is_in(types, pa.array(_SURFACES)).to_numpy(zero_copy_only=False))
+    usable = np.asarray(pc.is_in(types, pa.array(SURFACES)).to_numpy(zero_copy_only=False))
     usable &= ~np.asarray(pc.fill_null(pc.equal(roles, "alternative"), fill_value=False).to_numpy(zero_copy_only=False))
     detail = _detail(lods)
     if solid:
@@ -165,11 +263,15 @@ def _detail(lods: pa.Array) -> Reals:
     return numbers[np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)] if len(lods) else np.empty(0)
 
 
-def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_], int]:
-    """Return the faces of objects that have geometry, and which do."""
+def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_], int, Looks | None]:
+    """Return the faces of objects that have geometry, which do, how many faces have no area, and how the source shows them."""
     table = context.city.geometry_table(keys=who.keys)
-    chosen = table.take(pa.array(finest(table)))
+    chosen = _without_shells(context, table.take(pa.array(finest(table))))
     found = faces(chosen, _floors(context, chosen))
+    look = looks(context.city, chosen, found)
+    if look is not None:
+        found = replace(found, points=look.points, triangles=look.triangles, edges=_moved_edges(found.edges, look))
+    found = _without_mesh_edges(found, chosen)
     place = np.searchsorted(who.keys, np.asarray(chosen["object"].to_numpy(), np.int64))
     row = place[found.row]
     drawn = np.zeros(len(who), bool)
@@ -181,7 +283,51 @@ def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_],
         keep = finite[found.triangles].all(axis=1)
         found = replace(found, triangles=found.triangles[keep], edges=found.edges[finite[found.edges].all(axis=1)])
         row = row[keep]
-    return replace(found, points=points, row=row), drawn, found.failed
+        look = None if look is None else replace(look, image=look.image[keep], opacity=look.opacity[keep])
+    return replace(found, points=points, row=row), drawn, found.failed, look
+
+
+def _moved_edges(edges: Ints, look: Looks) -> Ints:
+    """Return edges between vertices of the mesh with looks: any of those that one vertex became."""
+    any_new = np.full(int(max(look.old.max(initial=-1), edges.max(initial=-1))) + 1, -1, np.int64)
+    any_new[look.old] = np.arange(len(look.old))
+    moved = any_new[edges]
+    return moved[(moved >= 0).all(axis=1)]
+
+
+def _without_mesh_edges(found: Faces, chosen: pa.Table) -> Faces:
+    """Return faces without the outlines of photographed or scanned meshes, whose edges mean nothing."""
+    mesh = np.asarray(pc.fill_null(pc.equal(chosen["role"], "mesh"), fill_value=False).to_numpy(zero_copy_only=False))
+    if not mesh.any() or not len(found.triangles):
+        return found
+    loud = np.zeros(len(found.points), bool)
+    loud[found.triangles[mesh[found.row]].reshape(-1)] = True
+    return replace(found, edges=found.edges[~loud[found.edges].any(axis=1)])
+
+
+def _without_shells(context: Context, chosen: pa.Table) -> pa.Table:
+    """Return geometries without those of buildings whose elements are among them in finer detail."""
+    if not chosen.num_rows:
+        return chosen
+    objects = context.city.tables.scan("objects", ["key", "parent", "type"])
+    every = np.asarray(objects["key"].to_numpy(), np.int64)
+    parent = np.asarray(pc.fill_null(objects["parent"], -1).to_numpy(), np.int64)
+    element = np.isin(np.array(objects["type"].to_pylist(), object), ELEMENTS)
+    detail, mine = _detail(chosen["lod"].combine_chunks()), np.asarray(chosen["object"].to_numpy(), np.int64)
+    row = np.searchsorted(every, mine)
+    fine = np.zeros(len(every))
+    level = np.where(element[row], detail, 0.0)
+    above = parent[row]
+    for _ in range(_DEEPEST):  # a level of the tree at a time
+        up = above >= 0
+        if not up.any():
+            break
+        level, above = level[up], above[up]
+        at = np.searchsorted(every, above)
+        np.maximum.at(fine, at, level)
+        above = parent[at]
+    keep = element[row] | (fine[row] <= detail)
+    return chosen.filter(pa.array(keep))
 
 
 def _floors(context: Context, geometries: pa.Table) -> NDArray[np.bool_] | None:
@@ -214,11 +360,19 @@ def _surfaces_per_geometry(geometries: pa.Table) -> Ints:
 
 
 def _has_drawn_parts(context: Context, who: Members, drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Say which objects have a part that is drawn: the whole need not be drawn again."""
-    table = context.city.tables.scan("objects", ["key", "parent"], pc.field("parent").is_valid())
+    """Say which objects have a part that is drawn, also one inside a storey of theirs: the whole need not be drawn again."""
+    table = context.city.tables.scan("objects", ["key", "parent", "type"], pc.field("parent").is_valid())
     child = np.asarray(table["key"].to_numpy(), np.int64)
     parent = np.asarray(table["parent"].to_numpy(), np.int64)
-    return np.isin(who.keys, parent[np.isin(child, who.keys[drawn])])
+    inside = np.asarray(pc.is_in(table["type"], pa.array(sorted(INTERIOR) + list(ELEMENTS))).to_numpy(zero_copy_only=False), bool)
+    above = np.unique(parent[np.isin(child, who.keys[drawn])])
+    found = above
+    for _ in range(_DEEPEST):
+        above = np.unique(parent[inside & np.isin(child, above)])
+        if not len(above):
+            break
+        found = np.union1d(found, above)
+    return np.isin(who.keys, found)
 
 
 def _polygonal(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
@@ -261,7 +415,13 @@ def _heights(context: Context, who: Members, rows: Ints) -> Reals:
 
 
 def _foot_shade(points: Reals, triangles: NDArray[np.int32], objects: NDArray[np.int32], flat: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return a factor that darkens walls towards their foot: it sets a building on the ground. What lies flat is not darkened."""
+    """Return a factor that darkens walls towards their foot: it sets a building on the ground.
+
+    Parameters
+    ----------
+    flat : shape (n,)
+        Objects that are not darkened, such as what lies flat.
+    """
     owner = np.full(len(points), -1, np.int64)
     owner[triangles.reshape(-1)] = np.repeat(objects, 3)
     foot = np.full(max(len(flat), 1), np.inf)

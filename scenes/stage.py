@@ -47,38 +47,61 @@ def plotter(size: tuple[int, int], *, off_screen: bool = True) -> Any:
     return stage
 
 
-def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> Any:
-    """Add one layer as one actor, and one for its outlines; return the actor of its faces."""
+def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> None:
+    """Add one layer: an actor for its faces, one more for each further image, and one for its outlines."""
     points, triangles, colours = shell(layer)
-    actor = stage.add_mesh(
-        poly_data(points, triangles, colours),
-        scalars="colour",
-        rgb=True,
-        lighting=False,
-        opacity=layer.opacity,
-        show_scalar_bar=False,
-        copy_mesh=False,
-        name=layer.name,
-        reset_camera=False,
-    )
-    if layer.texture is not None and layer.uv is not None:
-        _print(actor, layer.texture, layer.uv[layer.triangles.reshape(-1)] if layer.lit else layer.uv)
-    _lift(actor, -2.0 if layer.overlay else 1.0 + layer.behind)
-    if layer.edges is not None and len(layer.edges):
-        pyvista = load_pyvista()
-        lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(layer.edges.astype(np.int64), 0, 2, axis=1).ravel())
-        edge = stage.add_mesh(
-            lines,
-            color=[channel / 255 for channel in layer.edge_colour],
-            line_width=width,
-            opacity=layer.edge_opacity * layer.opacity,
+    uv = None if layer.uv is None else layer.uv[layer.triangles.reshape(-1)] if layer.lit else layer.uv
+    parts = _by_image(layer)
+    for image, mine in parts:
+        index, used = triangles[mine], slice(None)
+        if len(parts) > 1:  # each actor holds its own vertices only
+            used, index = np.unique(index, return_inverse=True)
+        actor = stage.add_mesh(
+            poly_data(points[used], index.reshape(-1, 3), colours[used]),
+            scalars="colour",
+            rgb=True,
             lighting=False,
+            opacity=layer.opacity,
+            show_scalar_bar=False,
             copy_mesh=False,
-            name=f"{layer.name} edges",
+            name=f"{layer.name} {image}",
             reset_camera=False,
         )
-        _lift(edge, -3.0 if layer.overlay else 0.0)
-    return actor
+        if image >= 0 and uv is not None:
+            _print(actor, layer.images[image], uv[used])
+        _lift(actor, -2.0 if layer.overlay else 1.0 + layer.behind)
+    if layer.edges is not None and len(layer.edges):
+        _add_edges(stage, layer, width)
+
+
+def _by_image(layer: Layer) -> list[tuple[int, NDArray[np.int64] | slice]]:
+    """Return each image of the texture (-1 for none) and the triangles that show it."""
+    if layer.cell_image is None:
+        return [(0 if layer.images else -1, slice(None))]
+    order = np.argsort(layer.cell_image, kind="stable")
+    numbers, first = np.unique(layer.cell_image[order], return_index=True)
+    return list(zip(numbers.tolist(), np.split(order, first[1:]), strict=True))
+
+
+def _add_edges(stage: Any, layer: Layer, width: int) -> None:
+    pyvista = load_pyvista()
+    edges = np.asarray(layer.edges, np.int64)
+    lines = pyvista.PolyData(layer.points.astype(np.float32), lines=np.insert(edges, 0, 2, axis=1).ravel())
+    look: dict[str, Any] = {"color": [channel / 255 for channel in layer.edge_colour]}
+    if layer.edge_own:
+        lines.point_data["colour"] = layer.colours[np.maximum(layer.point_object, 0)]
+        look = {"scalars": "colour", "rgb": True, "show_scalar_bar": False}
+    edge = stage.add_mesh(
+        lines,
+        **look,
+        line_width=width * layer.edge_width,
+        opacity=layer.edge_opacity * layer.opacity,
+        lighting=False,
+        copy_mesh=False,
+        name=f"{layer.name} edges",
+        reset_camera=False,
+    )
+    _lift(edge, -3.0 if layer.overlay else 0.0)
 
 
 def poly_data(points: NDArray[np.float32], triangles: NDArray[np.int32], colours: NDArray[np.uint8]) -> Any:

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from cim.model.classes import label
-from cim.scenes.context import BUILDINGS, CONSTRUCTIONS, INTERIOR, ROADS, VEGETATION, WATER, Members, members
+from cim.scenes.context import ROADS, VEGETATION, WATER, Members, members
 from cim.scenes.drape import drape, ribbon
 from cim.scenes.faces import faces, plates
+from cim.scenes.groups import groups_of
 from cim.scenes.layer import OUTLINE_LIMIT, Layer, Text, join
-from cim.scenes.solids import finest
+from cim.scenes.solids import MUTED, finest
 from cim.scenes.style import Categorical, hex_colour
 from cim.scenes.terrain import hillshade
 
@@ -49,30 +50,7 @@ COLOURS = {
     "GenericOccupiedSpace": hex_colour("#b9a6a0"),
     "GenericThematicSurface": hex_colour("#b3aabd"),
 }
-_REST = tuple(hex_colour(text) for text in ["#b58f7a", "#a89bb5", "#c7a9a9", "#8f9c7c", "#b5a36a", "#9aa7b5", "#c4b3c9", "#a8a08f"])
-"""Muted colours of classes without one of their own; none looks like water, grass or road."""
 _LINE_WIDTH = {"Road": 6.0, "Railway": 3.5, "Track": 2.5, "Waterway": 4.0, "Section": 6.0}
-_DRAWN_ELSEWHERE = (
-    BUILDINGS
-    | CONSTRUCTIONS
-    | ROADS
-    | WATER
-    | VEGETATION
-    | INTERIOR
-    | {
-        "LandUse",
-        "SolitaryVegetationObject",
-        "ReliefFeature",
-        "TINRelief",
-        "RasterRelief",
-        "MassPointRelief",
-        "BreaklineRelief",
-        "CityObjectGroup",
-        "PointCloud",
-        "Version",
-        "VersionTransition",
-    }
-)
 _MARK = 0.8  # m, half the side of the mark of a thing that is only a point
 
 
@@ -110,17 +88,20 @@ def water_layer(context: Context) -> Layer | None:
 
 
 def other_layer(context: Context) -> Layer | None:
-    """Return everything of a class that has no layer of its own."""
-    rest = set(context.city.types()) - _DRAWN_ELSEWHERE
-    return surface_layer(context, "other", Text("Other objects", "其他"), rest, _Look(0.46, outline=0.4))
+    """Return everything of a class that has no layer of its own and is neither a body nor a pipe."""
+    groups = groups_of(context)
+    rest = np.setdiff1d(context.city.tables.scan("objects", ["key"])["key"].to_numpy(), groups.all)
+    return surface_layer(context, "other", Text("Other objects", "其他"), groups.rest, _Look(0.46, outline=0.4), rest)
 
 
-def surface_layer(context: Context, name: str, title: Text, types: Iterable[str], look: _Look) -> Layer | None:
+def surface_layer(  # what a layer is made of
+    context: Context, name: str, title: Text, types: Iterable[str], look: _Look, keys: NDArray[np.int64] | None = None
+) -> Layer | None:
     """Return one merged mesh of the areas and lines of some classes, None when there is none.
 
     With a terrain, footprints are laid on it; without, an object's own 3D surfaces are drawn, else its footprint at street level.
     """
-    who = members(context, types)
+    who = members(context, types, keys)
     if not len(who):
         return None
     shapes = _areas(who)
@@ -131,7 +112,7 @@ def surface_layer(context: Context, name: str, title: Text, types: Iterable[str]
     if not len(triangles):
         return None
     labels = {type: Text(label(type, "en"), label(type, "zh")) for type in set(who.types.tolist())}
-    encoded = Categorical(COLOURS, labels, _REST).encode(who.types, title)
+    encoded = Categorical(COLOURS, labels, MUTED).encode(who.types, title)
     used = np.zeros(len(who), bool)
     used[objects] = True
     missing = int((~used).sum())

@@ -81,22 +81,22 @@ const canvas = $('canvas');
 const gl = canvas.getContext('webgl2', { antialias: true, alpha: false, powerPreference: 'high-performance' });
 const VERTEX = `#version 300 es
 precision highp float; precision highp int; precision highp sampler2D;
-uniform mat4 u_view; uniform vec3 u_low, u_span; uniform sampler2D u_colours; uniform bool u_own, u_printed;
+uniform mat4 u_view; uniform vec3 u_low, u_span; uniform sampler2D u_colours; uniform bool u_own, u_printed; uniform vec2 u_shift;
 in vec3 a_position; in uint a_object; in float a_shade; in vec3 a_colour; in vec2 a_uv;
 flat out uint v_object; flat out float v_mark; out vec3 v_colour; out vec3 v_world; out vec2 v_uv;
 void main() {
   v_world = u_low + u_span * a_position; v_object = a_object;
   vec4 texel = texelFetch(u_colours, ivec2(int(a_object & 2047u), int(a_object >> 11u)), 0);
   v_mark = texel.a; v_uv = a_uv; v_colour = (u_printed ? vec3(1.0) : u_own ? a_colour : texel.rgb) * a_shade * 1.275;
-  gl_Position = u_view * vec4(v_world, 1.0);
+  gl_Position = u_view * vec4(v_world, 1.0); gl_Position.xy += u_shift * gl_Position.w;
 }`;
 const FRAGMENT = `#version 300 es
 precision highp float; precision highp int;
-uniform sampler2D u_image; uniform vec3 u_eye; uniform bool u_lit, u_line, u_printed; uniform float u_opacity, u_pixel; uniform vec4 u_edge; uniform int u_hover, u_chosen;
+uniform sampler2D u_image; uniform vec3 u_eye; uniform bool u_lit, u_line, u_same, u_printed; uniform float u_opacity, u_pixel; uniform vec4 u_edge; uniform int u_hover, u_chosen;
 flat in uint v_object; flat in float v_mark; in vec3 v_colour; in vec3 v_world; in vec2 v_uv; out vec4 colour;
 const vec3 KEY = normalize(vec3(LIGHT_KEY)), FILL = normalize(vec3(LIGHT_FILL));
 void main() {
-  if (u_line) { colour = u_edge; return; }
+  if (u_line) { colour = u_same ? vec4(v_colour, u_edge.a) : u_edge; if (u_same && int(v_object) == u_chosen) colour.rgb = vec3(1.0, 0.78, 0.10); return; }
   vec3 base = v_colour;
   if (u_printed) base *= texture(u_image, v_uv).rgb;
   if (u_lit) {
@@ -149,7 +149,7 @@ async function upload(layer, block) {
   if (layer.objects) attribute(1, layer.objects, 1, gl.UNSIGNED_INT); else gl.vertexAttribI4ui(1, 0, 0, 0, 0);
   if (shade) attribute(2, shade, 1, gl.UNSIGNED_BYTE, true);
   if (own) attribute(3, own, 3, gl.UNSIGNED_BYTE, true);
-  if (uv) attribute(4, uv, 2, gl.FLOAT, false);
+  if (uv) attribute(4, uv, 2, layer.arrays.uv.type === 'u2' ? gl.UNSIGNED_SHORT : gl.FLOAT, layer.arrays.uv.type === 'u2');
   layer.plain = !shade; layer.own = !!own;
   gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
   const both = new Uint32Array(triangles.length + (edges ? edges.length : 0));
@@ -163,7 +163,7 @@ async function upload(layer, block) {
   gl.bindTexture(gl.TEXTURE_2D, layer.texture);
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 2048, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);
   for (const which of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, which, gl.NEAREST);
-  if (uv) layer.image = await print(array(data, 'image'));
+  layer.prints_of = await Promise.all(layer.images.map(said => print(new TYPES[said.type](block, said.at, said.length))));
 }
 async function print(bytes) { // an image file of the block becomes a texture whose first row is the lowest
   const turned = { imageOrientation: 'flipY', premultiplyAlpha: 'none', colorSpaceConversion: 'none' };
@@ -182,12 +182,32 @@ function bind(layer, { at }, seen) {
   gl.bindVertexArray(layer.vertices);
   if (!layer.objects) gl.vertexAttribI4ui(1, 0, 0, 0, 0);
   if (layer.plain) gl.vertexAttrib1f(2, 1 / 1.275);
-  if (layer.image && at.u_image) { gl.activeTexture(gl.TEXTURE1); gl.bindTexture(gl.TEXTURE_2D, layer.image); gl.activeTexture(gl.TEXTURE0); gl.uniform1i(at.u_image, 1); }
-  if (at.u_printed) gl.uniform1i(at.u_printed, !!layer.image);
   gl.bindTexture(gl.TEXTURE_2D, layer.texture);
   gl.uniformMatrix4fv(at.u_view, false, seen);
   gl.uniform3fv(at.u_low, layer.low); gl.uniform3fv(at.u_span, layer.span);
   if (at.u_own) gl.uniform1i(at.u_own, layer.own);
+}
+function faces(layer, { at }, first, count) { // image by image: triangles are sorted by it; a layer in parts has none
+  let from = 0;
+  for (const [image, triangles] of layer.prints) {
+    const start = Math.max(first, from), end = Math.min(first + count, from + 3 * triangles);
+    from += 3 * triangles;
+    if (end <= start) continue;
+    gl.uniform1i(at.u_printed, image >= 0); gl.uniform1i(at.u_lit, layer.lit && !(image >= 0 && layer.photographs));
+    if (image >= 0) { gl.activeTexture(gl.TEXTURE1); gl.bindTexture(gl.TEXTURE_2D, layer.prints_of[image]); gl.activeTexture(gl.TEXTURE0); gl.uniform1i(at.u_image, 1); }
+    gl.drawElements(gl.TRIANGLES, end - start, gl.UNSIGNED_INT, 4 * start);
+  }
+  gl.uniform1i(at.u_printed, 0);
+}
+function strokes(layer, { at }) { // lines of some pixels: WebGL draws them one pixel wide, so they are drawn several times, shifted
+  const wide = Math.round(layer.edge_width * Math.min(2, window.devicePixelRatio || 1)), span = (wide - 1) / 2;
+  for (let i = 0; i < wide; i++) for (let j = 0; j < wide; j++) {
+    const x = i - span, y = j - span;
+    if (wide > 2 && x * x + y * y > wide * wide / 4) continue;
+    gl.uniform2f(at.u_shift, 2 * x / canvas.width, 2 * y / canvas.height);
+    gl.drawElements(gl.LINES, layer.lines, gl.UNSIGNED_INT, 4 * layer.faces);
+  }
+  gl.uniform2f(at.u_shift, 0, 0);
 }
 const isGround = layer => layer.name === 'terrain' || layer.name === 'imagery';
 const shown = () => scene.layers.filter(layer => layer.visible && layer.faces);
@@ -217,15 +237,15 @@ function draw() {
     bind(layer, drawing, seen);
     if (!solid(layer)) { gl.enable(gl.BLEND); gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA); } else gl.disable(gl.BLEND);
     gl.polygonOffset(lift, lift + steps); // the first grows with the slope: metres on ground seen from afar
-    gl.uniform1i(at.u_lit, layer.lit); gl.uniform1i(at.u_line, 0); gl.uniform1f(at.u_opacity, layer.opacity);
+    gl.uniform1i(at.u_line, 0); gl.uniform1f(at.u_opacity, layer.opacity);
     gl.uniform1i(at.u_hover, row(hover, layer)); gl.uniform1i(at.u_chosen, row(chosen, layer));
-    if (count) gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_INT, 4 * first);
+    if (count) faces(layer, drawing, first, count);
     if (lines && layer.lines) {
       gl.enable(gl.BLEND); gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
       gl.uniform1i(at.u_line, 1);
-      gl.uniform4fv(at.u_edge, [...layer.edge_colour.map(c => c / 255), layer.edge_opacity * layer.opacity]);
+      gl.uniform4fv(at.u_edge, [...layer.edge_colour.map(c => c / 255), layer.edge_opacity * layer.opacity]); gl.uniform1i(at.u_same, layer.edge_own);
       gl.depthRange(0, layer.overlay ? 1 - 1e-5 : 1); // lines take no polygon offset: those of overlays lie over their faces
-      gl.drawElements(gl.LINES, layer.lines, gl.UNSIGNED_INT, 4 * layer.faces);
+      strokes(layer, drawing);
       gl.depthRange(0, 1);
     }
   }

@@ -228,9 +228,9 @@ def test_the_page_carries_the_image_file_itself(scene: Scene) -> None:
     layers = {layer["name"]: layer for layer in json.loads(found[1])["layers"]}
     image = scene.layer("imagery")
     assert image.texture is not None
-    assert layers["imagery"]["arrays"]["image"]["length"] == len(image.texture)
+    assert [said["length"] for said in layers["imagery"]["images"]] == [len(image.texture)]
     assert layers["imagery"]["arrays"]["uv"]["length"] == 2 * len(image.points)
-    assert "image" not in layers["terrain"]["arrays"]
+    assert layers["terrain"]["images"] == []
     assert layers["terrain"]["behind"] == 1
 
 
