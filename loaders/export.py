@@ -29,7 +29,6 @@ __all__ = ["FORMATS", "export_city", "to_geopackage", "to_geoparquet", "to_xlsx"
 
 FORMATS = ("cityjson", "cityjsonseq", "geopackage", "geoparquet", "gltf", "xlsx")
 _LEVELLED = ("cityjson", "cityjsonseq", "gltf")  # formats that hold levels of detail
-_CITYJSON = frozenset({"sources", "issues"})  # what its writer does not count
 
 
 def export_city(
@@ -101,8 +100,8 @@ def _to_cityjson(city: City, target: Path, lod: str | None, *, lines: bool) -> L
 
     losses, lods = Losses(), None if lod is None else [lod]
     report = (write_cityjsonseq if lines else write_cityjson)(city, target, lods=lods)
-    told = " ".join(row["what"] for row in report.rows())
-    lost_tables(city, set(TITLES) - {name for name in _CITYJSON if name.rstrip("s") not in told} | {"objects", "geometries"}, losses)
+    told = any("source catalogue" in row["what"] for row in report.rows())  # its writer counts a catalogue of several entries only
+    lost_tables(city, {"objects", "geometries", *TITLES} - ({"issues"} if told else {"issues", "sources"}), losses)
     return report + losses.report()
 
 

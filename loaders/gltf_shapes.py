@@ -42,7 +42,7 @@ class Drawing:
     """The geometries to draw: vertices relative to the origin of the city."""
 
     explicit: pa.Table
-    """Columns shape (key its surfaces and appearances go by, null for a footprint), object, type, vertices, boundaries, semantics."""
+    """Columns shape (key its surfaces and appearances go by, -1 for a footprint), object, type, vertices, boundaries, semantics."""
     instances: pa.Table
     """Rows of `geometries` that use a template and a matrix that a glTF node can hold."""
 
@@ -172,7 +172,7 @@ def _sorted_out(city: City, stored: pa.Table, flat: pa.Table) -> Drawing:
     own = stored.filter(pa.array(~held))
     shape = pc.coalesce(own["template"], own["key"])
     own = explicit(own, city.tables["templates"]).append_column("shape", shape)
-    bare = flat.append_column("shape", pa.nulls(flat.num_rows, pa.int64()))
+    bare = flat.append_column("shape", pa.array(np.full(flat.num_rows, -1)))
     both = pa.concat_tables([own.select(_COLUMNS), bare.select(_COLUMNS)], promote_options="permissive").combine_chunks()
     return Drawing(both, stored.filter(pa.array(held)))
 

@@ -219,7 +219,7 @@ class _Writing:
 
     def _node_matrices(self, uses: pa.Table) -> Reals:
         """Return the matrices of the nodes, column after column as glTF has them, shape (n, 16)."""
-        matrix = matrices(uses["matrix"])
+        matrix = matrices(uses["matrix"]).copy()
         matrix[:, :3, 3] -= self.centre
         turn = np.eye(4)
         turn[:3, :3] = Y_UP
