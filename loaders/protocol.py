@@ -115,6 +115,13 @@ class Description:
     """A draft of the field mapping that `read` would use."""
     whole: bool = False
     """Whether the layers are only a listing and the file is read as one, such as a city model."""
+    without_crs: str = ""
+    """What reading does when no coordinate system is stated or given, where it can go on; empty where one has to be given."""
+
+    @property
+    def own_layers(self) -> tuple[LayerInfo, ...]:
+        """The layers that are read by themselves; the first stands for all where the file is read as one."""
+        return self.layers[:1] if self.whole else self.layers
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as plain JSON values."""
@@ -125,8 +132,9 @@ class Description:
         """Return the description that `to_json` wrote."""
         layers = tuple(_layer(layer) for layer in values["layers"])
         return cls(
-            values["format"], layers, values["encoding"], tuple(values["suspicions"]), dict(values["mapping"]), whole=values["whole"]
-        )
+            values["format"], layers, values["encoding"], tuple(values["suspicions"]), dict(values["mapping"]), whole=values["whole"],
+            without_crs=values["without_crs"],
+        )  # fmt: skip
 
 
 def _layer(values: Mapping[str, Any]) -> LayerInfo:

@@ -33,7 +33,6 @@ COMPANIONS = {
     ".jgw",
     ".pgw",
     ".aux",
-    ".xml",
     ".ovr",
     ".md",
     ".txt",
@@ -41,6 +40,8 @@ COMPANIONS = {
     ".toml",
 }
 """Suffixes of files that belong to another one, or tell people something."""
+TILES = {".b3dm", ".i3dm", ".pnts", ".cmpt", ".glb", ".gltf", ".bin", ".subtree", ".json"}
+"""Suffixes of what lies under a tileset."""
 MOST_FILES = 2000
 """More files than this are no folder of sources."""
 WEB_MERCATOR_EDGE = 20_037_509.0
@@ -78,8 +79,8 @@ class Found:
         return [
             {"file": self.path, "format": said.format, "layer": layer.name, "kind": layer.kind, "count": layer.count,
              "crs": _short_crs(layer.crs) if layer.crs else "not stated",
-             "encoding": said.encoding, "class": layer.guess, "suspicions": "; ".join(said.suspicions)}
-            for layer in said.layers
+             "encoding": said.encoding, "class": layer.guess, "suspicions": "; ".join(said.suspicions) if number == 0 else ""}
+            for number, layer in enumerate(said.layers)
         ]  # fmt: skip
 
 
@@ -120,11 +121,23 @@ class Draft:
                 "percentile = 90.0  # of the heights inside a footprint [%]",
                 'heights = ["points", "dsm", "read"]  # best first',
                 "",
+                *self._steps(),
             ]
         )
 
+    def _steps(self) -> list[str]:
+        """Return the steps that these files invite, commented out."""
+        meshes = any(layer.kind == "mesh" for file in self.files if file.description for layer in file.description.layers)
+        cut = ["# [[step]]  # cut the meshes at the footprints of the buildings", '# do = "singulate"'] if meshes else []
+        floors = [
+            "# [[step]]  # an object for every storey",
+            '# do = "storeys"',
+            "# storey_height = 3.0  # m, to estimate what no source states",
+        ]
+        return [*cut, *floors, ""]
+
     def _crs(self) -> list[str]:
-        known = [_short_crs(layer.crs) for file in self.files if file.description for layer in file.description.layers if layer.crs]
+        known = [_short_crs(layer.crs) for file in self.files if file.description for layer in file.description.own_layers if layer.crs]
         counts = {crs: known.count(crs) for crs in known}
         if not counts:
             return ['# crs = "EPSG:…"  # no file states a coordinate system: give the projected one of the city']
@@ -148,18 +161,46 @@ def draft(folder: str | Path) -> Draft:
     if not place.is_dir():
         msg = f"{place} is no folder; give the folder that holds the source files"
         raise UsageError(msg)
-    paths = [path for path in sorted(place.rglob("*")) if _may_be_source(path, place)]
+    paths = _sources(place)
     if not paths or len(paths) > MOST_FILES:
         msg = f"{place} holds {len(paths)} files that could be sources; between 1 and {MOST_FILES} are expected"
         raise UsageError(msg)
     return Draft(str(folder), tuple(_look(place, path) for path in track(paths, label="looking at files", unit="file")))
 
 
-def _may_be_source(path: Path, folder: Path) -> bool:
-    """Say whether a path is a file of its own: no link, nothing hidden, no companion, nothing inside a city store."""
-    inside = path.relative_to(folder).parts
-    kept = any(part.startswith(".") or part.endswith(".cim") for part in inside)
-    return not kept and path.suffix.lower() not in COMPANIONS and path.is_file() and not path.is_symlink()
+def _sources(folder: Path) -> list[Path]:
+    """Return the files that are sources of their own, and the folders that are one: nothing linked, hidden or inside a city store."""
+    found: list[Path] = []
+    wholes: list[Path] = []
+    tilesets: list[Path] = []
+    for path in sorted(folder.rglob("*"), key=lambda path: (len(path.parts), path)):
+        inside = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part.endswith(".cim") for part in inside) or path.is_symlink()
+        if hidden or any(whole in path.parents for whole in wholes):
+            continue
+        if path.is_dir():
+            if (path / "metadata.xml").is_file() and (path / "Data").is_dir():  # a reconstruction: tiles under Data
+                wholes.append(path)
+                found.append(path)
+            continue
+        tile = path.suffix.lower() in TILES and path.name != "tileset.json" and (path.parent / "tileset.json").is_file()
+        if tile or (path.suffix.lower() in TILES and any(top in path.parents for top in tilesets)):
+            continue
+        if path.name == "tileset.json":
+            tilesets.append(path.parent)
+        if _is_own(path):
+            found.append(path)
+    return sorted(found)
+
+
+def _is_own(path: Path) -> bool:
+    """Say whether a file is no companion of another one: by its suffix, or because one of its name lies beside it."""
+    name = path.name.lower()
+    if path.suffix.lower() in COMPANIONS or name.endswith((".aux.xml", ".metadata.json")) or name == "metadata.xml":
+        return False
+    picture = path.suffix.lower() in {".png", ".jpg", ".jpeg"}
+    placed = any(path.with_suffix(suffix).is_file() for suffix in (".wld", ".jgw", ".pgw", ".jpgw", ".pngw", ".jpegw"))
+    return path.is_file() and (not picture or placed)  # a picture without a place is a texture, or for people
 
 
 def _look(folder: Path, path: Path) -> Found:
@@ -184,22 +225,28 @@ def _source(file: Found, prefix: str = ".") -> Iterable[str]:
         yield from (f"# {file.path}: not used: {' '.join(file.refused.split())}", "")
         return
     said = file.description
-    for layer in said.layers[:1] if said.whole else said.layers:
+    for layer in said.own_layers:
         place = (Path(prefix) / file.path).as_posix()
         yield from ("[[source]]", f"path = {_text(place)}  # {said.format}, {_counts(said) if said.whole else _count(layer)}")
         yield from (f"#   suspicious: {' '.join(text.split())}" for text in said.suspicions)
         if len(said.layers) > 1 and not said.whole:
             yield f"layer = {_text(layer.name)}"
-        yield f"# crs = {_text(_short_crs(layer.crs))}  # as stated" if layer.crs else 'crs = "EPSG:…"  # not stated by the file: fill in'
+        if layer.crs:
+            yield f"# crs = {_text(_short_crs(layer.crs))}  # as stated"
+        else:
+            yield f'# crs = "EPSG:…"  # without it {said.without_crs}' if said.without_crs else _FILL_IN
         if said.encoding:
             yield f"# encoding = {_text(said.encoding)}  # as found"
         yield from () if said.whole else _mapping(layer, dict(said.mapping))
         yield ""
 
 
+_FILL_IN = 'crs = "EPSG:…"  # not stated by the file: fill in'
+
+
 def _counts(said: Description) -> str:
     """Return what a file that is read as one holds, class by class."""
-    return ", ".join(f"{layer.count} {layer.name}" for layer in said.layers)
+    return ", ".join(layer.name if layer.count is None else f"{layer.count:,} {layer.name}" for layer in said.layers[:20])
 
 
 def _short_crs(text: str) -> str:

@@ -89,12 +89,16 @@ class IFCReader:
         except FormatError as error:
             doubts.append(f"{error.reason}; {error.remedy}")
             layers: tuple[LayerInfo, ...] = ()
-            doubts += _told_place(path, options, None)
+            doubts += _told_place(path, options, None)[1]
         else:
             counts = Counter({name: count for name, count in step.keywords.items() if name in _LISTED})
-            layers = tuple(LayerInfo(name, count, "3D") for name, count in counts.most_common())
-            doubts += [note.message for note in notes.rows] + _told_place(path, options, model)
-        return Description(f"IFC ({schema})", layers, "", tuple(doubts), whole=True)
+            crs, told = _told_place(path, options, model)
+            layers = tuple(LayerInfo(name, count, "3D", crs) for name, count in counts.most_common())
+            doubts += [note.message for note in notes.rows] + told
+        return Description(f"IFC ({schema})", layers, "", tuple(doubts), whole=True, without_crs=_UNPLACED)
+
+
+_UNPLACED = "the model is put on the footprint its building fits, else it stays in local coordinates"
 
 
 _LISTED = frozenset({
@@ -105,20 +109,23 @@ _LISTED = frozenset({
 })  # fmt: skip
 
 
-def _told_place(path: Path, options: ReadOptions, model: Any) -> list[str]:
+def _told_place(path: Path, options: ReadOptions, model: Any) -> tuple[str | None, list[str]]:
+    """Return the coordinate system the model is placed in, None where its place is not known, and what is doubtful about it."""
     from cim.loaders.ifc import evidence
     from cim.loaders.ifc.georeference import locate
 
     _library()
     facts = evidence.gather(model) if model is not None else evidence.gather_header(path)
     if facts is None:
-        return ["nothing can be told about its place"]
+        return None, ["nothing can be told about its place"]
     try:
         placement = locate(facts, path, options)
     except InputError as error:
-        return [error.reason]
+        return None, [error.reason]
     good = "" if placement.uncertainty is None else f", uncertainty {placement.uncertainty:.3g} m"
-    return [f"place {placement.verdict} in {placement.crs.label}{good}: {placement.reason}"]
+    sure = placement.verdict in {"given", "agreed", "stated once"}
+    told = f"place {placement.verdict} in {placement.crs.label}{good}: {placement.reason}"
+    return None if placement.crs.is_local else placement.crs.to_string(), [] if sure and model is not None else [told]
 
 
 def _library() -> Any:

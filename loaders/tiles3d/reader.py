@@ -306,4 +306,5 @@ def _describe(path: Path, options: ReadOptions) -> Description:
     source = _source(path, options.limits)
     suspicions = tuple(one.message for one in source.said if one.severity != "info")
     layers = tuple(LayerInfo(one.name, None, "mesh", None, guess=TYPE) for one in source.contents[:1000])
-    return Description(source.format, layers, suspicions=suspicions, whole=True)
+    without = "geocentric tiles are taken to the UTM zone of the place; others need it"
+    return Description(source.format, layers, suspicions=suspicions, whole=True, without_crs=without)
