@@ -63,8 +63,11 @@ def test_a_real_city_in_web_mercator_is_drafted(shared_data: Callable[..., Path]
 
 
 def test_what_belongs_to_another_source_is_no_source_of_its_own(tmp_path: Path) -> None:
-    for name in ("tiles/tileset.json", "tiles/a/tileset.json", "tiles/a/b.b3dm", "photo/metadata.xml", "photo/Data/t/t.osgb", "photo/Data/t/x.obj",
-                 "m.obj", "m.mtl", "m.png", "m.metadata.json", "ortho.png", "ortho.pgw", "city.cim/a.parquet", "b.aux.xml", "c.xml"):  # fmt: skip
+    names = (
+        "tiles/tileset.json", "tiles/a/tileset.json", "tiles/a/b.b3dm", "photo/metadata.xml", "photo/Data/t/t.osgb", "photo/Data/t/x.obj",
+        "m.obj", "m.mtl", "m.png", "m.metadata.json", "ortho.png", "ortho.pgw", "city.cim/a.parquet", "b.aux.xml", "c.xml",
+    )  # fmt: skip
+    for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     found = [file.path for file in draft(tmp_path).files]
