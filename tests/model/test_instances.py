@@ -51,7 +51,8 @@ def test_an_instance_put_out_is_its_template_moved_by_its_matrix() -> None:
 def test_the_box_of_an_object_holds_its_instances() -> None:
     city = _poles()
     box = city.tables["objects"]["bbox"][int(city.key_of(["b"])[0])].as_py()
-    assert [box[side] for side in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")] == pytest.approx([500_100.0, 3_400_200.0, 3.0, 500_150.0, 3_400_221.0, 5.5], abs=1e-9)
+    sides = [box[side] for side in ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")]
+    assert sides == pytest.approx([500_100.0, 3_400_200.0, 3.0, 500_150.0, 3_400_221.0, 5.5], abs=1e-9)
 
 
 def test_surfaces_and_appearance_of_a_template_belong_to_each_use() -> None:

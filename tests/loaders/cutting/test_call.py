@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 import shapely
+from tests.loaders.singulate.meshes import footprint_city, mesh_city
+from tests.loaders.singulate.test_cut import box, grid
 
 import cim
 from cim.crs import parse
@@ -18,8 +20,6 @@ from cim.model import CityBuilder
 from cim.model.coverages import Raster, write_raster
 from cim.model.geometry import flatten, volume
 from cim.model.solids import check_solids
-from tests.loaders.singulate.meshes import footprint_city, mesh_city
-from tests.loaders.singulate.test_cut import box, grid
 
 if TYPE_CHECKING:
     from cim.model import City
