@@ -95,6 +95,8 @@ def remembered(city: City, path: Path, options: ReadOptions, reader: str | None 
         "path": str(path), "crs": options.crs, "layer": options.layer, "mapping": dict(options.mapping), "encoding": options.encoding,
         "options": dict(options.extra), "reader": reader, "companions": beside(path),
     }  # fmt: skip
+    if any(shown != str(path) for shown in city.tables["sources"]["path"].to_pylist()):  # a member of an archive
+        given["sha256"] = fingerprint(path)[0]
     said = {name: value for name, value in given.items() if value not in (None, {})}
     text = json.dumps(said, default=str)
     readings = {str(key): json.loads(text) for key in city.tables["sources"]["key"].to_pylist()}
