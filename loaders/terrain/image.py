@@ -14,6 +14,7 @@ from cim.errors import FormatError, LimitError, UsageError
 from cim.loaders.georeference import Chosen, Said, choose_crs
 from cim.loaders.parcel import work_file
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
+from cim.loaders.terrain.checks import check_cell_size, turned
 from cim.loaders.terrain.grid import GDAL_OPTIONS, Affine, Grid, open_grid
 from cim.loaders.terrain.normalise import Layout, layout
 from cim.loaders.terrain.picture import Picture, is_picture, open_picture
@@ -167,7 +168,6 @@ def _chosen(source: _Source, options: ReadOptions, path: Path) -> Chosen:
 
 
 def _check(plan: Layout, source: _Source, chosen: Chosen, options: ReadOptions, path: Path) -> None:
-    from cim.loaders.terrain.reader import check_cell_size
 
     options.limits.check("cells", plan.shape[0] * plan.shape[1] * len(source.names), path)
     check_cell_size(plan, chosen, path)
@@ -331,7 +331,6 @@ def _legend(given: Any) -> dict[str, str]:
 def _said(source: _Source, plan: Layout, chosen: Chosen, met: _Met, path: Path) -> tuple[Said, ...]:
     """Return everything that has to be reported."""
     from cim.loaders.gate import doubts
-    from cim.loaders.terrain.reader import turned
 
     place = tuple(("crs", "warning", text) for text in doubts(plan.bounds, chosen.crs, str(path)))
     said: list[Said] = [*chosen.said, *place, *source.doubts]

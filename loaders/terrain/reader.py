@@ -15,7 +15,8 @@ from cim.errors import CorruptFileError, CRSError, FormatError, UsageError
 from cim.loaders.georeference import Chosen, Said, choose_crs
 from cim.loaders.parcel import work_file
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
-from cim.loaders.terrain.grid import Affine, Grid, is_ascii_grid, known_unit, open_grid
+from cim.loaders.terrain.checks import check_cell_size, turned
+from cim.loaders.terrain.grid import Grid, is_ascii_grid, known_unit, open_grid
 from cim.loaders.terrain.image import describe_image, read_image, takes
 from cim.loaders.terrain.normalise import NODATA, Layout, layout, write_clean
 from cim.loaders.terrain.picture import is_picture
@@ -126,24 +127,6 @@ def _clean(path: Path, options: ReadOptions) -> _Cleaned:
     return _Cleaned(grid, replace(chosen, crs=crs), plan, rules, tally, box, target, everything)
 
 
-def check_cell_size(plan: Layout, chosen: Chosen, path: Path) -> None:
-    """Refuse a cell size that only the other kind of unit explains.
-
-    Raises
-    ------
-    CRSError
-        If degrees were taken for metres, or metres for degrees.
-    """
-    if chosen.crs.is_projected and max(plan.dx, plan.dy) < 1e-3:
-        reason = (
-            f"has cells of {plan.dx:g} by {plan.dy:g} units, but {chosen.crs.horizontal.name} counts in metres or feet: degrees, probably"
-        )
-        raise CRSError(path, reason, "state the system its transform is in, such as EPSG:4326 or EPSG:4490")
-    if not chosen.crs.is_projected and max(plan.dx, plan.dy) > 5.0:
-        reason = f"has cells of {plan.dx:g} by {plan.dy:g}, but {chosen.crs.horizontal.name} counts in degrees: metres, probably"
-        raise CRSError(path, reason, "state the projected system it is in")
-
-
 def _rules(grid: Grid, chosen: Chosen, options: ReadOptions, path: Path) -> tuple[Rules, tuple[Said, ...]]:
     """Return how raw values become metres, and what has to be reported about it."""
     given = options.extra.get("unit")
@@ -190,18 +173,6 @@ def _check_values(tally: Tally, rules: Rules, grid: Grid, path: Path) -> None:
             f"{rules.factor:g} m) are no elevations ({LOWEST:g} to {HIGHEST:g} m): it is corrupt, in another unit, or no terrain"
         )
         raise FormatError(path, reason, 'if it is whole, state the unit: read(..., unit="cm")')
-
-
-def turned(plan: Layout, transform: Affine) -> tuple[Said, ...]:
-    """Return what was done to bring a grid north-up."""
-    if plan.resampled:
-        how = f"its transform {transform} is rotated or sheared"
-        return (("repaired", "warning", f"{how}; it was resampled (bilinear) to {plan.shape[0]} x {plan.shape[1]} north-up cells"),)
-    said = [
-        (plan.flip_rows, "its rows run from south to north (south-up transform); they were flipped"),
-        (plan.flip_columns, "its columns run from east to west (mirrored transform); they were flipped"),
-    ]
-    return tuple(("repaired", "warning", text) for happened, text in said if happened)
 
 
 def _met(tally: Tally) -> tuple[Said, ...]:
