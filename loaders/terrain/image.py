@@ -168,7 +168,6 @@ def _chosen(source: _Source, options: ReadOptions, path: Path) -> Chosen:
 
 
 def _check(plan: Layout, source: _Source, chosen: Chosen, options: ReadOptions, path: Path) -> None:
-
     options.limits.check("cells", plan.shape[0] * plan.shape[1] * len(source.names), path)
     check_cell_size(plan, chosen, path)
     count = max(source.shape[0] * source.shape[1], plan.shape[0] * plan.shape[1]) * len(source.names)
