@@ -167,7 +167,7 @@ def geometries_of(found: Found, points: Reals, ids: list[str]) -> Geometries:
         bad[int(entry[one])] = "empty"
     position = np.where(outside, 0, index) + base[row]
     wild = np.asarray(~np.isfinite(points).all(axis=1) | (np.abs(points) > FARTHEST).any(axis=1))
-    if len(points):
+    if wild.any():
         for one in np.unique(row[~outside & wild[position % len(points)]]).tolist():
             bad.setdefault(int(entry[one]), "a vertex lies out of range (its coordinates overflow what any city can have)")
     good = np.array([place not in bad for place in entry.tolist()], bool) if bad else np.ones(len(entry), bool)
@@ -211,6 +211,8 @@ def _convert(found: Found) -> tuple[pa.Array, Ints, dict[int, str]]:
     if not arrays:
         return pa.array([], list_type(5)), np.empty(0, np.int64), bad
     entry = np.concatenate(entries)
+    if (np.diff(entry) > 0).all():  # one kind follows the other
+        return pa.concat_arrays(arrays), entry, bad
     order = np.argsort(entry, kind="stable")
     return pa.concat_arrays(arrays).take(pa.array(order)), entry[order], bad
 
@@ -245,7 +247,9 @@ def _localise(position: Ints, row: Ints, rows: int, points: Reals) -> tuple[Ints
     count = np.bincount(pair // span, minlength=rows)
     first = np.concatenate([[0], np.cumsum(count)])[:-1]
     used = pair % span
-    return local.reshape(-1) - first[row], vertices_from(points[used] if len(points) else np.empty((0, 3)), count), np.unique(used)
+    met = np.zeros(len(points), bool)
+    met[used] = True
+    return local.reshape(-1) - first[row], vertices_from(points[used] if len(points) else np.empty((0, 3)), count), np.flatnonzero(met)
 
 
 def picked(geometries: Geometries, rows: Ints) -> Geometries:
