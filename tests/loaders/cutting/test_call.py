@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 import shapely
-from tests.loaders.singulate.meshes import footprint_city, mesh_city
-from tests.loaders.singulate.test_cut import box, grid
 
 import cim
 from cim.crs import parse
@@ -20,6 +18,8 @@ from cim.model import CityBuilder
 from cim.model.coverages import Raster, write_raster
 from cim.model.geometry import flatten, volume
 from cim.model.solids import check_solids
+from tests.loaders.cutting.meshes import footprint_city, mesh_city
+from tests.loaders.cutting.test_cut import box, grid
 
 if TYPE_CHECKING:
     from cim.model import City

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import shapely
-from tests.loaders.singulate.meshes import accepted, delft_mesh, footprint_city, helsinki_mesh, manifold, mesh_city
 
 from cim.loaders import read
 from cim.loaders.cutting import Cut, cut, singulate, singulation_report
 from cim.loaders.cutting.close import close_pieces, lid_heights, open_edges, signed_volume
 from cim.loaders.cutting.cut import area_of
+from tests.loaders.cutting.meshes import accepted, delft_mesh, footprint_city, helsinki_mesh, manifold, mesh_city
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
