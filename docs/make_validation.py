@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import shapely
+import validate_sources
 
 from cim.loaders import fuse, read
 from cim.loaders.build import build
@@ -136,6 +137,10 @@ def main() -> None:
     parts: list[tuple[str, Callable[[Path], Iterator[Row]]]] = [
         ("Delft, from five kinds of file", delft),
         ("Suzhou, footprints with storeys", suzhou),
+        ("Readers, beside other counts", validate_sources.sources),
+        ("Where building models land", validate_sources.places),
+        ("A mesh of Delft cut by 160 footprints 单体化", validate_sources.single_buildings),
+        ("Faces of a mesh of Helsinki 语义化", validate_sources.semantics),
     ]
     for title, measure in parts if data else []:
         table(title, measure(data))
