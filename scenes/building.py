@@ -13,6 +13,7 @@ from cim.scenes.solids import buildings_layer, constructions_layer
 from cim.scenes.surfaces import landuse_layer, other_layer, roads_layer, vegetation_layer, water_layer
 from cim.scenes.terrain import terrain_layer
 from cim.scenes.trees import trees_layer
+from cim.scenes.utilities import seen_below, utilities_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ BUILDERS: dict[str, Builder] = {
     "roads": roads_layer,
     "other": other_layer,
     "constructions": constructions_layer,
+    "utilities": utilities_layer,
     "models": models_layer,
     "mesh": mesh_layer,
     "buildings": buildings_layer,
@@ -42,10 +44,15 @@ BUILDERS: dict[str, Builder] = {
 """Builder by name of layer, in the order they are drawn: what one sees through comes last."""
 
 
-def base_layers(context: Context) -> tuple[Layer, ...]:
+def base_layers(context: Context, *, underground: bool | None = None) -> tuple[Layer, ...]:
     """Return the layers of a city, in the order they are drawn; a layer without objects is left out.
 
     Builders of other packages (entry-point group ``cim.layers``: a function from `Context` to `Layer` or None) come after ours.
+
+    Parameters
+    ----------
+    underground
+        Whether the ground is translucent; None for where most pipes lie below it.
 
     Raises
     ------
@@ -53,7 +60,7 @@ def base_layers(context: Context) -> tuple[Layer, ...]:
         If a foreign builder returns something that is no layer.
     """
     foreign = [(name, load("cim.layers", name)) for name in available("cim.layers")]
-    found = []
+    found: list[Layer] = []
     for name, build in [*BUILDERS.items(), *foreign]:
         made = build(context)
         layers = made if isinstance(made, tuple) else () if made is None else (made,)
@@ -62,7 +69,7 @@ def base_layers(context: Context) -> tuple[Layer, ...]:
                 msg = f"the layer plug-in {name!r} returned {type(layer).__name__}, expected cim.scenes.layer.Layer or None"
                 raise UsageError(msg)
         found += layers
-    return over_imagery(found)
+    return seen_below(over_imagery(found), context, underground=underground)
 
 
 def layers_of_result(scene: Scene, result: Any, options: Mapping[str, Any]) -> tuple[Layer, ...]:

@@ -104,7 +104,9 @@ def compose(picture: Image, scene: Scene, camera: Camera) -> Image:
     pen = Draws.Draw(sheet)
     unit = max(picture.size[1] / 1000, 0.35)
     shown = legends(scene)
-    require_font([scene.title, source_line(scene), *(legend.title(scene.language) for legend in shown)])
+    named = [label.text(scene.language) for layer in scene.layers if layer.visible for label in layer.labels]
+    require_font([scene.title, source_line(scene), *(legend.title(scene.language) for legend in shown), *named])
+    _labels(pen, scene, camera, picture.size, unit)
     title_bottom = _title(pen, scene, unit)
     _legend(pen, scene, camera, shown, picture.size, unit, title_bottom)
     _north(pen, camera, picture.size, unit, words(scene.language))
@@ -123,6 +125,26 @@ def _title(pen: ImageDraw, scene: Scene, unit: float) -> float:
     )
     pen.text((margin, margin - 5 * unit), scene.title, font=face, fill=INK)
     return margin + 44 * unit
+
+
+def _labels(pen: ImageDraw, scene: Scene, camera: Camera, size: tuple[int, int], unit: float) -> None:
+    """Draw the texts at places, leaving out those that would cover another or leave the picture."""
+    labels = [label for layer in scene.layers if layer.visible for label in layer.labels]
+    if not labels:
+        return
+    seen = camera.project(np.array([label.xyz for label in labels]), size)
+    face = font(round(15 * unit))
+    taken: list[tuple[float, float, float, float]] = []
+    for label, (x, y, depth) in zip(labels, seen.tolist(), strict=True):
+        text = label.text(scene.language)
+        half, high = pen.textlength(text, font=face) / 2 + 5 * unit, 11 * unit
+        box = (x - half, y - high, x + half, y + high)
+        inside = depth > 0 and box[0] > 0 and box[1] > 0 and box[2] < size[0] and box[3] < size[1] - 34 * unit
+        if not inside or any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+            continue
+        taken.append(box)
+        pen.rounded_rectangle(box, 5 * unit, fill=(255, 255, 255, 205))
+        pen.text((x, y), text, font=face, fill=INK, anchor="mm")
 
 
 # --------------------------------------------------------------------------------------------- legend

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_MARKS", "SEVERITIES", "Layer", "Legend", "LegendEntry", "Text", "drawing_order", "join"]
+__all__ = ["IMAGE_MARKS", "SEVERITIES", "Label", "Layer", "Legend", "LegendEntry", "Text", "drawing_order", "join"]
 
 OUTLINE_LIMIT = 600_000
 """More edges than this are not drawn: they would hide the faces."""
@@ -80,6 +80,17 @@ class Legend:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A text at a place."""
+
+    text: Text
+    xyz: tuple[float, float, float]
+    """Metres east, north, up of the origin of the scene."""
+    row: int
+    """Object it names."""
+
+
+@dataclass(frozen=True)
 class Layer:
     """One merged mesh with the object behind every triangle.
 
@@ -136,6 +147,10 @@ class Layer:
     the thing, with their own light: where one is shown, light and shade are left out. A vertex belongs to one image only."""
     uv: NDArray[np.float32] | None = None
     """Shape (v, 2): place of each vertex in the texture, from its left edge and upwards from its foot, 0 to 1; beyond, it repeats."""
+    labels: tuple[Label, ...] = ()
+    """Texts drawn over the scene; where several would cover each other, the first is."""
+    through: bool = False
+    """Drawn translucent so that what lies below is seen: a click meets it only where nothing else is."""
     behind: int = 0
     """Steps that the faces are pushed back in depth: what another layer covers in the very same place stays under it."""
 

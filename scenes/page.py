@@ -17,13 +17,15 @@ import numpy as np
 from cim.scenes.camera import INSET
 from cim.scenes.facts import scene_facts
 from cim.scenes.furniture import source_line
-from cim.scenes.layer import SEVERITIES
+from cim.scenes.layer import SEVERITIES, Text
 from cim.scenes.shading import FILL, KEY, SKY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from cim.scenes.layer import Layer, Legend, Text
+    from cim.scenes.layer import Layer, Legend
     from cim.scenes.scene import Scene
 
 __all__ = ["described_layer", "page", "write_page"]
@@ -31,6 +33,8 @@ __all__ = ["described_layer", "page", "write_page"]
 _FINE = 0.01  # m: sixteen bits are used for positions where their step is below this
 _SHADE = 200.0  # a shade of 1 as a byte; the viewer multiplies by 255 / 200 = 1.275
 _SIZE = (1600, 1000)
+MOST_TRIANGLES = 3_000_000
+"""Triangles a page carries: with 1 million it is about 15 MB and opens in seconds; far more would freeze a browser."""
 
 
 class _Block:
@@ -88,7 +92,7 @@ def page(scene: Scene) -> str:
         "camera": _camera(scene),
         "light": {"key": KEY, "fill": FILL, "sky": SKY},
         "source": {"en": source_line(scene, "en"), "zh": source_line(scene, "zh")},
-        "layers": [_layer(layer, block) for layer in scene.layers if len(layer.triangles)],
+        "layers": [_layer(layer, block) for layer in within_budget(scene.layers) if len(layer.triangles)],
     }
     fillings = {
         "title": html.escape(scene.title or "CIM"),
@@ -101,6 +105,27 @@ def page(scene: Scene) -> str:
         "script": script,
     }
     return _filled(frame, fillings)
+
+
+def within_budget(layers: Sequence[Layer], most: int = MOST_TRIANGLES) -> list[Layer]:
+    """Return layers with no more triangles than a page carries: the largest keep one point, and their notes say so."""
+    order = sorted(range(len(layers)), key=lambda place: (not layers[place].visible, len(layers[place].triangles)))
+    room, kept = most, {}
+    for place in order:
+        layer = layers[place]
+        if len(layer.triangles) <= room:
+            room -= len(layer.triangles)
+            kept[place] = layer
+            continue
+        count = f"{len(layer.triangles):,}"
+        said = f"not in this page: {count} triangles, and a page carries {most:,}; draw a part with city.subset(...), or a picture"
+        note = Text(said, f"未写入页面：{count} 个三角形，页面上限 {most:,}；请用 city.subset(...) 绘制局部，或输出图片")
+        bare = replace(
+            layer, points=layer.points[layer.triangles[0]], triangles=np.zeros((1, 3), np.int32), cell_object=layer.cell_object[:1], edges=None,
+            texture=None, uv=None, cell_image=None, point_shade=None, point_colours=None,
+        )  # fmt: skip
+        kept[place] = replace(bare, notes=(note, *layer.notes), labels=())
+    return [kept[place] for place in range(len(layers))]
 
 
 def _filled(frame: str, fillings: dict[str, str]) -> str:
@@ -198,6 +223,8 @@ def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
         "parts": parts,
         "prints": prints,
         "images": images,
+        "through": layer.through,
+        "labels": [{"text": _text(one.text), "at": np.round(one.xyz, 3).tolist()} for one in layer.labels],
         "photographs": layer.cell_image is not None,
         "arrays": arrays,
         "behind": layer.behind,

@@ -87,18 +87,28 @@ def id_buffer(scene: Scene, camera: Camera, size: tuple[int, int], *, layers: Se
     if sum(len(layer) for layer in drawn) > _MOST:
         msg = f"{sum(len(layer) for layer in drawn):,} objects, expected at most {_MOST:,}; hide layers with show_only"
         raise UsageError(msg)
+    first = dict(zip(map(id, drawn), np.cumsum([1, *(len(layer) for layer in drawn)]).tolist(), strict=False))
+    groups = [[layer for layer in drawn if layer.through == through] for through in (False, True)]
+    numbers = np.zeros((size[1], size[0]), np.int64)
+    for group in groups:
+        if group:  # what is seen through counts only where nothing else is
+            below = _numbers(scene, camera, size, [(layer, first[id(layer)]) for layer in group])
+            numbers = np.where(numbers > 0, numbers, below)
+    return IdBuffer(numbers, drawn)
+
+
+def _numbers(scene: Scene, camera: Camera, size: tuple[int, int], layers: list[tuple[Layer, int]]) -> NDArray[np.int64]:
+    """Return the number of the object at every pixel, 0 where there is none."""
     stage = plotter(size)
     try:
         stage.set_background("black")
-        first = 1
-        for layer in drawn:
+        for layer, first in layers:
             _add_numbered(stage, layer, first)
-            first += len(layer)
         apply_camera(stage, camera, scene)
         picture = np.asarray(stage.screenshot(return_img=True)).astype(np.int64)
     finally:
         stage.close()
-    return IdBuffer(picture[..., 0] << 16 | picture[..., 1] << 8 | picture[..., 2], drawn)
+    return np.asarray(picture[..., 0] << 16 | picture[..., 1] << 8 | picture[..., 2], np.int64)
 
 
 def _add_numbered(stage: Any, layer: Layer, first: int) -> None:
@@ -123,21 +133,31 @@ class Picker:
         check_size(size)
         self.scene, self.camera, self.size = scene, camera, size
         self.layers = pickable(scene)
+        self._kept: list[Any] = []  # what a locator looks at, which it does not own
 
     @cached_property
-    def _mesh(self) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
-        """All triangles in one locator, and the layer and object of each."""
+    def _solid(self) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
+        return self._mesh(through=False)
+
+    @cached_property
+    def _ground(self) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
+        return self._mesh(through=True)
+
+    def _mesh(self, *, through: bool) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
+        """Triangles that are seen through, or the others, in one locator, and the layer and object of each."""
         load_pyvista()
+        numbers = np.array([place for place, layer in enumerate(self.layers) if layer.through == through], np.int64)
+        layers = [self.layers[place] for place in numbers.tolist()]
         locator = load_extra("vtkmodules.vtkCommonDataModel", "scenes").vtkStaticCellLocator()
-        start = np.concatenate([[0], np.cumsum([len(layer.points) for layer in self.layers])]).astype(np.int64)
-        points = np.concatenate([layer.points for layer in self.layers] or [np.empty((0, 3))]).astype(np.float32)
-        triangles = [layer.triangles + first for layer, first in zip(self.layers, start[:-1], strict=True)]
+        start = np.concatenate([[0], np.cumsum([len(layer.points) for layer in layers])]).astype(np.int64)
+        points = np.concatenate([layer.points for layer in layers] or [np.empty((0, 3))]).astype(np.float32)
+        triangles = [layer.triangles + first for layer, first in zip(layers, start[:-1], strict=True)]
         mesh = poly_data(points, np.concatenate(triangles or [np.empty((0, 3), np.int64)]), np.zeros((len(points), 3), np.uint8))
         locator.SetDataSet(mesh)
         locator.BuildLocator()
-        place = np.repeat(np.arange(len(self.layers)), [len(layer.triangles) for layer in self.layers])
-        owner = np.concatenate([layer.cell_object for layer in self.layers] or [np.empty(0, np.int32)]).astype(np.int64)
-        self._kept = mesh  # the locator does not own it
+        place = np.repeat(numbers, [len(layer.triangles) for layer in layers])
+        owner = np.concatenate([layer.cell_object for layer in layers] or [np.empty(0, np.int32)]).astype(np.int64)
+        self._kept.append(mesh)
         return locator, place, owner
 
     def pick(self, x: float, y: float) -> Pick | None:
@@ -155,8 +175,14 @@ class Picker:
 
     def hit(self, x: float, y: float) -> tuple[int, int, NDArray[np.float64]] | None:
         """Return the number of the layer, the row of the object and the point (relative to the origin) at a pixel."""
+        found = self._hit(x, y, self._solid)
+        return self._hit(x, y, self._ground) if found is None else found
+
+    def _hit(
+        self, x: float, y: float, mesh: tuple[Any, NDArray[np.int64], NDArray[np.int64]]
+    ) -> tuple[int, int, NDArray[np.float64]] | None:
         reference = load_extra("vtkmodules.vtkCommonCore", "scenes").reference
-        locator, places, owners = self._mesh
+        locator, places, owners = mesh
         if not len(owners):
             return None
         start, direction = self.camera.rays(x, y, self.size)

@@ -42,6 +42,8 @@ class Scene:
         Headline; the name of the city when left out.
     language
         ``"en"``, ``"zh"`` or ``"both"``: of legends, labels and titles.
+    underground
+        Whether the ground is translucent, so that pipes below it are seen; where most of them lie below it when left out.
 
     Raises
     ------
@@ -49,7 +51,7 @@ class Scene:
         If the language is unknown.
     """
 
-    def __init__(self, city: City, *, title: str | None = None, language: str = "en") -> None:
+    def __init__(self, city: City, *, title: str | None = None, language: str = "en", underground: bool | None = None) -> None:
         from cim.scenes.building import base_layers
 
         if language not in LANGUAGES:
@@ -59,7 +61,7 @@ class Scene:
         self.title = title if title is not None else city.name
         self.language = language
         self.context: Context = context_of(self.city, language)
-        self.layers: tuple[Layer, ...] = base_layers(self.context)
+        self.layers: tuple[Layer, ...] = base_layers(self.context, underground=underground)
         self.results: tuple[Any, ...] = ()
         self.date = datetime.now(UTC).date()
 
@@ -133,6 +135,50 @@ class Scene:
 
         changed = colour_by(self.context, self.layer(layer), attribute, style)
         return self._with(layers=tuple(changed if one.name == layer else one for one in self.layers))
+
+    def explode(self, id: str, *, gap: float | None = None) -> Scene:
+        """Return the scene with one building opened: its storeys pulled apart and named, rooms coloured by function.
+
+        Parameters
+        ----------
+        id
+            The building.
+        gap
+            Added between storeys [m]; by the height of the building when left out.
+
+        Raises
+        ------
+        UsageError
+            If it has no storeys.
+        ObjectNotFoundError
+            If there is no such object.
+        """
+        return self._opened(id, gap=gap)
+
+    def storey(self, id: str, name: str) -> Scene:
+        """Return the scene with one storey of a building instead of the whole, cut open 1.2 m above its floor as in a plan.
+
+        Parameters
+        ----------
+        id
+            The building.
+        name
+            Id or name of the storey.
+
+        Raises
+        ------
+        UsageError
+            If the building has no storeys.
+        ObjectNotFoundError
+            If there is no such object or storey.
+        """
+        return self._opened(id, only=name)
+
+    def _opened(self, id: str, **options: Any) -> Scene:
+        from cim.scenes.storeys import opened, storey_layers
+
+        added, keys = storey_layers(self.context, id, **options)
+        return self._with(layers=opened(self.layers, self.context, keys, added))
 
     def show_only(self, *names: str) -> Scene:
         """Return the scene with only these layers visible; all when none is named."""

@@ -82,7 +82,9 @@ def _by_class(types: NDArray[np.object_], flat: NDArray[np.bool_] | None, title:
     return class_style(types).encode(np.where(flat, _FLAT, types), title)
 
 
-def solid_layer(context: Context, name: str, title: Text, types: Iterable[str], keys: NDArray[np.int64] | None = None) -> tuple[Layer, ...]:
+def solid_layer(
+    context: Context, name: str, title: Text, types: Iterable[str], keys: NDArray[np.int64] | None = None, *, plain: bool = False
+) -> tuple[Layer, ...]:
     """Return one merged mesh of all objects of some classes, and one more of what is seen through; none where there is no object.
 
     An object is drawn with its finest geometry, in the images and materials of its source where it has them; one without
@@ -93,6 +95,8 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str], 
     ----------
     keys : shape (n,)
         Only these objects.
+    plain
+        Without the images and materials of the source.
     """
     who = members(context, types, keys)
     if not len(who):
@@ -139,7 +143,7 @@ def solid_layer(context: Context, name: str, title: Text, types: Iterable[str], 
     )
     if not len(triangles):
         return (replace(layer, visible=False),)
-    return (layer,) if look is None else dressed(layer, look, len(made.triangles))
+    return (layer,) if look is None or plain else dressed(layer, look, len(made.triangles))
 
 
 def dressed(layer: Layer, look: Looks, count: int) -> tuple[Layer, ...]:
@@ -199,7 +203,7 @@ def _see_through(layer: Layer, clear: NDArray[np.float32]) -> tuple[Layer, ...]:
         through, name=f"{layer.name}, see-through", label=said, opacity=mean, edges=None, legend=legend, flat=None,
         notes=spread if most - least > 0.1 else (),
     )  # fmt: skip
-    return _part(layer, ~glass), _with_used_objects(through)
+    return (_with_used_objects(through),) if glass.all() else (_part(layer, ~glass), _with_used_objects(through))
 
 
 def _part(layer: Layer, mine: NDArray[np.bool_]) -> Layer:

@@ -53,11 +53,10 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> None:
     uv = None if layer.uv is None else layer.uv[layer.triangles.reshape(-1)] if layer.lit else layer.uv
     parts = _by_image(layer)
     for image, mine in parts:
-        index, used = triangles[mine], slice(None)
-        if len(parts) > 1:  # each actor holds its own vertices only
-            used, index = np.unique(index, return_inverse=True)
+        # each actor holds its own vertices only
+        used, index = np.unique(triangles[mine], return_inverse=True) if len(parts) > 1 else (np.arange(len(points)), triangles)
         actor = stage.add_mesh(
-            poly_data(points[used], index.reshape(-1, 3), colours[used]),
+            poly_data(points[used], index.reshape(-1, 3).astype(np.int32), colours[used]),
             scalars="colour",
             rgb=True,
             lighting=False,

@@ -250,7 +250,22 @@ function draw() {
     }
   }
   gl.disable(gl.BLEND);
-  furniture(camera);
+  furniture(camera); captions(seen);
+}
+function captions(seen) { // texts at places, those in front first; what would cover another is left out
+  const box = $('labels'), taken = [], found = [];
+  for (const layer of shown()) for (const { text, at } of layer.labels) {
+    const clip = [0, 1, 3].map(i => seen[i] * at[0] + seen[4 + i] * at[1] + seen[8 + i] * at[2] + seen[12 + i]);
+    if (clip[2] > 0) found.push([clip[2], (clip[0] / clip[2] + 1) / 2 * canvas.clientWidth, (1 - clip[1] / clip[2]) / 2 * canvas.clientHeight, say(text)]);
+  }
+  box.replaceChildren();
+  for (const [, x, y, text] of found) {
+    const half = 4 * text.length + 8;
+    if (x < 0 || y < 0 || x > canvas.clientWidth || y > canvas.clientHeight || taken.some(t => Math.abs(t[0] - x) < t[2] + half && Math.abs(t[1] - y) < 20)) continue;
+    taken.push([x, y, half]);
+    const node = make('div', text, 'caption');
+    node.style.left = `${x + canvas.offsetLeft}px`; node.style.top = `${y}px`; box.append(node);
+  }
 }
 function sky() { // two bands of a gradient, by clearing strips: cheap and needs no shader of its own
   gl.enable(gl.SCISSOR_TEST);
@@ -284,13 +299,16 @@ function pick(x, y) { // canvas pixels, from the top left; all pickable layers a
   gl.useProgram(numbering.made);
   let first = 1;
   const layers = shown().filter(layer => !layer.overlay);
-  for (const layer of layers) {
-    bind(layer, numbering, seen); gl.uniform1i(numbering.at.u_first, first);
-    gl.drawElements(gl.TRIANGLES, layer.faces, gl.UNSIGNED_INT, 0);
-    first += layer.count;
-  }
+  for (const layer of layers) { layer.first = first; first += layer.count; }
   const answer = new Uint32Array(4);
-  gl.readPixels(x, row, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, answer);
+  for (const through of [false, true]) { // what is seen through is met only where nothing else is
+    if (answer[0]) break;
+    for (const layer of layers.filter(one => one.through === through)) {
+      bind(layer, numbering, seen); gl.uniform1i(numbering.at.u_first, layer.first);
+      gl.drawElements(gl.TRIANGLES, layer.faces, gl.UNSIGNED_INT, 0);
+    }
+    gl.readPixels(x, row, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, answer);
+  }
   gl.disable(gl.SCISSOR_TEST); gl.bindFramebuffer(gl.FRAMEBUFFER, null);
   let number = answer[0] - 1;
   if (number < 0) return null;
@@ -499,7 +517,7 @@ function glance(event) { // what the mouse is over; given up where drawing it is
   slow = slow || performance.now() - start > 80;
   if ((found && `${found.layer.name}/${found.row}`) !== (hover && `${hover.layer.name}/${hover.row}`)) { hover = found && !isGround(found.layer) ? found : null; dirty = true; }
   tip.hidden = !named || isGround(found.layer);
-  if (!tip.hidden) { tip.textContent = found.layer.details.names[found.row] || found.id; tip.style.left = `${event.offsetX + 14}px`; tip.style.top = `${event.offsetY + 10}px`; }
+  if (!tip.hidden) { tip.textContent = found.layer.details.names[found.row] || found.id; tip.style.left = `${event.offsetX + canvas.offsetLeft + 14}px`; tip.style.top = `${event.offsetY + 10}px`; }
 }
 function resize() {
   const ratio = Math.min(2, window.devicePixelRatio || 1), width = Math.max(1, Math.round(canvas.clientWidth * ratio)), height = Math.max(1, Math.round(canvas.clientHeight * ratio));
