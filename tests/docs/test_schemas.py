@@ -136,12 +136,27 @@ def test_a_built_city_fits_the_schema_of_info(ask: Ask, geojson: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("format", "name"), [("cityjson", "out.city.json"), ("geopackage", "out.gpkg"), ("geoparquet", "out"), ("xlsx", "out.xlsx")]
+    ("format", "name"),
+    [
+        ("cityjson", "out.city.json"),
+        ("cityjsonseq", "out.city.jsonl"),
+        ("geopackage", "out.gpkg"),
+        ("geoparquet", "out"),
+        ("gltf", "out.glb"),
+        ("xlsx", "out.xlsx"),
+    ],
 )
 def test_exports_fit_their_schema(ask: Ask, store: Path, tmp_path: Path, format: str, name: str) -> None:
     told = ask("export", store, "--to", format, "-o", tmp_path / name)
     validator("export").validate(told)
     assert (tmp_path / name).exists()
+
+
+def test_a_step_fits_its_schema(ask: Ask, store: Path) -> None:
+    told = ask("storeys", store)
+    validator("storeys").validate(told)
+    assert told["objects"]["BuildingStorey"] == 12  # two blocks of six
+    assert ask("classify", store)["issues"][0]["code"] == "empty"
 
 
 def test_runs_and_their_comparison_fit_their_schemas(ask: Ask, tmp_path: Path) -> None:
