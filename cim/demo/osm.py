@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Tags = dict[str, str]
 
-__all__ = ["Extract", "can_read", "make_extract", "make_places", "web_map", "write_extract"]
+__all__ = ["CATEGORIES", "Extract", "can_read", "make_extract", "make_places", "web_map", "write_extract"]
 
 _FIRST = 9_000_000_001
 """Id of the first object: far above what is in use."""
@@ -42,6 +42,8 @@ _PLACES = (
     ("便利店", "Convenience Store", "shop", "convenience"), ("书店", "Bookshop", "shop", "books"), ("银行", "Bank", "amenity", "bank"),
     ("面包房", "Bakery", "shop", "bakery"), ("诊所", "Clinic", "amenity", "clinic"),
 )  # fmt: skip
+CATEGORIES = {zh: f"{key}={value}" for zh, _, key, value in _PLACES}
+"""Code list of the web map: its category -> class in OpenStreetMap."""
 _STRAY = 0.4
 """Spread of the web map's points around those of OpenStreetMap [m]."""
 
@@ -125,7 +127,9 @@ class _File:
         return len(self.ways) - 1
 
 
-def make_extract(buildings: Buildings, places: Records, path: Path, seed: int, *, names: tuple[str, ...], left_out: frozenset[str]) -> Extract:
+def make_extract(
+    buildings: Buildings, places: Records, path: Path, seed: int, *, names: tuple[str, ...], left_out: frozenset[str], drawn: int | None = None,
+) -> Extract:  # fmt: skip
     """Write the extract and return what is in it.
 
     Parameters
@@ -134,21 +138,26 @@ def make_extract(buildings: Buildings, places: Records, path: Path, seed: int, *
         Id that each building has in the city.
     left_out
         Buildings that nobody drew.
+    drawn
+        Row of a building that somebody drew for sure.
     """
     file = _File()
     lines = ways()
     for line in lines:
         _road(file, line)
     random = np.random.default_rng([seed, 10])
-    drawn = np.flatnonzero((random.uniform(0, 1, len(buildings)) < _SHARE) & ~np.isin(buildings.ids, list(left_out)))
-    shown = [(names[row], _building(file, buildings, row)) for row in drawn.tolist()]
+    chosen = random.uniform(0, 1, len(buildings)) < _SHARE
+    if drawn is not None:
+        chosen[drawn] = True
+    rows = np.flatnonzero(chosen & ~np.isin(buildings.ids, list(left_out))).tolist()
+    shown = [(names[row], _building(file, buildings, row)) for row in rows]
     for (x, y), row in zip(_places_of(places), range(len(places)), strict=True):
         number = file.node(x, y, shared=False)
         kind = _PLACES[int(places.columns["类别"][row])]
         file.tags[number] = {kind[2]: kind[3], "name": str(places.columns["名称"][row]), "name:en": str(places.columns["英文名"][row])}
     write_extract(file, path)
     length = sum(float(np.linalg.norm(np.diff(line.points, axis=0), axis=1).sum()) for line in lines)
-    return Extract(len(lines), length, frozenset(shown), len(lines) + len(drawn) + len(places))
+    return Extract(len(lines), length, frozenset(shown), len(lines) + len(rows) + len(places))
 
 
 def _places_of(places: Records) -> list[tuple[float, float]]:

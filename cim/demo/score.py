@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cim.demo.drains import MODEL
 from cim.demo.registers import FIRST, SECOND
-from cim.demo.truth import DEFECTS
+from cim.demo.score_sources import Check, checks
+from cim.demo.truth import DEFECTS, NEEDS
 
 if TYPE_CHECKING:
     import pandas
@@ -59,6 +61,8 @@ class Score:
     """Share of the buildings whose height, roof over ground, lies within half a metre of the truth."""
     height_error: float
     """Root mean square of that difference [m]."""
+    checks: tuple[Check, ...] = ()
+    """What became of the office, the maps, the drains and the poles."""
 
     @property
     def precision(self) -> float:
@@ -94,11 +98,12 @@ class Score:
             f"(recall {self.recall:.3f}, precision {self.precision:.3f})\n"
             f"heights 高度: {self.height_within:.1%} within 0.5 m of the truth, root mean square {self.height_error:.2f} m\n"
         )
+        lines = [one.text() for one in self.checks]
         rows = [f"{'planted':>7} {'found':>5} {'false':>5}  defect"]
         for one in self.findings:
             english, chinese = DEFECTS[one.kind]
             rows.append(f"{one.planted:>7} {one.found:>5} {len(one.false):>5}  {english} {chinese}  [{one.how}]")
-        return head + "\n".join(rows)
+        return head + "\n".join([*lines, *rows])
 
     def _repr_html_(self) -> str:
         return f"<pre>{self.text().splitlines()[0]}</pre>" + str(self.to_pandas().to_html(index=False))
@@ -111,7 +116,7 @@ def score(city: City, truth: Truth) -> Score:
     """
     view = _view(city, truth)
     made = view.pairs
-    findings = tuple(_finding(kind, view, truth) for kind in DEFECTS)
+    findings = tuple(_finding(kind, view, truth) for kind in DEFECTS if truth.where(kind) or kind not in NEEDS)
     within, error = _heights(city, truth)
     return Score(
         len(truth.pairs),
@@ -122,6 +127,7 @@ def score(city: City, truth: Truth) -> Score:
         findings,
         within,
         error,
+        checks(city, truth),
     )
 
 
@@ -137,7 +143,7 @@ class _View:
     pairs: frozenset[tuple[str, str]]
     issues: pandas.DataFrame
     claims: pandas.DataFrame
-    """Claims of the second register on objects of the first, chosen ones."""
+    """Claims that were chosen: object, attribute, and the file that made them."""
 
 
 def _view(city: City, truth: Truth) -> _View:
@@ -151,7 +157,8 @@ def _view(city: City, truth: Truth) -> _View:
     issues = _named(city, city.tables["issues"].to_pandas())
     issues["file"] = issues["source"].map(sources)
     claims = _named(city, city.tables["claims"].to_pandas())
-    claims = claims[claims["chosen"] & (claims["source"].map(sources) == SECOND)]
+    claims["file"] = claims["source"].map(sources)
+    claims = claims[claims["chosen"]]
     return _View(city, first, second, pairs, issues, claims)
 
 
@@ -258,16 +265,20 @@ def _extra(view: _View, truth: Truth) -> _Seen:
     return _Seen(frozenset(only["record"]), "left over: known to the second only", complete=True)
 
 
-def _height_disagrees(view: _View, truth: Truth) -> _Seen:
-    del truth
-    said = view.issues[(view.issues["code"] == "conflict") & (view.issues["record"] == "height")]
-    return _Seen(frozenset(said["object"].dropna()), "issue conflict", complete=True)
-
-
-def _filled(attribute: str) -> Callable[[_View, Truth], _Seen]:
+def _disagrees(attribute: str) -> Callable[[_View, Truth], _Seen]:
     def look(view: _View, truth: Truth) -> _Seen:
         del truth
-        return _Seen(frozenset(view.claims[view.claims["attribute"] == attribute]["object"]), "why: taken from the second register")
+        said = view.issues[(view.issues["code"] == "conflict") & (view.issues["record"] == attribute)]
+        return _Seen(frozenset(said["object"].dropna()), "issue conflict", complete=True)
+
+    return look
+
+
+def _filled(attribute: str, file: str, what: str) -> Callable[[_View, Truth], _Seen]:
+    def look(view: _View, truth: Truth) -> _Seen:
+        del truth
+        hit = view.claims[(view.claims["attribute"] == attribute) & (view.claims["file"] == file)]
+        return _Seen(frozenset(hit["object"]), f"why: taken from the {what}")
 
     return look
 
@@ -319,6 +330,19 @@ def _encoding(view: _View, truth: Truth) -> _Seen:
     return _Seen(frozenset(["water.shp 1"] if len(said) else []), "issue encoding")
 
 
+def _told(*words: str) -> Callable[[_View, Truth], _Seen]:
+    """Return a look for issues about coordinates whose message holds all words; any other file that is told so is a false find."""
+
+    def look(view: _View, truth: Truth) -> _Seen:
+        del truth
+        said = view.issues[view.issues["code"] == "crs"]
+        for word in words:
+            said = said[said["message"].str.contains(word, regex=False)]
+        return _Seen(frozenset(said["file"].dropna()), "issue crs", complete=True)
+
+    return look
+
+
 _SEEN: Mapping[str, Callable[[_View, Any], _Seen]] = {
     "shifted": _shifted,
     "split": _split,
@@ -327,9 +351,9 @@ _SEEN: Mapping[str, Callable[[_View, Any], _Seen]] = {
     "odd_id": _odd_id,
     "left_out": _left_out,
     "extra": _extra,
-    "height_disagrees": _height_disagrees,
-    "missing_height": _filled("height"),
-    "missing_storeys": _filled("storeys_above_ground"),
+    "height_disagrees": _disagrees("height"),
+    "missing_height": _filled("height", SECOND, "second register"),
+    "missing_storeys": _filled("storeys_above_ground", SECOND, "second register"),
     "sentinel_height": _sentinel,
     "bow_tie": _record_issue(FIRST, "Self-intersection"),
     "open_ring": _record_issue(SECOND, "not closed"),
@@ -337,6 +361,10 @@ _SEEN: Mapping[str, Callable[[_View, Any], _Seen]] = {
     "duplicate_record": _duplicate(SECOND),
     "terrain_holes": _holes,
     "no_encoding": _encoding,
+    "web_map": _told("suspected", "GCJ-02"),
+    "missing_diameter": _filled("diameter", MODEL, "SWMM model"),
+    "diameter_disagrees": _disagrees("diameter"),
+    "coarse_site": _told("evidence not used", "whole minutes"),
 }
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cim.demo import files
+from cim.demo import files, oblique
 from cim.demo.bridge import write_bridge
 from cim.demo.district import Buildings, District, make_district
+from cim.demo.drains import MODEL, PIPES, WELLS, Drains, make_drains, pipe_records, well_records, write_swmm
 from cim.demo.features import Features, Records, make_features
 from cim.demo.ground import HOLES, Grid, terrain
 from cim.demo.limits import floor_area_ratio, plot_records
+from cim.demo.office import Office, choose_office
+from cim.demo.office_ifc import can_write, write_office
+from cim.demo.osm import CATEGORIES, Extract, can_read, make_extract, make_places, web_map
+from cim.demo.photo import write_photo
+from cim.demo.poles import make_poles
 from cim.demo.registers import FIRST, SECOND, SHIFT, Registers, make_registers
 from cim.demo.survey import foot_level, scan, surface
 from cim.demo.truth import Defect, Truth
@@ -23,11 +29,14 @@ if TYPE_CHECKING:
 
     from cim.demo.survey import Cloud
 
-__all__ = ["BUILD_FILE", "SEED", "write_sources"]
+__all__ = ["BUILD_FILE", "EXTRACT", "OFFICE", "PHOTO", "PLACES", "POLES", "SEED", "write_sources"]
 
 SEED = 2026
 """Seed of the demo district that ships."""
 BUILD_FILE = "district.toml"
+OFFICE, EXTRACT, PLACES, POLES, PHOTO = "office.ifc", "sanhe.osm", "places_web_map.geojson", "poles.geojson", "orthophoto.tif"
+_UNCLEAR = ("bow_tie", "duplicate_id")
+"""Buildings whose record in the first register does not tell which one it is: the extract leaves them out."""
 _TERRAIN_CELL, _SURFACE_CELL = 2.0, 1.0
 
 
@@ -67,8 +76,67 @@ def write_sources(folder: str | Path, seed: int = SEED) -> Truth:
     cloud = scan(standing, features.trees, features.water, np.random.default_rng([seed, 5]))
     _write_vectors(place, features, registers, plots)
     _write_heights(place, standing, features, cloud, seed)
-    (place / BUILD_FILE).write_text(_build_text(registers), encoding="utf-8")
-    return _truth(place, district, features, registers, plots)
+    more = _write_more(place, district, features, registers, standing, seed)
+    (place / BUILD_FILE).write_text(_build_text(registers, more), encoding="utf-8")
+    return _truth(place, district, features, registers, plots, more)
+
+
+@dataclass(frozen=True)
+class _More:
+    """What the sources beside registers and terrain show."""
+
+    office: Office | None
+    extract: Extract | None
+    places: Records
+    drains: Drains
+    poles: Records
+    flown: dict[str, float]
+    left_out: dict[str, str]
+
+
+def _write_more(place: Path, district: District, features: Features, registers: Registers, standing: Buildings, seed: int) -> _More:
+    """Write the office, the map extracts, drains, poles, the orthophoto and the oblique mesh."""
+    buildings = district.buildings
+    faulty = frozenset(id for one in registers.defects for record in one.records for id in record.split("+"))
+    left_out = {}
+    for name in (OFFICE, EXTRACT, PLACES):
+        (place / name).unlink(missing_ok=True)
+    office = choose_office(district, faulty) if can_write() else None
+    if office is not None:
+        write_office(office, float(foot_level(buildings)[office.row]), place / OFFICE)
+    else:
+        left_out[OFFICE] = "no building of the district can be it" if can_write() else _missing("ifcopenshell", "ifc")
+    extract, places = None, web_map(make_places(seed), seed)
+    if can_read():
+        unclear = frozenset(id for one in registers.defects if one.kind in _UNCLEAR for id in one.records)
+        extract = make_extract(
+            buildings, make_places(seed), place / EXTRACT, seed, names=registers.names, left_out=unclear,
+            drawn=office.row if office is not None else None,
+        )  # fmt: skip
+        files.write_web_map(places, place / PLACES)
+    else:
+        left_out |= dict.fromkeys((EXTRACT, PLACES), _missing("osmium", "osm"))
+    drains, poles = make_drains(seed), make_poles(district, features, seed)
+    _write_networks(place, drains, poles)
+    photo = write_photo(standing, district.plots, features, place / PHOTO, seed)
+    skin = oblique.make_skin(standing, features.trees, photo, seed)
+    oblique.write_skin(skin, place / oblique.FOLDER)
+    rows = skin.buildings[skin.buildings < len(buildings)]
+    flown = dict(zip((registers.names[row] for row in rows.tolist()), oblique.true_volumes(standing, rows).tolist(), strict=True))
+    return _More(office, extract, places, drains, poles, flown, left_out)
+
+
+def _missing(package: str, extra: str) -> str:
+    return f"it needs {package}: pip install 'cim-toolkit[{extra}]'"
+
+
+def _write_networks(place: Path, drains: Drains, poles: Records) -> None:
+    for name in (PIPES, WELLS):
+        (place / name).unlink(missing_ok=True)
+    files.write_table(pipe_records(drains), place / PIPES, "雨水管线")
+    files.write_table(well_records(drains), place / WELLS, "检查井")
+    write_swmm(drains, place / MODEL)
+    files.write_geojson(poles, place / POLES, "EPSG:4490")
 
 
 def _write_vectors(place: Path, features: Features, registers: Registers, plots: Records) -> None:
@@ -206,6 +274,42 @@ species = "树种"
 height = {{field = "高度", unit = "m"}}
 crown_diameter = {{field = "冠幅", unit = "m"}}
 
+{optional}[[source]]
+path = "{pipes}"  # diameters in millimetres
+class = "GenericOccupiedSpace"
+id = "管线编号"
+[source.attributes]
+class = "管线类型"
+diameter = {{field = "管径", unit = "mm"}}
+material = "材质"
+upstream_invert_level = {{field = "起点管底高程", unit = "m"}}
+downstream_invert_level = {{field = "终点管底高程", unit = "m"}}
+length = {{field = "管长", unit = "m"}}
+
+[[source]]
+path = "{wells}"
+class = "GenericOccupiedSpace"
+id = "井编号"
+[source.attributes]
+class = "井类型"
+invert_level = {{field = "井底高程", unit = "m"}}
+rim_level = {{field = "地面高程", unit = "m"}}
+
+[[source]]
+path = "{model}"  # the same drains as a SWMM model
+crs = "EPSG:4549+5737"  # the format names no system
+
+[[source]]
+path = "{poles}"
+class = "CityFurniture"
+id = "杆件编号"
+[source.attributes]
+class = "类型"
+height = {{field = "高度", unit = "m"}}
+
+[[source]]
+path = "{photo}"
+
 [[source]]
 path = "dtm_2m.tif"
 options = {{surface = "terrain"}}
@@ -224,15 +328,38 @@ heights = ["points", "dsm", "read"]  # best first
 """
 
 
-def _build_text(registers: Registers) -> str:
+_EXTRACT = """[[source]]
+path = "{extract}"  # OpenStreetMap: longitude and latitude
+
+[[source]]
+path = "{places}"  # says EPSG:4490; the alignment check finds what it is
+class = "GenericLogicalSpace"
+id = "uid"
+name = "title"
+[source.attributes]
+class = {{field = "category", codes = {{{categories}}}}}
+
+"""
+_OFFICE = """[[source]]
+path = "{office}"  # IFC4 in millimetres, placed by its map conversion
+
+"""
+
+
+def _build_text(registers: Registers, more: _More) -> str:
     codes = ", ".join(f'"{code}" = "{use}"' for code, use in registers.codes.items())
-    return _BUILD.format(first=FIRST, second=SECOND, codes=codes)
+    categories = ", ".join(f'"{name}" = "{value}"' for name, value in CATEGORIES.items())
+    optional = _EXTRACT.format(extract=EXTRACT, places=PLACES, categories=categories) if more.extract else ""
+    optional += _OFFICE.format(office=OFFICE) if more.office else ""
+    return _BUILD.format(
+        first=FIRST, second=SECOND, codes=codes, optional=optional, pipes=PIPES, wells=WELLS, model=MODEL, poles=POLES, photo=PHOTO
+    )
 
 
 # ---------------------------------------------------------------- the truth
 
 
-def _truth(place: Path, district: District, features: Features, registers: Registers, plots: Records) -> Truth:
+def _truth(place: Path, district: District, features: Features, registers: Registers, plots: Records, added: _More) -> Truth:
     import shapely
 
     buildings = district.buildings
@@ -252,13 +379,25 @@ def _truth(place: Path, district: District, features: Features, registers: Regis
         plot=district.plots.ids[np.concatenate([buildings.plot, at])],
         pairs=registers.pairs,
         order=registers.order,
-        records=_counts(features, registers, plots),
-        defects=(*registers.defects, *more),
+        records=_counts(features, registers, plots, added),
+        defects=(*registers.defects, *more, *_more_defects(added)),
         shift=SHIFT,
         plots=dict(zip(district.plots.ids.tolist(), files.absolute(district.plots.shapes).tolist(), strict=True)),
         limits=_limits(plots),
         floor_area_ratio=dict(zip(district.plots.ids.tolist(), floor_area_ratio(district).tolist(), strict=True)),
+        office=added.office,
+        extract=added.extract,
+        drains=added.drains,
+        poles=files.absolute(added.poles.geometry),
+        flown=added.flown,
+        left_out=added.left_out,
     )
+
+
+def _more_defects(added: _More) -> tuple[Defect, ...]:
+    """Return what is wrong with the sources that only some installations read, and with the drains."""
+    office = (Defect("coarse_site", OFFICE, (OFFICE,)),) if added.office else ()
+    return (*added.drains.defects(), *((Defect("web_map", PLACES, (PLACES,)),) if added.extract else ()), *office)
 
 
 def _limits(plots: Records) -> dict[str, dict[str, float]]:
@@ -279,9 +418,12 @@ def _low(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
     return low
 
 
-def _counts(features: Features, registers: Registers, plots: Records) -> dict[str, int]:
+def _counts(features: Features, registers: Registers, plots: Records, added: _More) -> dict[str, int]:
+    maps = {EXTRACT: added.extract.records, PLACES: len(added.places)} if added.extract else {}
     return {
         FIRST: len(registers.first), SECOND: len(registers.second), "plots.gpkg": len(plots), "roads.geojson": len(features.roads),
         "squares.gpkg": len(features.squares), "bridge.city.json": 1, "water.shp": len(features.water),
         "green.fgb": len(features.green), "trees.parquet": len(features.trees), "dtm_2m.tif": 1, "dsm_1m.tif": 1, "lidar_2024.laz": 1,
+        **maps, **({OFFICE: 1} if added.office else {}), PIPES: len(added.drains.pipes), WELLS: len(added.drains.wells),
+        MODEL: len(added.drains.pipes) + len(added.drains.wells), POLES: len(added.poles), PHOTO: 1, oblique.MESH: 1,
     }  # fmt: skip

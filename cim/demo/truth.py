@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cim.demo.drains import Drains
+    from cim.demo.office import Office
+    from cim.demo.osm import Extract
+
     Reals = NDArray[np.float64]
     Texts = NDArray[np.object_]
 
-__all__ = ["DEFECTS", "Defect", "Truth"]
+__all__ = ["DEFECTS", "NEEDS", "Defect", "Truth"]
 
 DEFECTS: Mapping[str, tuple[str, str]] = {
     "shifted": ("register lies aside of the other", "整体偏移"),
@@ -36,8 +40,14 @@ DEFECTS: Mapping[str, tuple[str, str]] = {
     "duplicate_record": ("building recorded twice", "记录重复"),
     "terrain_holes": ("part of the terrain not surveyed", "地形空洞"),
     "no_encoding": ("text whose encoding the file does not state", "未注明编码"),
+    "web_map": ("points in the coordinates of a web map, said to be others", "坐标实为 GCJ-02"),
+    "missing_diameter": ("pipe without a diameter", "缺管径"),
+    "diameter_disagrees": ("diameters of table and model disagree", "管径不一致"),
+    "coarse_site": ("building model whose site is rounded to minutes", "模型经纬度取整到分"),
 }
 """Kind of defect -> what it is, in English and Chinese."""
+NEEDS: Mapping[str, str] = {"web_map": "osm", "coarse_site": "ifc"}
+"""Kind of defect -> extra of the package without which its source is left out."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,19 @@ class Truth:
     """Plot -> storeys times footprint over plot area, of all buildings of the first register."""
     limits: Mapping[str, Mapping[str, float]]
     """Plot -> "far", "density" (a share), "height" [m]: what the plan allows, NaN where it says nothing."""
+
+    office: Office | None
+    """What is inside the office; None where its model was left out."""
+    extract: Extract | None
+    """What the OpenStreetMap extract shows; None where it was left out."""
+    drains: Drains
+    """The storm drains."""
+    poles: Texts
+    """Points in EPSG:4549."""
+    flown: Mapping[str, float]
+    """Building under the oblique mesh -> what stands between its roof and the ground [m³]."""
+    left_out: Mapping[str, str]
+    """Source that could not be written or read here -> why."""
 
     def planted(self) -> dict[str, int]:
         """Return how many defects of each kind were planted."""
