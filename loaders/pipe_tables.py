@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["pipe_network"]
 
+MOST_DIAMETER = 12.0
+"""Diameter [m] beyond which a pipe is no pipe: DN 20 to 50 read without their unit would be; the widest deep sewers have about 11 m."""
+
+_COVER = 0.5  # m between a stated cover and the one that follows from terrain and invert
+
 
 def pipe_network(
     city: City, type: str = "GenericOccupiedSpace", *, network: str = "pipes", terrain: Raster | None = None, snap: float = 0.1
@@ -43,7 +48,8 @@ def pipe_network(
     network
         Name of the network in the table ``links``.
     terrain
-        Ground, in the system of the city, as `cim.model.coverages.read_raster` gives it: cover where inverts are known, inverts where cover is.
+        Ground, in the system of the city, as `cim.model.coverages.read_raster` gives it: cover where inverts are known, inverts where
+        cover is.
     snap
         Ends and points nearer to each other than this are one node [m].
 
@@ -64,6 +70,7 @@ def pipe_network(
         msg = f"no object of class {type} has a line as footprint; give type=, or map the layer to that class"
         raise UsageError(msg)
     said: list[dict[str, Any]] = []
+    _tell_lines(pipes, said)
     bottom = _inverts(city, pipes, terrain, said)
     result = _with_links(city, pipes, bottom, network, snap, said)
     result = _with_bodies(result, pipes, bottom, said)
@@ -80,6 +87,10 @@ class _Pipes:
     diameter: Reals
     points_of_nodes: Reals
     node_keys: Ints
+    apart: int
+    """Objects whose lines make no single line."""
+    turned: NDArray[np.bool_]
+    """Shape (g,): pipes whose pieces are drawn against each other, so that their direction is not known."""
 
 
 def _check(city: City, type: str, terrain: Raster | None, snap: float) -> None:
@@ -103,14 +114,29 @@ def _pipes(city: City, type: str) -> _Pipes:
     keys = city.keys(type)
     shapes = city.footprints(keys)
     kinds = shapely.get_type_id(shapes)
-    merged = shapes.copy()
-    merged[kinds == 5] = shapely.line_merge(shapes[kinds == 5])
+    merged, several = shapes.copy(), kinds == 5
+    merged[several] = shapely.line_merge(shapes[several], directed=True)
+    against = several & (shapely.get_type_id(merged) == 5)
+    merged[against] = shapely.line_merge(shapes[against])
     line = np.flatnonzero((shapely.get_type_id(merged) == 1) & ~shapely.is_empty(merged))
     point = np.flatnonzero(kinds == 0)
     xy, owner = shapely.get_coordinates(merged[line], return_index=True)
     start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(line)))]).astype(np.int64)
     diameter = _numbers(city, type, "diameter", keys[line])
-    return _Pipes(type, keys[line], xy, start, diameter, shapely.get_coordinates(shapes[point]), keys[point])
+    apart = int((shapely.get_type_id(merged) == 5).sum())
+    return _Pipes(type, keys[line], xy, start, diameter, shapely.get_coordinates(shapes[point]), keys[point], apart, against[line])
+
+
+def _tell_lines(pipes: _Pipes, said: list[dict[str, Any]]) -> None:
+    """Say which lines are no pipes, whose direction is doubtful, and which diameters are none."""
+    if pipes.apart:
+        text = f"{pipes.apart} objects of {pipes.type} have several lines that do not join to one: they are no pipes of the network"
+        said.append({"code": "rejected", "severity": "warning", "count": pipes.apart, "message": text})
+    _say(said, "guessed", pipes.turned, "pipes have pieces drawn against each other: which end is upstream is not known")
+    wide = pipes.diameter > MOST_DIAMETER
+    _say(said, "rejected", wide, f"pipes state a diameter of more than {MOST_DIAMETER:g} m (millimetres without a unit?): it is not used; "
+         "say the unit in the mapping when reading")  # fmt: skip
+    pipes.diameter[wide] = np.nan
 
 
 def _numbers(city: City, type: str, name: str, keys: Ints) -> Reals:
@@ -232,6 +258,9 @@ def _with_cover(city: City, pipes: _Pipes, bottom: tuple[Reals, Reals], terrain:
     stated = _numbers(city, pipes.type, "cover_depth", pipes.keys)
     cover = np.fmin(*(ground - low - pipes.diameter for ground, low in zip(_ground(pipes, terrain), bottom, strict=True)))
     new = np.flatnonzero(np.isnan(stated) & np.isfinite(cover))
+    levels = np.isfinite(_numbers(city, pipes.type, "upstream_invert_level", pipes.keys))
+    _say(said, "conflict", levels & (np.abs(stated - cover) > _COVER), f"pipes state a cover that differs by more than {_COVER:g} m from "
+         "terrain less invert level and diameter; the stated one is kept")  # fmt: skip
     if not len(new):
         return city
     _say(said, "conflict", cover[new] < 0, "pipes reach above the terrain: check inverts, diameters and height systems")

@@ -10,8 +10,8 @@ import numpy as np
 from cim.errors import CRSError
 from cim.loaders.pipes import along, sweep
 from cim.loaders.source import source_record
-from cim.loaders.swmm.network import FOOT, Links, Network, Nodes, network_of
-from cim.loaders.swmm.sections import LINKS, NODES, Document
+from cim.loaders.swmm.network import FOOT, MOST_HEIGHT, Links, Network, Nodes, network_of
+from cim.loaders.swmm.sections import LINKS, NODES, Document, Row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,8 @@ __all__ = ["city_of"]
 PIPE, CATCHMENT, GROUP = "GenericOccupiedSpace", "GenericLogicalSpace", "CityObjectGroup"
 NETWORK = "drainage"
 _HECTARE, _ACRE = 1e4, 4046.8564224  # m2; the international acre
+_NEAR = 0.05  # of the ratio of foot and metre
+_FEWEST = 3  # conduits that a ratio is told from
 _LONGER = 0.1  # of the drawn length: a stated length further away is told
 
 
@@ -51,9 +53,11 @@ def city_of(document: Document, path: Path, options: ReadOptions) -> City:
     crs = parse(options.crs or "local", path=str(path))
     builder = CityBuilder(crs, name=options.name or path.stem)
     taken = sum(len(document.rows(name)) for name in (*NODES, *LINKS, "SUBCATCHMENTS"))
+    short = _short(document)
     record = source_record(
-        path, reader="swmm", format="SWMM INP", used_crs=crs.to_string(), encoding=document.encoding, records_in=taken, objects_out=taken,
-        rejected=0, repaired=0, used_vertical=crs.vertical.name if crs.vertical is not None else None,
+        path, reader="swmm", format="SWMM INP", used_crs=crs.to_string(), encoding=document.encoding, records_in=taken,
+        objects_out=taken - len(short), rejected=len(short), repaired=int(network.links.raised.sum()),
+        used_vertical=crs.vertical.name if crs.vertical is not None else None,
     )  # fmt: skip
     source = builder.add_source(record)
     root = builder.add_objects(GROUP, [f"{path.stem} ({NETWORK})"], names=[path.stem], source=source)
@@ -189,6 +193,11 @@ def _facts(links: Links, at: int, diameter: float) -> str:
     return json.dumps({name: value for name, value in plain.items() if value is not None and value == value}, ensure_ascii=False)  # noqa: PLR0124  # NaN
 
 
+def _short(document: Document) -> list[Row]:
+    """Return the rows of subcatchments that lack an outlet or an area."""
+    return [row for row in document.rows("SUBCATCHMENTS") if len(row.words) < 4]
+
+
 def _add_catchments(builder: CityBuilder, document: Document, network: Network, node_keys: Keys, source: int) -> Keys:
     import shapely
 
@@ -252,9 +261,61 @@ def _keep_sections(builder: CityBuilder, document: Document, root: int) -> None:
         builder.add_properties(np.full(len(rest), root), list(sets), list(names), list(values))
 
 
+def _doubts(document: Document, network: Network) -> list[tuple[str, str, int, str]]:
+    """Return code, severity, count and text of what was mended, is unlikely, or has no use."""
+    nodes, links = network.nodes, network.links
+    known = {"COORDINATES": set(nodes.name), "VERTICES": set(links.name)}
+    stray = sum(row.words[0] not in names for section, names in known.items() for row in document.rows(section))
+    ends = "conduits state an end below the bottom of its node: it is put at that bottom, as SWMM does (LINK_OFFSETS may be wrong)"
+    large = f"closed conduits state a height of more than {MOST_HEIGHT:g} m (millimetres?): their size is taken as unknown"
+    coded = "conduits name their section by a code of a standard size, which is not read: their size is unknown"
+    uphill = "conduits rise in the direction they are drawn (adverse slope); the direction is kept"
+    said = (
+        ("rejected", "error", len(_short(document)), "rows of [SUBCATCHMENTS] have fewer than 4 words, no outlet or area: left out"),
+        ("repaired", "warning", int(links.raised.sum()), ends),
+        ("guessed", "warning", int(links.oversized.sum()), large),
+        ("unsupported", "warning", int(links.coded.sum()), coded),
+        ("assumed", "info", int((links.end_invert > links.start_invert).sum()), uphill),
+        ("unmatched", "info", stray, "rows of [COORDINATES] and [VERTICES] name no node or link of the file"),
+    )
+    return [one for one in said if one[2]]
+
+
+def _tell_lengths(builder: CityBuilder, network: Network, source: int) -> None:
+    """Say how many stated lengths differ from the drawn ones."""
+    links = network.links
+    if (builder.crs.is_local or builder.crs.is_projected) and builder.crs.linear_unit_factor == 1.0 and len(links.name):
+        points, start, drawn = _lines(network)
+        size = np.diff(start)
+        step = np.zeros(len(points))
+        step[1:] = np.hypot(*np.diff(points, axis=0).T)
+        step[start[:-1][size > 0]] = 0.0
+        run = np.bincount(np.repeat(np.arange(len(size)), size), step, len(size))
+        off = drawn & (np.abs(run - links.length) > _LONGER * np.maximum(run, 1.0))
+        if off.any():
+            share = f"{int(off.sum())} of {int(drawn.sum())} drawn conduits"
+            text = f"the stated length of {share} differs by more than 10 % from the drawn one; stated lengths are kept"
+            builder.add_issue("conflict", text, severity="info", source=source, count=int(off.sum()))
+        _tell_scale(builder, np.asarray(run[drawn], float), links.length[drawn], source)
+
+
+def _tell_scale(builder: CityBuilder, drawn: Reals, stated: Reals, source: int) -> None:
+    """Say when the drawing is as much longer or shorter than the stated lengths as a foot is than a metre."""
+    known = np.isfinite(stated) & (stated > 0) & (drawn > 0)
+    if known.sum() < _FEWEST:
+        return
+    ratio = float(np.median(drawn[known] / stated[known]))
+    for factor, text in ((1 / FOOT, "feet where the coordinate system counts metres"), (FOOT, "metres where it should count feet")):
+        if abs(ratio / factor - 1) < _NEAR:
+            told = f"the drawing is {ratio:.3g} times as long as the stated lengths: its coordinates seem to be {text}; give the right crs="
+            builder.add_issue("crs", told, severity="warning", source=source)
+
+
 def _tell(builder: CityBuilder, document: Document, network: Network, source: int) -> None:
     """Say what was taken for granted and what has no body or place."""
     nodes, links = network.nodes, network.links
+    for code, severity, count, text in _doubts(document, network):
+        builder.add_issue(code, f"{count} {text}", severity=severity, source=source, count=count)
     if not document.is_metric:
         text = (
             f"FLOW_UNITS is {document.flow_units}: lengths and elevations are feet, converted to metres; coordinates are those of the map"
@@ -289,15 +350,4 @@ def _tell(builder: CityBuilder, document: Document, network: Network, source: in
     if unknown:
         text = f"{unknown} nodes state no depth: their rim is unknown, and the cover of pipes there is not known from them"
         builder.add_issue("guessed", text, severity="info", source=source, count=unknown)
-    if builder.crs.is_projected and builder.crs.linear_unit_factor == 1.0 and len(links.name):
-        points, start, drawn = _lines(network)
-        size = np.diff(start)
-        step = np.zeros(len(points))
-        step[1:] = np.hypot(*np.diff(points, axis=0).T)
-        step[start[:-1][size > 0]] = 0.0
-        run = np.bincount(np.repeat(np.arange(len(size)), size), step, len(size))
-        off = drawn & (np.abs(run - links.length) > _LONGER * np.maximum(run, 1.0))
-        if off.any():
-            share = f"{int(off.sum())} of {int(drawn.sum())} drawn conduits"
-            text = f"the stated length of {share} differs by more than 10 % from the drawn one; stated lengths are kept"
-            builder.add_issue("conflict", text, severity="info", source=source, count=int(off.sum()))
+    _tell_lengths(builder, network, source)

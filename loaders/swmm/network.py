@@ -23,9 +23,14 @@ __all__ = ["Links", "Network", "Nodes", "network_of"]
 
 FOOT = 0.3048
 MOST_FAULTS = 20
+_SLACK = 1e-6  # m that an end may lie below its node by rounding
+MOST_HEIGHT = 20.0
+"""Height of a closed section [m] above which it is no size but a slip, such as millimetres."""
 _ROUND = frozenset({"CIRCULAR", "FORCE_MAIN", "FILLED_CIRCULAR"})
 _CLOSED = frozenset({"RECT_CLOSED", "RECT_TRIANGULAR", "RECT_ROUND", "MODBASKETHANDLE", "HORIZ_ELLIPSE", "VERT_ELLIPSE", "ARCH",
                      "EGG", "HORSESHOE", "GOTHIC", "CATENARY", "SEMIELLIPTICAL", "BASKETHANDLE", "SEMICIRCULAR"})  # fmt: skip
+_CODED = frozenset({"ARCH", "HORIZ_ELLIPSE", "VERT_ELLIPSE"})
+"""Sections that may be named by a code of a standard size instead of their height and width."""
 _KINDS = {
     "JUNCTIONS": "junction", "OUTFALLS": "outfall", "DIVIDERS": "divider", "STORAGE": "storage",
     "CONDUITS": "conduit", "PUMPS": "pump", "ORIFICES": "orifice", "WEIRS": "weir", "OUTLETS": "outlet",
@@ -69,6 +74,12 @@ class Links:
     """Elevation of the inside bottom at the upstream end [m]."""
     end_invert: Reals
     row: list[Row]
+    raised: NDArray[np.bool_]
+    """Whether an end that is stated below the bottom of its node was brought up to it, as SWMM does."""
+    coded: NDArray[np.bool_]
+    """Whether the section is named by a code of a standard size; its size is not known."""
+    oversized: NDArray[np.bool_]
+    """Whether the stated height of a closed section is beyond `MOST_HEIGHT`; its size is not known."""
 
     @property
     def is_round(self) -> NDArray[np.bool_]:
@@ -206,13 +217,20 @@ def _links(document: Document, nodes: Nodes, metre: float, faults: _Faults) -> L
         stated[at] = (length, faults.number(row, 4, "roughness", least=0.0), faults.number(row, 5, "inlet offset", default=math.nan),
                        faults.number(row, 6, "outlet offset", default=math.nan))  # fmt: skip
     lengths, roughness, inlet, outlet = stated.T
-    section, sizes = _sections(document, {row.words[0]: at for at, (_, row) in enumerate(entries)}, len(entries), faults)
+    section, sizes, coded = _sections(document, {row.words[0]: at for at, (_, row) in enumerate(entries)}, len(entries), faults)
+    sizes[:, :2] *= metre
+    closed = np.array([shape in _ROUND | _CLOSED for shape in section], bool)
+    oversized = closed & (sizes[:, 0] > MOST_HEIGHT)
+    sizes[coded | oversized, :2] = np.nan
     absolute = document.option("LINK_OFFSETS", "DEPTH") == "ELEVATION"
-    inverts = [_invert(nodes.invert[ends[:, side]] if len(nodes.invert) else np.zeros(0), offset * metre, absolute, conduit)
-               for side, offset in ((0, inlet), (1, outlet))]  # fmt: skip
+    floors = [nodes.invert[ends[:, side]] if len(nodes.invert) else np.zeros(0) for side in (0, 1)]
+    stated_ends = [_invert(floor, offset * metre, absolute, conduit) for floor, offset in zip(floors, (inlet, outlet), strict=True)]
+    low = [conduit & (end < floor - _SLACK) for floor, end in zip(floors, stated_ends, strict=True)]
+    inverts = [np.where(under, floor, end) for floor, end, under in zip(floors, stated_ends, low, strict=True)]
     return Links(
         [row.words[0] for _, row in entries], [_KINDS[name] for name, _ in entries], ends[:, 0], ends[:, 1], lengths * metre, roughness,
-        section, sizes[:, 0] * metre, sizes[:, 1] * metre, sizes[:, 2], inverts[0], inverts[1], [row for _, row in entries],
+        section, sizes[:, 0], sizes[:, 1], sizes[:, 2], inverts[0], inverts[1], [row for _, row in entries], low[0] | low[1], coded,
+        oversized,
     )  # fmt: skip
 
 
@@ -222,10 +240,10 @@ def _invert(node: Reals, offset: Reals, absolute: bool, conduit: NDArray[np.bool
     return np.where(conduit, np.where(np.isnan(offset), node, stated), np.nan)
 
 
-def _sections(document: Document, number: dict[str, int], count: int, faults: _Faults) -> tuple[list[str | None], Reals]:
-    """Return the shape of each link's section and its height, width and number of barrels."""
+def _sections(document: Document, number: dict[str, int], count: int, faults: _Faults) -> tuple[list[str | None], Reals, NDArray[np.bool_]]:
+    """Return the shape of each link's section, its height, width and number of barrels, and whether a code stands for its size."""
     shapes: list[str | None] = [None] * count
-    sizes = np.full((count, 3), np.nan)
+    sizes, coded = np.full((count, 3), np.nan), np.zeros(count, bool)
     for row in document.rows("XSECTIONS"):
         at = number.get(row.words[0])
         if at is None or len(row.words) < 3:
@@ -237,4 +255,6 @@ def _sections(document: Document, number: dict[str, int], count: int, faults: _F
         high = faults.number(row, 2, "height", least=0.0)
         wide = high if shape in _ROUND else (faults.number(row, 3, "width", least=0.0, default=0.0) or math.nan)
         sizes[at] = high, wide, faults.number(row, 6, "number of barrels", least=0.0, default=1.0)
-    return shapes, sizes
+        code = faults.number(row, 4, "code of a standard size", default=0.0) if shape in _CODED else 0.0
+        coded[at] = shape in _CODED and (code > 0 or math.isnan(wide))  # without a width SWMM takes the height for the code
+    return shapes, sizes, coded

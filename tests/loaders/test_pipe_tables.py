@@ -86,3 +86,37 @@ def test_what_is_no_pipe_network_is_refused() -> None:
     elsewhere = Raster(np.zeros((2, 2)), 0, 0, 1, 1, parse("EPSG:28992"))
     with pytest.raises(UsageError, match="terrain is in"):
         pipe_network(_city(), terrain=elsewhere)
+
+
+def _lines(lines: list[object], **columns: list[float | None]) -> City:
+    builder = CityBuilder(CRS, name="pipes")
+    keys = builder.add_objects("GenericOccupiedSpace", [f"p{n}" for n in range(len(lines))], footprints=np.array(lines, object))
+    builder.add_attributes(keys, "GenericOccupiedSpace", {name: Column(values, unit="m") for name, values in columns.items()})
+    return builder.build()
+
+
+def test_pieces_of_a_pipe_keep_their_direction_and_what_does_not_join_is_told() -> None:
+    def several(*xs: tuple[float, float]) -> shapely.Geometry:
+        return shapely.multilinestrings([shapely.linestrings([(X + a, Y), (X + b, Y)]) for a, b in xs])
+
+    lines = [several((300, 200), (400, 300)), several((500, 600), (500, 450)), several((700, 710), (720, 730))]
+    done = pipe_network(_lines(lines, diameter=[0.3] * 3, upstream_invert_level=[9.0] * 3, downstream_invert_level=[8.0] * 3))
+    axis = done.geometry_table(lod="1", keys=done.key_of(["p0"]))["vertices"][0].as_py()
+    assert [point[0] + done.origin[0] - X for point in axis] == pytest.approx([400, 300, 200])
+    assert done.tables["links"].num_rows == 2
+    messages = " | ".join(done.issues["message"])
+    assert "1 objects of GenericOccupiedSpace have several lines that do not join" in messages
+    assert "1 of 2 pipes have pieces drawn against each other" in messages
+
+
+def test_millimetres_that_pass_for_metres_make_no_body() -> None:
+    line = shapely.linestrings([(X, Y), (X + 50, Y)])
+    done = pipe_network(_lines([line, line], diameter=[40.0, 0.4], invert_level=[9.0, 9.0]))
+    assert done.ids(done.geometry_table(lod="2")["object"].to_numpy()) == ["p1"]
+    assert any("1 of 2 pipes state a diameter of more than 12 m" in one for one in done.issues["message"])
+
+
+def test_a_stated_cover_that_the_terrain_denies_is_told() -> None:
+    city = _city(diameter=[0.5, 0.5], upstream_invert_level=[15.0, 15.0], downstream_invert_level=[15.0, 15.0], cover_depth=[1.0, 5.5])
+    messages = pipe_network(city, terrain=_terrain()).issues["message"]
+    assert any("1 of 2 pipes state a cover that differs" in one for one in messages)

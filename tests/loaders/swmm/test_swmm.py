@@ -152,3 +152,28 @@ def test_a_description_names_units_and_sections(shared_data: Callable[..., Path]
     assert told.format == "SWMM INP (CMS, metres)"
     assert {layer.name: layer.count for layer in told.layers}["CONDUITS"] == 353
     assert any("crs=" in doubt for doubt in told.suspicions)
+
+
+def test_what_swmm_takes_otherwise_than_written_is_taken_so_and_told(tmp_path: Path) -> None:
+    text = SMALL.format(units="CMS", offsets="ELEVATION", inlet=0).replace("C1 CIRCULAR 0.6", "C1 CIRCULAR 600")
+    city = _read(tmp_path, text.replace("C2 RECT_CLOSED 1.0 2.0", "C2 ARCH 12 0").replace("S1 gage J1 2.0 50 100 0.5 0", "S1 gage J1"))
+    assert city["C1"].attributes["upstream_invert_level"] == pytest.approx(10.0)  # 0 m lies below the node at 10 m: SWMM ignores it
+    assert "diameter" not in {name for name, value in city["C1"].attributes.items() if value is not None}
+    assert city["C2"].attributes["section_height"] is None  # code 12 of a standard arch, not 12 m
+    assert city.geometry_table(lod="2").num_rows == 0
+    said = " | ".join(city.issues["message"])
+    for part in ("1 conduits state an end below", "1 closed conduits state a height of more than 20 m", "by a code of a standard size",
+                 "1 rows of [SUBCATCHMENTS] have fewer than 4 words"):  # fmt: skip
+        assert part in said
+    source = city.tables["sources"].to_pylist()[0]
+    assert source["records_in"] == source["objects_out"] + source["rejected"]
+    assert source["rejected"] == 1
+
+
+def test_a_drawing_in_feet_is_told_from_one_in_metres(tmp_path: Path) -> None:
+    rows = "\n".join(f"K{n} J{n} J{n + 1} 30.48 0.013" for n in range(1, 5))
+    nodes = "\n".join(f"J{n} {10 - n} 3" for n in range(1, 6))
+    places = "\n".join(f"J{n} {100 * n} 50" for n in range(1, 6))
+    text = f"[OPTIONS]\nFLOW_UNITS CMS\n[JUNCTIONS]\n{nodes}\n[CONDUITS]\n{rows}\n[COORDINATES]\n{places}\n"
+    assert any("seem to be feet" in one for one in _read(tmp_path, text, "local").issues["message"])
+    assert not any("seem to be" in one for one in _read(tmp_path, text.replace("30.48", "100"), "local").issues["message"])
