@@ -123,8 +123,11 @@ class PropertyTables:
         values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
         missing = np.isnan(values)
         told: dict[str, Any] = {"type": "SCALAR", "componentType": "FLOAT64"}
-        told |= {"noData": _LOWEST} if missing.any() else {"required": True}
-        return told, {"values": self._glb.view(np.where(missing, _LOWEST, values))}
+        nothing = _LOWEST
+        while (values == nothing).any():
+            nothing = float(np.nextafter(nothing, 0.0))
+        told |= {"noData": nothing} if missing.any() else {"required": True}
+        return told, {"values": self._glb.view(np.where(missing, nothing, values))}
 
     def _texts(self, column: pa.Array) -> tuple[dict[str, Any], dict[str, Any]]:
         told: dict[str, Any] = {"type": "STRING"}

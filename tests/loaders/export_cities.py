@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import shapely
@@ -16,6 +17,16 @@ from cim.model import City, CityBuilder, Column, SourceRecord
 from cim.model.geometry import boundaries_from, extrude, mesh_columns, vertices_from
 
 EAST, NORTH = 500_000.0, 3_460_000.0
+FILES = {"cityjson": "a.city.json", "cityjsonseq": "a.city.jsonl", "geopackage": "a.gpkg", "geoparquet": "parts", "gltf": "a.glb",
+         "xlsx": "a.xlsx"}  # fmt: skip
+"""Names that other readers expect of each format."""
+
+
+def query(sql: str) -> list[Any]:
+    """Return the rows that DuckDB finds."""
+    with duckdb.connect() as base:
+        found: list[Any] = base.execute(sql).fetchall()
+        return found
 
 
 def png(path: Path, colours: list[list[tuple[int, int, int]]]) -> Path:
@@ -54,8 +65,9 @@ def everything(folder: Path) -> City:
     builder = CityBuilder("EPSG:4549+5737", name="everything", time_zone="Asia/Shanghai")
     source = builder.add_source(SourceRecord(name="register", path="register.gpkg", reader="vector", format="GeoPackage", owner="规划局"))
     houses = builder.add_objects(
-        "Building", ["h0", "h1", "h2"], names=["图书馆", None, "hall"], footprints=[box_at(0), box_at(1), box_at(2)], z_ground=[2.0, 2.0, np.nan],
-        z_roof=[12.0, 12.0, np.nan], grades=["公开"] * 3, source=source, valid_from=[datetime(2020, 1, 1, tzinfo=UTC)] * 3,
+        "Building", ["h0", "h1", "h2"], names=["图书馆", None, "hall"], footprints=[box_at(0), box_at(1), box_at(2)],
+        z_ground=[2.0, 2.0, np.nan], z_roof=[12.0, 12.0, np.nan], grades=["公开"] * 3, source=source,
+        valid_from=[datetime(2020, 1, 1, tzinfo=UTC)] * 3,
     )  # fmt: skip
     part = builder.add_objects("BuildingPart", ["h0-part"], parents=["h0"], footprints=[box_at(0)], grades=["公开"], source=source)
     builder.add_attributes(houses, "Building", {
