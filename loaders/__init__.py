@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from cim.loaders.cutting import singulate
     from cim.loaders.door import describe, read
     from cim.loaders.floors import storeys
-    from cim.loaders.fusion import fuse
+    from cim.loaders.fusion import fuse, resolve
+    from cim.loaders.imagery import green_ratio, land_cover
     from cim.loaders.limits import Limits
     from cim.loaders.pipe_tables import pipe_network
     from cim.loaders.protocol import Description, LayerInfo, Reader, ReadOptions
     from cim.loaders.semantics import classify
+    from cim.loaders.zonal_city import add_zonal
 
 __all__ = [
     "Description",
@@ -25,11 +27,15 @@ __all__ = [
     "Limits",
     "ReadOptions",
     "Reader",
+    "add_zonal",
     "classify",
     "describe",
     "fuse",
+    "green_ratio",
+    "land_cover",
     "pipe_network",
     "read",
+    "resolve",
     "singulate",
     "storeys",
 ]
@@ -47,6 +53,10 @@ _HOMES = {
     "storeys": "floors",
     "singulate": "cutting",
     "classify": "semantics",
+    "resolve": "fusion",
+    "add_zonal": "zonal_city",
+    "green_ratio": "imagery",
+    "land_cover": "imagery",
 }
 
 
