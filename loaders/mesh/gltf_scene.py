@@ -216,8 +216,8 @@ def _primitive(work: _Work, primitive: dict[str, Any], matrix: Reals, group: int
     if mode not in {_TRIANGLES, _STRIP, _FAN}:
         work.count("primitives of points or lines are not held")
         return
-    if not isinstance(attributes, dict) or attributes.get("POSITION") is None:
-        work.count("primitives have no positions (compressed or empty)")
+    if not isinstance(attributes, dict) or attributes.get("POSITION") is None or _unfilled(document, attributes["POSITION"]):
+        work.count("primitives have no positions (compressed or empty); they are left out")
         return
     positions = accessor(document, attributes["POSITION"], what="POSITION")
     if positions.ndim != 2 or positions.shape[1] != 3:
@@ -235,6 +235,12 @@ def _primitive(work: _Work, primitive: dict[str, Any], matrix: Reals, group: int
     if "COLOR_0" in attributes:
         work.count("vertex colours are not held", len(points))
     work.pieces.append(_Piece(points, triangles, _uv(document, attributes, material, len(points)), number, key))
+
+
+def _unfilled(document: Document, index: Any) -> bool:
+    """Return whether an accessor has no bytes behind it: its values would all be zero (compressed geometry has such)."""
+    one = document.item("accessors", index, what="POSITION")
+    return one.get("bufferView") is None and not isinstance(one.get("sparse"), dict)
 
 
 def _index(document: Document, material: Any) -> int:

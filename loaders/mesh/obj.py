@@ -52,7 +52,7 @@ def is_obj(head: bytes) -> bool:
     >>> is_obj(b"# made\nmtllib a.mtl\nv 0 0 0\n"), is_obj(b"very nice\n")
     (True, False)
     """
-    lines = [line.strip() for line in head[:65536].replace(b"\r", b"\n").split(b"\n")]
+    lines = [line.strip() for line in head[:65536].replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\\\n", b" ").split(b"\n")]
     told = [line.split(None, 1) for line in lines if line and not line.startswith(b"#")][:20]
     if not told or any(words[0] not in _WORDS for words in told[:-1]) or b"\0" in head:
         return False

@@ -181,3 +181,16 @@ def test_buffers_beside_the_file_and_inside_it_are_the_same(tmp_path: Path) -> N
         path = tmp_path / "a.gltf"
         path.write_text(json.dumps(document), encoding="utf-8")
         assert np.array_equal(read_gltf(path, LIMITS).points, BOX)
+
+
+def test_positions_that_only_a_compressed_copy_holds_are_not_read_as_zeros(tmp_path: Path) -> None:
+    document, binary = box_gltf()
+    whole = copy.deepcopy(document["meshes"][0]["primitives"][0])
+    hollow = {**document["accessors"][whole["attributes"]["POSITION"]]}
+    hollow.pop("bufferView")
+    document["accessors"].append(hollow)
+    whole["attributes"]["POSITION"] = len(document["accessors"]) - 1
+    document["meshes"][0]["primitives"].append(whole)
+    mesh = read_gltf(write_glb(tmp_path / "a.glb", document, binary), LIMITS)
+    assert len(mesh.size) == len(FACES)
+    assert any("1 primitives have no positions" in one.message for one in mesh.said)

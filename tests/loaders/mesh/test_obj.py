@@ -115,6 +115,11 @@ def test_options_before_a_texture_name_are_not_part_of_it() -> None:
     assert texture_name("-bm 0.5 -o 0 0 0 -s 2 wall 1.jpg") == ("wall 1.jpg", False)
 
 
+def test_a_continued_line_at_the_start_is_no_reason_to_refuse_a_file() -> None:
+    assert is_obj(b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 \\\n3\nv 2 0 0\n")
+    assert is_obj(b"v 0 0 0\r\nf 1 2 \\\r\n3\r\nv 2 0 0\r\n")
+
+
 def test_prose_is_not_taken_for_a_mesh() -> None:
     assert not is_obj(b"version 1\nvalue 2\n")
     assert not is_obj(b"")
