@@ -22,6 +22,7 @@ from cim.errors import CimError, InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cim.loaders.update import Update
     from cim.model import City
     from cim.results import Comparison
 
@@ -228,6 +229,70 @@ def build(
         return
     _show(city.report.text())
     _show(f"{output}: {len(city):,} objects in {city.crs.to_string()}")
+
+
+@app.command()
+def update(
+    path: Annotated[Path, typer.Argument(help="A city: a .cim folder.")],
+    source: Annotated[list[str] | None, typer.Option(help="Name or path of a source to look at; all without it.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="NAME=PATH: where the file of a source lies now.")] = None,
+    end: Annotated[bool, typer.Option(help="Objects no source knows any longer stay, with the end of their validity noted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change and write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read the sources that changed again, keep the ids and claims of everything else, and list the difference."""
+    from cim.loaders.update import update as run_update
+    from cim.storage import save
+
+    if not (path.is_dir() and path.suffix == ".cim"):
+        raise InputError(path, "is no city store", "give a .cim folder; cim build makes one")
+    city = _open(path)
+    places: dict[str, str] = dict.fromkeys(source or [], "") | _places(at or [])
+    found = run_update(city, sources=(places if at else list(places)) if places else None, removed="end" if end else "drop")
+    version = None
+    if found.read and not dry_run:
+        _still(path, city)
+        version = save(found.city, path, message=f"cim update: {found.text()}")
+    if as_json:
+        _print_json(_update_facts(path, found, version))
+        return
+    if found.changes.num_rows:
+        shown = found.changes.slice(0, _MOST_SHOWN).to_pandas()
+        _show(shown.to_string(index=False, na_rep=""))
+    if found.changes.num_rows > _MOST_SHOWN:
+        _show(f"and {found.changes.num_rows - _MOST_SHOWN:,} more rows; --json gives all of them")
+    for issue in found.issues.to_pylist():
+        _show(f"{issue['severity']} ({issue['code']}): {issue['message']}")
+    _show(f"{path}: {found.text()}" + (f"; version {version}" if version else "; nothing written" if found.read else ""))
+
+
+def _places(words: Sequence[str]) -> dict[str, str]:
+    """Return NAME=PATH words as a mapping."""
+    wrong = [word for word in words if not all(word.partition("="))]
+    if wrong:
+        msg = f"--at {wrong[0]!r} is not NAME=PATH; give the name of a source and where its file lies now"
+        raise UsageError(msg)
+    return {name: place for name, _, place in (word.partition("=") for word in words)}
+
+
+def _still(path: Path, city: City) -> None:
+    """Refuse to save over a version that came between."""
+    from cim.errors import StoreError
+    from cim.storage import versions
+
+    newest = versions(path)[-1].number
+    if newest != city.version:
+        msg = f"{path}: version {newest} was saved while version {city.version} was being updated; run cim update again"
+        raise StoreError(msg)
+
+
+def _update_facts(path: Path, found: Update, version: int | None) -> dict[str, Any]:
+    """Return what `update` tells."""
+    return {
+        "path": str(path), "version": version, "read": list(found.read), "unchanged": list(found.unchanged), "missing": list(found.missing),
+        "counts": found.counts(), "changes": found.changes.to_pylist(),
+        "issues": [{name: row[name] for name in ("code", "severity", "count", "message")} for row in found.issues.to_pylist()],
+    }  # fmt: skip
 
 
 @app.command()

@@ -93,7 +93,7 @@ def _with_derived(city: City, keys: Ints) -> Ints:
 
 
 def apply(  # one argument per thing that is known by then
-    city: City, source: int, placed: City, records: Records, fate: Fate, settings: Mapping[str, Any], *,
+    city: City, source: int, placed: City, records: Records, fate: Fate, measured: Ints, settings: Mapping[str, Any], *,
     ended: datetime | None = None,
 ) -> Applied:  # fmt: skip
     """Return the city with a source put in anew.
@@ -106,6 +106,8 @@ def apply(  # one argument per thing that is known by then
         The source as it is now, alone, in the system of the city, with a row in `matches` for each record.
     records, fate
         From `compare` and `fate_of`.
+    measured
+        Objects whose heights and blocks are measured anew afterwards: a block at the former place is in nobody's box.
     settings
         What the city was fused with.
     ended
@@ -113,15 +115,16 @@ def apply(  # one argument per thing that is known by then
     """
     before = city
     city = _without(city, source, fate.go, ended)
-    pairs = _known_pairs(before, records, fate, placed, source)
+    pairs = _known_pairs(before, records, fate, placed)
     led = leads(city, source, fate.stay)
     city = retype(city, placed, pairs.left[np.isin(pairs.left, led)], pairs.right[np.isin(pairs.left, led)])
-    bare = strip(city, source, fate.stay, placed)
+    bare = strip(city, source, fate.stay, placed, measured)
     wanted = placed.subset(np.union1d(pairs.right, records.added))
     both = joined([pairs, _new_pairs(bare.city, source, placed, records, settings)])
     left = _without_repeated(bare.city, wanted, both)
     offset = _next_key(left)
     merged = _with_source(merge(left, wanted, both), left, source)
+    merged = _same_boxes(left, merged, np.union1d(fate.stay, both.left))
     merged = replace(merged, extra=before.extra, time_zone=before.time_zone)
     merged = _given_back(before, merged, source, pairs, records, fate)
     merged = _parents(merged, source, placed, records, both, offset)
@@ -164,7 +167,7 @@ def _marks(placed: City) -> dict[int, str]:
     return {key: text for key, text in texts if text and text.startswith("record ")}
 
 
-def _known_pairs(city: City, records: Records, fate: Fate, placed: City, source: int) -> Pairs:
+def _known_pairs(city: City, records: Records, fate: Fate, placed: City) -> Pairs:
     """Return the pairs of objects and their records as they are now, with kind and evidence as before; a leading record has no score."""
     table = city.tables["matches"].take(pa.array(records.rows[fate.rows]))
     kinds = np.asarray(table["kind"].to_pylist(), object)
@@ -190,7 +193,8 @@ def _new_pairs(city: City, source: int, placed: City, records: Records, settings
         return joined([])
     left, right = city.subset(keys), placed.subset(records.added)
     shift = settings.get("shifts", {}).get(str(source)) if settings.get("align", "correct") == "correct" else None
-    known = None if shift is None else Shift(**{name: np.nan if value is None else value for name, value in shift.items()})
+    said: dict[str, Any] = {name: np.nan if value is None else value for name, value in (shift or {}).items()}
+    known = Shift(**said) if said else None
     pairs = match_cities(
         left, right, minimum=settings.get("minimum_iou", 0.5), use_identifiers=settings.get("use_identifiers", True),
         within=settings.get("within"), shift=known, join=settings.get("join"),
@@ -230,6 +234,19 @@ def _with_source(merged: City, left: City, source: int) -> City:
     return merged.replace_tables(**changed, sources=known)
 
 
+def _same_boxes(before: City, merged: City, touched: Ints) -> City:
+    """Return the city with the boxes that untouched objects had: merging puts blocks into them that were made after they were."""
+    old, new = before.tables["objects"], merged.tables["objects"]
+    rows = np.arange(new.num_rows)
+    keys = np.asarray(new["key"].to_numpy(), np.int64)
+    have = np.asarray(old["key"].to_numpy(), np.int64)
+    stays = np.isin(keys, have) & ~np.isin(keys, touched)
+    rows[stays] = new.num_rows + np.searchsorted(have, keys[stays])
+    both = pa.concat_arrays([one_array(new["bbox"]), one_array(old["bbox"])])
+    at = new.column_names.index("bbox")
+    return merged.replace_tables(objects=new.set_column(at, SCHEMAS["objects"].field("bbox"), both.take(pa.array(rows))))
+
+
 def _given_back(before: City, merged: City, source: int, pairs: Pairs, records: Records, fate: Fate) -> City:
     """Return the city with the lead of the source noted where it led, and the next source leading where its record is gone."""
     old = before.tables["matches"].take(pa.array(records.rows[fate.rows]))
@@ -238,8 +255,8 @@ def _given_back(before: City, merged: City, source: int, pairs: Pairs, records: 
     table = merged.tables["matches"]
     mine = pc.and_(pc.and_(among(table["object"], firsts), equals(table["source"], source)), pc.equal(table["kind"], "same"))
     marks = read_marks(table["evidence"])
-    bare = np.where(marks.known, marks.texts(), None)
-    for name, column in (("kind", pa.scalar("new")), ("evidence", pa.array(bare, pa.string()))):
+    bare = pa.array(marks.texts(), pa.string(), mask=~marks.known)
+    for name, column in (("kind", pa.scalar("new")), ("evidence", bare)):
         at = table.column_names.index(name)
         table = table.set_column(at, table.schema.field(at), pc.if_else(mine, column, table[name]))
     return _next_leads(merged.replace_tables(matches=table, identifiers=_own_ids(before, merged, firsts)), before, source, fate, firsts)

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["footprints_of_others", "measurable", "remeasure", "resolved", "stale"]
+__all__ = ["beside", "footprints_of_others", "measurable", "remeasure", "resolved", "stale"]
 
+OVERLAP = 0.5
+"""Footprints that share no more than this [m²] share no roof points worth telling: a few at ten points per square metre."""
 NAMED = 5
 """Objects that a summary names."""
 
@@ -64,17 +66,68 @@ def remeasure(city: City, keys: Ints, settings: Mapping[str, Any]) -> City:
         part = city.replace_tables(coverages=covers.filter(keep))
     else:
         part = city
-    around = np.unique(np.concatenate([keys, np.asarray(covers["object"].to_numpy(), np.int64)]))
-    part = part.subset(around)
+    covering = np.asarray(covers["object"].to_numpy(), np.int64)
+    part = part.subset(np.unique(np.concatenate([keys, covering, _neighbours(city, keys)])))  # a point belongs to one roof only
     known = part.tables.rows("issues")
     order = settings.get("heights", ["points", "dsm", "read"])
     part = add_blocks(add_heights(part, percentile=settings.get("percentile", 90.0), order=order))
-    told = part.tables["issues"].slice(known).to_pylist()
+    told = _about(part, known, keys, covering)
     if gone.num_rows:
         names = ", ".join(sorted(set(gone["path"].to_pylist()))[:NAMED])
         text = f"{gone.num_rows} rasters or point clouds are not there ({names}): heights of {len(keys)} objects do not rest on them now"
         told.append({"code": "lost", "severity": "warning", "count": gone.num_rows, "message": text})
     return spliced(city, part, keys).with_issues(told)
+
+
+def _neighbours(city: City, keys: Ints) -> Ints:
+    """Return the buildings whose boxes meet those of some buildings."""
+    import shapely
+
+    every = [city.keys(type) for type in ("Building", "BuildingPart") if type in city.attributes]
+    others = np.setdiff1d(np.concatenate(every), keys)
+    shapes = city.footprints(others)
+    tree = shapely.STRtree(shapes)
+    return np.asarray(others[np.unique(tree.query(city.footprints(keys))[1])], np.int64)
+
+
+def _about(part: City, known: int, keys: Ints, covering: Ints) -> list[dict[str, Any]]:
+    """Return the issues of measuring that are about some buildings or the coverages, not about their neighbours."""
+    mine = {*keys.tolist(), *covering.tolist()}
+    rows = part.tables["issues"].slice(known).to_pylist()
+    kept = [row for row in rows if row["object"] in mine or (row["object"] is None and row["code"] in {"crs", "unsupported"})]
+    claims = part.tables["claims"]
+    clouds = pc.any(pc.equal(part.tables["coverages"]["kind"], "points")).as_py()
+    roofs = claims.filter(pc.and_(pc.equal(claims["attribute"], "z_roof"), pc.match_substring(claims["method"], "roof points inside")))
+    bare = np.setdiff1d(keys, np.asarray(roofs["object"].to_numpy(), np.int64))
+    if clouds and len(bare):
+        text = f"{len(bare)} footprints hold too few roof points and get no roof height from the cloud{_named(part, bare)}"
+        kept.append({"code": "unmatched", "severity": "info", "count": len(bare), "message": text})
+    return kept
+
+
+def beside(before: City, after: City, keys: Ints) -> list[dict[str, Any]]:
+    """Return an issue for buildings that some others overlapped before or overlap now: points of their roofs were counted once only."""
+    import shapely
+
+    every = [after.keys(type) for type in ("Building", "BuildingPart") if type in after.attributes]
+    others = np.setdiff1d(np.concatenate(every), keys) if every else keys[:0]
+    claims = after.tables["claims"]
+    roofs = claims.filter(pc.match_substring(claims["method"], "roof points inside"))["object"].to_numpy()
+    others = np.intersect1d(others, np.asarray(roofs, np.int64))
+    shapes = after.footprints(others)
+    tree = shapely.STRtree(shapes)
+    held = np.asarray(before.tables["objects"]["key"].to_numpy(), np.int64)
+    met: list[Ints] = []
+    for city, mine in ((before, np.intersect1d(keys, held)), (after, keys)):
+        outlines = city.footprints(mine)
+        pair = tree.query(outlines, predicate="intersects")
+        if pair.size:
+            met.append(pair[1][shapely.area(shapely.intersection(outlines[pair[0]], shapes[pair[1]])) > OVERLAP])
+    found = others[np.unique(np.concatenate([*met, np.empty(0, np.int64)]))]
+    if not len(found):
+        return []
+    text = f"stale: {len(found)} buildings shared roof points with footprints that changed, or do now; their heights stay as measured"
+    return [{"code": "assumed", "severity": "info", "count": len(found), "message": f"{text}{_named(after, found)}"}]
 
 
 def resolved(city: City, keys: Ints, settings: Mapping[str, Any]) -> City:
@@ -157,7 +210,7 @@ def footprints_of_others(city: City, keys: Ints) -> City:
     place = pc.index_in(city.tables["objects"]["key"], pa.array(bare))
     box = bbox_column(np.hstack([bounds[:, :2], nothing]), np.hstack([bounds[:, 2:], nothing]))
     objects = city.tables["objects"]
-    there = np.asarray(pc.is_valid(place).to_numpy())
+    there = np.asarray(pc.and_(pc.is_valid(place), pc.is_null(objects["bbox"])).to_numpy())
     index = one_array(place)
     flat = pa.array([None if shape is None else shapely.to_wkb(shape, byte_order=1) for shape in shapes], pa.binary())
     objects = objects.set_column(
@@ -202,9 +255,7 @@ def stale(city: City, keys: Ints, source: int) -> list[dict[str, Any]]:
     others = pc.and_(others, pc.invert(equals(geometries["source"], source)))
     still = np.unique(np.asarray(geometries.filter(others)["object"].to_numpy(), np.int64))
     if len(still):
-        text = (
-            f"{len(still)} objects moved or changed shape in this source; the geometries that other sources give them stay where they are"
-        )
+        text = f"{len(still)} objects have another footprint now; the geometries that other sources give them stay where they are"
         issues.append({"code": "conflict", "count": len(still), "message": f"{text}{_named(city, still)}"})
     return issues
 

@@ -92,19 +92,19 @@ def _of_object(
     said: tuple[Mapping[tuple[int, str], set[str]], Mapping[tuple[int, str], set[str]]], before: City, after: City,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return the rows of one object that stays."""
-    listed = [
-        (attribute, *(_place(city, key) for city in (before, after))) if attribute == "footprint" else (attribute, old, new)
+    listed: list[tuple[str, str | None, str | None]] = [
+        (attribute, _place(before, key), _place(after, key)) if attribute == "footprint" else (attribute, old, new)
         for attribute, old, new in differences
     ]
     seen = {attribute for attribute, _, _ in listed}
     for owner, attribute in sorted(set(said[0]) | set(said[1])):
         if owner == key and attribute not in seen:
-            old, new = (sorted(one.get((owner, attribute), set())) for one in said)
-            if old != new:
-                listed.append((attribute, ", ".join(old) or None, ", ".join(new) or None))
+            was, now = (", ".join(sorted(one.get((owner, attribute), set()))) or None for one in said)
+            if was != now:
+                listed.append((attribute, was, now))
     if kind == "removed":
         listed.insert(0, ("record", None, "another source knows the object; it stays"))
-    return [_row(id, kind, *one, name) for one in listed or [("record", None, None)]]
+    return [_row(id, kind, attribute, was, now, name) for attribute, was, now in listed or [("record", None, None)]]
 
 
 def _place(city: City, key: int) -> str | None:

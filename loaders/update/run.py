@@ -14,7 +14,7 @@ from cim.errors import UsageError
 from cim.loaders.fusion import _moved as placed_in
 from cim.loaders.fusion.merge import new_matches
 from cim.loaders.update.apply import Applied, Fate, apply, fate_of
-from cim.loaders.update.derive import footprints_of_others, measurable, remeasure, resolved, stale
+from cim.loaders.update.derive import beside, footprints_of_others, measurable, remeasure, resolved, stale
 from cim.loaders.update.records import compare
 from cim.loaders.update.rows import rows_of
 from cim.loaders.update.sources import catalogue, find_sources, now, of_source, reread
@@ -162,8 +162,9 @@ def _one(city: City, fresh: City, key: int, source: int, ended: datetime | None)
     spared = np.empty(0, np.int64)
     while True:
         fate = fate_of(city, records, spared)
-        applied = apply(city, source, placed, records, fate, settings, ended=ended)
-        done, keys = _followed(city, applied, records, fate, placed, settings)
+        measured = measurable(city, _remeasured(records, fate, placed))
+        applied = apply(city, source, placed, records, fate, measured, settings, ended=ended)
+        done, keys = _followed(city, applied, measured, fate, placed, settings)
         found = differences(city, done, keys)
         said = said_by(city, source, fate.stay), said_by(done, source, fate.stay)
         spurious = _as_before(records, fate, found, said)
@@ -183,7 +184,7 @@ def _alone(fresh: City, key: int) -> City:
     return replace(alone.replace_tables(sources=sources.filter(pc.equal(sources["key"], key)), issues=issues.filter(mine)), extra={})
 
 
-def _followed(before: City, applied: Applied, records: Records, fate: Fate, placed: City, settings: Mapping[str, Any]) -> tuple[City, Ints]:
+def _followed(before: City, applied: Applied, again: Ints, fate: Fate, placed: City, settings: Mapping[str, Any]) -> tuple[City, Ints]:
     """Return the city with what follows from the new records, and the objects it may have touched."""
     import shapely
 
@@ -194,9 +195,11 @@ def _followed(before: City, applied: Applied, records: Records, fate: Fate, plac
     if placed.tables.rows("coverages") or _lost_coverage(before, city):
         wanted = np.asarray(city.tables["objects"]["key"].to_numpy(), np.int64)
     else:
-        wanted = np.union1d(_remeasured(records, fate, placed), np.union1d(known, applied.added))
-    measured = measurable(city, wanted.astype(np.int64))
+        wanted = np.union1d(known, applied.added)
+    measured = np.union1d(again, measurable(city, wanted.astype(np.int64))).astype(np.int64)
     done = remeasure(city, measured, settings)
+    if not placed.tables.rows("coverages"):
+        done = done.with_issues(beside(before, done, measured))
     return done, np.unique(np.concatenate([fate.stay, met, np.setdiff1d(measured, applied.added)]))
 
 

@@ -61,7 +61,7 @@ def find_sources(city: City, wanted: Wanted = None) -> list[SourceFile]:
         said = _reading(city, row)
         if said.get("path"):
             groups.setdefault(str(said["path"]), []).append({**row, "reading": said})
-    moved = {str(name): Path(place) for name, place in wanted.items()} if isinstance(wanted, Mapping) else {}
+    moved = {str(name): Path(place) for name, place in wanted.items() if str(place)} if isinstance(wanted, Mapping) else {}
     names = None if wanted is None else {str(one) for one in wanted}
     known = {name for path, rows in groups.items() for name in (path, Path(path).name, *(row["name"] for row in rows))}
     if names is not None and names - known:

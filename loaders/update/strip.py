@@ -39,7 +39,7 @@ class Stripped:
     """Objects whose value was that of the source (or measured) and is missing now, by class and column."""
 
 
-def strip(city: City, source: int, keys: Ints, fresh: City) -> Stripped:
+def strip(city: City, source: int, keys: Ints, fresh: City, measured: Ints) -> Stripped:
     """Return the city without the contribution of a source to some objects.
 
     Parameters
@@ -50,12 +50,15 @@ def strip(city: City, source: int, keys: Ints, fresh: City) -> Stripped:
         Objects, ascending.
     fresh
         The source as it is now.
+    measured
+        Objects whose blocks go too.
     """
     names = {name for type in fresh.attributes for name in fresh.attributes.schema(type).names}
     cells = _cells(city, source, keys, names)
     led = leads(city, source, keys)
     geometries = city.tables["geometries"]
     drop = pc.and_(among(geometries["object"], keys), equals(geometries["source"], source))
+    drop = pc.or_(drop, pc.and_(among(geometries["object"], measured), blocks(geometries)))
     linked = led if fresh.tables.rows("links") else led[:0]
     links = city.tables["links"].filter(pc.invert(among(city.tables["links"]["object"], linked)))
     coverages = city.tables["coverages"]
