@@ -80,9 +80,8 @@ def singulate_step(
     if lid not in {"terrain", "lowest"}:
         msg = f"lid is {lid!r}, expected terrain or lowest"
         raise UsageError(msg)
-    return singulate(
-        city.subset(wanted), rest, ground, type=type, wall_tolerance=wall_tolerance, lid="terrain" if lid == "terrain" else "lowest"
-    )
+    way = "terrain" if lid == "terrain" else "lowest"
+    return without_repeats(singulate(city.subset(wanted), rest, ground, type=type, wall_tolerance=wall_tolerance, lid=way))
 
 
 def green_step(city: City, *, image: str | None = None, type: str = "LandUse") -> City:

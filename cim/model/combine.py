@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["concat", "stacked"]
+__all__ = ["concat", "stacked", "without_repeats"]
 
 _REFERENCES = {"source": "sources", "geometry": "geometries", "template": "geometries"}
 """Columns that point to rows of other tables than `objects`."""
@@ -103,6 +103,53 @@ def _add(table: pa.Table, column: str, amount: int) -> pa.Table:
     return table.set_column(table.column_names.index(column), table.schema.field(column), pc.add(table[column], amount))
 
 
+def without_repeats(city: City) -> City:
+    """Return the city with equal sources, materials, textures and issues once: what two parts of one city that meet again both bring."""
+    tables: dict[str, pa.Table] = {}
+    for name in ("sources", "materials", "textures"):
+        table = city.tables[name]
+        rows = [repr({column: value for column, value in row.items() if column != "key"}) for row in table.to_pylist()]
+        first: dict[str, int] = {}
+        keys = table["key"].to_pylist()
+        places = [first.setdefault(row, at) for at, row in enumerate(rows)]
+        if len(first) == len(rows):
+            continue
+        tables[name] = table.take(pa.array(sorted(first.values())))
+        new = {key: keys[at] for key, at in zip(keys, places, strict=True)}
+        for other in SCHEMAS:
+            held = tables.get(other, city.tables[other])
+            if name == "sources" and "source" in held.column_names:
+                tables[other] = _renamed(held, "source", new)
+            elif other == "appearances" and name != "sources" and held.num_rows:
+                tables[other] = _renamed(held, name, new)
+    issues = tables.get("issues", city.tables["issues"])
+    tables["issues"] = issues.group_by(issues.column_names, use_threads=False).aggregate([]).select(issues.column_names).cast(issues.schema)
+    return city.replace_tables(**tables)
+
+
+def _renamed(table: pa.Table, column: str, new: dict[int, int]) -> pa.Table:
+    """Return a table with the keys in a column, or in its lists, exchanged."""
+    import pyarrow.compute as pc
+
+    old = one_array(table[column])
+    keys = old.flatten() if pa.types.is_list(old.type) else old
+    before = pa.array(list(new), pa.int64())
+    place = pc.index_in(keys, before)
+    changed = pc.coalesce(pa.array(list(new.values()), pa.int64()).take(place), keys)
+    return table.set_column(table.column_names.index(column), table.schema.field(column), _like(old, changed))
+
+
+def _like(old: pa.Array, values: pa.Array) -> pa.Array:
+    """Return values as a column of the same lists as an old one; as they are where it holds no lists."""
+    import pyarrow.compute as pc
+
+    if not pa.types.is_list(old.type):
+        return values
+    sizes = np.asarray(pc.fill_null(pc.list_value_length(old), 0).to_numpy(zero_copy_only=False), np.int64)
+    start = pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
+    return pa.ListArray.from_arrays(start, values, mask=pc.is_null(old))
+
+
 def _add_in_lists(table: pa.Table, column: str, amount: int) -> pa.Table:
     """Return a table with the keys in a list column moved on; -1 stays."""
     if not amount:
@@ -112,10 +159,7 @@ def _add_in_lists(table: pa.Table, column: str, amount: int) -> pa.Table:
     lists = one_array(table[column])
     keys = lists.flatten()
     moved = pc.if_else(pc.less(keys, 0), keys, pc.add(keys, amount))
-    sizes = np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), np.int64)
-    start = pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
-    made = pa.ListArray.from_arrays(start, moved, mask=pc.is_null(lists))
-    return table.set_column(table.column_names.index(column), table.schema.field(column), made)
+    return table.set_column(table.column_names.index(column), table.schema.field(column), _like(lists, moved))
 
 
 def stacked(pieces: list[pa.Table], notes: list[str]) -> pa.Table:

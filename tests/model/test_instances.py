@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 import cim
-from cim.model import City, CityBuilder, concat
+from cim.model import City, CityBuilder, SourceRecord, concat
+from cim.model.combine import without_repeats
 from cim.model.geometry import mesh_columns
 from cim.model.instances import matrices, put_out
 from cim.model.reproject import to_crs
@@ -116,3 +117,24 @@ def test_local_coordinates_cannot_be_transformed() -> None:
     assert city.crs.to_string() == "local"
     with pytest.raises(CRSError, match="local"):
         to_crs(city, "EPSG:4549")
+
+
+def test_two_parts_of_one_city_that_meet_again_have_their_sources_and_looks_once() -> None:
+    builder = CityBuilder("EPSG:4549")
+    source = builder.add_source(SourceRecord(name="a", path="a.gml"))
+    keys = builder.add_objects("CityFurniture", ["a", "b"], source=source)
+    vertices, boundaries = mesh_columns(SHAPE, [[0, 1, 2]])
+    shapes = [builder.add_geometries(keys[at : at + 1], lod="1", role="mesh", type="MultiSurface", vertices=vertices, boundaries=boundaries)
+              for at in (0, 1)]  # fmt: skip
+    colours = builder.add_materials(["red", "blue"])
+    for shape, colour in zip(shapes, colours.tolist(), strict=True):
+        builder.add_appearances(shape, theme="day", materials=pa.array([[colour]]))
+    builder.add_issue("assumed", "once", source=source)
+    whole = builder.build()
+    again = without_repeats(concat([whole.subset(whole.key_of(["a"])), whole.subset(whole.key_of(["b"]))]))
+    for name in ("sources", "materials", "issues"):
+        assert again.tables[name].num_rows == whole.tables[name].num_rows
+    assert again.tables["objects"]["source"].to_pylist() == [0, 0]
+    names = again.tables["materials"]["name"].to_pylist()
+    seen = again.appearance_table(again.geometry_table(keys=again.key_of(["b"])))["materials"].to_pylist()[0]
+    assert names[again.tables["materials"]["key"].to_pylist().index(seen[0])] == "blue"
