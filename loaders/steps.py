@@ -61,6 +61,7 @@ def singulate_step(
     """Cut the meshes of the city at the footprints of its buildings 单体化."""
     from cim.loaders.cutting import singulate
     from cim.loaders.semantics import UNCLASSED
+    from cim.model.combine import without_repeats
 
     if mesh is not None:
         wanted = city.key_of([mesh])
