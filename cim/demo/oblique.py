@@ -48,8 +48,8 @@ _STOREY = 3.4
 
 
 def area() -> Any:
-    """Return the blocks that were flown: old town, market and office between College Road and the canal, local coordinates."""
-    return quad(AVENUES[4].at, STREETS[0].at, AVENUES[5].at - 17.0, STREETS[4].at)
+    """Return the blocks that were flown: old town, quay, market and office between Renmin Avenue and the canal, local coordinates."""
+    return quad(AVENUES[3].at + 12.0, STREETS[0].at, AVENUES[5].at - 17.0, STREETS[3].at)
 
 
 @dataclass(frozen=True)

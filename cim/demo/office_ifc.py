@@ -26,6 +26,10 @@ __all__ = ["can_write", "global_id", "write_office"]
 _MM = 1000.0
 _WHEN = "2026-01-01T00:00:00"
 _SECONDS = 1767225600  # the same moment, for the owner history
+_COLOURS = {
+    "outer wall": (0.90, 0.87, 0.81), "inner wall": (0.95, 0.94, 0.92), "floor": (0.78, 0.77, 0.74), "roof": (0.72, 0.71, 0.69),
+    "duct": (0.55, 0.62, 0.68), "stair": (0.70, 0.66, 0.60),
+}  # fmt: skip
 _HEAD = 2.6
 """Height of ducts over the floor [m]."""
 
@@ -57,6 +61,8 @@ class _Model:
     """Shapes of doors and windows that are used many times."""
     elements: dict[str, list[Any]]
     """Name of a property set -> products that have it."""
+    styles: dict[str, Any]
+    """Name of a colour -> style."""
 
     def make(self, entity: str, what: str, *values: Any, **named: Any) -> Any:
         """Return a new object with a GlobalId that follows from `what`."""
@@ -115,7 +121,7 @@ def _started(office: Office, ground: float) -> _Model:
         file.createIfcSIUnit(None, "LENGTHUNIT", "MILLI", "METRE"), file.createIfcSIUnit(None, "AREAUNIT", None, "SQUARE_METRE"),
         file.createIfcSIUnit(None, "VOLUMEUNIT", None, "CUBIC_METRE"), file.createIfcSIUnit(None, "PLANEANGLEUNIT", None, "RADIAN"),
     ])  # fmt: skip
-    model = _Model(file, history, body, origin, {}, {})
+    model = _Model(file, history, body, origin, {}, {}, {})
     model.make("IfcProject", "project", "三河 027 地块 Sanhe plot 027", None, None, None, None, [context], units)
     metre = file.createIfcSIUnit(None, "LENGTHUNIT", None, "METRE")
     crs = file.createIfcProjectedCRS(CRS, "CGCS2000 / 3-degree Gauss-Kruger CM 120E", "CGCS2000", VERTICAL, "Gauss-Kruger", None, metre)
@@ -167,6 +173,16 @@ def _swept(model: _Model, polygon: Any, height: float, base: float = 0.0) -> Any
     up = file.createIfcDirection((0.0, 0.0, 1.0))
     at = model.origin if base == 0.0 else file.createIfcAxis2Placement3D(model.point(0.0, 0.0, base))
     return file.createIfcExtrudedAreaSolid(profile, at, up, round(height * _MM, 3))
+
+
+def _painted(model: _Model, item: Any, colour: str) -> Any:
+    """Return an item with a colour of its own."""
+    file = model.file
+    if colour not in model.styles:
+        rgb = file.createIfcColourRgb(None, *_COLOURS[colour])
+        model.styles[colour] = file.createIfcSurfaceStyle(colour, "BOTH", [file.createIfcSurfaceStyleRendering(rgb, 0.0, None, None, None, None, None, None, "FLAT")])
+    file.createIfcStyledItem(item, [model.styles[colour]], None)
+    return item
 
 
 def _box(model: _Model, x: float, y: float, z: float, size: tuple[float, float, float]) -> Any:
@@ -236,7 +252,7 @@ def _wall(model: _Model, office: Office, storey: Storey, wall: Wall, above: Any)
     place = model.place(above, x, y, SLAB, turned=not wall.along_x)
     name = f"{storey.name} {wall.name} {x:.2f} {y:.2f}"
     height = office.each - SLAB
-    solid = _swept(model, shapely.box(0.0, 0.0, length, thick), height)
+    solid = _painted(model, _swept(model, shapely.box(0.0, 0.0, length, thick), height), "outer wall" if wall.outside else "inner wall")
     kind = "SOLIDWALL" if wall.outside else "PARTITIONING"
     made = model.make("IfcWall", name, wall.name, None, None, place, _shape(model, [solid]), None, kind)
     model.elements.setdefault("wall outside" if wall.outside else "wall inside", []).append(made)
@@ -266,7 +282,7 @@ def _floor(model: _Model, office: Office, storey: Storey, above: Any) -> Any:
     import shapely
 
     shape = office.ring() if storey.number == 1 else shapely.difference(office.ring(), shapely.box(*office.stair))
-    solid = _swept(model, shapely.orient_polygons([shape])[0], SLAB)
+    solid = _painted(model, _swept(model, shapely.orient_polygons([shape])[0], SLAB), "floor")
     kind = "BASESLAB" if storey.number == 1 else "FLOOR"
     return model.make("IfcSlab", storey.name, f"楼板 Slab {storey.name}", None, None, model.place(above, 0.0, 0.0), _shape(model, [solid]), None, kind)
 
@@ -285,6 +301,7 @@ def _stair(model: _Model, office: Office, storey: Storey, above: Any) -> Any:
     along, up = file.createIfcDirection((0.0, 1.0, 0.0)), file.createIfcDirection((1.0, 0.0, 0.0))
     axes = file.createIfcAxis2Placement3D(model.point(0.0, 0.0, 0.0), up, along)  # the profile's y is then the height
     solid = file.createIfcExtrudedAreaSolid(profile, axes, file.createIfcDirection((0.0, 0.0, 1.0)), 1.6 * _MM)
+    _painted(model, solid, "stair")
     place = model.place(above, (west + east) / 2 - 0.8, south + 0.6, SLAB)
     return model.make("IfcStair", storey.name, f"楼梯 Stair {storey.name}", None, None, place, _shape(model, [solid]), None, "STRAIGHT_RUN_STAIR")
 
@@ -294,13 +311,13 @@ def _roof(model: _Model, office: Office, top: Any) -> None:
     import shapely
 
     place = model.place(top.ObjectPlacement, 0.0, 0.0, office.each)
-    slab = model.make("IfcSlab", "roof", "屋面 Roof", None, None, place, _shape(model, [_swept(model, office.ring(), SLAB)]), None, "ROOF")
+    cover = _shape(model, [_painted(model, _swept(model, office.ring(), SLAB), "roof")])
+    slab = model.make("IfcSlab", "roof", "屋面 Roof", None, None, place, cover, None, "ROOF")
     inner = shapely.box(OUTER, OUTER, office.size[0] - OUTER, office.size[1] - OUTER)
     rim = shapely.difference(shapely.box(0.0, 0.0, *office.size), inner)
     high = round(office.height - len(office.storeys) * office.each - SLAB, 3)
-    wall = model.make(
-        "IfcWall", "parapet", "女儿墙 Parapet", None, None, place, _shape(model, [_swept(model, rim, high, SLAB)]), None, "PARAPET"
-    )
+    raised = _shape(model, [_painted(model, _swept(model, rim, high, SLAB), "outer wall")])
+    wall = model.make("IfcWall", "parapet", "女儿墙 Parapet", None, None, place, raised, None, "PARAPET")
     model.elements.setdefault("wall outside", []).append(wall)
     model.make("IfcRelContainedInSpatialStructure", "roof", None, None, [slab, wall], top)
 
@@ -318,7 +335,7 @@ def _ducts(model: _Model, office: Office, storey: Storey, above: Any) -> list[An
     for name, (x, y, length, turned) in ways.items():
         place = model.place(above, x, y, SLAB + _HEAD, turned=turned)
         start = 0.4 if turned else 0.0
-        shape = _shape(model, [_box(model, start, -0.25, 0.0, (length - 2 * start, 0.5, 0.35))])
+        shape = _shape(model, [_painted(model, _box(model, start, -0.25, 0.0, (length - 2 * start, 0.5, 0.35)), "duct")])
         tag = f"{storey.name} {name}"
         made.append(model.make("IfcDuctSegment", tag, f"送风管 Duct {tag}", None, None, place, shape, None, "RIGIDSEGMENT"))
         at = model.place(place, length / 2, 0.0)

@@ -25,9 +25,9 @@ __all__ = ["CELL", "ROOFS", "paint", "roof_colours", "write_photo"]
 
 CELL = 0.5
 """Size of a pixel [m]."""
-_SUN = (-0.62, -0.55, 0.56)
+_SUN = (-0.55, -0.48, 0.68)
 """Direction to the sun: east, north, up."""
-_SHADE = 0.55
+_SHADE = 0.6
 """Brightness in shadow."""
 _REACH = 60.0
 """Longest shadow [m]."""

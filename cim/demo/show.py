@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cim.demo import oblique
 from cim.demo.options import LEVELS, write_scenarios
+from cim.demo.pictures import HIDDEN, SIZE, draw_district, draw_drains, draw_office, draw_pieces, without
 from cim.demo.score import Score, score
+from cim.demo.score_sources import Check, piece_checks
 from cim.demo.sources import SEED, write_sources
 from cim.errors import UsageError
 
 if TYPE_CHECKING:
+    from cim.demo.truth import Truth
     from cim.model import City
     from cim.results import Comparison, Fields, Verdicts
     from cim.scenes import Scene
@@ -29,7 +33,6 @@ _LEVEL = LEVELS[1]
 """Water level of the picture [m]."""
 _DEEP = 1.5
 """Depth with the darkest colour [m]: over it nobody stands."""
-_SIZE = (1800, 1000)
 _INSET = (0.02, 0.03, 0.12, 0.05)
 """Kept free for the legend: left, top, right, bottom."""
 
@@ -44,6 +47,12 @@ class Demo:
     results: Path
     sources: Path
     score: Score
+    pieces: Path
+    """City of the oblique mesh cut into buildings."""
+    cut: tuple[Check, ...]
+    """How well it was cut."""
+    pictures: tuple[Path, ...]
+    """District on its orthophoto, drains, cut mesh, office."""
 
 
 def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str], None] | None = None) -> Demo:
@@ -52,7 +61,8 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
     Parameters
     ----------
     out
-        Folder to write into: ``sources/``, ``demo.cim``, ``base.toml``, ``option.toml``, ``results/``, ``demo.png``, ``demo.html``.
+        Folder to write into: ``sources/``, ``demo.cim``, ``pieces.cim``, ``base.toml``, ``option.toml``, ``results/``, ``demo.html``
+        and the pictures ``demo.png``, ``district.png``, ``office.png``, ``drains.png`` and ``pieces.png``.
     seed
         Seed of the district.
     say
@@ -60,7 +70,7 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
 
     Notes
     -----
-    The same steps as on the command line: ``cim build``, ``cim run`` twice, ``cim compare``, ``cim render``.
+    The same steps as on the command line: ``cim build``, ``cim singulate``, ``cim run`` twice, ``cim compare``, ``cim render``.
     """
     import cim
     from cim.loaders.build import build
@@ -70,21 +80,48 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
     begun, used = time.perf_counter(), time.process_time()
     tell("三河 Sanhe: a made-up waterfront quarter, written as ordinary source files and read back like anyone's")
     truth = write_sources(folder / "sources", seed)
-    tell("\n".join(f"  {file:<22}{count:>6,} records" for file, count in truth.records.items()))
+    tell("\n".join(f"  {file:<24}{count:>6,} records" for file, count in truth.records.items()))
+    for file, reason in truth.left_out.items():
+        tell(f"  {file:<24}left out: {reason}")
     city = build(truth.build_file)
     found = score(city, truth)
     tell(f"\n{_fusion(city)}\n\nFusion against the truth 融合评分\n{found.text()}")
     stored = folder / "demo.cim"
     cim.save(city, stored)
     stored_city = cim.open(stored)
+    pieces, cut = _cut(stored_city, truth, folder / "pieces.cim", tell)
     base_file, option_file = write_scenarios(truth, folder, stored.name)
     results = folder / "results"
     base, option = _runs(stored_city, base_file, option_file, results)
     tell(f"\nChecks and water, base against option 基准与方案\n{_told(base, option)}")
     picture, page = _draw(stored_city, base, folder)
+    pictures = _pictures(stored_city, pieces, truth, folder)
+    tell(f"\npictures 图: {', '.join(str(one) for one in (picture, *pictures))}")
     tell(f"\n{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of them this process's processor time")
     tell(f"demo: city {stored}, picture {picture}, page {page} (opens in a browser), results {results}, sources {truth.folder}")
-    return Demo(stored, picture, page, results, truth.folder, found)
+    return Demo(stored, picture, page, results, truth.folder, found, folder / "pieces.cim", cut, pictures)
+
+
+def _cut(city: City, truth: Truth, path: Path, tell: Callable[[str], None]) -> tuple[City, tuple[Check, ...]]:
+    """Cut the oblique mesh into buildings, store them, and return them with how well that went."""
+    import cim
+    from cim.loaders import read, singulate
+
+    tell("\nOblique mesh cut into buildings 单体化 (the very first time its kernels are compiled: half a minute)")
+    mesh = read(truth.folder / oblique.MESH, name="oblique mesh")
+    terrain = read(truth.folder / "dtm_2m.tif", surface="terrain")
+    pieces = singulate(mesh, city.subset(city.key_of(list(truth.flown))), terrain)
+    cim.save(pieces, path)
+    found = piece_checks(pieces, truth)
+    tell("\n".join(one.text() for one in found))
+    return pieces, found
+
+
+def _pictures(city: City, pieces: City, truth: Truth, folder: Path) -> tuple[Path, ...]:
+    """Write the pictures of the sources beside registers and terrain; the office's where there is one."""
+    drawn = [draw_district(city, folder / "district.png"), draw_drains(city, folder / "drains.png"),
+             draw_pieces(pieces, truth, folder / "pieces.png")]  # fmt: skip
+    return tuple(drawn) if truth.office is None else (*drawn, draw_office(city, truth.office.id, folder / "office.png"))
 
 
 def _fusion(city: City) -> str:
@@ -151,11 +188,12 @@ def _draw(city: City, results: Mapping[str, Verdicts | Fields], folder: Path) ->
     """Write the picture and the page: the water at one level, and the buildings over their height limit."""
     from cim.scenes import Scene
 
-    scene = Scene(city, language="both", title=f"三河 Sanhe · 水位 {_LEVEL:g} m 静态淹没与控高 · Water at {_LEVEL:g} m, height control")
+    scene = Scene(city, language="both", title=f"三河 Sanhe · 水位 {_LEVEL:g} m 静态淹没与控高 · Water at {_LEVEL:g} m, height control", underground=False)
+    scene = without(scene, *HIDDEN)
     water, failing = _water_layer(scene, results["inundation"]), _failing_layer(scene, results["height_control"])
     scene = scene.add(water).add(failing)
-    shown = [layer.name for layer in scene.layers]
-    picture = scene.screenshot(folder / "demo.png", size=_SIZE, camera=scene.camera(_SIZE, azimuth=18.0, elevation=37.0, inset=_INSET))
+    shown = [layer.name for layer in scene.layers if layer.visible]
+    picture = scene.screenshot(folder / "demo.png", size=SIZE, camera=scene.camera(SIZE, azimuth=18.0, elevation=37.0, inset=_INSET))
     for name in ("height_control", "far", "density"):  # there to switch on, and told when a building or plot is clicked
         scene = scene.add(results[name])
     return picture, scene.show_only(*shown).html(folder / "demo.html")
