@@ -412,8 +412,9 @@ class Features:
             link = self.shapes.link(href)
             return -1, "" if link is None else link.id
         for inner in child:
-            local = self.shapes.srs_number(LOCAL)
-            parts = self.shapes.read(inner, Place(local, 3))
+            parts, named = self.shapes.read_local(inner, self.shapes.srs_number(LOCAL))
+            if named:
+                self.draft.tell("assumed", "a coordinate system is stated for shapes that count from their anchor; it is not used", "info")
             self.draft.templates.append((lod, parts))
             place = len(self.draft.templates) - 1
             id = gml_id(inner)

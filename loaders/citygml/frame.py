@@ -174,7 +174,8 @@ def _swap(points: Reals, name: str, crs: CityCRS, frame: Frame) -> bool:
     if told or not other:
         if north_first and not by_name:
             message = f"{name[:80]!r} is read with east before north; the short notation does not say which comes first"
-            frame.notes.append(Note("assumed", message, "info"))
+            both = ", and the coordinates would lie in its area of use the other way round too: look whether the place is right"
+            frame.notes.append(Note("assumed", message + both) if other else Note("assumed", message, "info"))
         return by_name
     first, second = ("north", "east") if by_name else ("east", "north")
     message = f"{name[:80]!r} means {first} before {second}, which lies outside its area of use; read as {second} before {first}"

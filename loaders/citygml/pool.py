@@ -80,6 +80,8 @@ class Rings:
     """Shape (n,): POINT, LINE or SURFACE of each leaf."""
     srs: Ints
     """Shape (n,): which coordinate system each leaf is in."""
+    reread: int = 0
+    """Rings that close with two coordinates per point and not with the three stated, and are read so."""
 
     FAULTS = (
         "", "holds what is no number (a decimal comma?)", "has a number of coordinates that its dimension does not divide",
@@ -113,6 +115,17 @@ class Pool:
         self._srs.append(srs)
         return len(self.kind) - 1
 
+    @property
+    def leaves(self) -> int:
+        """Number of leaves so far."""
+        return len(self.kind)
+
+    def set_srs(self, first: int, srs: int) -> bool:
+        """Put all leaves from `first` on into one coordinate system; return whether any was in another."""
+        others = any(one != srs for one in self._srs[first:])
+        self._srs[first:] = [srs] * (len(self._srs) - first)
+        return others
+
     def ring(self, text: str, dimension: int, id: str | None = None) -> None:
         """Add a ring to the leaf begun last; `text` holds its coordinates."""
         if id is not None:
@@ -137,6 +150,9 @@ class Pool:
         values = np.concatenate(self._values)
         counts, bad = np.concatenate(self._counts), np.concatenate(self._bad)
         dimension = np.asarray(self._dimension, np.int64)
+        surface = np.asarray(self.kind, np.int8)[np.asarray(self._ring_leaf, np.int64)] == SURFACE
+        flat = surface & (dimension == 3) & _closes_flat(values, counts)
+        dimension[flat] = 2
         fault = np.where(bad, 1, 0).astype(np.int8)
         fault[(fault == 0) & ((counts % np.maximum(dimension, 1) != 0) | ~np.isin(dimension, (2, 3)))] = 2
         first = np.concatenate([[0], np.cumsum(counts)])[:-1]
@@ -146,7 +162,19 @@ class Pool:
         wild = np.flatnonzero(~np.isfinite(points).all(axis=1))
         fault[np.unique(np.searchsorted(start, wild, side="right") - 1)] = 3
         return Rings(points, start, np.asarray(self._ring_leaf, np.int64), fault, dimension == 2,
-                     np.asarray(self.kind, np.int8), np.asarray(self._srs, np.int64))  # fmt: skip
+                     np.asarray(self.kind, np.int8), np.asarray(self._srs, np.int64), int(flat.sum()))  # fmt: skip
+
+
+def _closes_flat(values: Reals, counts: Ints) -> Flags:
+    """Return which lists come back to their start with two coordinates per point, and not with three."""
+    out = np.zeros(len(counts), bool)
+    full = np.flatnonzero((counts >= 8) & (counts % 2 == 0))
+    end = np.cumsum(counts)[full]
+    first, last = (end - counts[full])[:, None], end[:, None]
+    axes = np.arange(3)
+    deep = (counts[full] % 3 == 0) & (values[first + axes] == values[last - 3 + axes]).all(axis=1)
+    out[full] = ~deep & (values[first + axes[:2]] == values[last - 2 + axes[:2]]).all(axis=1)
+    return out
 
 
 def _three(values: Reals, first: Ints, size: Ints, start: Ints, dimension: Ints) -> Reals:

@@ -140,6 +140,9 @@ def _assemble(file: _File, path: Path, options: ReadOptions) -> City:
 
     draft = file.draft
     rings = file.shapes.pool.rings()
+    if rings.reread:
+        text = f"{rings.reread} rings close with two coordinates per point and not with three: read as two, without heights"
+        draft.tell("guessed", text, count=rings.reread)
     frame = place_points(rings, file.shapes.srs, file.default, options.crs, path)
     rings, good_ring, good_leaf, notes = cleaned(rings)
     resolver = Resolver(file.shapes.ids, file.shapes.pool.kind, path)

@@ -122,6 +122,12 @@ class Shapes:
         self._into(parts, element, around)
         return parts
 
+    def read_local(self, element: Element, srs: int) -> tuple[Parts, bool]:
+        """Return the parts of a geometry in coordinates of its own, and whether its elements name a system all the same."""
+        first = self.pool.leaves
+        parts = self.read(element, Place(srs, 3))
+        return parts, self.pool.set_srs(first, srs)
+
     def link(self, href: str, *, flip: bool = False) -> Ref | None:
         """Return a reference to geometry of this file; None for one outside, which is never followed."""
         if href.startswith("#") and len(href) > 1:

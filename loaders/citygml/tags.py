@@ -22,7 +22,8 @@ _ALONE = frozenset({"dynamizer", "versioning", "pointcloud", "appearance"})
 """Modules whose classes are no objects of the model."""
 _EXTRA = {"TransportationComplex": "+TransportationComplex"}
 """Classes of CityGML 2.0 without a counterpart in 3.0."""
-_EPSG_UNITS = {"9001": "m", "9002": "ft", "9003": "US survey foot"}
+_EPSG_UNITS = {"9001": "m", "9002": "ft", "9003": "US survey foot", "[ft_i]": "ft", "[ft_us]": "US survey foot"}
+"""Units by their EPSG and UCUM codes."""
 
 
 class Tag(NamedTuple):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Templates"]
 
+_POLAR = 89.9  # degrees of latitude beyond which a degree of longitude has no length to speak of
+
 
 class Templates:
     """Puts templates and their instances into the builder."""
@@ -56,6 +58,18 @@ class Templates:
         self._uses(draft, np.asarray(rows.owner, np.int64)[columns.row], tkeys, names)
         return [(tkeys, columns)]
 
+    def _in_degrees(self, matrices: NDArray[np.float64], latitude: NDArray[np.float64]) -> None:
+        """Turn metres east and north into degrees at each anchor, in place: shapes are in metres, the system counts in degrees."""
+        ellipsoid = self._frame.crs.horizontal.ellipsoid
+        axis, flat = (ellipsoid.semi_major_metre, 1 / ellipsoid.inverse_flattening) if ellipsoid is not None else (6378137.0, 0.0)
+        squared = flat * (2 - flat)
+        phi = np.radians(np.clip(latitude, -_POLAR, _POLAR))
+        bulge = 1 - squared * np.sin(phi) ** 2
+        per_degree = np.stack([axis / np.sqrt(bulge) * np.cos(phi), axis * (1 - squared) / bulge**1.5], axis=1) * np.pi / 180
+        matrices[:, :2] /= per_degree[:, :, None]
+        message = "implicit geometries stand in a system of degrees: their shapes are taken in metres east, north and up of their anchor"
+        self.notes.append(Note("assumed", f"{len(matrices)} {message}", count=len(matrices)))
+
     def _uses(self, draft: Draft, template_of_row: Ints, tkeys: Ints, names: dict[str, pa.Array]) -> None:
         """Add the instances; one whose template has several kinds of geometry gives several rows."""
         which = np.array([one.template if one.template >= 0 else draft.template_of.get(one.link, -1) for one in draft.instances], np.int64)
@@ -67,9 +81,13 @@ class Templates:
             message = f"{lost} implicit geometries link to a shape that is not there, or have no usable anchor; they are left out"
             self.notes.append(Note("unmatched", message, count=lost))
         matrices = np.array([one.matrix for one in draft.instances], float).reshape(-1, 4, 4)
-        swapped = np.array([self._frame.swapped.get(int(srs), False) for srs in self._rings.srs[leaf]], bool)
-        matrices[swapped] = matrices[swapped][:, [1, 0, 2, 3]]
-        matrices[:, :3, 3] += self._rings.points[np.minimum(self._rings.start[ring], len(self._rings.points) - 1)]
+        anchor = self._rings.points[np.minimum(self._rings.start[ring], len(self._rings.points) - 1)]
+        if self._frame.crs.horizontal.is_geographic:
+            self._in_degrees(matrices, anchor[:, 1])
+        else:
+            swapped = np.array([self._frame.swapped.get(int(srs), False) for srs in self._rings.srs[leaf]], bool)
+            matrices[swapped] = matrices[swapped][:, [1, 0, 2, 3]]
+        matrices[:, :3, 3] += anchor
         order = np.argsort(template_of_row, kind="stable")
         first, last = (np.searchsorted(template_of_row[order], which, side=side) for side in ("left", "right"))
         count = np.where(usable, last - first, 0)

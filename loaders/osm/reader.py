@@ -150,7 +150,16 @@ def _city(file: Checked, seen: Survey, found: Collected, path: Path, shown: Path
     links = links_of(found, shapes)
     _add_links(builder, keys, links)
     turns = _add_turns(builder, keys, found, seen.restrictions, source)
-    told = [*_nothing(file, seen, found), *_order(seen), *_losses(found), *_network_notes(links), *turns, *assumed, *_relations_left(seen)]
+    told = [
+        *_nothing(file, seen, found),
+        *_order(seen),
+        *_losses(found),
+        *_twice(found, shapes),
+        *_network_notes(links),
+        *turns,
+        *assumed,
+        *_relations_left(seen),
+    ]
     for code, message, count in told:
         severity = "info" if code in ("unsupported", "assumed") else "warning"
         builder.add_issue(code, message, severity=severity, source=source, count=count)
@@ -356,6 +365,32 @@ def _losses(found: Collected) -> list[tuple[str, str, int]]:
         common = ", ".join(f"{key} {number}" for key, number in found.leftover.most_common(40))
         told = f"{found.leftovers} tagged objects are of no class that is read; their keys: {common}"
         out.append(("unsupported", told + ("…" if len(found.leftover) > 40 else ""), found.leftovers))
+    return out
+
+
+def _twice(found: Collected, shapes: NDArray[Any]) -> list[tuple[str, str, int]]:
+    """Name areas of one class with the same outer ring: both a way and the multipolygon around its holes, or drawn twice."""
+    import shapely
+
+    out: list[tuple[str, str, int]] = []
+    flat = [name for name, rule, form in zip(found.ids, found.rules, found.shapes, strict=True) if rule.network and form == "area"]
+    if flat:
+        out.append(
+            ("unsupported", f"{len(flat)} roads, paths or rivers drawn as areas ({_some(flat)}) make no links of a network", len(flat))
+        )
+    types = np.array([rule.type for rule in found.rules], object)
+    single = shapely.get_type_id(shapes) == 3
+    for type_ in ("Building", "BuildingPart", "WaterBody"):
+        rows = np.flatnonzero(single & (types == type_))
+        _, place, many = np.unique(shapely.bounds(shapes[rows]), axis=0, return_inverse=True, return_counts=True)
+        rows = rows[many[place.reshape(-1)] > 1]
+        rings = shapely.normalize(shapely.polygons(shapely.get_exterior_ring(shapes[rows])))
+        _, place, many = np.unique(shapely.to_wkb(rings, hex=True), return_inverse=True, return_counts=True)
+        named = [found.ids[row] for row in rows[many[place] > 1].tolist()]
+        if named:
+            more = len(named) - int((many > 1).sum())
+            told = f"{len(named)} {type_} areas share their outline with another ({_some(named)}): drawn twice, or a way beside the "
+            out.append(("duplicate", f"{told}multipolygon it belongs to; all are kept, so that {more} are counted too often", more))
     return out
 
 

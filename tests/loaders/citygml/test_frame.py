@@ -106,3 +106,13 @@ def test_geometry_in_a_system_nobody_knows_is_left_out_and_told(tmp_path: Path) 
     city = load(tmp_path, model(land(square()), land(square(x=X + 20), "b"), land(odd, "c")))
     assert city["c"].footprint is None
     assert any("left out" in one for one in told(city, "crs"))
+
+
+def test_a_short_notation_that_fits_both_ways_is_a_warning(tmp_path: Path) -> None:
+    fits_both = load(tmp_path, model(land(at(48.1, 11.5, 0.01)), srs="EPSG:4326"))  # Munich, or a place in Ethiopia
+    assert fits_both.bounds == pytest.approx((48.1, 11.5, 48.13, 11.51))
+    rows = [row for row in fits_both.tables["issues"].to_pylist() if "the short notation does not say" in row["message"]]
+    assert [row["severity"] for row in rows] == ["warning"]
+    fits_one = load(tmp_path, model(land(at(104.06, 30.65, 0.01)), srs="EPSG:4326"))  # 104 degrees are no latitude
+    rows = [row for row in fits_one.tables["issues"].to_pylist() if "the short notation does not say" in row["message"]]
+    assert [row["severity"] for row in rows] == ["info"]

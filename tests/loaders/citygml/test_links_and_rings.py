@@ -160,3 +160,12 @@ def test_equal_corners_of_one_geometry_are_one_vertex(tmp_path: Path) -> None:
     corners = np.array(table["vertices"][0].as_py()) + city.origin
     rings = [corners[np.array(surface[0])].tolist() for surface in table["boundaries"][0].as_py()[0][0]]
     assert rings == [[list(point) for point in face(number)] for number in range(6)]
+
+
+def test_a_ring_of_two_coordinates_that_says_nothing_is_not_read_as_three(tmp_path: Path) -> None:
+    corners = [(X, Y), (X + 10, Y), (X + 10, Y + 10), (X + 5, Y + 15), (X, Y + 10), (X, Y)]  # 12 numbers: also four points of three
+    text = " ".join(f"{a} {b}" for a, b in corners)
+    city = load(tmp_path, model(land(multi(raw(text, attributes="")))))
+    assert city.bounds == pytest.approx((X, Y, X + 10, Y + 15))
+    assert city["a"].footprint.area == pytest.approx(125.0)
+    assert any("close with two coordinates per point" in one for one in told(city, "guessed"))

@@ -237,3 +237,28 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
     )
     assert city["a"].footprint.area == pytest.approx(96.0)
     assert np.abs(ring_normals(flatten(city.geometry_table()))[:, 2]).tolist() == pytest.approx([100.0, 4.0])
+
+
+SHAPE = multi(polygon([(0.0, 0.0, 0.0), (3.0, 0.0, 0.0), (3.0, 1.0, 5.0)]))
+
+
+def test_a_shape_with_coordinates_of_its_own_ignores_a_system_stated_there(tmp_path: Path) -> None:
+    shape = SHAPE.replace("<gml:MultiSurface", '<gml:MultiSurface srsName="EPSG:31468"')
+    city = load(tmp_path, model(tree("t", f"<core:relativeGMLGeometry>{shape}</core:relativeGMLGeometry>", X), FEATURES["LandUse"]))
+    points = np.array(city["t"].geometry("2")["vertices"][0].as_py()) + city.origin
+    assert points.tolist() == [[X + 1, Y, 480.0], [X + 1, Y + 6, 480.0], [X - 1, Y + 6, 490.0]]
+    assert any("not used" in one for one in told(city, "assumed"))
+
+
+def test_a_shape_of_metres_keeps_its_size_in_a_system_of_degrees(tmp_path: Path) -> None:
+    from pyproj import Geod
+
+    place = tree("t", f"<core:relativeGMLGeometry>{SHAPE}</core:relativeGMLGeometry>", 48.1).replace(f"48.1 {Y} 480", "48.1 11.5 480")
+    land = multi(polygon([(48.1, 11.5, 5.0), (48.1, 11.51, 5.0), (48.11, 11.51, 5.0)]))
+    member = f"<luse:LandUse gml:id='a'><luse:lod1MultiSurface>{land}</luse:lod1MultiSurface></luse:LandUse>"
+    city = load(tmp_path, model(place, member, srs="urn:ogc:def:crs:EPSG::4326"))
+    a, b, c = np.array(city["t"].geometry("2")["vertices"][0].as_py()) + city.origin
+    lengths = [Geod(ellps="WGS84").inv(*first[:2], *second[:2])[2] for first, second in ((a, b), (b, c))]
+    assert lengths == pytest.approx([6.0, 2.0], abs=1e-4)  # the template in metres, twice as large; a degree is straight over 10 m
+    assert c[2] - b[2] == pytest.approx(10.0)
+    assert any("system of degrees" in one for one in told(city, "assumed"))

@@ -212,3 +212,26 @@ def test_bad_latitude_and_duplicates_are_counted(shared_data: Callable[..., Path
     assert (len(city), city.tables["sources"]["rejected"].to_pylist()) == (1, [1])
     twice = read(shared_data("hostile", "osm", "duplicate_ids.osm"))
     assert '"nodes": 4' in twice.tables["sources"]["mapping"].to_pylist()[0]
+
+
+def test_a_building_drawn_as_way_and_as_multipolygon_is_told(tmp_path: Path) -> None:
+    relation = (
+        '<relation id="1"><member type="way" ref="1" role="outer"/><member type="way" ref="2" role="inner"/>'
+        '<tag k="type" v="multipolygon"/><tag k="building" v="yes"/></relation>'
+    )
+    nodes = _block(1, 5.0, 52.0, 0.001) + _block(2, 5.0003, 52.0003, 0.0002) + _block(3, 5.01, 52.0, 0.001)
+    ways = [_way(1, SQUARE.format(1), building="yes"), _way(2, SQUARE.format(2)), _way(3, SQUARE.format(3), building="yes")]
+    city = _read(tmp_path, nodes, *ways, relation)
+    assert city.types() == {"Building": 3}
+    assert len(_told(city, "duplicate")) == 1
+    assert "2 Building areas share their outline" in _told(city, "duplicate")[0]
+    assert "way/3" not in _told(city, "duplicate")[0]
+    once = _read(tmp_path, nodes, _way(1, SQUARE.format(1)), *ways[1:], relation)
+    assert once.types() == {"Building": 2}
+    assert not _told(once, "duplicate")
+
+
+def test_a_road_drawn_as_an_area_makes_no_link_and_that_is_told(tmp_path: Path) -> None:
+    city = _read(tmp_path, _block(1, 5.0, 52.0, 0.001), _way(1, SQUARE.format(1), highway="service", area="yes"))
+    assert city.tables["links"].num_rows == 0
+    assert any("1 roads, paths or rivers drawn as areas" in one for one in _told(city, "unsupported"))
