@@ -108,6 +108,9 @@ def _shaped(context: Context, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np
     kind = pc.coalesce(template["type"].combine_chunks().take(at.combine_chunks()), table["type"].combine_chunks())
     faces = pc.and_(pc.is_in(kind, pa.array(SURFACES)), pc.invert(pc.starts_with(table["lod"].combine_chunks(), "0")))
     faces = pc.and_(faces, pc.invert(pc.is_in(table["role"].combine_chunks(), pa.array(["footprint", "alternative"]))))
+    # a level 1 surface is a plot or a pavement, which lies on the ground
+    stands = pc.or_(pc.match_substring(kind, "Solid"), pc.invert(pc.starts_with(table["lod"].combine_chunks(), "1")))
+    faces = pc.and_(faces, stands)
     owner = np.asarray(table["object"].to_numpy(), np.int64)
     usable = np.asarray(faces.to_numpy(zero_copy_only=False), bool)
     mesh = np.asarray(pc.equal(table["role"], "mesh").to_numpy(zero_copy_only=False), bool)

@@ -121,8 +121,8 @@ def within_budget(layers: Sequence[Layer], most: int = MOST_TRIANGLES) -> list[L
         said = f"not in this page: {count} triangles, and a page carries {most:,}; draw a part with city.subset(...), or a picture"
         note = Text(said, f"未写入页面：{count} 个三角形，页面上限 {most:,}；请用 city.subset(...) 绘制局部，或输出图片")
         bare = replace(
-            layer, points=layer.points[layer.triangles[0]], triangles=np.zeros((1, 3), np.int32), cell_object=layer.cell_object[:1], edges=None,
-            texture=None, uv=None, cell_image=None, point_shade=None, point_colours=None,
+            layer, points=layer.points[layer.triangles[0]], triangles=np.zeros((1, 3), np.int32), cell_object=layer.cell_object[:1],
+            edges=None, texture=None, uv=None, cell_image=None, point_shade=None, point_colours=None,
         )  # fmt: skip
         kept[place] = replace(bare, notes=(note, *layer.notes), labels=())
     return [kept[place] for place in range(len(layers))]

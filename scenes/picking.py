@@ -148,15 +148,17 @@ class Picker:
         load_pyvista()
         numbers = np.array([place for place, layer in enumerate(self.layers) if layer.through == through], np.int64)
         layers = [self.layers[place] for place in numbers.tolist()]
+        if not layers:
+            return None, numbers, numbers
         locator = load_extra("vtkmodules.vtkCommonDataModel", "scenes").vtkStaticCellLocator()
         start = np.concatenate([[0], np.cumsum([len(layer.points) for layer in layers])]).astype(np.int64)
-        points = np.concatenate([layer.points for layer in layers] or [np.empty((0, 3))]).astype(np.float32)
+        points = np.concatenate([layer.points for layer in layers]).astype(np.float32)
         triangles = [layer.triangles + first for layer, first in zip(layers, start[:-1], strict=True)]
-        mesh = poly_data(points, np.concatenate(triangles or [np.empty((0, 3), np.int64)]), np.zeros((len(points), 3), np.uint8))
+        mesh = poly_data(points, np.concatenate(triangles), np.zeros((len(points), 3), np.uint8))
         locator.SetDataSet(mesh)
         locator.BuildLocator()
         place = np.repeat(numbers, [len(layer.triangles) for layer in layers])
-        owner = np.concatenate([layer.cell_object for layer in layers] or [np.empty(0, np.int32)]).astype(np.int64)
+        owner = np.concatenate([layer.cell_object for layer in layers]).astype(np.int64)
         self._kept.append(mesh)
         return locator, place, owner
 

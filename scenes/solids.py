@@ -270,7 +270,7 @@ def _detail(lods: pa.Array) -> Reals:
 def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_], int, Looks | None]:
     """Return the faces of objects that have geometry, which do, how many faces have no area, and how the source shows them."""
     table = context.city.geometry_table(keys=who.keys)
-    chosen = _without_shells(context, table.take(pa.array(finest(table))))
+    chosen = _without_shells(context, pa.concat_tables([table.take(pa.array(finest(table))), _decks(who, table)]))
     found = faces(chosen, _floors(context, chosen))
     look = looks(context.city, chosen, found)
     if look is not None:
@@ -289,6 +289,16 @@ def _modelled(context: Context, who: Members) -> tuple[Faces, NDArray[np.bool_],
         row = row[keep]
         look = None if look is None else replace(look, image=look.image[keep], opacity=look.opacity[keep])
     return replace(found, points=points, row=row), drawn, found.failed, look
+
+
+def _decks(who: Members, table: pa.Table) -> pa.Table:
+    """Return surfaces of level 0 of constructions without a body and without heights: the deck of a bridge is where it is stated."""
+    kind = np.isin(who.types, sorted(CONSTRUCTIONS)) & ~np.isfinite(who.z_roof)
+    kind &= ~np.isin(who.keys, np.asarray(table["object"].to_numpy(), np.int64)[finest(table)])
+    level = pc.starts_with(table["lod"].combine_chunks(), "0")
+    mine = table.filter(pc.and_(level, pc.is_in(table["object"].combine_chunks(), pa.array(who.keys[kind], pa.int64()))))
+    mine = mine.filter(pc.not_equal(mine["role"], "footprint"))
+    return mine.take(pa.array(finest(mine, solid=False)))
 
 
 def _moved_edges(edges: Ints, look: Looks) -> Ints:
