@@ -264,11 +264,18 @@ def _given_back(before: City, merged: City, source: int, pairs: Pairs, records: 
 
 def _own_ids(before: City, merged: City, keys: Ints) -> pa.Table:
     """Return the identifiers without the ids of leading records that merging noted: they are the ids of their objects."""
+    old = before.tables["identifiers"]
+    kept = old.filter(_is_own_id(before, old))["object"]
     table = merged.tables["identifiers"]
-    ids = merged.tables["objects"]["id"].take(pa.array(merged.row_of_key(np.asarray(table["object"].to_numpy(), np.int64))))
-    own = pc.and_(pc.and_(among(table["object"], keys), pc.equal(table["scheme"], "id")), pc.equal(table["value"], ids))
-    kept = before.tables["identifiers"].filter(pc.equal(before.tables["identifiers"]["scheme"], "id"))["object"]
-    return table.filter(pc.invert(pc.and_(own, pc.invert(pc.is_in(table["object"], one_array(kept))))))
+    own = pc.and_(pc.and_(among(table["object"], keys), _is_own_id(merged, table)), pc.invert(pc.is_in(table["object"], one_array(kept))))
+    return table.filter(pc.invert(own))
+
+
+def _is_own_id(city: City, identifiers: pa.Table) -> pa.ChunkedArray:
+    """Say which identifiers are the id of their object."""
+    owners = np.asarray(identifiers["object"].to_numpy(), np.int64)
+    ids = city.core_rows(["id"], owners)["id"]
+    return pc.and_(pc.equal(identifiers["scheme"], "id"), pc.equal(identifiers["value"], ids))
 
 
 def _next_leads(city: City, before: City, source: int, fate: Fate, firsts: Ints) -> City:
