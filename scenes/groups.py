@@ -73,23 +73,28 @@ def groups_of(context: Context) -> Groups:
     """Return which objects are pipes, meshes, windows and doors, or other bodies."""
     city = context.city
     rest = tuple(sorted(set(city.types()) - DRAWN_ELSEWHERE))
-    objects = city.tables.scan("objects", ["key", "type", "cim_code"], pc.field("type").isin(pa.array([*rest, *_MAYBE_PIPES], pa.string())))
+    objects = city.tables.scan(
+        "objects", ["key", "id", "type", "cim_code"], pc.field("type").isin(pa.array([*rest, *_MAYBE_PIPES], pa.string()))
+    )
     keys = np.asarray(objects["key"].to_numpy(), np.int64)
     types = np.array(objects["type"].to_pylist(), object)
-    pipes = _pipes(context, keys, types, objects["cim_code"])
+    pipes = _pipes(context, keys, types, objects)
     mesh, body = _shaped(context, keys)
     free = ~pipes & np.isin(types, rest)
     opening = np.isin(types, sorted(OPENINGS))
     return Groups(keys[pipes], keys[free & mesh], keys[free & body & ~mesh & opening], keys[free & body & ~mesh & ~opening], rest)
 
 
-def _pipes(context: Context, keys: Keys, types: NDArray[np.object_], codes: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _pipes(context: Context, keys: Keys, types: NDArray[np.object_], objects: pa.Table) -> NDArray[np.bool_]:
     """Say which objects are pipes or wells: by their code, by a network that is none of traffic, or by what only pipes have."""
     city = context.city
-    coded = np.asarray(pc.fill_null(pc.starts_with(codes, PIPE_CODE), fill_value=False).to_numpy(zero_copy_only=False), bool)
-    links = city.tables.scan("links", ["object", "network"])
+    coded = np.asarray(pc.fill_null(pc.starts_with(objects["cim_code"], PIPE_CODE), fill_value=False).to_numpy(zero_copy_only=False), bool)
+    links = city.tables.scan("links", ["object", "network", "from_node", "to_node"])
     traffic = pc.is_in(links["network"], pa.array(["road", "roads", "rail", "railway", "path", "waterway", "street", "traffic"]))
-    linked = np.isin(keys, np.asarray(links.filter(pc.invert(traffic))["object"].to_numpy(), np.int64))
+    links = links.filter(pc.invert(traffic))
+    linked = np.isin(keys, np.asarray(links["object"].to_numpy(), np.int64))
+    nodes = pa.chunked_array([*links["from_node"].chunks, *links["to_node"].chunks], pa.string())
+    linked |= np.asarray(pc.is_in(objects["id"], nodes.combine_chunks()).to_numpy(), bool) if links.num_rows else False
     signed = np.zeros(len(keys), bool)
     for type in sorted(set(types.tolist()) & set(city.attributes)):
         names = set(city.attributes.schema(type).names) & set(_PIPE_SIGNS)

@@ -278,7 +278,8 @@ def _functions(context: Context, layer: Layer) -> tuple[NDArray[np.uint8], Legen
 def _labels(points: Reals, layer: Layer, names: list[Text]) -> tuple[Label, ...]:
     """Return the name of each room at the middle of its floor, weighted by area."""
     corner = points[layer.triangles]
-    area = np.abs(np.cross(corner[:, 1, :2] - corner[:, 0, :2], corner[:, 2, :2] - corner[:, 0, :2]))
+    (ax, ay), (bx, by) = (corner[:, 1, :2] - corner[:, 0, :2]).T, (corner[:, 2, :2] - corner[:, 0, :2]).T
+    area = np.abs(ax * by - ay * bx)
     weight = np.bincount(layer.cell_object, area, len(layer))
     place = [np.bincount(layer.cell_object, area * corner[:, :, axis].mean(axis=1), len(layer)) for axis in range(3)]
     rows = np.flatnonzero(weight > 0)
