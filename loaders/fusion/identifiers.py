@@ -25,6 +25,7 @@ REGISTERS = ("bag", "guid", "imgeo", "osm", "gml:id")
 """Schemes whose values are unique in the world; any other number may only count the rows of a file."""
 INSIDE = ("BuildingStorey", "BuildingUnit", "BuildingRoom", "BuildingInstallation", "BuildingConstructiveElement", "BuildingFurniture")
 """Classes that lie within a building, one above the other: a footprint does not tell them apart."""
+_BOX = ("xmin", "ymin", "xmax", "ymax")
 VERSIONS = 16
 """Objects of one city that may hold one identifier one after the other; a value that more hold tells nothing apart."""
 
@@ -105,6 +106,8 @@ def _fits(
 ) -> tuple[Flags, Reals]:
     """Say which pairs geometry and class allow, and how far apart their footprints lie [m].
 
+    Where a footprint is missing the boxes of the geometry are compared: one model may be set up in two places, its ids with it.
+
     A number of a world-wide register may lie `FAR_APART` off; any other id must name footprints that overlap, and when most of those two
     files share do not, the ids only count rows and none of them is believed. Different classes must cover the same ground, unless
     the caller says that the one is a register of the other.
@@ -112,15 +115,18 @@ def _fits(
     import shapely
 
     a, b = shapes
-    away = np.asarray(np.nan_to_num(shapely.distance(a, b)), float)
+    away = np.asarray(shapely.distance(a, b), float)
     placed = ~shapely.is_missing(a) & ~shapely.is_missing(b)
+    away = np.where(placed, away, _between_boxes(left, right, pair))
+    boxed = np.isfinite(away)
+    away = np.nan_to_num(away)
     types = [
         np.asarray(city.core_rows(["type"], keys)["type"].to_pylist(), object) for city, keys in ((left, pair[:, 0]), (right, pair[:, 1]))
     ]
     said = np.asarray([join.get(kind, "") for kind in types[1].tolist()], object) == types[0] if len(pair) else np.empty(0, bool)
     fits = np.where(strong | said, away <= FAR_APART, away == 0.0)
-    weak = placed & ~strong & ~said
-    if weak.any() and fits[weak].mean() < 0.5:  # fewer than half
+    weak = ~strong & ~said
+    if (weak & boxed).any() and fits[weak & boxed].mean() < 0.5:  # fewer than half
         fits &= ~weak
     unlike = (types[0] != types[1]) & ~(np.isin(types[0], ("Building", "BuildingPart")) & np.isin(types[1], ("Building", "BuildingPart")))
     unlike &= ~said
@@ -130,6 +136,17 @@ def _fits(
     area = np.fmax(shapely.area(shapely.union(a[doubtful], b[doubtful])), 1e-9)
     cover[doubtful] = np.nan_to_num(shapely.area(shapely.intersection(a[doubtful], b[doubtful])) / area)
     return np.asarray(fits & ~(unlike & (inside | (placed & (cover < 0.5)) | ~placed))), away  # most of both
+
+
+def _between_boxes(left: City, right: City, pair: Ints) -> Reals:
+    """Return how far apart the boxes of two objects lie in plan [m], NaN where either has none."""
+    sides = []
+    for city, keys in ((left, pair[:, 0]), (right, pair[:, 1])):
+        box = one_array(city.core_rows(["bbox"], keys)["bbox"])
+        sides.append([np.asarray(pc.struct_field(box, name).to_numpy(zero_copy_only=False), float) for name in _BOX])
+    (ax, ay, az, aw), (bx, by, bz, bw) = sides
+    gaps = [np.maximum(np.maximum(low - high, other - top), 0.0) for low, high, other, top in ((ax, bz, bx, az), (ay, bw, by, aw))]
+    return np.asarray(np.hypot(*gaps))
 
 
 def _denied(left: City, right: City, pair: Ints, words: NDArray[Any], fits: Flags, away: Reals) -> list[str]:

@@ -65,30 +65,49 @@ def gather_sets(model: Any, notes: Notes) -> Sets:
     for one in model.by_type("IfcPropertySetDefinition"):
         _read_set(one, units, sets)
     for definition, owner in related(model, "IfcRelDefinesByProperties", "RelatingPropertyDefinition", "RelatedObjects"):
-        _join(model, sets, definition, owner)
+        if definition in sets.rows:
+            sets.owners[owner].append(definition)
     for kind in model.by_type("IfcTypeObject"):
         _read_type_sets(kind, units, sets)
     by_type = {one.id(): [each.id() for each in one.HasPropertySets or ()] for one in model.by_type("IfcTypeObject")}
-    for kind_id, owner in related(model, "IfcRelDefinesByType", "RelatingType", "RelatedObjects"):
-        known = {row[:2] for one in sets.owners[owner] for row in sets.rows.get(one, ())}
-        sets.owners[owner] += [one for one in by_type.get(kind_id, ()) if not {row[:2] for row in sets.rows.get(one, ())} & known]
+    types = list(related(model, "IfcRelDefinesByType", "RelatingType", "RelatedObjects"))
+    _inherit_sets(sets, types, by_type)
     used = {one for many in sets.owners.values() for one in many} | {one for many in by_type.values() for one in many}
-    sets.loose = len(set(sets.rows) - used)
+    sets.loose = len({one for one in sets.rows if one > 0} - used)
     if sets.loose:
         notes.add(
             "unmatched", f"{sets.loose} property sets belong to no object or type; they are left out", severity="info", count=sets.loose
         )
     _classify(model, sets)
     _add_materials(model, sets)
+    for kind_id, owner in types:  # what is said about the type holds for all of its kind that say nothing themselves
+        if sets.codes.get(kind_id) and not sets.codes.get(owner):
+            sets.codes[owner] = list(sets.codes[kind_id])
+        if sets.materials.get(kind_id) and not sets.materials.get(owner):
+            sets.materials[owner] = list(sets.materials[kind_id])
     return sets
 
 
-def _join(model: Any, sets: Sets, definition: int, owner: int) -> None:
-    if definition in sets.rows:
-        sets.owners[owner].append(definition)
-        return
-    value = getattr(model.by_id(definition), "wrappedValue", None)  # IfcPropertySetDefinitionSet (IFC4)
-    sets.owners[owner] += [one.id() for one in value or () if one.id() in sets.rows]
+def _inherit_sets(sets: Sets, types: list[tuple[int, int]], by_type: dict[int, list[int]]) -> None:
+    """Give objects the sets of their types, without the properties that they state themselves."""
+    made: dict[tuple[int, frozenset[tuple[str, str]]], int] = {}
+    for kind, owner in types:
+        for one in by_type.get(kind, ()):
+            sets.owners[owner].append(_not_overridden(sets, one, owner, made))
+
+
+def _not_overridden(sets: Sets, one: int, owner: int, made: dict[tuple[int, frozenset[tuple[str, str]]], int]) -> int:
+    """Return the set of a type, or what is left of it where the object states some of its properties itself (a number below zero)."""
+    own = {row[:2] for each in sets.owners[owner] for row in sets.rows.get(each, ())}
+    gone = frozenset(row[:2] for row in sets.rows.get(one, ()) if row[:2] in own)
+    if not gone:
+        return one
+    if (one, gone) not in made:
+        made[one, gone] = left = -1 - len(made)
+        sets.rows[left] = [row for row in sets.rows[one] if row[:2] not in gone]
+        names = {name for _, name in gone}
+        sets.quantities[left] = [each for each in sets.quantities.get(one, ()) if each.name not in names]
+    return made[one, gone]
 
 
 def _read_type_sets(kind: Any, units: Units, sets: Sets) -> None:
@@ -115,15 +134,18 @@ def _property(owner: str, one: Any, units: Units, prefix: str, level: int = 0) -
     if kind == "IfcPropertySingleValue":
         yield owner, name, _value(one.NominalValue), _unit(one.NominalValue, one.Unit, units)
     elif kind == "IfcPropertyEnumeratedValue":
-        yield owner, name, _joined(one.EnumerationValues), None
+        values = one.EnumerationValues or ()
+        yield owner, name, _joined(values), _unit(values[0] if values else None, getattr(one.EnumerationReference, "Unit", None), units)
     elif kind == "IfcPropertyListValue":
         values = one.ListValues or ()
         yield owner, name, _joined(values), _unit(values[0] if values else None, one.Unit, units)
     elif kind == "IfcPropertyBoundedValue":
         yield from _bounds(owner, name, one, units)
     elif kind == "IfcPropertyTableValue":
-        pairs = zip(one.DefiningValues or (), one.DefinedValues or (), strict=False)
-        yield owner, name, "; ".join(f"{_value(a)}: {_value(b)}" for a, b in pairs), None
+        pairs = list(zip(one.DefiningValues or (), one.DefinedValues or (), strict=False))
+        ends = (_unit(pairs[0][i] if pairs else None, stated, units) for i, stated in enumerate((one.DefiningUnit, one.DefinedUnit)))
+        unit = ": ".join(end or "" for end in ends)
+        yield owner, name, "; ".join(f"{_value(a)}: {_value(b)}" for a, b in pairs), unit if unit != ": " else None
     elif kind == "IfcComplexProperty" and level < _DEEPEST:
         for part in one.HasProperties or ():
             yield from _property(owner, part, units, f"{name}.", level + 1)
@@ -222,7 +244,8 @@ def _material_names(one: Any, level: int = 0) -> list[str]:
 def write_sets(builder: CityBuilder, tree: Tree, keys: Any, sets: Sets, notes: Notes) -> None:
     """Write everything into the table of properties, and classifications as identifiers too."""
     rows, owners = [], []
-    elsewhere = {one for many in sets.owners.values() for one in many} - {one for step in tree.steps for one in sets.owners.get(step, ())}
+    here = {one for step in tree.steps for one in sets.owners.get(step, ())}
+    elsewhere = {one for many in sets.owners.values() for one in many if one > 0} - here
     if elsewhere:
         message = f"{len(elsewhere)} property sets belong only to entities that are not taken over (openings, ports); left out with them"
         notes.add("unmatched", message, severity="info", count=len(elsewhere))

@@ -8,7 +8,7 @@ shape that its own openings eat up comes back empty from every kernel, which is 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from cim.loaders.ifc.placements import Placements, mapping_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +31,7 @@ FAST, DEFAULT = "hybrid-cgal-simple-opencascade", "opencascade"
 _BODIES = frozenset({"Body", "Facetation", "Tessellation", "Surface", "Body-FallBack", "SurfaceModel", "Mesh"})
 _FLAT = frozenset({"Axis", "Box", "FootPrint", "Plan", "Annotation", "Profile", "Reference", "Clearance", "CoG", "Lighting", "BoundingBox"})
 _ROUND = 1e-6
+_WELL = 1e-3  # m: this far inside an opening no corner is left of what it cuts
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,35 @@ def make_shapes(model: Any, entities: Sequence[Any], graph: Graph, notes: Notes,
     made |= _run(model, careful, FAST, use_world_coords=True)
     able_ids = {one.id() for one in alone} | {one.id() for one in careful}
     _place(result, made, groups, able_ids)
-    _second_try(model, result, [one for one in able if one.id() not in set(result.owner)], opened, notes)
+    holes = _openings(model, opened)
+    _check_cut(result, holes, notes)
+    left = set(result.owner) | set(result.emptied)
+    _second_try(model, result, [one for one in able if one.id() not in left], holes, notes)
     return result
+
+
+def _check_cut(result: Shapes, holes: Mapping[int, Sequence[Shape]], notes: Notes) -> None:
+    """Find shapes that the kernel handed back uncut: a corner inside an opening; one that lies in it as a whole is eaten up."""
+    eaten, uncut = set(), []
+    for owner, used, matrix in zip(result.owner, result.used, result.matrix, strict=True):
+        if owner not in holes:
+            continue
+        shape = result.shapes[used]
+        there = replace(shape, points=shape.points @ matrix[:3, :3].T + matrix[:3, 3])
+        if _swallowed(there, holes[owner], some=False):
+            eaten.add(owner)
+        elif _swallowed(there, holes[owner], some=True):
+            uncut.append(owner)
+    kept = [row for row, owner in enumerate(result.owner) if owner not in eaten]
+    result.owner, result.used = [result.owner[row] for row in kept], [result.used[row] for row in kept]
+    result.matrix = [result.matrix[row] for row in kept]
+    result.emptied += sorted(eaten)
+    notes.add_each("lost", "is not cut by one of its openings, which holds a corner of it; its shape and volume are too large", uncut)
 
 
 def _able(entities: Sequence[Any], graph: Graph, notes: Notes, result: Shapes) -> list[Any]:
     """Return the products that can be handed to the kernel; the others are named."""
-    able, flat = [], []
+    able, flat, several = [], [], []
     for one in entities:
         shape = getattr(one, "Representation", None)
         if not one.is_a("IfcProduct"):
@@ -122,6 +145,7 @@ def _able(entities: Sequence[Any], graph: Graph, notes: Notes, result: Shapes) -
             depth = _bad_depth(shape)
             if depth is None:
                 able.append(one)
+                several += [one.id()] if _bodies_named_alike(shape) else []
             else:
                 message = (
                     f"the geometry of {one.is_a()} #{one.id()} is left out: its extrusion depth is {depth:g}, expected a positive number"
@@ -129,6 +153,7 @@ def _able(entities: Sequence[Any], graph: Graph, notes: Notes, result: Shapes) -
                 notes.add("invalid", message, entity=one.id())
         else:
             flat.append(one.id())
+    notes.add_each("lost", "has several bodies of one name; the first one is kept, the others are left out", several)
     notes.add_each("unsupported", "has only lines, boxes or points as representation, no body", flat, severity="info")
     return able
 
@@ -156,6 +181,13 @@ def _heavy(graph: Graph, row: int) -> bool:
 def _has_body(shape: Any) -> bool:
     kinds = [one.RepresentationIdentifier or "" for one in shape.Representations or () if one is not None]
     return any(kind in _BODIES or kind not in _FLAT for kind in kinds)
+
+
+def _bodies_named_alike(shape: Any) -> bool:
+    """Return whether the best name is that of several representations: the kernel gives them all, and one is taken."""
+    ranks = [_rank(one.RepresentationIdentifier) for one in shape.Representations or () if one is not None]
+    known = [rank for rank in ranks if rank is not None]
+    return known.count(min(known)) > 1 and min(known) < 2  # rank 2: names that say nothing about a body
 
 
 def _bad_depth(shape: Any) -> float | None:
@@ -211,20 +243,36 @@ def _run(model: Any, products: Iterable[Any], kernel: str, **settings: bool) -> 
     asked.set("no-normals", True)
     for name, value in settings.items():
         asked.set(name.replace("_", "-"), value)
-    found: dict[int, tuple[Shape, Matrix]] = {}
+    found: dict[int, list[tuple[int, Shape, Matrix]]] = defaultdict(list)
     shared: dict[str, Shape] = {}
     walk = library.iterator(asked, model, 1, include=chosen, geometry_library=kernel)
     if not walk.initialize():
         return {}
     while True:
         one = walk.get()
-        key = one.geometry.id
-        if key not in shared:
-            shared[key] = _taken(one.geometry)
-        matrix = np.frombuffer(one.transformation_buffer, np.float64).reshape(4, 4).T
-        found[one.id] = (shared[key], matrix.copy())
+        rank = _rank(one.context)  # the kernel gives every representation of a product, one after the other
+        if rank is not None:
+            key = one.geometry.id
+            if key not in shared:
+                shared[key] = _taken(one.geometry)
+            matrix = np.frombuffer(one.transformation_buffer, np.float64).reshape(4, 4).T
+            found[one.id].append((rank, shared[key], matrix.copy()))
         if not walk.next():
-            return found
+            return {product: _best(parts) for product, parts in found.items()}
+
+
+def _rank(kind: str | None) -> int | None:
+    """Return how well a representation of this name stands for the body, 0 for the body itself, None when it is no body at all."""
+    if kind in _FLAT:
+        return None
+    return 0 if kind == "Body" else 1 if not kind or kind in _BODIES else 2
+
+
+def _best(parts: list[tuple[int, Shape, Matrix]]) -> tuple[Shape, Matrix]:
+    """Return the representation that stands for the body: of the best name, the first that has faces."""
+    rank, shape, matrix = min(parts, key=lambda part: (not len(part[1].triangles), part[0]))
+    del rank
+    return shape, matrix
 
 
 def _taken(geometry: Any) -> Shape:
@@ -264,12 +312,11 @@ def _place(result: Shapes, made: dict[int, tuple[Shape, Matrix]], groups: list[l
             result.add(one.id(), row_of(shape), motion @ back)
 
 
-def _second_try(model: Any, result: Shapes, left: list[Any], opened: set[int], notes: Notes) -> None:
+def _second_try(model: Any, result: Shapes, left: list[Any], holes: Mapping[int, Sequence[Shape]], notes: Notes) -> None:
     """Make what the fast kernel left: openings tell an eaten shape from a failure, the default kernel does the rest."""
-    rest = [one for one in left if one.id() not in opened]
-    voided = [one for one in left if one.id() in opened]
+    rest = [one for one in left if one.id() not in holes]
+    voided = [one for one in left if one.id() in holes]
     whole = _run(model, voided, FAST, use_world_coords=True, disable_opening_subtractions=True)
-    holes = _openings(model, {one.id() for one in voided})
     doubtful = []
     for one in voided:
         uncut = whole.get(one.id())
@@ -305,8 +352,8 @@ def _openings(model: Any, hosts: set[int]) -> dict[int, list[Shape]]:
     return found
 
 
-def _swallowed(shape: Shape, holes: Sequence[Shape]) -> bool:
-    """Return whether one opening that is a box holds every point of a shape, which is then eaten for certain."""
+def _swallowed(shape: Shape, holes: Sequence[Shape], *, some: bool = False) -> bool:
+    """Return whether one opening that is a box holds every point of a shape, which is then eaten for certain, or some well inside."""
     for hole in holes:
         corners = np.unique(np.round(hole.points, 6), axis=0)
         if len(corners) != 8:
@@ -319,7 +366,9 @@ def _swallowed(shape: Shape, holes: Sequence[Shape]) -> bool:
             continue
         low = (corners - first) @ frame.T
         inside = (shape.points - first) @ frame.T
-        if (inside >= low.min(axis=0) - _ROUND).all() and (inside <= low.max(axis=0) + _ROUND).all():
+        slack = -_WELL if some else _ROUND
+        held = ((inside >= low.min(axis=0) - slack) & (inside <= low.max(axis=0) + slack)).all(axis=1)
+        if held.any() if some else held.all():
             return True
     return False
 

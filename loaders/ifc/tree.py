@@ -80,9 +80,11 @@ def related(model: Any, entity: str, one: str, many: str) -> Iterable[tuple[int,
         members = getattr(relation, many, None)
         if head is None or members is None or not hasattr(head, "id"):
             continue
-        for member in members if isinstance(members, tuple | list) else (members,):
-            if member is not None:
-                yield head.id(), member.id()
+        heads = (head,) if head.id() else getattr(head, "wrappedValue", ())  # a set of property sets stands without a number
+        for each in heads:
+            for member in members if isinstance(members, tuple | list) else (members,):
+                if member is not None:
+                    yield each.id(), member.id()
 
 
 def grow(model: Any, sets: Sets, notes: Notes) -> Tree:
@@ -98,11 +100,14 @@ def grow(model: Any, sets: Sets, notes: Notes) -> Tree:
 
 def _collect(model: Any, notes: Notes) -> Tree:
     schema = model.schema_identifier
+    of_type = {owner: kind for kind, owner in related(model, "IfcRelDefinesByType", "RelatingType", "RelatedObjects")}
     tree = Tree([], [], [], [], [], [], [], [], [], {})
     left: Counter[str] = Counter()
     for entity in (*model.by_type("IfcProject"), *model.by_type("IfcProduct"), *model.by_type("IfcGroup")):
         kind = entity.is_a()
         predefined = _text(getattr(entity, "PredefinedType", None))
+        if predefined in {None, "NOTDEFINED"} and entity.id() in of_type:  # since IFC4 the type may say it for all of its kind
+            predefined = _text(getattr(model.by_id(of_type[entity.id()]), "PredefinedType", None)) or predefined
         type_name = class_of(_chain(schema, kind), predefined)
         if type_name is None:
             left[kind] += 1

@@ -36,7 +36,7 @@ class Units:
         self._known: dict[str, tuple[str | None, float]] = {}
         for project in (*model.by_type("IfcProject"), *_contexts(model)):
             for unit in getattr(getattr(project, "UnitsInContext", None), "Units", None) or ():
-                name = getattr(unit, "UnitType", None) or ("MONETARY" if unit.is_a("IfcMonetaryUnit") else None)
+                name = getattr(unit, "UnitType", None) or ("MONETARYUNIT" if unit.is_a("IfcMonetaryUnit") else None)
                 if name and name not in self._known:
                     self._known[str(name)] = described(unit)
 
