@@ -52,12 +52,12 @@ def classify(city: City, *, terrain: Raster | None = None, least_confidence: flo
     Raises
     ------
     UsageError
-        If `least_confidence` is no share, the terrain is in another system, or the city counts in degrees.
+        If `least_confidence` is no share, the terrain is in another system, or the city does not count in metres.
     """
     if not 0 <= least_confidence <= 1:
         msg = f"least_confidence is {least_confidence!r}, expected 0 to 1"
         raise UsageError(msg)
-    if not city.crs.is_projected:
+    if not city.crs.is_projected or city.crs.linear_unit_factor != 1.0:
         msg = f"the city is in {city.crs.name}, which does not count in metres; bring it to a projected system first"
         raise UsageError(msg)
     if terrain is not None and not terrain.crs.same_horizontal(city.crs):

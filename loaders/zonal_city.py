@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -252,7 +252,7 @@ def attach(city: City, type: str, keys: Ints, columns: Mapping[str, Measured], s
         If an attribute of that name holds another quantity.
     """
     table = city.attributes[type] if type in city.attributes else pa.table({"object": pa.array(keys)})
-    for name, column in columns.items():
+    for name, column in ((name, _in_si(column)) for name, column in columns.items()):
         values = pa.array(column.values, from_pandas=True)
         stated = _stated(table, type, name, column, values.type)
         city = _claimed(city, keys, name, column, (values, stated), source)
@@ -264,6 +264,17 @@ def attach(city: City, type: str, keys: Ints, columns: Mapping[str, Measured], s
             at = table.column_names.index(name)
             table = table.set_column(at, field.with_metadata(table.schema.field(at).metadata), pc.coalesce(stated, values))
     return city.replace_tables(attributes={type: table})
+
+
+def _in_si(column: Measured) -> Measured:
+    """Return a measured attribute in the SI unit of its quantity, as readers store it; a scale with a zero of its own (°C) stays."""
+    from cim.units import parse_unit
+
+    unit = parse_unit(column.unit)
+    values = pa.array(column.values, from_pandas=True)
+    if unit.factor == 1.0 or unit.offset != 0.0 or not pa.types.is_floating(values.type):
+        return column
+    return replace(column, values=np.asarray(column.values, float) * unit.factor, unit=unit.si)
 
 
 def _stated(table: pa.Table, type: str, name: str, column: Measured, kind: pa.DataType) -> pa.Array | None:
@@ -279,7 +290,9 @@ def _stated(table: pa.Table, type: str, name: str, column: Measured, kind: pa.Da
         return None
     field = table.schema.field(name)
     unit = (field.metadata or {}).get(b"unit", b"").decode()
-    if is_number(field.type) != is_number(kind) or parse_unit(unit).si != parse_unit(column.unit).si:
+    mine, other = parse_unit(unit), parse_unit(column.unit)
+    same = (mine.si, mine.factor, mine.offset) == (other.si, other.factor, other.offset)
+    if is_number(field.type) != is_number(kind) or not same:
         msg = f"{type} has an attribute {name!r} of {field.type} [{unit or '1'}], not {kind} [{column.unit or '1'}]; give another name"
         raise UsageError(msg)
     return one_array(table[name]).cast(kind)

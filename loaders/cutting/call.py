@@ -86,6 +86,9 @@ def _common_crs(mesh: City, footprints: City) -> tuple[CityCRS, list[dict[str, A
     if not (a.is_projected or a.is_local):
         msg = f"the mesh is in {a.to_string()}, degrees; bring it to a projected system in metres first"
         raise UsageError(msg)
+    if a.linear_unit_factor != 1.0:
+        msg = f"the mesh is in {a.to_string()}, which counts in units of {a.linear_unit_factor:g} m; bring it to a system in metres first"
+        raise UsageError(msg)
     if not a.same_horizontal(b) or (a.vertical is not None and b.vertical is not None and not a.same_vertical(b)):
         raise CRSMismatchError(
             mesh.name or "mesh", f"it is in {a.to_string()}, the footprints in {b.to_string()}", "bring both to one CRS first"

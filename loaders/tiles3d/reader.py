@@ -19,7 +19,7 @@ from cim.loaders.mesh.place import Placed, Reference, place
 from cim.loaders.mesh.reader import local_doubts
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
 from cim.loaders.tiles3d.b3dm import MAGICS, inner_tiles, read_b3dm
-from cim.loaders.tiles3d.tileset import Content, chosen, is_tileset, read_tileset
+from cim.loaders.tiles3d.tileset import Content, added, chosen, is_tileset, read_tileset
 from cim.loaders.tiles3d.volume import outside
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ def _source(path: Path, limits: Limits) -> _Source:
     said = list(tileset.said)
     if coarser:
         said.append(Remark("assumed", "info", f"{coarser} coarser contents are replaced by finer ones and were not read", coarser))
+    beside = added(tileset)
+    if beside:
+        text = f"{beside} contents are kept beside those of the tiles below them, as refine=ADD says; what is in both is there twice"
+        said.append(Remark("assumed", "info", text, beside))
     return _Source(contents, f"3D Tiles {tileset.version}", tuple(said))
 
 
@@ -103,6 +107,7 @@ def _read(path: Path, options: ReadOptions) -> City:
     said += [*placed.said, *local_doubts(placed, options, path)]
     mesh = replace(mesh.moved(placed.points), said=tuple(_merged([*source.said, *said, *mesh.said], path.name)))
     owner = np.repeat(np.arange(len(meshes)), [len(one.names) for one in meshes])
+    mesh = mesh.noting(*_repeats(mesh, path.name))
     return _city(mesh, owner, kept, placed, path, options, source.format)
 
 
@@ -277,6 +282,22 @@ def _ids(mesh: Mesh, owner: NDArray[np.int64], contents: list[Content]) -> list[
         tail = feature if feature is not None else name
         ids.append(stems[row] if tail is None or (feature is None and single[row]) else f"{stems[row]}/{tail}")
     return ids
+
+
+def _repeats(mesh: Mesh, name: str) -> list[Remark]:
+    """Say how many features with faces carry the id of another: coarse and fine ones side by side, or cut at the border of a tile."""
+    filled = np.flatnonzero(np.bincount(mesh.part, minlength=len(mesh.names)) > 0).tolist()
+    for field in _IDS:
+        values = mesh.attributes.get(field)
+        if values is None:
+            continue
+        known = [str(values[row]) for row in filled if values[row] not in (None, "")]
+        more = len(known) - len(set(known))
+        if more and len(set(known)) > 1:
+            text = (f"{name}: {more} features carry the same {field!r} as another: one thing in several tiles (levels of detail side by "
+                    "side, or cut at their border); each is an object of its own, so that sums count it too often")  # fmt: skip
+            return [Remark("duplicate", "warning", text, more)]
+    return []
 
 
 def _tells_apart(values: Sequence[Any] | None) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["Content", "Tileset", "chosen", "is_tileset", "read_tileset"]
+__all__ = ["Content", "Tileset", "added", "chosen", "is_tileset", "read_tileset"]
 
 _REMEDY = "correct or export the tileset again"
 _IMPLICIT = ("implicitTiling", "3DTILES_implicit_tiling")
@@ -246,6 +246,17 @@ def chosen(tileset: Tileset) -> tuple[list[Content], int]:
             continue  # a child is missing: the tile itself is shown, as a viewer does
         stack += reversed(tile.children)
     return found, coarser
+
+
+def added(tileset: Tileset) -> int:
+    """Return how many contents are shown together with those of the tiles below them (refine ADD)."""
+    count, stack = 0, [tileset.root]
+    while stack:
+        tile = stack.pop()
+        if not tile.replace and any(child.contents or child.children for child in tile.children):
+            count += len(tile.contents)
+        stack += tile.children
+    return count
 
 
 def _covered(root: _Tile) -> dict[int, bool]:

@@ -84,6 +84,8 @@ def test_what_cannot_be_is_refused() -> None:
         classify(_scene(), terrain=Raster(np.zeros((2, 2)), 0, 0, 1, 1, parse("EPSG:28992")))
     with pytest.raises(UsageError, match="metres"):
         classify(_scene("EPSG:4490", (120.0, 31.0)))
+    with pytest.raises(UsageError, match="metres"):
+        classify(_scene("EPSG:2263", (980_000.0, 200_000.0)))  # US survey feet
 
 
 def test_green_above_the_ground_is_vegetation_and_nothing_is_without_colour() -> None:

@@ -345,6 +345,18 @@ def test_what_is_stated_stays_and_both_are_claims() -> None:
         add_zonal(city, one, type="Road")
 
 
+def test_a_raster_in_feet_never_stands_in_a_column_of_metres() -> None:
+    builder = CityBuilder("EPSG:28992")
+    keys = builder.add_objects("Building", ["a", "b"], footprints=np.array([shapely.box(1, 1, 3, 3), shapely.box(5, 5, 8, 8)], object))
+    builder.add_attributes(keys[:1], "Building", {"elevation_mean": Column([5.0], unit="m")})
+    feet = Raster(np.full((10, 10), 30.0), x_min=0, y_max=10, dx=1, dy=1, crs=parse("EPSG:28992"), unit="ft")
+    done = add_zonal(builder.build(), feet)
+    assert done.statistics("Building", "elevation_mean")["unit"] == "m"
+    assert [done[one].attributes["elevation_mean"] for one in "ab"] == pytest.approx([5.0, 9.144])
+    assert done["a"].attributes["elevation_max"] == pytest.approx(9.144)
+    assert [(claim.value, claim.unit) for claim in done.why("a", "elevation_mean")] == [(5.0, "m"), (pytest.approx(9.144), "m")]
+
+
 @pytest.mark.data
 def test_the_munich_terrain_is_where_and_as_high_as_its_source_says(shared_data: Callable[..., Path]) -> None:
     from cim.loaders import read

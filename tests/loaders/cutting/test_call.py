@@ -183,6 +183,8 @@ def test_wrong_calls_are_refused_with_a_remedy(tmp_path: Path) -> None:
         singulate(hill(), footprint_city(HOUSES, crs="EPSG:28992"))
     with pytest.raises(UsageError, match="degrees"):
         singulate(hill(crs="EPSG:4326"), footprint_city(HOUSES, crs="EPSG:4326"))
+    with pytest.raises(UsageError, match=r"units of 0\.304801 m"):
+        singulate(hill(crs="EPSG:2263"), footprint_city(HOUSES, crs="EPSG:2263"))
     with pytest.raises(UsageError, match="read a DTM, not a DSM"):
         singulate(hill(), houses, terrain(tmp_path, surface="surface"))
     with pytest.raises(CRSMismatchError, match="raster 'dtm'"):

@@ -214,3 +214,34 @@ def test_features_of_a_property_table_become_objects(shared_data: Callable[..., 
         table = read(path, "local").table("GenericOccupiedSpace").sort_values("feature_id")
         assert table["faces"].tolist() == [2, 2, 2, 2]
         assert table["example_VEC3_FLOAT32"].tolist() == ["[0.0, 0.1, 0.2]", "[1.0, 1.1, 1.2]", "[2.0, 2.1, 2.2]", "[3.0, 3.1, 3.2]"]
+
+
+def test_a_building_in_a_coarse_and_an_added_fine_tile_is_told(tmp_path: Path) -> None:
+    document, binary = box_gltf()
+    buildings = (("coarse.b3dm", ["A", "B"]), ("fine.b3dm", ["A", "C"]))
+    for name, ids in buildings:
+        tiles = [_b3dm({"BATCH_LENGTH": 1}, {"gml:id": [one]}, _numbered(document, binary)) for one in ids]
+        length = 16 + sum(map(len, tiles))
+        (tmp_path / name).write_bytes(b"cmpt" + b"".join(value.to_bytes(4, "little") for value in (1, length, 2)) + b"".join(tiles))
+    for refine, told in (("ADD", True), ("REPLACE", False)):
+        city = read(_tileset(tmp_path, _tile("coarse.b3dm", _tile("fine.b3dm"), refine=refine)), crs="local")
+        messages = " | ".join(city.issues["message"])
+        assert ("1 features carry the same 'gml:id'" in messages) is told
+        assert ("kept beside those of the tiles below" in messages) is told
+        assert sum(city.types().values()) == (4 if told else 2)
+
+
+def _numbered(document: dict[str, Any], binary: bytes) -> bytes:
+    """Return a box whose corners all are of feature 0."""
+    import copy
+
+    made = copy.deepcopy(document)
+    primitive = made["meshes"][0]["primitives"][0]
+    count = made["accessors"][primitive["attributes"]["POSITION"]]["count"]
+    padded = binary + b"\0" * (-len(binary) % 4)
+    made["bufferViews"].append({"buffer": 0, "byteOffset": len(padded), "byteLength": 4 * count})
+    made["accessors"].append({"bufferView": len(made["bufferViews"]) - 1, "componentType": 5126, "count": count, "type": "SCALAR"})
+    primitive["attributes"]["_BATCHID"] = len(made["accessors"]) - 1
+    whole = padded + b"\0" * (4 * count)
+    made["buffers"][0]["byteLength"] = len(whole)
+    return glb(made, whole)
