@@ -159,6 +159,19 @@ def test_a_step_fits_its_schema(ask: Ask, store: Path) -> None:
     assert ask("classify", store)["issues"][0]["code"] == "empty"
 
 
+def test_an_update_fits_its_schema(ask: Ask, geojson: Path, tmp_path: Path) -> None:
+    (tmp_path / "city.toml").write_text('[[source]]\npath = "files/建筑.geojson"\n', encoding="utf-8")
+    ask("build", tmp_path / "city.toml", "-o", tmp_path / "built.cim")
+    still = ask("update", tmp_path / "built.cim")
+    validator("update").validate(still)
+    assert (still["version"], still["changes"]) == (None, [])
+    geojson.write_text(geojson.read_text(encoding="utf-8").replace("12.0", "15.0", 1), encoding="utf-8")
+    told = ask("update", tmp_path / "built.cim")
+    validator("update").validate(told)
+    assert told["version"] == 2
+    assert told["counts"]["changed"] == 1
+
+
 def test_runs_and_their_comparison_fit_their_schemas(ask: Ask, tmp_path: Path) -> None:
     for name, height in (("base", 18.0), ("option", 30.0)):
         told = ask("run", scenario(tmp_path, name, height), "-o", tmp_path / "runs" / name)
