@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["MODEL", "WRONG", "PIPES", "WELLS", "Drains", "make_drains", "pipe_records", "well_records", "write_swmm"]
+__all__ = ["MODEL", "PIPES", "WELLS", "WRONG", "Drains", "make_drains", "pipe_records", "well_records", "write_swmm"]
 
 PIPES, WELLS, MODEL = "drain_pipes.gpkg", "drain_wells.gpkg", "drainage.inp"
 _TRUNKS = (0, 2, 4, 6, 8)
@@ -224,8 +224,8 @@ def write_swmm(drains: Drains, path: Path) -> Path:
                     "START_TIME 00:00:00", "END_DATE 07/01/2026", "END_TIME 06:00:00", "REPORT_STEP 00:05:00", "ROUTING_STEP 5"],
         "JUNCTIONS": [f"{wells[n]} {drains.bottom[n]:.3f} {depth[n]:.3f} 0 0 0" for n in inside],
         "OUTFALLS": [f"{wells[n]} {drains.bottom[n]:.3f} FREE NO" for n in out],
-        "CONDUITS": [f"{pipes[n]} {wells[drains.start[n]]} {wells[drains.end[n]]} {drains.length[n]:.2f} {_MANNING[str(drains.material[n])]:.3f} "
-                     f"{offset[n, 0]:.3f} {offset[n, 1]:.3f} 0 0" for n in rows],
+        "CONDUITS": [f"{pipes[n]} {wells[drains.start[n]]} {wells[drains.end[n]]} {drains.length[n]:.2f} "
+                     f"{_MANNING[str(drains.material[n])]:.3f} {offset[n, 0]:.3f} {offset[n, 1]:.3f} 0 0" for n in rows],
         "XSECTIONS": [f"{pipes[n]} CIRCULAR {size[n]:.3f} 0 0 0 1" for n in rows],
         "COORDINATES": [f"{wells[n]} {place[n, 0]:.3f} {place[n, 1]:.3f}" for n in range(len(wells))],
     }  # fmt: skip

@@ -119,7 +119,7 @@ def write_web_map(records: Records, path: Path) -> Path:
 
     def shifted(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         there = np.column_stack(move.transform(xy[:, 0], xy[:, 1]))
-        return np.round(np.column_stack(wgs84_to_gcj02(there[:, 0], there[:, 1])), 6)
+        return np.asarray(np.round(np.column_stack(wgs84_to_gcj02(there[:, 0], there[:, 1])), 6), np.float64)
 
     return _write_geojson(shapely.transform(absolute(records.geometry), shifted), records.columns, path, "EPSG:4490")
 

@@ -324,13 +324,21 @@ def write_skin(skin: Skin, folder: Path) -> Path:
     path.write_text("\n".join([*lines, ""]), encoding="ascii")
     (folder / "blocks.mtl").write_text("newmtl skin\nKd 1 1 1\nmap_Kd blocks.jpg\n", encoding="ascii")
     origin = f"{ORIGIN[0]:.0f},{ORIGIN[1]:.0f},0"
-    text = f'<?xml version="1.0" encoding="utf-8"?>\n<ModelMetadata version="1">\n  <SRS>EPSG:4549+5737</SRS>\n  <SRSOrigin>{origin}</SRSOrigin>\n</ModelMetadata>\n'
-    (folder / "metadata.xml").write_text(text, encoding="utf-8")
+    inside = f"  <SRS>EPSG:4549+5737</SRS>\n  <SRSOrigin>{origin}</SRSOrigin>\n"
+    head = '<?xml version="1.0" encoding="utf-8"?>\n<ModelMetadata version="1">\n'
+    (folder / "metadata.xml").write_text(f"{head}{inside}</ModelMetadata>\n", encoding="utf-8")
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        profile = {"driver": "JPEG", "height": skin.image.shape[0], "width": skin.image.shape[1], "count": 3, "dtype": "uint8", "quality": 85}
+        profile = {
+            "driver": "JPEG",
+            "height": skin.image.shape[0],
+            "width": skin.image.shape[1],
+            "count": 3,
+            "dtype": "uint8",
+            "quality": 85,
+        }
         with rasterio.open(folder / "blocks.jpg", "w", **profile) as out:
             out.write(np.moveaxis(skin.image, 2, 0))
     return path

@@ -227,7 +227,7 @@ def _split(start: float, end: float, count: int) -> Reals:
     """Return `count` stretches with walls between them."""
     each = (end - start - (count - 1) * INNER) / count
     begin = start + np.arange(count) * (each + INNER)
-    return np.round(np.column_stack([begin, begin + each]), 3)
+    return np.asarray(np.round(np.column_stack([begin, begin + each]), 3), np.float64)
 
 
 def _rooms(number: int, plan: _Plan) -> Iterator[Room]:
@@ -243,9 +243,7 @@ def _rooms(number: int, plan: _Plan) -> Iterator[Room]:
     for order, box in enumerate(places, 1):
         yield Room(f"{number}{order:02d}", next(kinds), shapely.box(*(round(float(value), 3) for value in box)))
     out, inside = plan.back + INNER, plan.deep - OUTER
-    ring = shapely.difference(
-        shapely.box(out, out, wide - out, depth - out), shapely.box(inside, inside, wide - inside, depth - inside)
-    )
+    ring = shapely.difference(shapely.box(out, out, wide - out, depth - out), shapely.box(inside, inside, wide - inside, depth - inside))
     yield Room(f"{number}{len(places) + 1:02d}", "corridor", shapely.set_precision(ring, 0.001))
 
 

@@ -1,4 +1,4 @@
-"""An OpenStreetMap extract of the demo district, and the points of interest of a web map whose coordinates are GCJ-02 and say nothing of it."""
+"""An OpenStreetMap extract of the demo district, and the places of a web map whose coordinates are GCJ-02 without saying so."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _SHARE = 0.7
 """Of the buildings, those that volunteers have drawn."""
 _ROADS = {"主干路": ("primary", 60), "次干路": ("secondary", 40), "支路": ("residential", 30)}
 _USES = {
-    "住宅": "apartments", "商业": "retail", "办公": "office", "酒店": "hotel", "学校": "school", "医院": "hospital", "消防站": "fire_station",
-    "图书馆": "public", "文化": "civic",
+    "住宅": "apartments", "商业": "retail", "办公": "office", "酒店": "hotel", "学校": "school", "医院": "hospital",
+    "消防站": "fire_station", "图书馆": "public", "文化": "civic",
 }  # fmt: skip
 _PLACES = (
     ("咖啡馆", "Café", "amenity", "cafe"), ("餐馆", "Restaurant", "amenity", "restaurant"), ("药店", "Pharmacy", "amenity", "pharmacy"),
@@ -128,7 +128,8 @@ class _File:
 
 
 def make_extract(
-    buildings: Buildings, places: Records, path: Path, seed: int, *, names: tuple[str, ...], left_out: frozenset[str], drawn: int | None = None,
+    buildings: Buildings, places: Records, path: Path, seed: int, *,
+    names: tuple[str, ...], left_out: frozenset[str], drawn: int | None = None,
 ) -> Extract:  # fmt: skip
     """Write the extract and return what is in it.
 

@@ -1,4 +1,4 @@
-"""The orthophoto of the demo district: roofs, roads, water, green and crowns painted from the plan, lit by a low sun from the south-west."""
+"""The orthophoto of the demo district: roofs, roads, water, green and crowns painted from the plan, lit by an afternoon sun."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _light(top: Reals, built: NDArray[np.bool_]) -> NDArray[np.float32]:
         away = number * step
         rows, columns = round(north / side * away / CELL), round(east / side * away / CELL)
         shadow |= _shifted(level, rows, columns) - away * up / side > level + 0.4
-    return np.where(shadow, light * _SHADE, light).astype(np.float32)
+    return np.asarray(np.where(shadow, light * _SHADE, light), np.float32)
 
 
 def _shifted(level: NDArray[np.float32], north: int, east: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The pictures of the demo: the district under its orthophoto, the office pulled apart, the drains below ground, the mesh cut into buildings."""
+"""The pictures of the demo: the district on its orthophoto, the office pulled apart, the drains below ground, the mesh cut."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def draw_district(city: City, path: Path) -> Path:
     """Write the fused district: everything that stands there, on the orthophoto."""
     from cim.scenes import Scene
 
-    scene = Scene(city, language="both", title="三河 Sanhe · 正射影像上的融合城市 · The fused district on its orthophoto", underground=False)
+    scene = Scene(
+        city, language="both", title="三河 Sanhe · 正射影像上的融合城市 · The fused district on its orthophoto", underground=False
+    )
     scene = without(scene, "terrain", "utilities", "water") if any(one.name == "imagery" for one in scene.layers) else scene
     return scene.screenshot(path, size=SIZE, camera=scene.camera(SIZE, azimuth=-24.0, elevation=33.0, inset=_INSET))
 
@@ -50,7 +52,9 @@ def draw_office(city: City, office: str, path: Path) -> Path:
     from cim.scenes import Scene
 
     name = city[office].name or office
-    scene = Scene(city, language="both", title=f"{name} · 分层与房间 · Storeys and rooms of the IFC office", underground=False).explode(office)
+    scene = Scene(city, language="both", title=f"{name} · 分层与房间 · Storeys and rooms of the IFC office", underground=False).explode(
+        office
+    )
     scene = only(scene, "imagery", "storeys", "storeys, see-through", "rooms")
     ids = [str(one) for one in scene.layer("storeys").ids]
     return scene.screenshot(path, size=SIZE, camera=scene.camera(SIZE, around=ids, azimuth=28.0, elevation=33.0))
@@ -89,4 +93,4 @@ def draw_pieces(pieces: City, truth: Truth, path: Path) -> Path:
     tinted = layer.recoloured(tints, Legend(Text("One tint per building", "每栋一色")))
     layers = tuple(replace(tinted, opacity=1.0) if one.name == "buildings" else one for one in scene.layers)
     scene = scene._with(layers=layers)  # noqa: SLF001 - a layer in place of another of its name, as color_by does
-    return scene.screenshot(path, size=SIZE, camera=scene.camera(SIZE, azimuth=-28.0, elevation=36.0))
+    return scene.screenshot(path, size=SIZE, camera=scene.camera(SIZE, azimuth=-28.0, elevation=36.0, inset=(0.02, 0.1, 0.04, 0.06)))

@@ -86,7 +86,8 @@ def _office(city: City, truth: Truth) -> list[Check]:
     return [
         Check("office on its building 办公楼落位", int(iou >= LANDS), 1, f"intersection over union {iou:.4f}"),
         Check("its identifiers on one object 同一对象的标识", len(schemes & wanted), len(wanted), ", ".join(sorted(wanted))),
-        Check("storeys 楼层", level, len(true_storeys), "name and elevation"), Check("rooms 房间", right, len(true_rooms), "number and area"),
+        Check("storeys 楼层", level, len(true_storeys), "name and elevation"),
+        Check("rooms 房间", right, len(true_rooms), "number and area"),
     ]  # fmt: skip
 
 
@@ -109,7 +110,8 @@ def _placed_outline(city: City) -> Any | None:
 def _below(city: City, key: int, type: str) -> pandas.DataFrame:
     """Return the objects of a class inside another: name and ground."""
     objects = city.tables["objects"].select(["type", "parent", "name", "z_ground"]).to_pandas()
-    return objects[(objects["type"] == type) & (objects["parent"] == key)]
+    inside: pandas.DataFrame = objects[(objects["type"] == type) & (objects["parent"] == key)]
+    return inside
 
 
 # ---------------------------------------------------------------- the maps
@@ -127,7 +129,9 @@ def _map(city: City, truth: Truth) -> list[Check]:
     met = [(one, record) for one, record, kind in _matches(city, PLACES) if kind == "same"]
     count = truth.records[PLACES]
     return [
-        Check("OpenStreetMap buildings 与登记建筑匹配", len(made & extract.pairs), len(extract.pairs), f"{len(made - extract.pairs)} wrong"),
+        Check(
+            "OpenStreetMap buildings 与登记建筑匹配", len(made & extract.pairs), len(extract.pairs), f"{len(made - extract.pairs)} wrong"
+        ),
         Check("OpenStreetMap roads 道路", sum(inside), extract.ways, f"{length / 1000:.1f} km of network, on areas of the same name"),
         Check("web map places 网络地图兴趣点", len(met), count, "matched with the shift of GCJ-02 undone"),
     ]

@@ -188,7 +188,12 @@ def _draw(city: City, results: Mapping[str, Verdicts | Fields], folder: Path) ->
     """Write the picture and the page: the water at one level, and the buildings over their height limit."""
     from cim.scenes import Scene
 
-    scene = Scene(city, language="both", title=f"三河 Sanhe · 水位 {_LEVEL:g} m 静态淹没与控高 · Water at {_LEVEL:g} m, height control", underground=False)
+    scene = Scene(
+        city,
+        language="both",
+        title=f"三河 Sanhe · 水位 {_LEVEL:g} m 静态淹没与控高 · Water at {_LEVEL:g} m, height control",
+        underground=False,
+    )
     scene = without(scene, *HIDDEN)
     water, failing = _water_layer(scene, results["inundation"]), _failing_layer(scene, results["height_control"])
     scene = scene.add(water).add(failing)

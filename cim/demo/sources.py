@@ -14,9 +14,10 @@ from cim.demo.district import Buildings, District, make_district
 from cim.demo.drains import MODEL, PIPES, WELLS, Drains, make_drains, pipe_records, well_records, write_swmm
 from cim.demo.features import Features, Records, make_features
 from cim.demo.ground import HOLES, Grid, terrain
+from cim.demo.ifc_author import can_write
 from cim.demo.limits import floor_area_ratio, plot_records
 from cim.demo.office import Office, choose_office
-from cim.demo.office_ifc import can_write, write_office
+from cim.demo.office_ifc import write_office
 from cim.demo.osm import CATEGORIES, Extract, can_read, make_extract, make_places, web_map
 from cim.demo.photo import write_photo
 from cim.demo.poles import make_poles

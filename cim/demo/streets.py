@@ -72,7 +72,11 @@ def _inland(avenue: Street) -> Iterator[Way]:
         return
     if avenue.at == UNDERPASS[0]:
         middle = UNDERPASS[1]
-        for low, high, kind in ((rows[0], middle - _TUNNEL, ""), (middle - _TUNNEL, middle + _TUNNEL, "tunnel"), (middle + _TUNNEL, 740.0, "")):
+        for low, high, kind in (
+            (rows[0], middle - _TUNNEL, ""),
+            (middle - _TUNNEL, middle + _TUNNEL, "tunnel"),
+            (middle + _TUNNEL, 740.0, ""),
+        ):
             d, shared = _stations(low, high, rows[rows != middle])
             shared[[0, -1]] = True
             yield Way(avenue, to_place(avenue.at, d), shared, kind)
@@ -97,6 +101,8 @@ def _stations(start: float, end: float, crossing: Reals) -> tuple[Reals, NDArray
     inside = crossing[(crossing >= start) & (crossing <= end)]
     plain = np.arange(start, end, _STEP)
     plain = plain[np.abs(plain[:, None] - inside).min(axis=1, initial=np.inf) > 0.3 * _STEP]
-    every = np.concatenate([plain, inside, [start] if not np.isin(start, inside) and start not in plain else [], [end] if end not in inside else []])
+    every = np.concatenate(
+        [plain, inside, [start] if not np.isin(start, inside) and start not in plain else [], [end] if end not in inside else []]
+    )
     order = np.argsort(every, kind="stable")
     return every[order], np.isin(every[order], inside)

@@ -48,6 +48,14 @@ def test_the_lines_tell_matches_defects_verdicts_and_water(demo: Demo, said: lis
     assert demo.score.recall >= 0.97  # as in test_score
 
 
+def test_every_source_has_its_picture_and_the_mesh_is_cut(demo: Demo) -> None:
+    assert {path.stem for path in demo.pictures} >= {"district", "drains", "pieces"}
+    for path in demo.pictures:
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert all(one.passed for one in demo.cut)
+    assert len(cim.open(demo.pieces).keys("Building")) > 30
+
+
 def test_base_and_option_can_be_compared_from_their_folders(demo: Demo) -> None:
     found = compare_runs(demo.results / "base", demo.results / "option")
     assert set(found) == {"inundation", "far", "density", "height_control"}

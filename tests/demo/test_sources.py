@@ -8,13 +8,16 @@ import pytest
 import shapely
 
 from cim.demo import DEFECTS, Truth, write_sources
+from cim.demo.truth import NEEDS
 from cim.loaders import read
 from cim.loaders.build import check_build, draft
 from cim.model import City
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def test_the_same_seed_writes_the_same_bytes(truth: Truth, tmp_path: Path) -> None:
@@ -25,13 +28,14 @@ def test_the_same_seed_writes_the_same_bytes(truth: Truth, tmp_path: Path) -> No
 
 
 def test_the_sources_are_small(truth: Truth) -> None:
-    assert sum(path.stat().st_size for path in truth.folder.iterdir()) < 30e6
+    assert sum(path.stat().st_size for path in truth.folder.rglob("*")) < 30e6
     assert (truth.folder / "lidar_2024.laz").stat().st_size < 15e6
     assert not (truth.folder / "water.cpg").exists()
 
 
 def test_every_kind_of_defect_is_planted(truth: Truth) -> None:
-    assert {kind for kind, count in truth.planted().items() if count > 0} == set(DEFECTS)
+    left_out = {kind for kind, extra in NEEDS.items() if not truth.where(kind) and any(extra in why for why in truth.left_out.values())}
+    assert {kind for kind, count in truth.planted().items() if count > 0} == set(DEFECTS) - left_out
     records = truth.records["survey_2024.geojson"]
     assert truth.planted()["missing_id"] == pytest.approx(records / 5, abs=1)
     touched = truth.planted()["split"] + 2 * truth.planted()["merged"]
@@ -86,9 +90,29 @@ def test_counts_of_the_city_follow_from_the_truth(truth: Truth, city: City) -> N
         "WaterBody": truth.records["water.shp"],
         "PlantCover": truth.records["green.fgb"],
         "SolitaryVegetationObject": truth.records["trees.parquet"],
-        "ReliefFeature": 2,
+        "GenericOccupiedSpace": len(truth.drains.pipes) + len(truth.drains.wells),
+        "CityObjectGroup": 1,  # the SWMM model as a whole
+        "CityFurniture": len(truth.poles),
+        "ReliefFeature": 3,  # two height models and the orthophoto
         "PointCloud": 1,
     }
+    if truth.extract is not None:
+        expected["Road"] += truth.extract.ways
+        expected["GenericLogicalSpace"] = truth.extract.records - truth.extract.ways - len(truth.extract.pairs)
+    if truth.office is not None:
+        walls = [wall for storey in truth.office.storeys for wall in storey.walls]
+        holes = [hole.kind for wall in walls for hole in wall.holes]
+        count = len(truth.office.storeys)
+        expected |= {
+            "BuildingStorey": count,
+            "BuildingRoom": sum(len(storey.rooms) for storey in truth.office.storeys),
+            "Door": holes.count("door"),
+            "Window": holes.count("window"),
+            "BuildingConstructiveElement": len(walls) + count + (count - 1) + 2,  # floors, stairs, roof and parapet
+            "BuildingInstallation": 9 * count,  # four ducts, four diffusers and a riser
+        }
+        expected["LandUse"] += 1  # its site
+        expected["CityObjectGroup"] += 3  # its project and two systems
     assert city.types() == expected
     assert set(city.ids(city.keys("Building"))) == set(truth.ids.tolist())
 
