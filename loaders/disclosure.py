@@ -33,10 +33,14 @@ GRADES: Mapping[str, int] = {
 """Rank of the grades by name; numbers (1, "2级") count as they stand. A grade of another name, or none, ranks above all."""
 _HIGHEST = 1_000
 _PERSONS = re.compile(
-    r"population|resident|inhabitant|person|people|employee|student|patient|pupil|occupant|人口|人数|居民|从业人员|学生|inwoner|werknemer",
+    r"population|resident|inhabitant|person|persoon|people|employee|worker|student|patient|pupil|occupant|headcount|einwohner|bewohner"
+    r"|人口|人数|居民|从业人员|学生|inwoner|werknemer",
     re.IGNORECASE,
 )
-_PER = re.compile(r"densit|(?:^|_)per(?:_|$)|share|ratio|率|密度|人均", re.IGNORECASE)
+_PER = re.compile(r"densit|(?<![a-z])(?:per|share|ratio|percent|percentage)(?![a-z])|率|密度|人均", re.IGNORECASE)
+"""What is no count: whole words, for "administration" holds a ratio and "shared" a share."""
+_NUMBER = r"^\s*\"?\s*[-+]?\d+(?:\.\d*)?\s*\"?\s*$"
+"""A number, also one that a claim or a property holds as text."""
 
 
 def rank(grade: str | None) -> int:
@@ -111,7 +115,7 @@ def is_person_count(name: str, kind: pa.DataType) -> bool:
     ... )
     (True, False, True)
     """
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     return bool(number and _PERSONS.search(name) and not _PER.search(name))
 
 
@@ -134,7 +138,10 @@ def suppressed(city: City, k: int, losses: Losses) -> City:
         for type_ in city.attributes
     }
     columns = sorted({name for found in names.values() for name in found})
-    if not columns or k == 0:
+    if k == 0:
+        return city
+    city = _without_small_words(city, k, losses)
+    if not columns:
         return city
     objects = city.tables.scan("objects", ["key", "parent"])
     keys = np.asarray(objects["key"].to_numpy(), np.int64)
@@ -151,6 +158,38 @@ def suppressed(city: City, k: int, losses: Losses) -> City:
     losses.add(f"counts of persons below {k}", int(small.sum()))
     losses.add("totals and other counts that would reveal one of them", int((hidden & ~small).sum()))
     return _emptied(city, keys, columns, hidden)
+
+
+def _counts(names: pa.ChunkedArray, values: pa.ChunkedArray, k: int) -> pa.ChunkedArray:
+    """Say which rows of names and texts are a count of persons below `k`."""
+    said = pc.fill_null(pc.match_substring_regex(values, _NUMBER), fill_value=False)
+    plain = pc.if_else(said, pc.utf8_trim(values, characters=' "'), pa.scalar("inf"))
+    about = pa.array([bool(_PERSONS.search(name or "") and not _PER.search(name or "")) for name in names.unique().to_pylist()], pa.bool_())
+    return pc.and_(about.take(pc.index_in(names, names.unique())), pc.less(pc.cast(plain, pa.float64()), k))
+
+
+def _without_small_words(city: City, k: int, losses: Losses) -> City:
+    """Return the city without small counts of persons where they stand as text: columns, properties, claims, and issues that quote one."""
+    attributes, removed = {}, 0
+    for type_ in city.attributes:
+        table = city.attributes[type_]
+        for field in table.schema:
+            if pa.types.is_string(field.type) and _PERSONS.search(field.name):
+                gone = _counts(pa.chunked_array([pa.array([field.name] * len(table), pa.string())]), table[field.name], k)
+                removed += pc.sum(gone).as_py() or 0
+                kept = pc.if_else(gone, pa.scalar(None, field.type), table[field.name])
+                table = table.set_column(table.column_names.index(field.name), field, kept)
+        attributes[type_] = table
+    tables = {}
+    for name, column in (("properties", "name"), ("claims", "attribute")):
+        gone = _counts(city.tables[name][column], city.tables[name]["value"], k)
+        removed += pc.sum(gone).as_py() or 0
+        tables[name] = city.tables[name].filter(pc.invert(gone))
+    issues = city.tables["issues"]
+    quoting = pc.and_(pc.equal(issues["code"], "conflict"), pc.match_substring_regex(issues["message"], _PERSONS.pattern, ignore_case=True))
+    losses.add(f"counts of persons below {k} in texts, properties and claims", removed)
+    losses.add("conflicts about counts of persons, which quote them", pc.sum(quoting).as_py() or 0)
+    return city.replace_tables(attributes=attributes, issues=issues.filter(pc.invert(pc.fill_null(quoting, False))), **tables)
 
 
 def _equations(values: Reals, above: Ints) -> list[Ints]:

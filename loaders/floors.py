@@ -162,12 +162,14 @@ def _joined(city: City, keys: Ints, plan: dict[str, Any]) -> City:
 
     owner, number = plan["owner"], plan["number"]
     shapes = city.footprints(keys)
-    core = city.core_rows(["id", "source"], keys)
+    core = city.core_rows(["id", "source", "valid_from", "valid_to", "grade"], keys)
     ids = np.asarray(core["id"].to_pylist(), object)[owner]
     names = [f"{'F' if value > 0 else 'B'}{abs(value)}" for value in number.tolist()]
     own = [f"{id_}/{name}" for id_, name in zip(ids.tolist(), names, strict=True)]
     builder = CityBuilder(city.crs, origin=city.origin)
-    mine = builder.add_objects("BuildingStorey", own, footprints=shapes[owner], names=names, z_ground=plan["floor"], z_roof=plan["ceiling"])
+    lasting = {f"{name}s" if name == "grade" else name: core[name].take(pa.array(owner)) for name in ("valid_from", "valid_to", "grade")}
+    mine = builder.add_objects("BuildingStorey", own, footprints=shapes[owner], names=names, z_ground=plan["floor"],
+                               z_roof=plan["ceiling"], **lasting)  # fmt: skip
     polygonal = np.isin(shapely.get_type_id(shapes), (3, 6))
     area = np.where(polygonal, shapely.area(shapes), np.nan)[owner]
     builder.add_attributes(mine, "BuildingStorey", {

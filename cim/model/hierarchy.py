@@ -172,8 +172,9 @@ def _level_names(city: City, objects: pa.Table, keys: Ints, levels: dict[str, st
 def group_by_place(city: City, areas: str, members: str = "Building", *, least_share: float = 0.5) -> City:
     """Return the city with the members as parts of the areas they lie in: buildings of plots, plots of parks.
 
-    A member belongs to the area that holds the largest share of its footprint. One that already is part of something keeps it; one that
-    no area holds by at least `least_share` stays alone. Both are counted in an issue.
+    A member belongs to the area that holds the largest share of its footprint, of two that hold all of it to the smaller. One that
+    already is part of something keeps it; one that no area holds by at least `least_share`, or without footprint, stays alone. All are
+    counted in issues.
 
     Parameters
     ----------
@@ -187,10 +188,13 @@ def group_by_place(city: City, areas: str, members: str = "Building", *, least_s
     Raises
     ------
     UsageError
-        If the city has no such objects.
+        If the city has no such objects, or both classes are one.
     """
     import shapely
 
+    if areas == members:
+        msg = f"areas and members are both {areas}; an object would become a part of itself"
+        raise UsageError(msg)
     for type_ in (areas, members):
         if type_ not in city.attributes:
             msg = f"the city has no object of class {type_}; it has {', '.join(city.types()) or 'none'}"
@@ -207,7 +211,7 @@ def group_by_place(city: City, areas: str, members: str = "Building", *, least_s
                     shapely.length(shapes[rows]), 1.0))  # fmt: skip
     held = np.where(shapely.area(shapes[rows][left]) > 0, shapely.area(inside), np.where(shapely.length(shapes[rows][left]) > 0,
                     shapely.length(inside), 1.0)) / size[left]  # fmt: skip
-    order = np.lexsort((-right, held))
+    order = np.lexsort((-right, -shapely.area(outlines[right]), np.round(held, 9)))
     best, share = np.full(len(rows), -1, np.int64), np.zeros(len(rows))
     best[left[order]], share[left[order]] = right[order], held[order]
     found = (best >= 0) & (share >= least_share)
@@ -221,6 +225,7 @@ def group_by_place(city: City, areas: str, members: str = "Building", *, least_s
     for count, text in (
         (int((~free).sum()), "already are part of something and keep it"),
         (int(usable.sum() - found.sum()), f"lie in no {areas}"),
+        (int(free.sum() - usable.sum()), f"have no footprint and are put in no {areas}"),
     ):
         if count:
             issues.append({"code": "unmatched", "severity": "info", "count": count, "message": f"{count} of {len(part)} {members} {text}"})

@@ -132,7 +132,8 @@ def find_shift(left: City, right: City) -> Shift:
     Notes
     -----
     First within `NEAR`; then, in China, GCJ-02 and BD-09 are undone on either side and the rest must be below `SAME_SHIFT`; then within
-    `FAR`. A layer whose objects are evenly spaced may fit in several places: then the peaks are alike, and none is taken.
+    `FAR`, where the objects of the second layer are of many sizes: an estate of one type of house looks like the next one down the road.
+    A layer whose objects are evenly spaced may fit in several places: then the peaks are alike, and none is taken.
     """
     first, second = marks_of(left), marks_of(right)
     near = vote(first, second, NEAR)
@@ -141,9 +142,18 @@ def find_shift(left: City, right: City) -> Shift:
     web = _web_map(first, second, left.crs)
     if web is not None:
         return web
-    far = vote(first, second, FAR, cell=2.0)
+    far = vote(first, second, FAR, cell=2.0) if _varied(second) else Shift(found=False)
     enough = far.votes >= SHARE_FAR * min(len(second.xy), SAMPLE)
     return far if far.found and enough else near
+
+
+def _varied(marks: Marks) -> bool:
+    """Say whether the objects can be told apart by their size, or are points, which stand where they stand."""
+    size = marks.size[~np.char.endswith(marks.kind.astype(str), " point")]
+    if not len(size):
+        return bool(len(marks.size))
+    low, high = np.quantile(size, [0.1, 0.9])
+    return bool(high - low > 2 * LIKE)
 
 
 # --------------------------------------------------------------------------------------------- the vote

@@ -403,7 +403,9 @@ def _write_attributes(builder: CityBuilder, tree: Tree, keys: Ints, sets: Sets, 
         if name == "BuildingStorey":
             stated = [getattr(tree.entities[row], "Elevation", None) for row in rows]
             heights = [None if one is None else float(one) * unit for one in stated]
-            columns["elevation"] = Column(pa.array(heights, pa.float64()), "m", "Elevation", "elevation", "标高")
+            columns["storey_elevation"] = Column(  # z_ground is where the storey lies in the city
+                pa.array(heights, pa.float64()), "m", "Elevation", "elevation above the zero of the building", "相对建筑零点标高"
+            )
         if name == "BuildingRoom":
             columns |= _room_columns(tree, sets, rows)
         builder.add_attributes(mine, name, columns)

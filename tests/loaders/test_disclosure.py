@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cim.errors import UsageError
-from cim.loaders.disclosure import graded, suppressed
+from cim.loaders.disclosure import graded, is_person_count, suppressed
+from cim.loaders.fusion import fuse
 from cim.model import City, CityBuilder, Column, SourceRecord
 from cim.model.loss import Losses
 
@@ -106,3 +109,33 @@ def test_grades_and_limits_that_nobody_knows_are_refused() -> None:
         graded(_tree([-1]), "blue", Losses())
     with pytest.raises(UsageError, match="k is -1"):
         suppressed(_tree([-1], population=[3.0]), -1, Losses())
+
+
+def test_words_that_only_hold_a_ratio_or_a_share_are_counts_all_the_same() -> None:
+    for name in ("administration_employees", "registration_population", "shared_residents"):
+        assert is_person_count(name, pa.int64())
+    assert is_person_count("population", pa.decimal128(10, 2))
+    for name in ("population_ratio", "population-share", "cars_per_person", "resident_percentage"):
+        assert not is_person_count(name, pa.float64())
+
+
+def test_a_small_count_hides_in_no_text_property_claim_or_conflict() -> None:
+    def register(name: str, population: list[int]) -> City:
+        builder = CityBuilder("EPSG:28992", name=name)
+        source = builder.add_source(SourceRecord(name=name, path=f"{name}.gpkg", reader="r", format="f"))
+        shapes = [shapely.box(0, 0, 9, 9), shapely.box(50, 0, 59, 9)]
+        keys = builder.add_objects("Building", [f"{name}1", f"{name}2"], footprints=shapes, source=source)
+        builder.add_attributes(keys, "Building", {"population": Column(population), "residents_text": Column(["3", "40"])})
+        builder.add_properties(keys, "register", ["population", "storeys"], ["4", "5"], None)
+        return builder.build()
+
+    losses = Losses()
+    shown = suppressed(fuse([register("a", [25, 100]), register("b", [4, 100])]), 10, losses)
+    assert shown.column("Building", "population").to_pylist() == [25, 100]
+    assert shown.column("Building", "residents_text").to_pylist() == [None, "40"]
+    values = {row["value"] for row in shown.tables["claims"].to_pylist() if row["attribute"] in {"population", "residents_text"}}
+    assert values == {"25", "100", '"40"'}  # b said 4, of an object whose count is shown
+    assert {(row["name"], row["value"]) for row in shown.tables["properties"].to_pylist()} == {("storeys", "5")}
+    assert not any("population" in row["message"] for row in shown.tables["issues"].to_pylist())
+    told = {row["what"]: row["count"] for row in losses.report().rows()}
+    assert told["conflicts about counts of persons, which quote them"] >= 1

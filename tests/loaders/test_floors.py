@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,15 @@ def test_the_storeys_of_suzhou_add_up_to_its_published_floor_area(shared_data: C
     assert top["value"].sum() == pytest.approx(4_146_603.593, abs=0.01)  # the figure of the notes, to the centimetre they print
     assert top["missing"].sum() == 0
     assert np.isfinite(top["value"]).all()
+
+
+def test_storeys_last_as_long_as_their_building_and_are_of_its_grade() -> None:
+    builder = CityBuilder("EPSG:4549+5737")
+    first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in (2000, 2020))
+    keys = builder.add_objects("Building", ["a"], footprints=[shapely.box(X, Y, X + 10, Y + 20)], z_ground=[5.0], z_roof=[17.0],
+                               valid_from=[first], valid_to=[last], grades=["2"])  # fmt: skip
+    builder.add_attributes(keys, "Building", {"storeys_above_ground": Column([4])})
+    city = storeys(builder.build())
+    assert city.asof(datetime(2010, 1, 1, tzinfo=UTC)).types() == {"Building": 1, "BuildingStorey": 4}
+    assert city.asof(datetime(2024, 1, 1, tzinfo=UTC)).types() == {}  # pulled down, every storey of it
+    assert set(city.tables["objects"]["grade"].to_pylist()) == {"2"}

@@ -97,3 +97,16 @@ def test_a_building_belongs_to_the_plot_that_holds_most_of_it() -> None:
     assert [[whole.id for whole in city[id_].parents()] for id_ in "abc"] == [["left"], ["right"], []]
     assert any("1 of 3 Building lie in no LandUse" in text for text in city.issues["message"])
     assert np.array_equal(np.sort(city.keys("Building")), np.sort(group_by_place(city, "LandUse").keys("Building")))
+
+
+def test_of_two_areas_that_hold_a_building_the_smaller_is_its_place_and_none_is_lost_in_silence() -> None:
+    builder = CityBuilder("EPSG:4549")
+    x, y = 500_000.0, 3_400_000.0
+    areas = [shapely.box(x, y, x + 100, y + 100), shapely.box(x, y, x + 20, y + 20)]
+    builder.add_objects("LandUse", ["park", "plot"], footprints=areas)
+    builder.add_objects("Building", ["a", "nowhere"], footprints=[shapely.box(x + 2, y + 2, x + 8, y + 8), None])
+    city = group_by_place(builder.build(), "LandUse")
+    assert [whole.id for whole in city["a"].parents()] == ["plot"]
+    assert any("1 of 2 Building have no footprint" in text for text in city.issues["message"])
+    with pytest.raises(UsageError, match="both LandUse"):
+        group_by_place(city, "LandUse", "LandUse")

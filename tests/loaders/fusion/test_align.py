@@ -216,3 +216,15 @@ def test_the_campus_and_suzhou_have_no_shift_between_them(shared_data: Callable[
     suzhou = layer("S", placed("china", "suzhou_buildings_floor", "suzhou_buildings.geojson"))
     assert not find_shift(campus, suzhou).found
     assert not find_shift(suzhou, campus).found
+
+
+def test_the_next_estate_of_the_same_houses_is_no_shift() -> None:
+    places = np.array([500000.0, 3460000.0]) + np.random.default_rng(3).uniform(0, 200, (12, 2))
+
+    def estate(xy: NDArray[np.float64]) -> NDArray[Any]:
+        return np.asarray(shapely.box(xy[:, 0], xy[:, 1], xy[:, 0] + 12, xy[:, 1] + 40))
+
+    known, new = layer("a", [*estate(places), *town(300)]), layer("b", estate(places + [400.0, -1500.0]))
+    near = layer("c", estate(places + [400.0, 150.0]))  # within 800 m: every house finds its twin
+    assert not find_shift(known, new).found
+    assert not find_shift(known, near).found

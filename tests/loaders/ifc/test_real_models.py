@@ -34,7 +34,7 @@ def test_duplex_has_its_storeys_spaces_shapes_and_property_sets(shared_data: Fin
     assert _shaped(city) == 236  # of 286 shapes 50 are those of openings, which cut their walls
     assert any(row["count"] == 50 and "IfcOpeningElement" in str(row["message"]) for row in _messages(city, "unsupported"))
     storeys = city.table("BuildingStorey").set_index("name")
-    assert storeys["elevation"].to_dict() == pytest.approx({"T/FDN": -1.25, "Level 1": 0.0, "Level 2": 3.1, "Roof": 6.0})
+    assert storeys["storey_elevation"].to_dict() == pytest.approx({"T/FDN": -1.25, "Level 1": 0.0, "Level 2": 3.1, "Roof": 6.0})
     rooms = city.table("BuildingRoom").set_index("name")
     assert rooms.loc["A102", "floor_area"] == pytest.approx(30.1416452, abs=1e-6)  # "GSA BIM Area" in the file
     assert rooms.geometry.area["A102"] == pytest.approx(27.660089, abs=1e-5)  # its profile; GSA measures to the middle of walls
