@@ -224,7 +224,7 @@ def test_the_next_estate_of_the_same_houses_is_no_shift() -> None:
     def estate(xy: NDArray[np.float64]) -> NDArray[Any]:
         return np.asarray(shapely.box(xy[:, 0], xy[:, 1], xy[:, 0] + 12, xy[:, 1] + 40))
 
-    known, new = layer("a", [*estate(places), *town(300)]), layer("b", estate(places + [400.0, -1500.0]))
-    near = layer("c", estate(places + [400.0, 150.0]))  # within 800 m: every house finds its twin
+    known, new = layer("a", [*estate(places), *town(300)]), layer("b", estate(places + np.array([400.0, -1500.0])))
+    near = layer("c", estate(places + np.array([400.0, 150.0])))  # within 800 m: every house finds its twin
     assert not find_shift(known, new).found
     assert not find_shift(known, near).found
