@@ -96,7 +96,7 @@ def green_ratio(city: City, image: City | str, *, type: str = "LandUse", name: s
     states already stays, and the estimate is a claim beside it.
     """
     city, ground = resolve(city, image, "image")
-    bands, derive, what = _index(list(ground.meta.get("bands", [])), int(ground.meta.get("bits", 8)), threshold, ground.name)
+    bands, derive, what = _index(list(ground.meta.get("bands", [])), _brightest(ground.meta), threshold, ground.name)
     if isinstance(ground.data, Raster):
         msg = "an image is read from its file; give the city that holds it"
         raise UsageError(msg)
@@ -116,7 +116,13 @@ def green_ratio(city: City, image: City | str, *, type: str = "LandUse", name: s
     return attach(city, type, keys, {name: column}, ground.source).with_issues(issues)
 
 
-def _index(bands: list[str], bits: int, threshold: float | None, name: str) -> tuple[tuple[int, ...], Callable[..., Values], str]:
+def _brightest(meta: Mapping[str, Any]) -> int:
+    """Return the largest value of a band: sensors of 10 to 14 bits fill only a part of the 16 they are stored in."""
+    full = 2 ** int(meta.get("bits", 8)) - 1
+    return full if full <= 255 else min(full, max(int(meta.get("highest", full)), 255))
+
+
+def _index(bands: list[str], full: int, threshold: float | None, name: str) -> tuple[tuple[int, ...], Callable[..., Values], str]:
     """Return the bands to read, what makes 1 (green), 0 or NaN of them, and the rule in words."""
     limit = threshold if threshold is not None else NDVI if "nir" in bands else EXCESS_GREEN
     if not np.isfinite(limit):
@@ -127,7 +133,7 @@ def _index(bands: list[str], bits: int, threshold: float | None, name: str) -> t
         return chosen, lambda raw, known: _green(ndvi(*raw), known, limit), f"NDVI of at least {limit:g}"
     if {"red", "green", "blue"} <= set(bands):
         chosen = tuple(bands.index(band) + 1 for band in ("red", "green", "blue"))
-        dark = _DARK * 3 * (2**bits - 1)
+        dark = _DARK * 3 * full
 
         def derive(raw: list[Values], known: NDArray[np.bool_]) -> Values:
             bright = raw[0].astype(np.float32) + raw[1] + raw[2] >= dark

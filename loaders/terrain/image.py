@@ -310,6 +310,8 @@ def _meta(source: _Source, plan: Layout, met: _Met, kind: str, options: ReadOpti
         "dx": plan.dx, "dy": plan.dy, "nx": plan.shape[1], "ny": plan.shape[0], "x_min": plan.x_min, "y_max": plan.y_max,
         "surface": kind, "bands": list(source.names), "bits": source.kind.itemsize * 8, "hidden": met.hidden,
     }  # fmt: skip
+    if kind == "image" and met.high is not None:
+        said["highest"] = int(met.high.max())
     if kind == "classes":
         said["classes"] = {str(value): count for value, count in sorted(met.classes.items())}
         said["legend"] = _legend(options.extra.get("legend"))

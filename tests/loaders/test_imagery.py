@@ -341,3 +341,11 @@ def test_an_image_is_kept_in_the_store(tmp_path: Path) -> None:
     cim.save(image, tmp_path / "x.cim")
     again = cim.open(tmp_path / "x.cim")
     assert cells_read(again, 1).tolist() == cells_read(image, 1).tolist()
+
+
+def test_a_sensor_that_fills_a_part_of_its_16_bits_is_not_all_shade(tmp_path: Path) -> None:
+    image = photo()
+    paint(image, (0, 0, 50, 100), GRASS)
+    deep = image.astype(np.uint16) * 8  # 11 bits
+    city = green_ratio(parcels([plot(0, 0, 100, 100)]), read(write(tmp_path / "deep.tif", deep, names=RGB, photometric="RGB")))
+    assert values(city, "green_ratio") == [0.5]
