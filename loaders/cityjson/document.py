@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from cim.errors import CorruptFileError, FormatError, LimitError
 from cim.loaders import json_guard
+from cim.loaders.cityjson.columns import Columns, scanned
 from cim.loaders.cityjson.hollow import filled, hollow
 from cim.loaders.cityjson.points import stored_points
 from cim.loaders.limits import Limits
@@ -55,8 +56,7 @@ class Note:
     count: int = 1
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One city object as it stands in the file."""
 
     id: str
@@ -86,6 +86,8 @@ class Document:
     """Features or objects that could not be used."""
     looks: list[Any] = field(default_factory=list)
     """Member `appearance` of the file, then those of its features."""
+    columns: Columns | None = None
+    """The geometry, where the file is of the plain kind: its objects then have the number 0 for it."""
 
 
 class _Repeated(dict[str, Any]):
@@ -94,8 +96,13 @@ class _Repeated(dict[str, Any]):
     pairs: list[tuple[str, Any]]
 
 
-def load(path: Path, limits: Limits, *, encoding: str | None = None) -> Document:
+def load(path: Path, limits: Limits, *, encoding: str | None = None, plain: bool = False) -> Document:
     """Return what a CityJSON or CityJSONSeq file holds.
+
+    Parameters
+    ----------
+    plain
+        Whether a file without oddness may be read with its geometry as columns.
 
     Raises
     ------
@@ -107,23 +114,24 @@ def load(path: Path, limits: Limits, *, encoding: str | None = None) -> Document
         If it is cut or contradicts itself.
     """
     raw = path.read_bytes()
-    plain = raw.isascii() and encoding is None
-    text, found, guessed, _ = (raw, "utf-8", False, False) if plain else json_guard.decode(raw, path, encoding)
+    simple = raw.isascii() and encoding is None
+    text, found, guessed, _ = (raw, "utf-8", False, False) if simple else json_guard.decode(raw, path, encoding)
     notes = [Note("encoding", f"the text is not UTF-8, which JSON requires; it is read as {found}")] if guessed else []
     lines = _lines(text)
     if lines is not None:
         return _sequence(lines, path, limits, found, notes)
-    value = _parsed(text, path, limits, notes)
+    value, columns = (scanned(text, limits) if plain else None) or (_parsed(text, path, limits, notes), None)
+    del raw, text
     kind = _kind(value, path)
     if kind == "CityJSONFeature":
         reason = "starts with a CityJSONFeature: the first line of a sequence must be its header of type CityJSON (metadata, transform)"
         raise FormatError(path, reason, "write the header line first, or a whole CityJSON file")
     version = _version(value, path)
-    vertices = _vertices(value, path)
+    vertices = columns.points if columns is not None else _vertices(value, path)
     records = list(_records(value, 0, len(vertices), path, notes))
     limits.check("records", len(records), path)
     header = {key: member for key, member in value.items() if key not in ("CityObjects", "vertices")}
-    return Document(version, header, records, vertices, False, found, notes, looks=[value.get("appearance")])
+    return Document(version, header, records, vertices, False, found, notes, looks=[value.get("appearance")], columns=columns)
 
 
 # ---------------------------------------------------------------- a sequence

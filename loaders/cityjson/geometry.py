@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["DEPTH", "FARTHEST", "Found", "Geometries", "gather", "geometries_of", "kept_counts", "picked"]
+__all__ = ["DEPTH", "FARTHEST", "Found", "Geometries", "gather", "geometries_of", "kept_counts", "lod_text", "picked"]
 
 DEPTH = {"MultiPoint": 1, "MultiLineString": 2, "MultiSurface": 3, "CompositeSurface": 3, "Solid": 4, "MultiSolid": 5, "CompositeSolid": 5}
 _MEMBERS = frozenset({"type", "lod", "boundaries", "semantics", "material", "texture"})
@@ -94,6 +94,9 @@ def gather(document: Document, template_vertices: int) -> tuple[Found, Found]:
         listed = record.members.pop("geometry", None)  # freed as soon as it is held as columns
         if listed is None:
             continue
+        if listed == 0 and document.columns is not None:
+            found.owner.append(row)
+            continue
         if not isinstance(listed, list):
             found.notes.append(Note("rejected", f"the geometry of {record.id!r} is a {type(listed).__name__}, expected an array", row=row))
         elif not listed:
@@ -122,7 +125,7 @@ def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int, l
         found.beyond[name] = found.beyond.get(name, 0) + bool(one[name])
     found.owner.append(row)
     found.type.append(kind)
-    found.lod.append(_lod(one.get("lod")))
+    found.lod.append(lod_text(one.get("lod")))
     found.boundaries.append(one.get("boundaries"))
     found.semantics.append(one.get("semantics"))
     found.material.append(one.get("material"))
@@ -133,7 +136,7 @@ def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int, l
     found.place.append(place)
 
 
-def _lod(value: Any) -> str:
+def lod_text(value: Any) -> str:
     """Return a level of detail as text: 1.0 counted levels in numbers (2, 2.2), later versions as text."""
     if isinstance(value, bool) or value is None:
         return ""

@@ -21,11 +21,13 @@ from cim.errors import CorruptFileError, CRSError, FormatError
 from cim.loaders.cityjson.appearance import Library, Looks, add_appearances, add_library, defaults, library_of, looks_of
 from cim.loaders.cityjson.attributes import add_attributes, add_members, named
 from cim.loaders.cityjson.checks import Transform, check_heights, lost_parts, points_of, template_points, transform_of, welded
+from cim.loaders.cityjson.columns import Columns, NotPlainError
 from cim.loaders.cityjson.document import Document, Note, load
-from cim.loaders.cityjson.geometry import Geometries, gather, geometries_of
+from cim.loaders.cityjson.geometry import Found, Geometries, gather, geometries_of
 from cim.loaders.cityjson.links import Links, links_of
 from cim.loaders.cityjson.outline import outlined
 from cim.loaders.cityjson.plain import cleaned
+from cim.loaders.cityjson.plain_rows import geometries_from, looks_from, semantics_from
 from cim.loaders.cityjson.semantics import Surfaces, semantics_of
 from cim.loaders.cityjson.templates import Instances, instances_of, put_out
 from cim.loaders.protocol import Description, LayerInfo, ReadOptions
@@ -85,9 +87,10 @@ class CityJSONReader:
             reason = f"a city model has no layers, but layer={options.layer!r} was asked for"
             raise FormatError(path, reason, "leave layer out; take a part of the city afterwards with city.subset(city.keys(class))")
         with _no_collection():
-            document = load(path, options.limits, encoding=options.encoding)
-            crs, notes = _crs(document, options, path)
-            return _assemble(document, crs, notes, path, options)
+            try:
+                return _read(path, options, plain=True)
+            except NotPlainError:
+                return _read(path, options, plain=False)
 
     def describe(self, path: Path, options: ReadOptions) -> Description:
         """Return version, classes, counts, coordinate system and extent."""
@@ -104,6 +107,12 @@ class CityJSONReader:
         doubts = [note.message for note in document.notes] + ([] if stated else ["no coordinate system is stated; give crs="])
         name = "CityJSONSeq" if document.sequence else "CityJSON"
         return Description(f"{name} {document.version}", layers, document.encoding, tuple(doubts), whole=True)
+
+
+def _read(path: Path, options: ReadOptions, *, plain: bool) -> City:
+    document = load(path, options.limits, encoding=options.encoding, plain=plain)
+    crs, notes = _crs(document, options, path)
+    return _assemble(document, crs, notes, path, options)
 
 
 @contextmanager
@@ -205,20 +214,35 @@ def _geometries(
     """Return all usable geometries, templates and their uses; a file without any usable one among several is corrupt."""
     corners = template_points(document, path)
     found, templates = gather(document, len(corners))
-    own = _part(geometries_of(found, points, ids), ids, library, crs, notes)
+    if document.columns is None:
+        own = _part(geometries_of(found, points, ids), ids, library, crs, notes)
+    else:
+        own = _plain_part(document.columns, found, points, ids, library, crs, notes)
     shapes_of = geometries_of(templates, corners, names := [f"template {k}" for k in range(max(templates.owner, default=-1) + 1)])
     about: list[Note] = []
     shapes = _part(shapes_of, names, library, crs, about)
     notes += [replace(note, row=None) for note in about]
     instances = instances_of(found, shapes.geometries, points, ids)
     notes += instances.notes
-    welded(points, np.union1d(own.geometries.used, instances.used), notes)
+    welded(points, np.union1d(own.geometries.used, instances.used) if len(instances.used) else own.geometries.used, notes)
     notes += lost_parts(document, found)
     rejected = own.geometries.rejected + instances.rejected
     if rejected and not len(own.geometries.owner) and not len(instances.owner):
         reasons = [note.message for note in notes if note.code == "rejected" and note.severity == "error"]
         raise CorruptFileError(path, f"holds no usable geometry: {reasons[0]}", "export it again; its indices and vertices do not fit")
     return own, shapes, instances
+
+
+def _plain_part(
+    columns: Columns, found: Found, points: NDArray[np.float64], ids: list[str], library: Library, crs: CityCRS, notes: list[Note]
+) -> _Part:
+    """Return the geometries of a plain file; turned solids lose nothing, for it has no textures."""
+    geometries = geometries_from(columns, np.asarray(found.owner, np.int64), points, found.notes)
+    surfaces, looks = semantics_from(columns), looks_from(columns, library)
+    notes += geometries.notes
+    table, solid_notes = _checked(geometries, ids, crs)
+    notes += solid_notes
+    return _Part(geometries, ids, table, surfaces, looks)
 
 
 def _part(geometries: Geometries, ids: list[str], library: Library, crs: CityCRS, notes: list[Note]) -> _Part:

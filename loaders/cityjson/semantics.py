@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["Surfaces", "dropped", "per_face", "same_shape", "semantics_of", "without_gaps"]
+__all__ = ["SurfaceRows", "Surfaces", "dropped", "parents_of", "per_face", "same_shape", "semantics_of", "without_gaps"]
 
 _WORDS = {"semantic": "semantics", "material": "materials", "texture": "textures"}
 _OWN = frozenset({"type", "parent", "children"})
 
 
 @dataclass(frozen=True)
-class _Rows:
+class SurfaceRows:
     """Rows of the table `surfaces`."""
 
     geometry: Ints
@@ -43,7 +43,7 @@ class _Rows:
 class Surfaces:
     """Semantics of all geometries."""
 
-    rows: _Rows
+    rows: SurfaceRows
     """The semantic surfaces, those of one geometry after those of another."""
     semantics: pa.Array
     """Per geometry a list with one entry per face: the index of its semantic surface, -1 for none; null without semantics."""
@@ -98,14 +98,14 @@ def per_face(
     return pa.ListArray.from_arrays(pa.array(start.astype(np.int32)), pa.array(face.astype(np.int32)), mask=pa.array(~given)), face
 
 
-def _ground(rows: _Rows, face: Ints, geometry: Ints, count: int) -> NDArray[np.bool_]:
+def _ground(rows: SurfaceRows, face: Ints, geometry: Ints, count: int) -> NDArray[np.bool_]:
     per_geometry = np.bincount(rows.geometry, minlength=count)
     first = np.concatenate([[0], np.cumsum(per_geometry)])[:-1]
     is_ground = np.append(np.asarray(pc.equal(rows.type, "GroundSurface").to_numpy(zero_copy_only=False), bool), False)
     return np.asarray(is_ground[np.where(face >= 0, first[geometry] + face, len(is_ground) - 1)])
 
 
-def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[_Rows, list[Any], Ints]:
+def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[SurfaceRows, list[Any], Ints]:
     """Return the semantic surfaces as rows, the values per geometry (None without) and how many surfaces each geometry lists."""
     values: list[Any] = []
     size = np.zeros(len(names), np.int64)
@@ -135,12 +135,12 @@ def _read(geometries: Geometries, names: list[str], notes: list[Note]) -> tuple[
             extra = {key: value for key, value in surface.items() if key not in _OWN}
             attributes.append(json_text(extra) if extra else None)
         if linked:
-            parents.update((first + index, parent) for index, parent in _parents(listed).items())
+            parents.update((first + index, parent) for index, parent in parents_of(listed).items())
     start = np.cumsum(size) - size
     owners = np.repeat(np.arange(len(names)), size)
     above = np.full(len(types), -1, np.int32)
     above[list(parents)] = list(parents.values())
-    rows = _Rows(owners, np.arange(len(types)) - start[owners], pa.array(types, pa.string()), pa.array(above, mask=above < 0),
+    rows = SurfaceRows(owners, np.arange(len(types)) - start[owners], pa.array(types, pa.string()), pa.array(above, mask=above < 0),
                  pa.array(attributes, pa.string()))  # fmt: skip
     return rows, values, size
 
@@ -157,7 +157,7 @@ def _parsed(surfaces: Any) -> Any:
     return orjson.loads(surfaces) if type(surfaces) is bytes else surfaces
 
 
-def _parents(listed: list[dict[str, Any]]) -> dict[int, int]:
+def parents_of(listed: list[dict[str, Any]]) -> dict[int, int]:
     """Return the parent of each surface, from either end of the link."""
     found: dict[int, int] = {}
     for index, surface in enumerate(listed):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["Worn", "worn_textures"]
+__all__ = ["Worn", "no_textures", "worn_textures"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Worn:
         return replace(self, uv=pa.ListArray.from_arrays(self.uv.offsets, pairs))
 
 
+def no_textures() -> Worn:
+    """Return the textures of geometries that have none."""
+    return Worn(np.empty(0, np.int64), [], pa.array([], pa.list_(pa.int64())), pa.array([], pa.list_(pa.list_(pa.float64(), 2))))
+
+
 def _rings(boundaries: pa.Array) -> tuple[Ints, Ints]:
     levels, values = offsets_of(boundaries)
     return levels[-1], np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
@@ -79,7 +84,7 @@ def worn_textures(
         mine = [entries[place] for place in np.flatnonzero(kinds == depth).tolist()]
         made.append(_of_depth(geometries, mine, depth, first_texture, first_uv, uv, ids, notes))
     if not made:
-        return Worn(np.empty(0, np.int64), [], pa.array([], pa.list_(pa.int64())), pa.array([], pa.list_(pa.list_(pa.float64(), 2))))
+        return no_textures()
     themes = [theme for one in made for theme in one.themes]
     return Worn(np.concatenate([one.rows for one in made]), themes, pa.concat_arrays([one.textures for one in made]),
                 pa.concat_arrays([one.uv for one in made]))  # fmt: skip
