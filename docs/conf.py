@@ -25,7 +25,7 @@ nitpicky = True
 # Types of other libraries cannot be looked up without a network; type variables and aliases of signatures have no page.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!cim\.).*"),
-    (r"py:class", r"cim\..*\.(Item|CitySettings|Finding|\w+Parameters)"),  # parts of a public type that nobody makes by hand
+    (r"py:class", r"cim\..*\.(Item|CitySettings|Finding|Check|\w+Parameters)"),  # parts of a public type that nobody makes by hand
 ]
 # ref.python: `bytes` and `type` of a signature are the builtins, not our attributes of that name
 suppress_warnings = ["config.cache", "ref.python"]

@@ -1,6 +1,7 @@
-"""Make the pictures of the gallery and the scene to click on, from a run of the demo: python docs/make_gallery.py [FOLDER of a demo].
+"""Make the pictures of the gallery and the scene to click on, from a run of the demo.
 
-Without a folder the demo is built first. Writes docs/images/*.png and docs/demo/index.html.
+Call it as python docs/make_gallery.py [FOLDER of a demo [NAME of a picture...]]. Without a folder the demo is built first.
+Writes docs/images/*.png and docs/demo/index.html.
 """
 
 from __future__ import annotations
@@ -9,22 +10,33 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 import cim
+from cim.demo.pictures import only, without
+from cim.loaders import read
+from cim.loaders.imagery import green_ratio
+from cim.model.reproject import to_crs
 from cim.results import Fields, Verdicts, load_result
 from cim.scenes import Scene
 from cim.scenes.depth import depth_layer
-from cim.scenes.layer import Text
+from cim.scenes.layer import Legend, Text
 from cim.scenes.style import DEPTH, Ramp
 from cim.scenes.verdicts import verdict_layer
 
 HERE = Path(__file__).resolve().parent
 SIZE = (1200, 750)
 LEVEL = 4.7  # m above the 1985 datum: over the sill of the quay
-TREES_KEPT = 4  # every fourth tree goes into the page, so that it stays small; the pictures show all
+TINTS = ((76, 120, 168), (245, 133, 24), (84, 162, 75), (178, 121, 162), (228, 87, 86), (114, 183, 178), (238, 202, 59), (157, 117, 93))
+GREENS = ((244, 241, 226), (199, 217, 170), (132, 180, 110), (64, 133, 73), (18, 84, 45))
+INSIDE = (
+    "BuildingConstructiveElement", "BuildingInstallation", "BuildingRoom", "BuildingStorey", "Door", "Window", "CityFurniture",
+    "GenericLogicalSpace", "GenericOccupiedSpace",
+)  # fmt: skip
+TREES_KEPT = 6  # every sixth tree goes into the page, so that it stays small; the pictures show all
 
 
 def results(folder: Path) -> dict[str, Verdicts | Fields]:
@@ -48,7 +60,7 @@ def failing(scene: Scene, result: Verdicts) -> Scene:
 
 def pictures(city: cim.City, found: dict[str, Verdicts | Fields]) -> Iterator[tuple[str, Scene, dict[str, object]]]:
     """Yield name, scene and camera of every picture."""
-    plain = Scene(city, language="both")
+    plain = Scene(blocks(city), language="both")
     river = water(plain, found["inundation"])
     top = {"elevation": 89.9, "azimuth": 0.0, "orthographic": True, "inset": (0.02, 0.02, 0.26, 0.07)}  # the legend at the right
     yield "district", plain, {"inset": (0.02, 0.03, 0.12, 0.05)}
@@ -64,6 +76,51 @@ def pictures(city: cim.City, found: dict[str, Verdicts | Fields]) -> Iterator[tu
     )
 
 
+def of_sources(city: cim.City, pieces: cim.City, folder: Path) -> Iterator[tuple[str, Scene, dict[str, object]]]:
+    """Yield name, scene and camera of the pictures of single kinds of source, and of what is made of them."""
+    whole = Scene(city, language="both", underground=False)
+    yield "photo", without(whole, "terrain", "utilities", "water"), {"azimuth": 0.0, "elevation": 38.0, "inset": (0.02, 0.03, 0.02, 0.05)}
+    office = next(id for id in city.ids(city.keys("Building")) if city[id].children("BuildingStorey"))
+    apart = only(whole.explode(office), "imagery", "storeys", "storeys, see-through", "rooms")
+    yield "office", apart, {"around": list(map(str, apart.layer("storeys").ids)), "azimuth": 28.0, "elevation": 33.0}
+    floor = only(whole.storey(office, "F2"), "imagery", "storeys", "storeys, see-through", "rooms", "openings")
+    yield "storey", floor, {"around": list(map(str, floor.layer("rooms").ids)), "azimuth": 20.0, "elevation": 62.0}
+    drains = only(Scene(city, language="both", underground=True), "imagery", "utilities")
+    yield "drains", drains, {"around": near_the_quay(city), "azimuth": -24.0, "elevation": 20.0}
+    skin = Scene(read(folder / "oblique" / "blocks.obj", "EPSG:4549+5737"), language="both", title="One skin over everything 倾斜模型")
+    above = {"azimuth": -28.0, "elevation": 36.0, "inset": (0.02, 0.1, 0.04, 0.06)}
+    yield "mesh", skin, above
+    yield "pieces", tinted(pieces), above
+    top = {"elevation": 89.9, "azimuth": 0.0, "orthographic": True, "inset": (0.36, 0.09, 0.02, 0.05)}
+    osm = Scene(to_crs(read(folder / "sanhe.osm"), city.crs.without_vertical()), language="both", title="OpenStreetMap")
+    yield "osm", osm.color_by("road_class", layer="roads"), top
+    green = Scene(green_ratio(city, "orthophoto"), language="both", title="Green ratio of plots, from an image 绿地率（影像估算）")
+    green = green.color_by("green_ratio", layer="landuse", style=Ramp(GREENS, 0.0, 0.8))
+    solid = green._with(layers=tuple(replace(one, opacity=1.0) if one.name == "landuse" else one for one in green.layers))  # noqa: SLF001
+    yield "green", solid.show_only("landuse", "roads", "water"), {**top, "inset": (0.02, 0.09, 0.02, 0.2)}
+
+
+def near_the_quay(city: cim.City) -> list[str]:
+    """Return the drains in the middle of the district, so that their depth can be seen."""
+    return city.ids(np.intersect1d(city.keys("GenericOccupiedSpace"), city.keys(bbox=(557_540, 3_464_280, 557_740, 3_464_410))))
+
+
+def tinted(pieces: cim.City) -> Scene:
+    """Return the pieces of the mesh, neighbours in different colours; what is left of the mesh has its texture."""
+    scene = Scene(pieces, language="both", title=f"Cut into {pieces.types()['Building']} buildings 单体化")
+    layer = scene.layer("buildings")
+    colours = np.array(TINTS, np.uint8)[np.arange(len(layer)) % len(TINTS)]
+    made = replace(layer.recoloured(colours, Legend(Text("One tint per building", "每栋一色"))), opacity=1.0)
+    return scene._with(layers=tuple(made if one.name == "buildings" else one for one in scene.layers))  # noqa: SLF001  # a layer replaced
+
+
+def blocks(city: cim.City) -> cim.City:
+    """Return the city as its registers know it; the inside of the office, the photo, pipes and poles have pictures of their own."""
+    fine = [type_ for type_ in INSIDE if type_ in city.types()]
+    photo = city.key_of(["orthophoto"])
+    return city.subset(np.setdiff1d(city.keys(), np.concatenate([photo, *(city.keys(type_) for type_ in fine)])))
+
+
 def thinned(city: cim.City) -> cim.City:
     """Return the city with a part of its trees."""
     trees = city.keys("SolitaryVegetationObject")
@@ -72,7 +129,7 @@ def thinned(city: cim.City) -> cim.City:
 
 def page(city: cim.City, found: dict[str, Verdicts | Fields]) -> Path:
     """Write the scene to click on."""
-    scene = Scene(thinned(city), title=f"三河 Sanhe: a still flood at {LEVEL:g} m, and height control 控高", language="en")
+    scene = Scene(thinned(blocks(city)), title=f"三河 Sanhe: a still flood at {LEVEL:g} m, and height control 控高", language="en")
     scene = failing(water(scene, found["inundation"]), found["height_control"])
     shown = [layer.name for layer in scene.layers]
     for name in ("height_control", "far"):
@@ -89,9 +146,14 @@ def main() -> None:
         if not (folder / "demo.cim").is_dir():
             build_demo(folder, say=print)
         city, found = cim.open(folder / "demo.cim"), results(folder)
-        for name, scene, view in pictures(city, found):
+        drawn = chain(pictures(city, found), of_sources(city, cim.open(folder / "pieces.cim"), folder / "sources"))
+        for name, scene, view in drawn:
+            if len(sys.argv) > 2 and name not in sys.argv[2:]:
+                continue
             path = scene.screenshot(HERE / "images" / f"{name}.png", size=SIZE, camera=scene.camera(SIZE, **view))
             print(f"{path}  {path.stat().st_size / 1e3:,.0f} kB")
+        if len(sys.argv) > 2 and "page" not in sys.argv[2:]:
+            return
         made = page(city, found)
         print(f"{made}  {made.stat().st_size / 1e6:.2f} MB")
 
