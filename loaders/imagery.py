@@ -118,7 +118,7 @@ def green_ratio(city: City, image: City | str, *, type: str = "LandUse", name: s
 
 def _brightest(meta: Mapping[str, Any]) -> int:
     """Return the largest value of a band: sensors of 10 to 14 bits fill only a part of the 16 they are stored in."""
-    full = 2 ** int(meta.get("bits", 8)) - 1
+    full = (1 << int(meta.get("bits", 8))) - 1
     return full if full <= 255 else min(full, max(int(meta.get("highest", full)), 255))
 
 

@@ -108,7 +108,7 @@ def add_mesh(
     keys = builder.add_objects(
         type, ids, names=list(mesh.names), source=source, parents=None if parents is None else [parents[row] for row in rows.tolist()]
     )
-    builder.add_attributes(keys, type, _attributes(parts, known))
+    builder.add_attributes(keys, type, _attributes(parts, known, metric=_is_metric(builder)))
     boundaries, kinds = _boundaries(parts, known, solids=solids)
     semantics, surfaces = _semantics(parts)
     from cim.model.geometry import vertices_from
@@ -198,7 +198,12 @@ def _outward(parts: _Parts, known: Topology) -> tuple[_Parts, Topology, list[Rem
 # ---------------------------------------------------------------- columns
 
 
-def _attributes(parts: _Parts, known: Topology) -> dict[str, Any]:
+def _is_metric(builder: CityBuilder) -> bool:
+    """Return whether coordinates count in metres, so that areas and volumes have a unit."""
+    return builder.crs.is_local or (builder.crs.is_projected and builder.crs.linear_unit_factor == 1.0)
+
+
+def _attributes(parts: _Parts, known: Topology, *, metric: bool) -> dict[str, Any]:
     from cim.model import Column
 
     own = {
@@ -210,6 +215,8 @@ def _attributes(parts: _Parts, known: Topology) -> dict[str, Any]:
         "open_edges": Column(known.open_edges, label_en="open edges", label_zh="开放边数"),
         "volume": Column(known.volume, unit="m3", label_en="volume", label_zh="体积"),
     }
+    if not metric:
+        del own["surface_area"], own["volume"]
     for name, values in parts.mesh.attributes.items():
         own[name if name not in own else f"{name}_source"] = Column(_clean(values), source_field=name)
     return own

@@ -224,9 +224,30 @@ def place(points: Reals, reference: Reference, options: ReadOptions, path: Path)
             offset = reference.offset
         if chosen.declared is None and not chosen.crs.is_local:
             said.append(Remark("assumed", "warning", f"{told} is taken to be in {chosen.crs.label}, since that file names no CRS"))
+    said += _unit_remarks(chosen.crs, offset, path)
     moved = points + np.zeros(3) if offset is None else points + np.asarray(offset)
     said += _shift_remarks(offset, moved, given=given is not None)
     return Placed(moved, chosen.crs, reference.crs, tuple(said), _evidence(chosen.crs, reference, offset, options))
+
+
+def _unit_remarks(crs: CityCRS, offset: tuple[float, float, float] | None, path: Path) -> list[Remark]:
+    """Return what is doubtful about the unit of the coordinates.
+
+    Raises
+    ------
+    CRSError
+        If metres would be added to an origin in degrees.
+    """
+    if crs.is_local:
+        return []
+    if crs.horizontal.is_geographic and offset is not None:
+        reason = f"its origin {_shown(offset)} is in {crs.label}, which counts in degrees, and a mesh counts in metres: they do not add up"
+        remedy = "write the origin as <SRS>ENU:latitude,longitude</SRS> in its metadata.xml, or give crs= and offset= of a projected system"
+        raise CRSError(path, reason, remedy)
+    if crs.is_projected and crs.linear_unit_factor != 1.0:
+        text = f"its numbers are taken in the unit of {crs.label}, {crs.linear_unit_factor:g} m, not in metres"
+        return [Remark("assumed", "warning", f"{text}; area and volume are left out")]
+    return []
 
 
 def _on_earth(points: Reals, reference: Reference, given: tuple[float, float, float] | None, options: ReadOptions, path: Path) -> Placed:

@@ -181,3 +181,20 @@ def test_the_delft_mesh_lies_where_its_metadata_says(shared_data: Callable[..., 
     assert city.crs.to_string() == "EPSG:7415"
     assert city.bounds == (84808.5, 447412.5, 85072.5, 447641.5)
     assert city["mesh_1m_local"].attributes["faces"] == 120912
+
+
+def test_metres_are_never_added_to_an_origin_in_degrees(tmp_path: Path) -> None:
+    file = _box(tmp_path)
+    text = "<M><SRS>EPSG:4326</SRS><SRSOrigin>114.3,30.5,20</SRSOrigin></M>"
+    (tmp_path / "metadata.xml").write_text(text, encoding="utf-8")
+    with pytest.raises(CRSError, match="counts in degrees, and a mesh counts in metres"):
+        read(file)
+    (tmp_path / "metadata.xml").write_text("<M><SRS>ENU:30.5,114.3</SRS></M>", encoding="utf-8")
+    west, south, east, north = read(file).bounds
+    assert max(east - west, north - south) < 20.0
+
+
+def test_a_mesh_in_a_system_of_feet_states_no_square_metres(tmp_path: Path) -> None:
+    city = read(_box(tmp_path), "EPSG:2263", offset=[980_000.0, 200_000.0, 0.0])
+    assert not {"volume", "surface_area"} & set(city["box"].attributes)
+    assert "warning assumed: box.obj: its numbers are taken in the unit of EPSG:2263" in _told(city)
