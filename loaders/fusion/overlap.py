@@ -23,6 +23,8 @@ __all__ = ["Links", "alternatives", "group_links", "match_polygons"]
 
 CLOSE = 0.8
 """Two polygons with this intersection over union are one thing whatever else they touch; this share of a record inside is a part."""
+UNCLEAR = 0.5
+"""In a chain of several and several, a record whose best intersection over union stays below this is no object's own."""
 SHOWN = 3
 """Alternatives that the evidence names."""
 
@@ -128,7 +130,23 @@ def group_links(links: Links, left: Side, right: Side, minimum: float, word: str
     open_ = tuple(zip(right.keys[missed].tolist(), texts, strict=True)) if missed else ()
     text = np.empty(len(found), object)
     text[:] = evidence
-    return Pairs(left.keys[links.a[found]], right.keys[links.b[found]], kind[found], score[found], text, open=open_)
+    chained = _chained(links.take(found), left, right, size[found])
+    return Pairs(left.keys[links.a[found]], right.keys[links.b[found]], kind[found], score[found], text, rejected=chained, open=open_)
+
+
+def _chained(links: Links, left: Side, right: Side, size: Ints) -> tuple[str, ...]:
+    """Name the records of chains in which none is clearly one of the objects: rows of houses half a house off."""
+    if not len(links.a):
+        return ()
+    best = np.zeros(len(right))
+    np.maximum.at(best, links.b, links.iou)
+    unclear = np.flatnonzero((size > 1).all(axis=1) & (best[links.b] < UNCLEAR) & (links.size_b[links.b] > 0))
+    records = np.unique(links.b[unclear])
+    if not len(records):
+        return ()
+    named = ", ".join(map(repr, right.ids(records[:SHOWN])))
+    several = f"{len(records)} records overlap several objects each, which overlap several of them ({named})"
+    return (f"{several}: which is which is not certain, the sources may be shifted against each other",)
 
 
 def _groups(links: Links, rows: Ints, minimum: float, led: Flags, kind: NDArray[Any], score: Reals, size: Ints) -> None:

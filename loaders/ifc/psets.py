@@ -64,6 +64,7 @@ def gather_sets(model: Any, notes: Notes) -> Sets:
     units, sets = Units(model), Sets()
     for one in model.by_type("IfcPropertySetDefinition"):
         _read_set(one, units, sets)
+    _tell_assumed(units, notes)
     for definition, owner in related(model, "IfcRelDefinesByProperties", "RelatingPropertyDefinition", "RelatedObjects"):
         if definition in sets.rows:
             sets.owners[owner].append(definition)
@@ -86,6 +87,13 @@ def gather_sets(model: Any, notes: Notes) -> Sets:
         if sets.materials.get(kind_id) and not sets.materials.get(owner):
             sets.materials[owner] = list(sets.materials[kind_id])
     return sets
+
+
+def _tell_assumed(units: Units, notes: Notes) -> None:
+    for symbol, asked in units.assumed.items():
+        count = asked // 2  # each is asked for its row and for its number
+        message = f"{count} quantities are taken to be in {symbol}: the file states no unit for them"
+        notes.add("assumed", message, count=count)
 
 
 def _inherit_sets(sets: Sets, types: list[tuple[int, int]], by_type: dict[int, list[int]]) -> None:

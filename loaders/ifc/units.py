@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 __all__ = ["Units"]
@@ -34,6 +35,8 @@ class Units:
 
     def __init__(self, model: Any) -> None:
         self._known: dict[str, tuple[str | None, float]] = {}
+        self.assumed: Counter[str] = Counter()
+        """Units that quantities were read in though the file states none, and how many."""
         for project in (*model.by_type("IfcProject"), *_contexts(model)):
             for unit in getattr(getattr(project, "UnitsInContext", None), "Units", None) or ():
                 name = getattr(unit, "UnitType", None) or ("MONETARYUNIT" if unit.is_a("IfcMonetaryUnit") else None)
@@ -52,7 +55,11 @@ class Units:
 
     def _derived(self, name: str) -> tuple[str | None, float]:
         power = {"LENGTHUNIT": 1, "AREAUNIT": 2, "VOLUMEUNIT": 3}.get(name)
-        return (None, 1.0) if power is None else (f"m{_POWER[power]}", 1.0)
+        if power is None:
+            return None, 1.0
+        symbol = f"m{_POWER[power]}"
+        self.assumed[symbol] += 1
+        return symbol, 1.0
 
 
 def _contexts(model: Any) -> tuple[Any, ...]:

@@ -174,3 +174,15 @@ def test_a_third_register_meets_what_the_first_two_made() -> None:
     assert sorted(claim.source for claim in city.why("A", "height")) == ["A", "B", "C"]
     assert city.report.balance["records"].tolist() == [1, 1, 1]
     assert sum(claim.chosen for claim in city.why("A", "height")) == 1
+
+
+def test_rows_half_a_house_apart_say_that_which_is_which_is_not_certain() -> None:
+    def row(name: str, shift: float) -> City:
+        west = 500000 + 6.0 * np.arange(8) + shift
+        return register(name, [f"{name}{n}" for n in range(8)], list(shapely.box(west, 3460000, west + 6, 3460010)))
+
+    def told(shift: float) -> list[str]:
+        return [text for text in fuse([row("A", 0.0), row("B", shift)]).issues["message"] if "not certain" in text]
+
+    assert ["8 records" in text for text in told(3.0)] == [True]
+    assert told(0.6) == []  # each overlaps its own clearly

@@ -121,7 +121,7 @@ def test_describe_counts_and_tells_the_place(shared_data: Finder) -> None:
     told = describe(shared_data("city", "delft", "derived_A_ifc4_mapconv.ifc"))
     counts = {layer.name: layer.count for layer in told.layers}
     assert (told.format, counts["IFCWALL"], counts["IFCBUILDINGSTOREY"]) == ("IFC (IFC4)", 88, 2)
-    assert any("place stated once in EPSG:28992" in text for text in told.suspicions)
+    assert {layer.crs for layer in told.layers} == {"EPSG:28992+5709"}
 
 
 def test_instances_and_explicit_rows_are_the_same_shapes(shared_data: Finder) -> None:

@@ -110,3 +110,20 @@ def test_an_opening_that_cuts_half_of_its_host_is_no_doubt(tmp_path: Path) -> No
     city = _read(models.write(tmp_path, models.house(extra=_HOLE.format(x="10000."))))
     assert _volume(city, SLAB) == pytest.approx(12.0)
     assert not any("opening" in row["message"] for row in city.tables["issues"].to_pylist())
+
+
+_ROOM = """\
+#800=IFCSPACE('0000000000000000000081',$,'sp',$,$,#8,#106,$,.ELEMENT.,.INTERNAL.,$);
+#801=IFCRELAGGREGATES('0000000000000000000082',$,$,$,#12,(#800));
+#802=IFCELEMENTQUANTITY('0000000000000000000083',$,'Qto_SpaceBaseQuantities',$,$,(#803,#804));
+#803=IFCQUANTITYAREA('NetFloorArea',$,$,80.,$);
+#804=IFCQUANTITYVOLUME('NetVolume',$,$,24.,$);
+#805=IFCRELDEFINESBYPROPERTIES('0000000000000000000084',$,$,$,(#800),#802);
+"""
+
+
+def test_a_quantity_whose_unit_is_not_stated_is_told(tmp_path: Path) -> None:
+    city = _read(models.write(tmp_path, models.house(extra=_ROOM)))  # states a unit of area, none of volume
+    assert city["0000000000000000000081"].attributes["volume"] == pytest.approx(24.0)
+    told = [(row["count"], row["message"]) for row in city.tables["issues"].to_pylist() if "no unit for them" in row["message"]]
+    assert [(count, "m³" in message) for count, message in told] == [(1, True)]
