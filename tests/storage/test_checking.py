@@ -152,6 +152,6 @@ def test_a_store_killed_at_any_moment_opens_with_its_last_version_whole(tmp_path
     finally:
         os.killpg(server.pid, signal.SIGKILL)  # the saver it may have started last as well: that one holds the pipe and the lock
         server.communicate(timeout=60)
-    assert versions(path)[-1].number > KILLS / 5  # the kills did not all come before the first save
+    assert versions(path)[-1].number >= 3  # some saves came through between the kills, however busy the machine is
     save(expected["1"], path)
     assert list((path / "tmp").iterdir()) == []
