@@ -130,11 +130,11 @@ def group_links(links: Links, left: Side, right: Side, minimum: float, word: str
     open_ = tuple(zip(right.keys[missed].tolist(), texts, strict=True)) if missed else ()
     text = np.empty(len(found), object)
     text[:] = evidence
-    chained = _chained(links.take(found), left, right, size[found])
+    chained = _chained(links.take(found), right, size[found])
     return Pairs(left.keys[links.a[found]], right.keys[links.b[found]], kind[found], score[found], text, rejected=chained, open=open_)
 
 
-def _chained(links: Links, left: Side, right: Side, size: Ints) -> tuple[str, ...]:
+def _chained(links: Links, right: Side, size: Ints) -> tuple[str, ...]:
     """Name the records of chains in which none is clearly one of the objects: rows of houses half a house off."""
     if not len(links.a):
         return ()
