@@ -176,7 +176,8 @@ def _controls(known: Mapping[int, str], cut: _Cut, refs: Ints) -> dict[int, dict
 def _way(tags: Mapping[str, str], key: str, out: Links) -> tuple[str, dict[str, Any]]:
     """Return direction and attributes of the links of a way: what its tags say, nothing that they leave open."""
     implied = tags.get("junction") in ("roundabout", "circular") or tags.get("highway") == "motorway" or key == "waterway"
-    direction, readable = direction_of(tags.get("oneway"), implied=implied)
+    told = None if key == "waterway" else tags.get("oneway")  # on a waterway it speaks of boats: water flows as the line is drawn
+    direction, readable = direction_of(told, implied=implied)
     out.implied += implied and "oneway" not in tags and key != "waterway"
     if not readable:
         out.unreadable[tags["oneway"]] += 1

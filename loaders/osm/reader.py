@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["READER", "OsmReader"]
 
 CRS = "EPSG:4326"
+_UNBUILT = frozenset({"proposed", "planned", "construction", "disused", "abandoned", "razed", "demolished", "dismantled", "collapsed"})
+"""Values of a tag that name something that is not there, or not in use."""
 _SHOWN = 5
 """Names that a message gives as examples."""
 
@@ -154,7 +156,7 @@ def _city(file: Checked, seen: Survey, found: Collected, path: Path, shown: Path
         *_nothing(file, seen, found),
         *_order(seen),
         *_losses(found),
-        *_twice(found, shapes),
+        *_odd_objects(found, shapes),
         *_network_notes(links),
         *turns,
         *assumed,
@@ -368,8 +370,11 @@ def _losses(found: Collected) -> list[tuple[str, str, int]]:
     return out
 
 
-def _twice(found: Collected, shapes: NDArray[Any]) -> list[tuple[str, str, int]]:
-    """Name areas of one class with the same outer ring: both a way and the multipolygon around its holes, or drawn twice."""
+def _odd_objects(found: Collected, shapes: NDArray[Any]) -> list[tuple[str, str, int]]:
+    """Name what makes no link, what is not built, and areas of one class with the same outer ring.
+
+    Such are a way and the multipolygon it belongs to that are both tagged, and what was drawn twice.
+    """
     import shapely
 
     out: list[tuple[str, str, int]] = []
@@ -378,6 +383,10 @@ def _twice(found: Collected, shapes: NDArray[Any]) -> list[tuple[str, str, int]]
         out.append(
             ("unsupported", f"{len(flat)} roads, paths or rivers drawn as areas ({_some(flat)}) make no links of a network", len(flat))
         )
+    unbuilt = [name for name, rule, tags in zip(found.ids, found.rules, found.tags, strict=True) if tags.get(rule.key) in _UNBUILT]
+    if unbuilt:
+        told = f"{len(unbuilt)} objects are planned, under construction or gone by the value of their tag ({_some(unbuilt)})"
+        out.append(("assumed", f"{told}; they are kept as objects, without links", len(unbuilt)))
     types = np.array([rule.type for rule in found.rules], object)
     single = shapely.get_type_id(shapes) == 3
     for type_ in ("Building", "BuildingPart", "WaterBody"):

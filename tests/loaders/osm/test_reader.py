@@ -235,3 +235,14 @@ def test_a_road_drawn_as_an_area_makes_no_link_and_that_is_told(tmp_path: Path) 
     city = _read(tmp_path, _block(1, 5.0, 52.0, 0.001), _way(1, SQUARE.format(1), highway="service", area="yes"))
     assert city.tables["links"].num_rows == 0
     assert any("1 roads, paths or rivers drawn as areas" in one for one in _told(city, "unsupported"))
+
+
+def test_water_flows_as_drawn_and_planned_roads_are_told(tmp_path: Path) -> None:
+    ways = [
+        _way(1, '<nd ref="11"/><nd ref="12"/>', waterway="canal", oneway="-1"),
+        _way(2, '<nd ref="12"/><nd ref="13"/>', highway="proposed"),
+    ]
+    city = _read(tmp_path, _block(1, 5.0, 52.0, 0.001), *ways)
+    (link,) = city.tables["links"].to_pylist()
+    assert (link["network"], link["direction"], link["from_node"]) == ("waterway", "forward", "node/11")
+    assert any("1 objects are planned, under construction or gone" in one for one in _told(city, "assumed"))
