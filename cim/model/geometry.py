@@ -5,7 +5,9 @@ Every function takes whole tables and works on plain arrays; nothing here knows 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from cim.model.schema import BOUNDARIES, VERTICES, one_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -28,6 +31,7 @@ __all__ = [
     "boundaries_from",
     "extrude",
     "flatten",
+    "kernels",
     "mesh_columns",
     "nest",
     "ring_normals",
@@ -36,6 +40,10 @@ __all__ = [
     "vertices_from",
     "volume",
 ]
+
+
+COMPILED_FROM, LOADED_FROM = 20_000, 500_000
+"""Corners from which compiled loops are used, and from which the compiler is loaded for them."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,20 @@ class Flat:
     def geometry_of_ring(self) -> Ints:
         """Row of the geometry table that each ring belongs to, shape (r,)."""
         return owner(self.surface_start[self.shell_start[self.solid_start[self.geometry_start]]])
+
+
+def kernels(corners: int) -> ModuleType | None:
+    """Return the compiled loops where there is so much that they are worth loading; None where not, or where they cannot be had."""
+    return _compiled() if corners >= (COMPILED_FROM if "numba" in sys.modules else LOADED_FROM) else None
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    try:
+        from cim.model import _kernels
+    except (ImportError, RuntimeError, OSError):  # no numba, or no place where it may keep what it compiled
+        return None
+    return _kernels
 
 
 def owner(start: Ints) -> Ints:
@@ -310,6 +332,11 @@ def _blocks(row: Ints, xy: Reals, size: Ints, ring_part: Ints, part_row: Ints, l
 
 def ring_normals(flat: Flat) -> Reals:
     """Return the area vector of each ring [m²], shape (r, 3): its direction is the normal, its length the area (Newell's method)."""
+    compiled = kernels(len(flat.index))
+    if compiled is not None:
+        made = np.empty((len(flat.ring_start) - 1, 3))
+        compiled.normals(np.ascontiguousarray(flat.vertices), flat.index, np.ascontiguousarray(flat.ring_start), made)
+        return made
     size = np.diff(flat.ring_start)
     nonempty = np.flatnonzero(size)
     anchor = np.zeros((len(size), 3))

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cim.model.geometry import Flat, boundaries_from, flatten, owner, ring_normals
+from cim.model.geometry import Flat, boundaries_from, flatten, kernels, owner, ring_normals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,20 +110,14 @@ def check_solids(geometries: pa.Table, *, tolerance: float = PLANAR_TOLERANCE) -
     kinds = np.asarray(geometries["type"].to_pylist(), object)
     solid, areal = np.isin(kinds, SOLID_TYPES), ~np.isin(kinds, ("MultiPoint", "MultiLineString"))
     geometry_of_shell = owner(flat.solid_start[flat.geometry_start])
-    same = _weld(flat)
-    edges = _edges(flat, same)
-    shells = len(flat.shell_start) - 1
-    opened = _per_shell(edges, edges.count % 2 == 1, shells)
-    crowded = _per_shell(edges, (edges.count % 2 == 0) & (edges.count > 2), shells)
-    twisted = _per_shell(edges, (edges.count % 2 == 0) & (edges.balance != 0), shells)
-    volumes = _shell_volumes(flat)
+    seen = _inspected(flat, solid, tolerance)
+    opened, crowded, twisted, volumes = seen.opened, seen.crowded, seen.twisted, seen.volumes
+    bent, error, few, crossing = seen.bent, seen.error, seen.few, seen.crossing
     inverted = ~opened & ~twisted & (volumes * _outward(flat) < 0)
 
     def geometric(shell: Flags) -> Flags:
         return np.bincount(geometry_of_shell, shell, count).astype(bool) & solid
 
-    bent, error = _planar_error(flat, tolerance)
-    few, crossing = _ring_faults(flat, same)
     surface_owner = flat.geometry_of_surface
     found = {302: geometric(opened), 303: geometric(crowded), 307: geometric(twisted), 405: geometric(inverted)}
     found |= {code: (np.bincount(surface_owner, mask, count) > 0) & areal for code, mask in ((101, few), (104, crossing), (203, bent))}
@@ -142,6 +136,59 @@ def check_solids(geometries: pa.Table, *, tolerance: float = PLANAR_TOLERANCE) -
             "faulty": np.bincount(surface_owner, bent | crossing | few, count).astype(np.int64),
         })
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was found shell by shell and surface by surface."""
+
+    opened: Flags
+    """Shape (h,), like the next three."""
+    crowded: Flags
+    twisted: Flags
+    volumes: Reals
+    """Signed [m³]."""
+    bent: Flags
+    """Shape (s,), like the next three."""
+    error: Reals
+    few: Flags
+    crossing: Flags
+
+
+def _inspected(flat: Flat, solid: Flags, tolerance: float) -> _Seen:
+    """Look at every shell and surface: compiled where there are many, and where no coordinate is missing."""
+    compiled = kernels(len(flat.index))
+    if compiled is None or not np.isfinite(flat.vertices).all():
+        return _plainly(flat, tolerance)
+    shells, surfaces = len(flat.shell_start) - 1, len(flat.surface_start) - 1
+    shell_of = flat.solid_start[flat.geometry_start]
+    corners = np.diff(flat.ring_start[flat.surface_start[flat.shell_start]]).max(initial=0)
+    room = 1 << int(4 * max(int(corners), int(np.diff(flat.vertex_start).max(initial=0)), 8)).bit_length()
+    points = np.ascontiguousarray(flat.vertices + 0.0)  # no negative zero
+    wrong, volumes = np.zeros(shells, np.uint8), np.zeros(shells)
+    faulty, error = np.zeros(surfaces, np.uint8), np.zeros(surfaces)
+    compiled.inspect(
+        points, points.view(np.int64), flat.index, flat.ring_start, flat.surface_start, flat.shell_start, shell_of, flat.vertex_start, solid,
+        bool(np.isfinite(tolerance)), room, int(np.diff(flat.ring_start).max(initial=0)), wrong, volumes, faulty, error,
+    )  # fmt: skip
+    few, doubtful = faulty == compiled.FEW, faulty == compiled.DOUBTFUL
+    crossing = np.zeros(surfaces, bool)
+    if doubtful.any():
+        crossing[doubtful] = _crossing(flat, doubtful)
+    opened, crowded, twisted = ((wrong & bit) > 0 for bit in (compiled.OPENED, compiled.CROWDED, compiled.TWISTED))
+    return _Seen(opened, crowded, twisted, volumes, error > tolerance, error, few, crossing)
+
+
+def _plainly(flat: Flat, tolerance: float) -> _Seen:
+    """Look at every shell and surface with array operations."""
+    same = _weld(flat)
+    edges = _edges(flat, same)
+    shells = len(flat.shell_start) - 1
+    even = edges.count % 2 == 0
+    opened, crowded, twisted = (
+        _per_shell(edges, mask, shells) for mask in (~even, even & (edges.count > 2), even & (edges.balance != 0))
+    )
+    return _Seen(opened, crowded, twisted, _shell_volumes(flat), *_planar_error(flat, tolerance), *_ring_faults(flat, same))
 
 
 def _code_column(found: dict[int, Flags], count: int) -> pa.Array:
@@ -248,8 +295,6 @@ def _planar_error(flat: Flat, tolerance: float) -> tuple[Flags, Reals]:
 
 def _ring_faults(flat: Flat, same: Ints) -> tuple[Flags, Flags]:
     """Return which surfaces have a ring of too few corners, and whose rings cross in their plane, shape (s,) each."""
-    import shapely
-
     surfaces = len(flat.surface_start) - 1
     surface_of_ring = owner(flat.surface_start)
     begin = same[flat.index]
@@ -261,8 +306,15 @@ def _ring_faults(flat: Flat, same: Ints) -> tuple[Flags, Flags]:
     asked = ~few & (rings > 0) & (many | (rings > 1))
     crossing = np.zeros(surfaces, bool)
     if asked.any():
-        crossing[asked] = ~shapely.is_valid(_flattened(flat, asked))
+        crossing[asked] = _crossing(flat, asked)
     return few, crossing
+
+
+def _crossing(flat: Flat, asked: Flags) -> Flags:
+    """Return of the asked surfaces which have rings that cross in their plane."""
+    import shapely
+
+    return np.asarray(~shapely.is_valid(_flattened(flat, asked)))
 
 
 def _flattened(flat: Flat, asked: Flags) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ DEFINED = {
 _NUMBERS = frozenset({"number", "count", "year"})
 _KNOWN = frozenset({"type", "attributes", "geometry", "parents", "children", "members"})
 _SURE = 0.9
+_NESTED = {dict, list}
 _KEYS = ("name", "attributes", "identifiers", "ignore", "valid_from", "valid_to", "keep")
 
 
@@ -85,13 +87,18 @@ def add_attributes(
     title, ignored = named(mapping, records), set(mapping.get("ignore", ()))
     for row, record in enumerate(records):
         given = record.members.get("attributes")
-        if given is not None and not isinstance(given, dict):
+        if not given and (given is None or type(given) is dict):
+            continue
+        if not isinstance(given, dict):
             notes.append(Note("rejected", f"the attributes of {record.id!r} are a {type(given).__name__}, expected an object", row=row))
-        elif given:
-            one = classes.setdefault(types[row], _Class())
-            one.rows.append(row)
-            one.values.append(given)
-    _check_mapping(mapping, {name for one in classes.values() for given in one.values for name in given})
+            continue
+        one = classes.get(types[row])
+        if one is None:
+            one = classes[types[row]] = _Class()
+        one.rows.append(row)
+        one.values.append(given)
+    fields = {kind: dict.fromkeys(chain.from_iterable(one.values)) for kind, one in classes.items()}
+    _check_mapping(mapping, {name for names in fields.values() for name in names})
     unused = [key for key in ("class", "id", "layers", "valid_from", "valid_to") if mapping.get(key)]
     if unused:
         said = f"mapping: {', '.join(unused)} not used; a CityJSON file states class and id of its objects itself"
@@ -100,12 +107,13 @@ def add_attributes(
     for kind, one in classes.items():
         owners = keys[np.asarray(one.rows, np.int64)]
         columns: dict[str, Column] = {}
-        for name in dict.fromkeys(name for given in one.values for name in given):
+        for name in fields[kind]:
             values = [given.get(name) for given in one.values]
             empty += sum(value is None and name in given for value, given in zip(values, one.values, strict=True)) if None in values else 0
-            if name in ignored or (name == title and all(isinstance(value, str | None) for value in values)):
+            found_types = set(map(type, values))
+            if name in ignored or (name == title and found_types <= {str, type(None)}):
                 continue
-            values = _nested_aside(builder, owners, name, values)
+            values = _nested_aside(builder, owners, name, values) if found_types & _NESTED else values
             array, found = column_of(name, values)
             notes += found
             _add_identifiers(builder, owners, name, array, mapping)
@@ -121,8 +129,11 @@ def named(mapping: Mapping[str, Any], records: Sequence[Record]) -> str:
     """Return the attribute that holds the name people know an object by; empty when there is none."""
     if mapping.get("name"):
         return str(mapping["name"])
-    given = (record.members.get("attributes") for record in records)
-    return "name" if any(isinstance(one, dict) and isinstance(one.get("name"), str) for one in given) else ""
+    for record in records:
+        given = record.members.get("attributes")
+        if type(given) is dict and "name" in given and isinstance(given["name"], str):
+            return "name"
+    return ""
 
 
 def _nested_aside(builder: CityBuilder, owners: Ints, name: str, values: list[Any]) -> list[Any]:
@@ -207,6 +218,8 @@ def add_members(builder: CityBuilder, keys: Ints, records: Sequence[Record], poi
     """Keep every other member of the objects (address, extent, those of extensions) as JSON properties."""
     owners, names, values = [], [], []
     for row, record in enumerate(records):
+        if record.members.keys() <= _KNOWN:
+            continue
         for name, value in record.members.items():
             if name in _KNOWN:
                 continue

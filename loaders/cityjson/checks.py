@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import CorruptFileError
+from cim.loaders.cityjson.columns import kernel
 from cim.loaders.cityjson.document import Document, Note
 from cim.loaders.cityjson.geometry import FARTHEST, Found
 from cim.loaders.cityjson.points import stored_points
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Transform", "check_heights", "lost_parts", "points_of", "template_points", "transform_of", "welded"]
 
 _UNITS = ((1000.0, "millimetres"), (100.0, "centimetres"), (1 / 0.3048, "feet"))
+_MANY = 100_000
+"""Points from which compiled loops are worth loading."""
 _CLOSE = 0.1
 """A ratio this near to that of a unit is taken for it."""
 _FACTOR, _APART = 2.0, 3.0
@@ -90,8 +93,7 @@ def template_points(document: Document, path: Path) -> Reals:
 
 def welded(points: Reals, used: Ints, notes: list[Note]) -> None:
     """Report vertices that stand at the place of another, those that overflow, and those that nothing uses."""
-    order = np.lexsort(points.T[::-1])
-    same = int(np.sum((np.diff(points[order], axis=0) == 0).all(axis=1))) if len(points) > 1 else 0
+    same = _repeated(points)
     if same:
         notes.append(Note("repaired", f"{same} duplicate vertices stand at the place of another; they count as one point", count=same))
     wild = int(np.sum(~np.isfinite(points).all(axis=1) | (np.abs(np.nan_to_num(points)) > FARTHEST).any(axis=1)))
@@ -101,6 +103,15 @@ def welded(points: Reals, used: Ints, notes: list[Note]) -> None:
     idle = len(points) - len(used)
     if idle:
         notes.append(Note("lost", f"{idle} of {len(points)} vertices are used by no geometry; they are not kept", "info", count=idle))
+
+
+def _repeated(points: Reals) -> int:
+    """Return how many points stand where another does; two that are no numbers are not alike."""
+    compiled = kernel() if len(points) > _MANY else None
+    if compiled is not None and not np.isnan(points).any():
+        return int(compiled.repeated(np.ascontiguousarray(points + 0.0).view(np.int64)))  # no negative zero
+    order = np.lexsort(points.T[::-1])
+    return int(np.sum((np.diff(points[order], axis=0) == 0).all(axis=1))) if len(points) > 1 else 0
 
 
 # --------------------------------------------------------------------------------------------- what is not held
@@ -132,6 +143,8 @@ def check_heights(stated: Sequence[Any], low: Reals, high: Reals, ids: Sequence[
     low, high : shape (n,)
         Lowest and highest vertex [m]; NaN where there is no geometry.
     """
+    if set(map(type, stated)) <= {type(None)}:
+        return []
     height = np.array([value if isinstance(value, int | float) and not isinstance(value, bool) else np.nan for value in stated], float)
     tall = high - low
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -7,6 +7,7 @@ The kernel takes geometry arrays and vertices out of the text; here they become 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "Faces", "NotPlainError", "kernel", "scanned"]
 
-LEAST = 1 << 20
-"""Bytes from which the compiled way is worth loading."""
+LEAST, LOADED_FROM = 1 << 16, 1 << 24
+"""Bytes from which the compiled way is taken, and from which the compiler is loaded for it."""
 _INSIDE = 12
 """Levels at which the geometry of an object may nest, from the root."""
 _DIGITS = bytes(48 if 48 <= code < 58 else 32 for code in range(256))
@@ -99,7 +100,7 @@ def scanned(text: bytes, limits: Limits) -> tuple[dict[str, Any], Columns] | Non
 
     None where the file is small, or where anything in it needs a careful look.
     """
-    if len(text) < LEAST or len(text) >= 1 << 31 or limits.depth < _INSIDE or b"\\u" in text:
+    if len(text) < (LEAST if "numba" in sys.modules else LOADED_FROM) or len(text) >= 1 << 31 or limits.depth < _INSIDE or b"\\u" in text:
         return None
     compiled = kernel()
     if compiled is None:

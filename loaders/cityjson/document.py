@@ -311,7 +311,7 @@ def _records(value: dict[str, Any], base: int, vertices: int, path: Path, notes:
         raise CorruptFileError(path, f"{found}, expected an object", "export it again")
     pairs: Iterable[tuple[str, Any]] = objects.pairs if isinstance(objects, _Repeated) else objects.items()
     for id, members in pairs:
-        fault = _fault(members)
+        fault = "" if type(members) is dict and type(members.get("type")) is str and members["type"].isalnum() else _fault(members)
         if fault:
             notes.append(Note("rejected", f"object {id[:80]!r} is left out: {fault}", "error", record=id))
             continue

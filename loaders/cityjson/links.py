@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Links", "links_of"]
 
 GROUP = "CityObjectGroup"
+_LINKS = frozenset({"parents", "children", "members"})
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def _stated(
     down: dict[tuple[int, int], None] = {}
     members: dict[tuple[int, int], None] = {}
     for row, record in enumerate(records):
+        if record.members.keys().isdisjoint(_LINKS):
+            continue
         for other in _named(record, "parents", row, row_of, notes):
             if types[other] == GROUP:
                 members[other, row] = None
@@ -88,8 +91,9 @@ def _named(record: Record, name: str, row: int, row_of: dict[str, int], notes: l
         return []
     found = []
     for other in listed:
-        if isinstance(other, str) and other in row_of:
-            found.append(row_of[other])
+        there = row_of.get(other) if type(other) is str else None
+        if there is not None:
+            found.append(there)
         else:
             word = {"parents": "parent", "children": "child", "members": "member"}[name]
             message = f"{word} {str(other)[:80]!r} of {record.id!r} is missing from the file; the link is left out"

@@ -50,7 +50,7 @@ _ARRAY = re.compile(rb'^\s*\{\s*"(?:vertices|transform|appearance|metadata|versi
 _TAIL = 1 << 16
 _MOST = 50
 """Issues of one kind that are named one by one; the rest is counted."""
-_BLOCK = 4000
+_BLOCK = 16_000
 """Geometries checked at a time, so that what the checks need stays small."""
 _ROLES = {"MultiPoint": "point", "MultiLineString": "line", "MultiSurface": "multi_surface", "CompositeSurface": "multi_surface"}
 
@@ -169,9 +169,10 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     transform = transform_of(document, path)
     points = points_of(document, transform, notes)
     ids = [record.id for record in document.records]
-    names = {kind: from_cityjson(kind) for kind in {str(record.members["type"]) for record in document.records}}
-    types = [names[str(record.members["type"])] for record in document.records]
-    links = links_of(document.records, [str(record.members["type"]) for record in document.records])
+    kinds = [record.members["type"] for record in document.records]
+    names = {kind: from_cityjson(kind) for kind in set(kinds)}
+    types = [names[kind] for kind in kinds]
+    links = links_of(document.records, kinds)
     library = library_of(document, path, notes)
     own, shapes, instances = _geometries(document, points, ids, library, crs, path, notes)
     table, ground = outlined(*_all_explicit(own, shapes, instances))
@@ -306,10 +307,8 @@ def _turned(table: pa.Table, rows: Ints) -> tuple[pa.Table, Ints]:
 
 
 def _height_notes(document: Document, places: Places, ids: list[str]) -> list[Note]:
-    stated = []
-    for record in document.records:
-        given = record.members.get("attributes")
-        stated.append(given.get("measuredHeight") if isinstance(given, dict) else None)
+    given = [record.members.get("attributes") for record in document.records]
+    stated = [one.get("measuredHeight") if type(one) is dict else None for one in given]
     return check_heights(stated, places.z_ground, places.z_roof, ids)
 
 
@@ -339,12 +338,12 @@ def _add_objects(
 ) -> Ints:
     title = named(options.mapping, document.records)
     names: list[str | None] = []
-    for record in document.records:
+    for record in document.records if title else ():
         given = record.members.get("attributes")
-        value = given.get(title) if title and isinstance(given, dict) else None
+        value = given.get(title) if isinstance(given, dict) else None
         names.append(value if isinstance(value, str) else None)
     keys = builder.add_objects(
-        types, ids, footprints=places.footprint, names=pa.array(names, pa.string()), z_ground=places.z_ground, z_roof=places.z_roof,
+        types, ids, footprints=places.footprint, names=pa.array(names, pa.string()) if title else None, z_ground=places.z_ground, z_roof=places.z_roof,
         parents=[ids[row] if row >= 0 else None for row in links.parent.tolist()], source=source,
     )  # fmt: skip
     put_together = int(places.from_parts.sum())
