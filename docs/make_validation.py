@@ -61,16 +61,20 @@ def demo() -> Iterator[Row]:
         begun = time.process_time()
         city = build(truth.build_file)
         used = time.process_time() - begun
-        lines = score(city, truth).text().splitlines()
-        yield "matches of the two registers", "404 of 404, 0 wrong", lines[0].partition(": ")[2]
+        scored = score(city, truth)
+        lines = scored.text().splitlines()
+        yield "matches of the two registers", f"{scored.pairs} of {scored.pairs}, 0 wrong", lines[0].partition(": ")[2]
         yield "ground and roof heights", "all within 0.5 m", lines[1].partition(": ")[2]
-        planted = [line.split(None, 3) for line in lines[3:] if line.strip()]
-        found = sum(int(words[1]) for words in planted)
-        told = f"{found} of {sum(int(words[0]) for words in planted)} found, {sum(int(words[2]) for words in planted)} false"
-        yield "planted defects, 17 kinds", "all found, none false", told
-        records, kept = sum(truth.records.values()), int(city.report.balance["records"].sum())
-        yield "records accounted for", f"{records:,}", f"{kept:,}"
-        yield "build from 12 files: processor time of the main process", "–", f"{used:.1f} s"
+        for one in scored.checks:
+            yield one.what, f"{one.of}", f"{one.right}"
+        planted, found = (sum(getattr(one, name) for one in scored.findings) for name in ("planted", "found"))
+        told = f"{found} of {planted} found, {sum(len(one.false) for one in scored.findings)} false"
+        yield f"planted defects, {len(scored.findings)} kinds", "all found, none false", told
+        balance = city.report.balance.set_index("source")["records"].to_dict()
+        fused = {name.partition(".")[0]: count for name, count in truth.records.items() if not name.startswith("oblique")}
+        kept = sum(min(balance[name], count) for name, count in fused.items())
+        yield "records accounted for", f"{sum(fused.values()):,}", f"{kept:,}"
+        yield f"build from {len(fused)} sources: processor time of the main process", "–", f"{used:.1f} s"
 
 
 def delft(data: Path) -> Iterator[Row]:
