@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["CROWDED", "DOUBTFUL", "FEW", "OPENED", "TWISTED", "inspect", "normals", "simple"]
+__all__ = ["CROWDED", "DOUBTFUL", "FEW", "OPENED", "TWISTED", "inspect", "normals", "outlines", "simple"]
 
 OPENED, CROWDED, TWISTED = 1, 2, 4
 FEW, DOUBTFUL = 1, 2
@@ -295,3 +295,116 @@ def inspect(  # noqa: PLR0912, PLR0913, PLR0915  # one walk over everything
                         low, high = min(low, away), max(high, away)
                     errors[s] = (high - low) / 2
             volumes[h] = volume
+
+
+@njit(types.int64(_F, _F, _R, _R, _B, _I, _I, _I, _F), cache=True)
+def outlines(  # noqa: PLR0912, PLR0913, PLR0915  # one group after the other
+    x: Reals, y: Reals, ring_start: Ints, group_start: Ints, failed: Any, corners: Ints, loop_start: Ints, loop_group: Ints, areas: Reals,
+) -> int:  # fmt: skip
+    """Find the loops around groups of rings that fit edge to edge; return how many loops there are.
+
+    Sides that two rings share go, the rest is chained. Every ring must be simple without a doubt and is run counter-clockwise, so that
+    the loops of a group wind around a point as often as rings of the group cover it.
+
+    Parameters
+    ----------
+    x, y, ring_start
+        Corners of the rings, none repeated at the end.
+    group_start : shape (g + 1,)
+        Rings of each group.
+    failed : shape (g,)
+        Becomes 1 where sides are used twice in one direction, loops meet at a corner, or a ring is not simple.
+    corners, loop_start, loop_group, areas
+        Get the places in `x` of the corners of each loop, where each begins, its group, and its signed area [m²].
+    """
+    most = 0
+    for g in range(group_start.shape[0] - 1):
+        most = max(most, ring_start[group_start[g + 1]] - ring_start[group_start[g]])
+    room = 16
+    while room < 2 * most + 2:
+        room *= 2
+    spots, sides = np.empty(room, np.int64), np.empty(room, np.int64)
+    alive = np.zeros(room, np.uint8)
+    number, following = np.empty(most + 1, np.int64), np.empty(most + 1, np.int64)
+    rx, ry = np.empty(most + 1), np.empty(most + 1)
+    loops = filled = 0
+    loop_start[0] = 0
+    for g in range(group_start.shape[0] - 1):
+        first, last = group_start[g], group_start[g + 1]
+        base, total = ring_start[first], ring_start[last] - ring_start[first]
+        size = 16
+        while size < 2 * total + 2:
+            size *= 2
+        spots[:size] = -1
+        sides[:size] = -1
+        fine = total > 0
+        for k in range(total):  # each corner gets the number of the first at its place
+            px, py = x[base + k], y[base + k]
+            place = (np.int64(px * 8192.0) * np.int64(-7046029254386353131) ^ (np.int64(py * 8192.0) * np.int64(1609587929392839161))) >> 13
+            place &= size - 1
+            while spots[place] >= 0 and (x[base + spots[place]] != px or y[base + spots[place]] != py):
+                place = (place + 1) & (size - 1)
+            if spots[place] < 0:
+                spots[place] = k
+            number[k] = spots[place]
+            following[k] = -1
+        for r in range(first, last):
+            begin, count = ring_start[r], ring_start[r + 1] - ring_start[r]
+            area = 0.0
+            for k in range(count):
+                rx[k], ry[k] = x[begin + k], y[begin + k]
+                if k > 1:
+                    area += (rx[k - 1] - rx[0]) * (ry[k] - ry[0]) - (rx[k] - rx[0]) * (ry[k - 1] - ry[0])
+            if area == 0 or not simple(rx, ry, count):
+                fine = False
+                break
+            for k in range(count):
+                a, b = number[begin - base + k], number[begin - base + (k + 1 if k + 1 < count else 0)]
+                if area < 0:
+                    a, b = b, a
+                place = ((min(a, b) * np.int64(-7046029254386353131)) ^ (max(a, b) * np.int64(1609587929392839161))) >> 13
+                place &= size - 1
+                key, back = a << 32 | b, b << 32 | a
+                while sides[place] != -1 and sides[place] != key and sides[place] != back:
+                    place = (place + 1) & (size - 1)
+                if sides[place] == -1:
+                    sides[place] = key
+                    alive[place] = 1
+                elif sides[place] == back and alive[place] == 1:
+                    alive[place] = 0
+                else:
+                    fine = False
+        if fine:
+            left = 0
+            for place in range(size):
+                if sides[place] != -1 and alive[place] == 1:
+                    a = sides[place] >> 32
+                    if following[a] >= 0:
+                        fine = False
+                    following[a] = sides[place] & 0xFFFFFFFF
+                    left += 1
+            before, mark = loops, filled
+            for k in range(total):
+                if not fine or following[k] < 0:
+                    continue
+                area = 0.0
+                at = k
+                while following[at] >= 0:
+                    corners[filled] = base + at
+                    filled += 1
+                    to = following[at]
+                    area += (x[base + at] - x[base + k]) * (y[base + to] - y[base + k]) - (x[base + to] - x[base + k]) * (
+                        y[base + at] - y[base + k]
+                    )
+                    following[at] = -1
+                    at = to
+                fine = at == k
+                areas[loops] = area / 2
+                loop_group[loops] = g
+                loops += 1
+                loop_start[loops] = filled
+            if not fine or left == 0:
+                loops, filled = before, mark
+                fine = False
+        failed[g] = 0 if fine else 1
+    return loops

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from cim.model.classes import get
 from cim.model.geometry import Flat, flatten, owner, ring_normals
+from cim.model.outlines import merged, rings_of
 from cim.model.solids import SOLID_TYPES
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Places:
 
 def derive_places(
     geometries: pa.Table, count: int, *, ground: ArrayLike | None = None, parent: ArrayLike | None = None,
-    types: Sequence[str] | None = None,
+    types: Sequence[str] | None = None, known: tuple[Ints, Shapes] | None = None,
 ) -> Places:  # fmt: skip
     """Return footprint, ground and roof height of each object.
 
@@ -69,6 +70,8 @@ def derive_places(
         Row of the whole each object is part of, -1 for none: a whole without geometry stands where its parts stand.
     types : shape (count,)
         CityGML classes; with them only constructions, trees and solids of any class have a roof. All objects may have one when left out.
+    known
+        Rows of `geometries`, and the shape of each seen from above where that is known already.
 
     Examples
     --------
@@ -85,9 +88,13 @@ def derive_places(
     low, high = np.full(count, np.nan), np.full(count, np.nan)
     if geometries.num_rows:
         finest = _finest(geometries)
-        chosen = geometries.filter(pa.array(finest))
-        grounded = np.zeros(0, bool) if ground is None else np.asarray(ground, bool)[finest[flatten(geometries).geometry_of_surface]]
-        _fill(chosen, grounded, footprint, low, high)
+        chosen, grounded = geometries, np.zeros(0, bool) if ground is None else np.asarray(ground, bool)
+        rows, shapes = known if known is not None else (np.empty(0, np.int64), np.empty(0, object))
+        if not finest.all():
+            chosen = geometries.filter(pa.array(finest))
+            grounded = grounded if ground is None else grounded[finest[flatten(geometries).geometry_of_surface]]
+            rows, shapes = (np.cumsum(finest) - 1)[rows[finest[rows]]], shapes[finest[rows]]
+        _fill(chosen, grounded, (rows, shapes), footprint, low, high)
         roofed[np.asarray(chosen["object"].to_numpy())[np.isin(np.asarray(chosen["type"].to_pylist(), object), SOLID_TYPES)]] = True
     from_parts = np.zeros(count, bool)
     if parent is not None:
@@ -114,7 +121,9 @@ def _finest(geometries: pa.Table) -> NDArray[np.bool_]:
     return np.asarray(rank == best[owners])
 
 
-def _fill(chosen: pa.Table, ground: NDArray[np.bool_], footprint: Shapes, low: Reals, high: Reals) -> None:
+def _fill(
+    chosen: pa.Table, ground: NDArray[np.bool_], known: tuple[Ints, Shapes], footprint: Shapes, low: Reals, high: Reals
+) -> None:
     """Write footprints and heights of the objects that have geometry."""
     flat = flatten(chosen)
     owners = np.asarray(chosen["object"].to_numpy(), np.int64)
@@ -126,8 +135,12 @@ def _fill(chosen: pa.Table, ground: NDArray[np.bool_], footprint: Shapes, low: R
     areal = ~np.isin(kinds, list(_DIMENSION))[surface_row]
     marked = ground if len(ground) else np.zeros(len(surface_row), bool)
     picked = areal & _selected(flat, owners[surface_row], np.isin(kinds, SOLID_TYPES)[surface_row], marked, len(footprint))
-    shapes, rows = polygons_of_surfaces(flat, picked)
-    groups, unions = union_by_group(shapes, owners[surface_row[rows]])
+    whole = np.zeros(chosen.num_rows, bool)
+    whole[known[0]] = True
+    used = np.bincount(surface_row, picked, chosen.num_rows)[known[0]] > 0
+    shapes, rows = polygons_of_surfaces(flat, picked & ~whole[surface_row])
+    shapes = np.concatenate([shapes, known[1][used]])
+    groups, unions = union_by_group(shapes, np.concatenate([owners[surface_row[rows]], owners[known[0][used]]]))
     footprint[groups] = unions
     _fill_thin(flat, owners, kinds, footprint)
 
@@ -193,9 +206,15 @@ def union_by_group(shapes: Shapes, group: ArrayLike) -> tuple[Ints, Shapes]:
     groups, start, size = np.unique(owners[order], return_index=True, return_counts=True)
     out = np.full(len(groups), None, object)
     out[size == 1] = shapes[start[size == 1]]
+    left = size > 1
+    if left.any() and (fitting := rings_of(shapes[np.repeat(left, size)], np.concatenate([[0], np.cumsum(size[left])]))) is not None:
+        whole = merged(fitting)
+        if whole is not None:
+            out[left] = whole
+            left[left] = shapely.is_missing(whole)
     bucket = np.ceil(np.log2(np.maximum(size, 1))).astype(np.int64)
-    for exponent in np.unique(bucket[size > 1]).tolist():
-        mine = np.flatnonzero((bucket == exponent) & (size > 1))
+    for exponent in np.unique(bucket[left]).tolist():
+        mine = np.flatnonzero((bucket == exponent) & left)
         width = int(size[mine].max())
         place = start[mine][:, None] + np.arange(width)
         inside = np.arange(width) < size[mine][:, None]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from cim.model.footprints import polygons_of_surfaces
-from cim.model.geometry import boundaries_from, flatten, ring_normals, vertices_from
+from cim.model.geometry import Flat, flatten, ring_normals
+from cim.model.outlines import Rings, merged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Flags = NDArray[np.bool_]
+    Ints = NDArray[np.int64]
+    Shapes = NDArray[Any]
 
-__all__ = ["outlined"]
+__all__ = ["outlines_of"]
 
 _MANY = 200
 """Surfaces from which the outline is worth its making."""
@@ -25,45 +28,64 @@ _ALIKE = 1e-9
 """Relative difference between the area of the outline and that of the parts below which no part overlaps another."""
 
 
-def outlined(table: pa.Table, ground: Flags) -> tuple[pa.Table, Flags]:
-    """Return geometries for `derive_places`, those of many surfaces that fit edge to edge with their outline instead.
+def outlines_of(table: pa.Table, ground: Flags) -> tuple[Ints, Shapes]:
+    """Return the geometries of many surfaces that fit edge to edge, as rows of the table, and the outline of each seen from above.
 
     Parameters
     ----------
     table
-        Geometries; those changed keep all their vertices, so that heights stay.
+        Geometries.
     ground
-        Which faces are ground surfaces, in the order of the flattened boundaries.
+        Which faces are ground surfaces, in the order of the flattened boundaries; a geometry that has any is left out.
     """
-    flat = flatten(table)
-    count = np.bincount(flat.geometry_of_surface, minlength=table.num_rows)
+    lists = table["boundaries"].combine_chunks()
+    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
+    start = np.arange(len(lists) + 1)
+    for _ in range(3):
+        start = np.asarray(lists.offsets.to_numpy(), np.int64)[start] if len(lists) else np.zeros(1, np.int64)
+        lists = lists.values
+    start = start - start[0]
     areal = np.isin(table["type"].to_pylist(), ("MultiSurface", "CompositeSurface"))
-    start = np.concatenate([[0], np.cumsum(count)])
-    rows = np.flatnonzero(areal & (count > _MANY))
-    made = {row: one for row in rows.tolist() if (one := _outline(table.slice(row, 1), ground[start[row] : start[row + 1]])) is not None}
-    if not made:
-        return table, ground
-    parts, flags, first = [], [], 0
-    for row in sorted(made):
-        parts += [table.slice(first, row - first), made[row]]
-        faces = int(flatten(made[row]).surface_start.size - 1)
-        flags += [ground[start[first] : start[row]], np.zeros(faces, bool)]
-        first = row + 1
-    parts.append(table.slice(first))
-    flags.append(ground[start[first] :])
-    return pa.concat_tables(parts).combine_chunks(), np.concatenate(flags)
+    rows = np.flatnonzero(areal & (np.diff(start) > _MANY))
+    rows = rows[[not ground[start[row] : start[row + 1]].any() for row in rows.tolist()]] if len(rows) else rows
+    if not len(rows):
+        return rows, np.empty(0, object)
+    flat = flatten(table.take(pa.array(rows)))
+    shapes = _chained(flat, len(rows))
+    for place in np.flatnonzero([one is None for one in shapes]).tolist():
+        shapes[place] = _covered(flatten(table.slice(int(rows[place]), 1)))
+    found = np.array([one is not None for one in shapes], bool)
+    return rows[found], shapes[found]
 
 
-def _outline(row: pa.Table, ground: Flags) -> pa.Table | None:
-    """Return one geometry as its outline, level at its lowest point; None where its surfaces overlap or some of them are ground."""
+def _level(flat: Flat) -> Flags:
+    """Return which surfaces cast a shadow, none where a surface has no ring."""
+    if (np.diff(flat.surface_start) == 0).any():
+        return np.zeros(len(flat.surface_start) - 1, bool)
+    normal = ring_normals(flat)[flat.surface_start[:-1]]
+    return np.asarray(np.abs(normal[:, 2]) > _VERTICAL * np.linalg.norm(normal, axis=1))
+
+
+def _chained(flat: Flat, count: int) -> Shapes:
+    """Return the outline of each geometry whose surfaces share their sides, None for the others."""
+    level = _level(flat)
+    whole = np.full(count, None, object)
+    if not level.any() or (np.diff(flat.surface_start)[level] != 1).any():
+        return whole
+    ring = flat.surface_start[:-1][level]
+    size = np.diff(flat.ring_start)[ring]
+    begin = np.cumsum(size) - size
+    place = np.repeat(flat.ring_start[ring] - begin, size) + np.arange(int(size.sum()))
+    group = np.concatenate([[0], np.cumsum(np.bincount(flat.geometry_of_surface[level], minlength=count))])
+    shapes = merged(Rings(flat.vertices[flat.index[place], :2], np.append(begin, len(place)), group))
+    return whole if shapes is None else shapes
+
+
+def _covered(flat: Flat) -> Any:
+    """Return the outline of one geometry; None where its surfaces overlap."""
     import shapely
 
-    flat = flatten(row)
-    outer = flat.surface_start[:-1]
-    if ground.any() or (np.diff(flat.surface_start) == 0).any():
-        return None
-    normal = ring_normals(flat)[outer]
-    level = np.abs(normal[:, 2]) > _VERTICAL * np.linalg.norm(normal, axis=1)
+    level = _level(flat)
     shapes, faces = polygons_of_surfaces(flat, level)
     if len(faces) != level.sum() or not len(faces):
         return None
@@ -72,20 +94,4 @@ def _outline(row: pa.Table, ground: Flags) -> pa.Table | None:
     except shapely.GEOSException:
         return None
     area = float(shapely.area(shapes).sum())
-    if not shapely.is_valid(whole) or abs(float(shapely.area(whole)) - area) > _ALIKE * area:
-        return None
-    parts = shapely.get_parts(shapely.orient_polygons(whole))
-    rings, part = shapely.get_rings(parts, return_index=True)
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    inner = np.append(ring[1:] == ring[:-1], False)  # the last point of each ring repeats the first
-    xy, ring = xy[inner], ring[inner]
-    points = np.column_stack([xy, np.full(len(xy), flat.vertices[:, 2].min())])
-    vertices = vertices_from(np.concatenate([flat.vertices, points]), [len(flat.vertices) + len(points)])
-    boundaries = boundaries_from(
-        np.arange(len(points)) + len(flat.vertices), np.bincount(ring, minlength=len(rings)), np.bincount(part, minlength=len(parts)),
-        [len(parts)], [1], [1],
-    )  # fmt: skip
-    for name, column in (("vertices", vertices), ("boundaries", boundaries)):
-        at = row.column_names.index(name)
-        row = row.set_column(at, row.schema.field(name), column.cast(row.schema.field(name).type))
-    return row
+    return whole if shapely.is_valid(whole) and abs(float(shapely.area(whole)) - area) <= _ALIKE * area else None

@@ -25,7 +25,7 @@ from cim.loaders.cityjson.columns import Columns, NotPlainError
 from cim.loaders.cityjson.document import Document, Note, load
 from cim.loaders.cityjson.geometry import Found, Geometries, gather, geometries_of
 from cim.loaders.cityjson.links import Links, links_of
-from cim.loaders.cityjson.outline import outlined
+from cim.loaders.cityjson.outline import outlines_of
 from cim.loaders.cityjson.plain import cleaned
 from cim.loaders.cityjson.plain_rows import geometries_from, looks_from, semantics_from
 from cim.loaders.cityjson.semantics import Surfaces, semantics_of
@@ -175,8 +175,8 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     links = links_of(document.records, kinds)
     library = library_of(document, path, notes)
     own, shapes, instances = _geometries(document, points, ids, library, crs, path, notes)
-    table, ground = outlined(*_all_explicit(own, shapes, instances))
-    places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types)
+    table, ground = _all_explicit(own, shapes, instances)
+    places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types, known=outlines_of(table, ground))
     del table, ground
     notes += [*links.notes, *_height_notes(document, places, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
