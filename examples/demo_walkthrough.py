@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
         print("office:", office.identifiers)
         print(rooms.drop(columns="geometry").groupby("long_name")["net_floor_area"].agg(["count", "sum"]).round(1).to_string())
 
-    # 5. an oblique mesh becomes one model per building, closed, with its volume (the first time its kernels are compiled)
+    # 5. an oblique mesh becomes one model per building, closed, with its volume
     mesh, ground = read(truth.folder / "oblique" / "blocks.obj"), read(truth.folder / "dtm_2m.tif", surface="terrain")
     pieces = singulate(mesh, city.subset(city.key_of(list(truth.flown))), ground)
     print("\n".join(check.text() for check in piece_checks(pieces, truth)))

@@ -143,6 +143,15 @@ class Office:
         west, south, east, north = room.shape.bounds
         return (west, south, east, north)
 
+    @property
+    def objects(self) -> int:
+        """Objects that a reader makes of its model: what is in it, and project, site, building and two systems."""
+        walls = [wall for one in self.storeys for wall in one.walls]
+        inside = sum(1 + len(one.rooms) for one in self.storeys) + len(walls) + sum(len(wall.holes) for wall in walls)
+        count = len(self.storeys)
+        shell = count + (count - 1) + 2  # floors, stairs, roof and parapet
+        return inside + shell + 9 * count + 5  # ducts, diffusers and a riser on every storey
+
     def ring(self) -> Any:
         """Return the outline with its courtyard, in the frame of the building."""
         import shapely

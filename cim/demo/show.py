@@ -81,6 +81,7 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
     tell("三河 Sanhe: a made-up waterfront quarter, written as ordinary source files and read back like anyone's")
     truth = write_sources(folder / "sources", seed)
     tell("\n".join(f"  {file:<24}{count:>6,} records" for file, count in truth.records.items()))
+    tell(f"  {oblique.MESH:<24}     1 mesh, cut below")
     for file, reason in truth.left_out.items():
         tell(f"  {file:<24}left out: {reason}")
     city = build(truth.build_file)
@@ -107,7 +108,7 @@ def _cut(city: City, truth: Truth, path: Path, tell: Callable[[str], None]) -> t
     import cim
     from cim.loaders import read, singulate
 
-    tell("\nOblique mesh cut into buildings 单体化 (the very first time its kernels are compiled: half a minute)")
+    tell("\nOblique mesh cut into buildings 单体化 (longer the very first time: its kernels are compiled)")
     mesh = read(truth.folder / oblique.MESH, name="oblique mesh")
     terrain = read(truth.folder / "dtm_2m.tif", surface="terrain")
     pieces = singulate(mesh, city.subset(city.key_of(list(truth.flown))), terrain)

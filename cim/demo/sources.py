@@ -425,6 +425,6 @@ def _counts(features: Features, registers: Registers, plots: Records, added: _Mo
         FIRST: len(registers.first), SECOND: len(registers.second), "plots.gpkg": len(plots), "roads.geojson": len(features.roads),
         "squares.gpkg": len(features.squares), "bridge.city.json": 1, "water.shp": len(features.water),
         "green.fgb": len(features.green), "trees.parquet": len(features.trees), "dtm_2m.tif": 1, "dsm_1m.tif": 1, "lidar_2024.laz": 1,
-        **maps, **({OFFICE: 1} if added.office else {}), PIPES: len(added.drains.pipes), WELLS: len(added.drains.wells),
-        MODEL: len(added.drains.pipes) + len(added.drains.wells), POLES: len(added.poles), PHOTO: 1, oblique.MESH: 1,
+        **maps, **({OFFICE: added.office.objects} if added.office else {}), PIPES: len(added.drains.pipes), WELLS: len(added.drains.wells),
+        MODEL: len(added.drains.pipes) + len(added.drains.wells) + 1, POLES: len(added.poles), PHOTO: 1,
     }  # fmt: skip

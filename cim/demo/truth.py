@@ -87,7 +87,7 @@ class Truth:
     order: Mapping[str, tuple[str, ...]]
     """File of a register -> building (or record, where it shows none) of each of its records, in the order of the file."""
     records: Mapping[str, int]
-    """File -> records in it; a raster or point cloud is one."""
+    """File of the build file -> records in it; a raster or point cloud is one, a model of a building or of drains all that is in it."""
     defects: tuple[Defect, ...]
     shift: tuple[float, float]
     """How far the second register lies east and north of where it should [m]."""

@@ -16,6 +16,10 @@ def test_everything_about_the_further_sources_comes_out_right(city: City, truth:
     assert len(found) == 11 - 4 * (truth.office is None) - 3 * (truth.extract is None)
 
 
+def test_the_report_accounts_for_every_record_of_the_build_file(city: City, truth: Truth) -> None:
+    assert int(city.report.balance["records"].sum()) == sum(truth.records.values())
+
+
 def test_a_city_without_its_matches_fails_the_checks_that_rest_on_them(city: City, truth: Truth) -> None:
     bare = city.replace_tables(matches=city.tables["matches"].slice(0, 0))
     failed = {one.what for one in checks(bare, truth) if not one.passed}
