@@ -446,12 +446,15 @@ def _footprints(shapes: Any) -> tuple[pa.Array, pa.Array]:
     """Return WKB and boxes of shapely geometries, height dropped."""
     import shapely
 
-    flat = shapely.force_2d(np.asarray(shapes, object))
-    flat = np.where(shapely.is_empty(flat), None, flat)
+    flat = np.asarray(shapes, object)
+    if shapely.has_z(flat).any() or (hasattr(shapely, "has_m") and shapely.has_m(flat).any()):
+        flat = shapely.force_2d(flat)
+    nowhere = shapely.is_empty(flat)
+    flat = np.where(nowhere, None, flat) if nowhere.any() else flat
     bounds = shapely.bounds(flat)
     nothing = np.full((len(bounds), 1), np.nan)
     box = bbox_column(np.hstack([bounds[:, :2], nothing]), np.hstack([bounds[:, 2:], nothing]))
-    return pa.array(shapely.to_wkb(flat, byte_order=1).tolist(), pa.binary()), box
+    return pa.array(shapely.to_wkb(flat, byte_order=1), pa.binary()), box
 
 
 def _concat(name: str, parts: list[pa.Table]) -> pa.Table:

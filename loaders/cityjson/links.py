@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,9 @@ class Links:
 
 def links_of(records: Sequence[Record], types: Sequence[str]) -> Links:
     """Return parents and group members; a link stated at one end only counts, one to an object that is not there is named."""
+    plain = _plain(records, types)
+    if plain is not None:
+        return plain
     row_of: dict[str, int] = {}
     for row, record in enumerate(records):
         row_of.setdefault(record.id, row)
@@ -55,6 +59,37 @@ def links_of(records: Sequence[Record], types: Sequence[str]) -> Links:
         notes.append(Note("repaired", message, count=one_sided))
     _cut_loops(parent, records, notes)
     return Links(parent, list(members), more, notes)
+
+
+def _plain(records: Sequence[Record], types: Sequence[str]) -> Links | None:
+    """Return the links where both ends state the same ones, every part has one whole, and there are no groups; None otherwise."""
+    row_of = {record.id: row for row, record in enumerate(records)}
+    members = [record.members for record in records]
+    if GROUP in set(types) or len(row_of) != len(records) or any("members" in one for one in members):
+        return None
+    ends = []
+    for name in ("parents", "children"):
+        listed = [one.get(name) for one in members]
+        if set(map(type, listed)) - {list, type(None)}:
+            return None
+        lists = [one or () for one in listed]
+        try:
+            others = list(map(row_of.get, chain.from_iterable(lists)))
+        except TypeError:  # a list or an object where an id should be
+            return None
+        if None in others:
+            return None
+        mine = np.repeat(np.arange(len(records)), np.fromiter(map(len, lists), np.int64, len(lists)))
+        ends.append((mine, np.asarray(others, np.int64)))
+    (part, whole), (wholes, parts) = ends
+    parent = np.full(len(records), -1, np.int64)
+    parent[part] = whole
+    same = len(np.unique(part)) == len(part) == len(parts) == len(np.unique(parts)) and bool((parent[parts] == wholes).all())
+    notes: list[Note] = []
+    if not same:
+        return None
+    _cut_loops(parent, records, notes)
+    return Links(parent, [], [], notes)
 
 
 def _stated(
