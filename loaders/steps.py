@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +56,7 @@ def pipes_step(
 
 def singulate_step(
     city: City, *, mesh: str | None = None, terrain: str | None = None, type: str = "Building", wall_tolerance: float = 0.1,
-    lid: str = "terrain",
+    lid: Literal["terrain", "lowest"] = "terrain",
 ) -> City:  # fmt: skip
     """Cut the meshes of the city at the footprints of its buildings 单体化."""
     from cim.loaders.cutting import singulate
@@ -78,11 +78,7 @@ def singulate_step(
     ground = None if terrain == "none" or not raster_ids(rest, "terrain") else rest
     if terrain not in {None, "none"}:
         ground = rest.subset(rest.key_of([str(terrain)]))
-    if lid not in {"terrain", "lowest"}:
-        msg = f"lid is {lid!r}, expected terrain or lowest"
-        raise UsageError(msg)
-    way = "terrain" if lid == "terrain" else "lowest"
-    return without_repeats(singulate(city.subset(wanted), rest, ground, type=type, wall_tolerance=wall_tolerance, lid=way))
+    return without_repeats(singulate(city.subset(wanted), rest, ground, type=type, wall_tolerance=wall_tolerance, lid=lid))
 
 
 def green_step(city: City, *, image: str | None = None, type: str = "LandUse") -> City:

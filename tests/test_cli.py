@@ -103,8 +103,14 @@ def test_a_build_file_with_faults_lists_all_of_them(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize(
     ("format", "name"),
-    [("geopackage", "a.gpkg"), ("geoparquet", "parts"), ("xlsx", "a.xlsx"), ("cityjson", "a.city.json"), ("cityjsonseq", "a.city.jsonl"),
-     ("gltf", "a.glb")],  # fmt: skip
+    [
+        ("geopackage", "a.gpkg"),
+        ("geoparquet", "parts"),
+        ("xlsx", "a.xlsx"),
+        ("cityjson", "a.city.json"),
+        ("cityjsonseq", "a.city.jsonl"),
+        ("gltf", "a.glb"),
+    ],
 )
 def test_export_writes_a_file_and_names_what_it_cannot_hold(
     store: Path, tmp_path: Path, format: str, name: str, capsys: pytest.CaptureFixture[str]

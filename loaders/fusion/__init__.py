@@ -33,7 +33,7 @@ from cim.loaders.fusion.heights import add_heights
 from cim.loaders.fusion.marks import marked, marks_of
 from cim.loaders.fusion.match import Pairs, match_cities, tolerances
 from cim.loaders.fusion.merge import merge, new_matches
-from cim.loaders.fusion.resolve import check_policy, resolve
+from cim.loaders.fusion.policies import check_policy, resolve
 from cim.loaders.fusion.web_map import from_bd09, from_gcj02
 from cim.model.reproject import to_crs
 from cim.progress import track
@@ -41,7 +41,7 @@ from cim.progress import track
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cim.loaders.fusion.resolve import Policy
+    from cim.loaders.fusion.policies import Policy
     from cim.model import City
 
 __all__ = [

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.loaders.fusion.claims import CORE
-from cim.loaders.fusion.resolve import _column as put_column
+from cim.loaders.fusion.policies import _column as put_column
 from cim.loaders.update.strip import among, derived_claims, equals
 from cim.model.schema import SCHEMAS, TIME, one_array
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cim.loaders.fusion.blocks import add_blocks
 from cim.loaders.fusion.heights import add_heights
-from cim.loaders.fusion.resolve import resolve
+from cim.loaders.fusion.policies import resolve
 from cim.loaders.update.choose import choose
 from cim.loaders.update.strip import among, blocks, derived_claims, equals, unmeasure
 from cim.model.combine import stacked
