@@ -345,7 +345,7 @@ def _without_shells(context: Context, chosen: pa.Table) -> pa.Table:
 
 
 def _floors(context: Context, geometries: pa.Table) -> NDArray[np.bool_] | None:
-    """Return which surfaces of the flattened table are floors on the ground, which nobody sees."""
+    """Return which surfaces of the flattened table nobody sees: floors on the ground, and closures, which are only thought."""
     surfaces = context.city.surface_table(geometries)
     if not surfaces.num_rows or not geometries.num_rows:
         return None
@@ -359,7 +359,7 @@ def _floors(context: Context, geometries: pa.Table) -> NDArray[np.bool_] | None:
     value = value[np.repeat(fits, said)]
     local = np.full(total, -1, np.int64)
     local[np.repeat(fits, per_geometry)] = value
-    floor = surfaces.filter(pc.equal(surfaces["type"], "GroundSurface"))
+    floor = surfaces.filter(pc.is_in(surfaces["type"], pa.array(["GroundSurface", "ClosureSurface"])))
     wide = np.int64(1) << 20  # semantic surfaces of one geometry
     keys = np.repeat(np.asarray(geometries["key"].to_numpy(), np.int64), per_geometry)
     codes = np.asarray(floor["geometry"].to_numpy(), np.int64) * wide + np.asarray(floor["index"].to_numpy(), np.int64)
