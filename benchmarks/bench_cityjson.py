@@ -3,12 +3,13 @@
 The Hague's 2,498 objects are laid side by side twenty times, ids and vertices of their own each time. Every measurement is the best of
 three in a process of its own, so that the memory is that of the one task.
 
-    python benchmarks/bench_cityjson.py DenHaag_01.city.json
+    python benchmarks/bench_cityjson.py [DenHaag_01.city.json]
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -76,7 +77,8 @@ def measured(path: Path, task: str, small: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Print both measurements and their ratio."""
-    source = Path(sys.argv[1])
+    data = Path(os.environ.get("CIM_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    source = Path(sys.argv[1]) if len(sys.argv) > 1 else data / "city" / "cityjson" / "DenHaag_01.city.json"
     with tempfile.TemporaryDirectory() as folder:
         path, small = Path(folder) / "tiled.city.json", Path(folder) / "small.city.json"
         count = tiled(source, path)

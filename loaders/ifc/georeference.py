@@ -36,7 +36,7 @@ _AGREE = 100.0  # m
 _CONTRADICT = 1000.0  # m
 _COARSE = 5.0  # m: a place less certain than this is worth a comparison with known footprints
 _SAME_NORTH = math.radians(1.0)
-_REMEDY = 'give read(..., extra={"control_points": [[x, y, z, east, north, height], ...]}) or fuse it with known footprints'
+_REMEDY = 'give read(..., control_points=[[x, y, z, east, north, height], ...]) or fuse it with known footprints'
 _NO_PLACE = "crs= alone does not say where the model stands"
 
 
@@ -210,7 +210,7 @@ def _contradicting(
 ) -> Placement:
     parts = [f"{one.source} lies {_metres(apart(best, one, centre))} from {best.source}" for one in others]
     why = f"{'; '.join(parts)}; neither is chosen, the model stays in local coordinates"
-    remedy = f'name the one to believe: read(..., extra={{"georeference": "{best.source}"}}), or {_REMEDY}'
+    remedy = f'name the one to believe: read(..., georeference="{best.source}"), or {_REMEDY}'
     return _local("contradicting", why, found, facts, (*said, ("conflict", "error", f"{why}; {remedy}")))
 
 
