@@ -54,7 +54,7 @@ class SourceEntry(_Strict):
     licence: str | None = Field(default=None, description="licence of the data, for the catalogue")
     owner: str | None = Field(default=None, description="who keeps the data")
     grade: str | None = Field(default=None, description="data grade 数据分级")
-    options: dict[str, str | int | float | bool | list[Any] | dict[str, Any]] = Field(default_factory=dict, description="options of the reader")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the reader")
 
     @field_validator("attributes", mode="before")
     @classmethod

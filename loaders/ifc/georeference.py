@@ -36,7 +36,7 @@ _AGREE = 100.0  # m
 _CONTRADICT = 1000.0  # m
 _COARSE = 5.0  # m: a place less certain than this is worth a comparison with known footprints
 _SAME_NORTH = math.radians(1.0)
-_REMEDY = 'give read(..., control_points=[[x, y, z, east, north, height], ...]) or fuse it with known footprints'
+_REMEDY = "give read(..., control_points=[[x, y, z, east, north, height], ...]) or fuse it with known footprints"
 _NO_PLACE = "crs= alone does not say where the model stands"
 
 
