@@ -45,6 +45,8 @@ PRELOAD = (
     "cim.loaders.door",
     "cim.loaders.gate",
     "cim.loaders.vector",
+    "cim.model._kernels",
+    "cim.loaders.cityjson.kernel",
 )
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
@@ -79,7 +81,7 @@ def _preload() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for module in PRELOAD:
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(ImportError, RuntimeError, OSError):  # compiled loops need a place to be kept, or are done without
                 importlib.import_module(module)
 
 

@@ -11,6 +11,8 @@ References
 """
 
 # mypy: allow-untyped-decorators
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR1714, FBT001
+# Compiled loops take many arrays, have all their cases in one place, and compile best from plain comparisons.
 
 from __future__ import annotations
 
@@ -35,6 +37,8 @@ _MANY = 256
 """Corners up to which every pair of sides is looked at."""
 _P = types.Array(types.float64, 2, "C", readonly=True)
 _R = types.Array(types.int64, 1, "C", readonly=True)
+_BITS = types.Array(types.int64, 2, "C", readonly=True)
+_FLAGS = types.Array(types.boolean, 1, "C", readonly=True)
 _F, _I, _B = types.float64[::1], types.int64[::1], types.uint8[::1]
 
 
@@ -68,7 +72,7 @@ def _side(x: Reals, y: Reals, a: int, b: int, c: int) -> int:
 
 
 @njit(types.boolean(_F, _F, types.int64), cache=True)
-def simple(x: Reals, y: Reals, n: int) -> bool:  # noqa: PLR0911, PLR0912  # one return per doubt
+def simple(x: Reals, y: Reals, n: int) -> bool:
     """Return whether a ring of n corners does not touch itself, without a doubt."""
     if n < 3:
         return False
@@ -119,7 +123,7 @@ def simple(x: Reals, y: Reals, n: int) -> bool:  # noqa: PLR0911, PLR0912  # one
     return True
 
 
-@njit(types.void(types.Array(types.int64, 2, "C", readonly=True), types.int64, types.int64, _I, _I), cache=True)
+@njit(types.void(_BITS, types.int64, types.int64, _I, _I), cache=True)
 def _weld(bits: Any, first: int, last: int, table: Ints, same: Ints) -> None:
     """Write for each vertex of a geometry the first one at the same place; `bits` are those of the coordinates."""
     n = last - first
@@ -153,8 +157,8 @@ def _weld(bits: Any, first: int, last: int, table: Ints, same: Ints) -> None:
             place = (place + 1) & (size - 1)
 
 
-@njit(types.int64(types.int64, types.int64, _R, _R, _R, _I, _I, _I, _I), cache=True)
-def _edges(first: int, last: int, index: Ints, ring_start: Ints, shell: Ints, same: Ints, table: Ints, uses: Ints, balance: Ints) -> int:
+@njit(types.int64(types.int64, types.int64, _R, _R, _I, _I, _I, _I), cache=True)
+def _edges(first: int, last: int, index: Ints, ring_start: Ints, same: Ints, table: Ints, uses: Ints, balance: Ints) -> int:
     """Return what is wrong with the edges of the rings `first` to `last` of a shell."""
     size = 1
     while size < 2 * (ring_start[last] - ring_start[first]) + 2:
@@ -191,12 +195,8 @@ def _edges(first: int, last: int, index: Ints, ring_start: Ints, shell: Ints, sa
     return found
 
 
-@njit(
-    types.void(_P, types.Array(types.int64, 2, "C", readonly=True), _R, _R, _R, _R, _R, _R, types.Array(types.boolean, 1, "C", readonly=True),
-               types.boolean, types.int64, types.int64, _B, _F, _B, _F),
-    cache=True,
-)  # fmt: skip
-def inspect(  # noqa: PLR0912, PLR0913, PLR0915  # one walk over everything
+@njit(types.void(_P, _BITS, _R, _R, _R, _R, _R, _R, _FLAGS, types.boolean, types.int64, types.int64, _B, _F, _B, _F), cache=True)
+def inspect(
     points: Reals, bits: Any, index: Ints, ring_start: Ints, surface_start: Ints, shell_start: Ints, shell_of: Ints, vertex_start: Ints,
     solid: Any, planar: bool, room: int, widest: int, shells: Any, volumes: Reals, surfaces: Any, errors: Reals,
 ) -> None:  # fmt: skip
@@ -229,7 +229,7 @@ def inspect(  # noqa: PLR0912, PLR0913, PLR0915  # one walk over everything
         for h in range(shell_of[g], shell_of[g + 1]):
             if solid[g]:
                 rings = surface_start[shell_start[h]], surface_start[shell_start[h + 1]]
-                shells[h] = _edges(rings[0], rings[1], index, ring_start, shell_start, same, table, uses, balance)
+                shells[h] = _edges(rings[0], rings[1], index, ring_start, same, table, uses, balance)
             volume = 0.0
             corner = min(vertex_start[g], points.shape[0] - 1)
             for s in range(shell_start[h], shell_start[h + 1]):
@@ -298,7 +298,7 @@ def inspect(  # noqa: PLR0912, PLR0913, PLR0915  # one walk over everything
 
 
 @njit(types.int64(_F, _F, _R, _R, _B, _I, _I, _I, _F), cache=True)
-def outlines(  # noqa: PLR0912, PLR0913, PLR0915  # one group after the other
+def outlines(
     x: Reals, y: Reals, ring_start: Ints, group_start: Ints, failed: Any, corners: Ints, loop_start: Ints, loop_group: Ints, areas: Reals,
 ) -> int:  # fmt: skip
     """Find the loops around groups of rings that fit edge to edge; return how many loops there are.
@@ -378,10 +378,10 @@ def outlines(  # noqa: PLR0912, PLR0913, PLR0915  # one group after the other
             left = 0
             for place in range(size):
                 if sides[place] != -1 and alive[place] == 1:
-                    a = sides[place] >> 32
-                    if following[a] >= 0:
+                    tail = sides[place] >> 32
+                    if following[tail] >= 0:
                         fine = False
-                    following[a] = sides[place] & 0xFFFFFFFF
+                    following[tail] = sides[place] & 0xFFFFFFFF
                     left += 1
             before, mark = loops, filled
             for k in range(total):

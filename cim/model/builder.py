@@ -450,7 +450,7 @@ def _footprints(shapes: Any) -> tuple[pa.Array, pa.Array]:
     if shapely.has_z(flat).any() or (hasattr(shapely, "has_m") and shapely.has_m(flat).any()):
         flat = shapely.force_2d(flat)
     nowhere = shapely.is_empty(flat)
-    flat = np.where(nowhere, None, flat) if nowhere.any() else flat
+    flat = np.where(nowhere, np.array(None, object), flat) if nowhere.any() else flat
     bounds = shapely.bounds(flat)
     nothing = np.full((len(bounds), 1), np.nan)
     box = bbox_column(np.hstack([bounds[:, :2], nothing]), np.hstack([bounds[:, 2:], nothing]))

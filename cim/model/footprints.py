@@ -121,9 +121,7 @@ def _finest(geometries: pa.Table) -> NDArray[np.bool_]:
     return np.asarray(rank == best[owners])
 
 
-def _fill(
-    chosen: pa.Table, ground: NDArray[np.bool_], known: tuple[Ints, Shapes], footprint: Shapes, low: Reals, high: Reals
-) -> None:
+def _fill(chosen: pa.Table, ground: NDArray[np.bool_], known: tuple[Ints, Shapes], footprint: Shapes, low: Reals, high: Reals) -> None:
     """Write footprints and heights of the objects that have geometry."""
     flat = flatten(chosen)
     owners = np.asarray(chosen["object"].to_numpy(), np.int64)

@@ -168,8 +168,8 @@ def _inspected(flat: Flat, solid: Flags, tolerance: float) -> _Seen:
     wrong, volumes = np.zeros(shells, np.uint8), np.zeros(shells)
     faulty, error = np.zeros(surfaces, np.uint8), np.zeros(surfaces)
     compiled.inspect(
-        points, points.view(np.int64), flat.index, flat.ring_start, flat.surface_start, flat.shell_start, shell_of, flat.vertex_start, solid,
-        bool(np.isfinite(tolerance)), room, int(np.diff(flat.ring_start).max(initial=0)), wrong, volumes, faulty, error,
+        points, points.view(np.int64), flat.index, flat.ring_start, flat.surface_start, flat.shell_start, shell_of, flat.vertex_start,
+        solid, bool(np.isfinite(tolerance)), room, int(np.diff(flat.ring_start).max(initial=0)), wrong, volumes, faulty, error,
     )  # fmt: skip
     few, doubtful = faulty == compiled.FEW, faulty == compiled.DOUBTFUL
     crossing = np.zeros(surfaces, bool)
@@ -185,9 +185,7 @@ def _plainly(flat: Flat, tolerance: float) -> _Seen:
     edges = _edges(flat, same)
     shells = len(flat.shell_start) - 1
     even = edges.count % 2 == 0
-    opened, crowded, twisted = (
-        _per_shell(edges, mask, shells) for mask in (~even, even & (edges.count > 2), even & (edges.balance != 0))
-    )
+    opened, crowded, twisted = (_per_shell(edges, mask, shells) for mask in (~even, even & (edges.count > 2), even & (edges.balance != 0)))
     return _Seen(opened, crowded, twisted, _shell_volumes(flat), *_planar_error(flat, tolerance), *_ring_faults(flat, same))
 
 

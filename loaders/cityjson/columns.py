@@ -71,7 +71,7 @@ class Columns:
     """Number of the geometry array each geometry stands in, shape (g,): that of the objects that have any, in the order of the file."""
     index: Ints
     """Vertex indices."""
-    counts: tuple[Ints, Ints, Ints, Ints, Ints]
+    counts: tuple[Ints, ...]
     """Lengths of the lists, innermost first: vertices of rings, rings of surfaces and so on to solids of geometries."""
     surfaces: Ints
     """How many semantic surfaces each geometry has, -1 for one without semantics, shape (g,)."""
@@ -95,12 +95,24 @@ def kernel() -> ModuleType | None:
     return compiled
 
 
-def scanned(text: bytes, limits: Limits) -> tuple[dict[str, Any], Columns] | None:
+def scanned(held: list[bytes], limits: Limits) -> tuple[dict[str, Any], Columns] | None:
     """Return the JSON of a file without its geometry (0 stands for each array, and for the vertices) and its geometry as columns.
 
     None where the file is small, or where anything in it needs a careful look.
+
+    Parameters
+    ----------
+    held
+        The text, in a list that is emptied as soon as the text is no longer needed.
+
+    Raises
+    ------
+    NotPlainError
+        If the text is gone already when something odd is met.
     """
-    if len(text) < (LEAST if "numba" in sys.modules else LOADED_FROM) or len(text) >= 1 << 31 or limits.depth < _INSIDE or b"\\u" in text:
+    text = held[0]
+    least = LEAST if "numba" in sys.modules else LOADED_FROM
+    if not least <= len(text) < 1 << 31 or limits.depth < _INSIDE or (b"\\" in text and b"\\u" in text):
         return None
     compiled = kernel()
     if compiled is None:
@@ -110,10 +122,15 @@ def scanned(text: bytes, limits: Limits) -> tuple[dict[str, Any], Columns] | Non
         return None
     small = room.out[: room.top[compiled.OUT]].tobytes()
     try:
-        value = _plain_json(small)
-        return value, room.columns(limits)
+        columns = room.columns(limits)
     except (NotPlainError, ValueError):
         return None
+    del room, text
+    held.clear()
+    try:
+        return _plain_json(small), columns
+    except ValueError as error:
+        raise NotPlainError from error
 
 
 def _plain_json(text: bytes) -> Any:

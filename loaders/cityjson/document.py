@@ -120,8 +120,9 @@ def load(path: Path, limits: Limits, *, encoding: str | None = None, plain: bool
     lines = _lines(text)
     if lines is not None:
         return _sequence(lines, path, limits, found, notes)
-    value, columns = (scanned(text, limits) if plain else None) or (_parsed(text, path, limits, notes), None)
-    del raw, text
+    held = [text]
+    del raw, text  # the columns do without: the text goes as soon as it has been walked over
+    value, columns = (scanned(held, limits) if plain else None) or (_parsed(held.pop(), path, limits, notes), None)
     kind = _kind(value, path)
     if kind == "CityJSONFeature":
         reason = "starts with a CityJSONFeature: the first line of a sequence must be its header of type CityJSON (metadata, transform)"

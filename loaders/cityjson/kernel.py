@@ -6,6 +6,8 @@ file is read the careful way. All arrays that it fills are as long as they can e
 """
 
 # mypy: allow-untyped-decorators
+# ruff: noqa: C901, PLR0911, PLR0912, PLR0913, PLR0915, PLR0917, PLR1714, FBT001, SIM110
+# Compiled loops take many arrays, have all their cases in one place, and compile best from plain comparisons.
 
 from __future__ import annotations
 
@@ -24,9 +26,15 @@ __all__ = ["KINDS", "counted", "gather", "local", "repeated", "scan"]
 
 KINDS = ("MultiPoint", "MultiLineString", "MultiSurface", "CompositeSurface", "Solid", "MultiSolid", "CompositeSolid")
 _NAMES = np.zeros((7, 16), np.uint8)
-for _row, _kind in enumerate(KINDS):
-    _NAMES[_row, : len(_kind)] = np.frombuffer(_kind.encode(), np.uint8)
+for _row, _word in enumerate(KINDS):
+    _NAMES[_row, : len(_word)] = np.frombuffer(_word.encode(), np.uint8)
 _LENGTHS = np.array([len(one) for one in KINDS])
+_WORDS = ("boundaries", "type", "lod", "semantics", "material", "values", "surfaces", "value", "CityObjects", "vertices", "geometry")
+_BOUNDARIES, _TYPE, _LOD, _SEMANTICS, _MATERIAL, _VALUES, _SURFACES, _VALUE, _OBJECTS, _VERTICES, _GEOMETRY = range(11)
+_SPELT = np.zeros((len(_WORDS), 16), np.uint8)
+for _row, _word in enumerate(_WORDS):
+    _SPELT[_row, : len(_word)] = np.frombuffer(_word.encode(), np.uint8)
+_SIZES = np.array([len(one) for one in _WORDS])
 _DEPTHS = np.array([1, 2, 3, 3, 4, 5, 5])
 NUMBER, RING, SURFACE, SHELL, SOLID, GEOMETRY, PART, SEMANTIC, FACE, LOOK, WORN, ARRAY, OUT, VERTEX, DEEPEST = range(15)
 """What the counters of `scan` count."""
@@ -88,11 +96,23 @@ def _key(raw: Bytes, i: int) -> int:
     i = _space(raw, i + 1)
     if i >= raw.shape[0] or raw[i] != 58:
         return -1
-    return _space(raw, i + 1)
+    return int(_space(raw, i + 1))
+
+
+@njit(types.boolean(_RAW, types.int64, types.int64), cache=True)
+def _is(raw: Bytes, i: int, word: int) -> bool:
+    """Return whether the string that begins at a quote is one of the words."""
+    length = _SIZES[word]
+    if i + length + 1 >= raw.shape[0] or raw[i + length + 1] != 34:
+        return False
+    for k in range(length):
+        if raw[i + 1 + k] != _SPELT[word, k]:
+            return False
+    return True
 
 
 @njit(types.int64(_RAW, types.int64, _I32, types.int64, _L32, _I64, _I64, types.boolean), cache=True)
-def _nested(raw: Bytes, i: int, leaves: Ints, used: int, lists: Any, tops: Any, state: Any, nulls: bool) -> int:  # noqa: PLR0912, PLR0911, PLR0915  # one state machine
+def _nested(raw: Bytes, i: int, leaves: Ints, used: int, lists: Any, tops: Any, state: Any, nulls: bool) -> int:
     """Read nested lists of whole numbers; return the place behind them, -1 where they are not what they should be.
 
     `leaves` from `used` on get the numbers (-1 for null), ``lists[d]`` the lengths of the lists on level d, `tops` how many there are;
@@ -205,7 +225,7 @@ def _alike(depth: int, state: Any, tops: Any, lists: Any, begin: Any, shells: In
 
 
 @njit(types.int64(_RAW, types.int64, types.int64, _I32, _I32, _I32, _L32, _I64, _I64, _I64, _I32, _I32, _I64, _I32), cache=True)
-def _semantics(  # noqa: PLR0911, PLR0912, PLR0913  # what it reads, what it fills
+def _semantics(
     raw: Bytes, i: int, depth: int, face: Ints, first: Ints, last: Ints, lists: Any, tops: Any, state: Any, begin: Any, shells: Ints,
     solids: Ints, top: Any, sizes: Ints,
 ) -> int:  # fmt: skip
@@ -219,16 +239,16 @@ def _semantics(  # noqa: PLR0911, PLR0912, PLR0913  # what it reads, what it fil
     begin[5] = top[FACE]
     while i < n:
         value = _key(raw, i)
-        if value < 0 or value >= n - 9:
+        if value < 0 or value >= n:
             return -1
-        if raw[i + 1] == 118 and raw[i + 7] == 34 and raw[i + 2] == 97 and raw[i + 3] == 108:  # "values"
+        if _is(raw, i, _VALUES):
             if seen & 1:
                 return -1
             seen |= 1
             i = _nested(raw, value, face, top[FACE], lists, tops, state, True)
             if i < 0 or not _alike(depth, state, tops, lists, begin, shells, solids, top):
                 return -1
-        elif raw[i + 1] == 115 and raw[i + 9] == 34 and raw[i + 2] == 117 and raw[i + 3] == 114:  # "surfaces"
+        elif _is(raw, i, _SURFACES):
             if seen & 2:
                 return -1
             seen |= 2
@@ -257,7 +277,7 @@ def _semantics(  # noqa: PLR0911, PLR0912, PLR0913  # what it reads, what it fil
 
 
 @njit(types.int64(_RAW, types.int64, types.int64, _I32, _L32, _L32, _I64, _I64, _I64, _I32, _I32, _I64), cache=True)
-def _material(  # noqa: PLR0911, PLR0912, PLR0913  # what it reads, what it fills
+def _material(
     raw: Bytes, i: int, depth: int, look: Ints, worn: Any, lists: Any, tops: Any, state: Any, begin: Any, shells: Ints, solids: Ints,
     top: Any,
 ) -> int:  # fmt: skip
@@ -271,7 +291,7 @@ def _material(  # noqa: PLR0911, PLR0912, PLR0913  # what it reads, what it fill
     while i < n:
         theme = i
         value = _key(raw, i)
-        if value < 0 or value >= n - 9 or raw[value] != 123:
+        if value < 0 or value >= n or raw[value] != 123:
             return -1
         row = top[WORN]
         worn[row, 0] = top[GEOMETRY]
@@ -279,16 +299,16 @@ def _material(  # noqa: PLR0911, PLR0912, PLR0913  # what it reads, what it fill
         worn[row, 2] = _string(raw, theme)
         i = _space(raw, value + 1)
         value = _key(raw, i)
-        if value < 0 or value >= n - 9 or raw[i + 1] != 118 or raw[i + 2] != 97 or raw[i + 3] != 108 or raw[i + 4] != 117 or raw[i + 5] != 101:
+        if value < 0 or value >= n:
             return -1
-        if raw[i + 6] == 115 and raw[i + 7] == 34:  # "values"
+        if _is(raw, i, _VALUES):
             begin[5] = top[LOOK]
             i = _nested(raw, value, look, top[LOOK], lists, tops, state, True)
             if i < 0 or not _alike(depth, state, tops, lists, begin, shells, solids, top):
                 return -1
             worn[row, 3] = -1
             top[LOOK] = state[1]
-        elif raw[i + 6] == 34:  # "value"
+        elif _is(raw, i, _VALUE):
             number = 0
             i = value
             while i < n and 48 <= raw[i] <= 57 and i - value < 9:
@@ -331,7 +351,7 @@ def _kind(raw: Bytes, i: int) -> int:
 
 
 @njit(types.void(types.int64, _L32, _I64, _I32, _I32, _I32, _I32, _I32, _I64, types.int64), cache=True)
-def _levels(  # noqa: PLR0913  # one array per level
+def _levels(
     depth: int, lists: Any, tops: Any, rings: Ints, surfaces: Ints, shells: Ints, solids: Ints, geometries: Ints, top: Any, numbers: int
 ) -> None:
     """Append the lengths of all lists of a geometry, wrapped up to five levels: points and lines are surfaces of one ring."""
@@ -367,8 +387,13 @@ def _levels(  # noqa: PLR0913  # one array per level
     geometries[top[GEOMETRY]] = lists[1, 0] if depth == 5 else 1
 
 
-@njit(types.int64(_RAW, types.int64, _I32, _I32, _I32, _I32, _I32, _I32, _L32, _I64, _I32, _I32, _I32, _I32, _L32, _L32, _I64, _I64, _I64, _I64), cache=True)
-def _geometry(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # what it reads, what it fills
+@njit(
+    types.int64(
+        _RAW, types.int64, _I32, _I32, _I32, _I32, _I32, _I32, _L32, _I64, _I32, _I32, _I32, _I32, _L32, _L32, _I64, _I64, _I64, _I64
+    ),
+    cache=True,
+)
+def _geometry(
     raw: Bytes, i: int, numbers: Ints, rings: Ints, surfaces: Ints, shells: Ints, solids: Ints, geometries: Ints, about: Any, lods: Any,
     face: Ints, first: Ints, last: Ints, look: Ints, worn: Any, lists: Any, tops: Any, state: Any, begin: Any, top: Any,
 ) -> int:  # fmt: skip
@@ -388,10 +413,9 @@ def _geometry(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # what it reads, wha
         begin[k] = top[k]
     while i < n:
         value = _key(raw, i)
-        if value < 0 or value >= n - 9:
+        if value < 0 or value >= n:
             return -1
-        c = raw[i + 1]
-        if c == 98 and raw[i + 2] == 111 and raw[i + 6] == 97 and raw[i + 11] == 34:  # "boundaries"
+        if _is(raw, i, _BOUNDARIES):
             bit = 1
             i = _nested(raw, value, numbers, top[NUMBER], lists, tops, state, False)
             if i < 0:
@@ -399,13 +423,13 @@ def _geometry(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # what it reads, wha
             depth = state[0]
             _levels(depth, lists, tops, rings, surfaces, shells, solids, geometries, top, state[1] - top[NUMBER])
             top[NUMBER] = state[1]
-        elif c == 116 and raw[i + 2] == 121 and raw[i + 3] == 112 and raw[i + 4] == 101 and raw[i + 5] == 34:  # "type"
+        elif _is(raw, i, _TYPE):
             bit = 2
             kind = _kind(raw, value)
             if kind < 0:
                 return -1
             i = value + _LENGTHS[kind] + 2
-        elif c == 108 and raw[i + 2] == 111 and raw[i + 3] == 100 and raw[i + 4] == 34:  # "lod"
+        elif _is(raw, i, _LOD):
             bit = 4
             i = value
             packed = np.int64(0)
@@ -413,7 +437,7 @@ def _geometry(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # what it reads, wha
                 packed = packed << 8 | np.int64(raw[i])
                 i += 1
             lods[g] = packed
-        elif c == 115 and raw[i + 2] == 101 and raw[i + 3] == 109 and raw[i + 10] == 34:  # "semantics"
+        elif _is(raw, i, _SEMANTICS):
             bit = 8
             semantics = value
             if seen & 1:
@@ -423,7 +447,7 @@ def _geometry(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # what it reads, wha
                 i = _skip(raw, value)
             if i < 0:
                 return -1
-        elif c == 109 and raw[i + 2] == 97 and raw[i + 3] == 116 and raw[i + 9] == 34:  # "material"
+        elif _is(raw, i, _MATERIAL):
             bit = 16
             material = value
             if seen & 1:
@@ -495,7 +519,7 @@ def _points(raw: Bytes, i: int, points: Any, top: Any) -> int:
 
 
 @njit(types.boolean(_RAW, _U8, _F64, _I32, _I32, _I32, _I32, _I32, _I32, _L32, _I64, _I32, _I32, _I32, _I32, _L32, _L32, _I64), cache=True)
-def scan(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # one walk over the text
+def scan(
     raw: Bytes, out: Bytes, points: Any, numbers: Ints, rings: Ints, surfaces: Ints, shells: Ints, solids: Ints, geometries: Ints,
     about: Any, lods: Any, face: Ints, first: Ints, last: Ints, look: Ints, worn: Any, lists: Any, top: Any,
 ) -> bool:  # fmt: skip
@@ -567,11 +591,10 @@ def scan(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # one walk over the text
         value = _space(raw, value + 1)
         if value >= n:
             return False
-        length = end - start - 2
         hole = False
         if depth == 1:
-            objects = length == 11 and raw[start + 1] == 67 and raw[start + 2] == 105 and raw[start + 5] == 79 and raw[start + 11] == 115
-            if length == 8 and raw[start + 1] == 118 and raw[start + 2] == 101 and raw[start + 5] == 105 and raw[start + 8] == 115:
+            objects = _is(raw, start, _OBJECTS)
+            if _is(raw, start, _VERTICES):
                 if top[VERTEX] != 0 or raw[value] != 91:
                     return False
                 i = _points(raw, value, points, top)
@@ -579,7 +602,7 @@ def scan(  # noqa: PLR0911, PLR0912, PLR0913, PLR0915  # one walk over the text
                     return False
                 hole = True
                 deepest = max(deepest, 3)
-        elif objects and length == 8 and raw[start + 1] == 103 and raw[start + 4] == 109 and raw[start + 7] == 114 and raw[value] == 91:
+        elif objects and raw[value] == 91 and _is(raw, start, _GEOMETRY):
             i = _space(raw, value + 1)
             if i < n and raw[i] == 93:  # empty: stays as it is
                 i = end
@@ -623,7 +646,7 @@ def gather(raw: Bytes, first: Ints, last: Ints, out: Bytes) -> None:
 
 @njit(types.int64(_I32, _I64, types.int64, _I32, _I32, _I64), cache=True)
 def local(numbers: Ints, starts: Any, vertices: int, own: Ints, used: Ints, counts: Any) -> int:
-    """Number the vertices of each geometry anew, ascending; return how many there are over all geometries, -1 where one is out of range.
+    """Give each geometry vertex numbers of its own, ascending; return how many there are in all, -1 where one is out of range.
 
     Parameters
     ----------

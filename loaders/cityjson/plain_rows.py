@@ -10,7 +10,7 @@ import pyarrow as pa
 from cim.loaders.cityjson.appearance import Looks
 from cim.loaders.cityjson.columns import NotPlainError, kernel
 from cim.loaders.cityjson.geometry import FARTHEST, Geometries
-from cim.loaders.cityjson.semantics import Surfaces, SurfaceRows, parents_of
+from cim.loaders.cityjson.semantics import SurfaceRows, Surfaces, parents_of
 from cim.loaders.cityjson.texture import no_textures
 from cim.model.classes import from_cityjson
 from cim.model.geometry import boundaries_from, vertices_from

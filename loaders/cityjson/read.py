@@ -175,13 +175,14 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     links = links_of(document.records, kinds)
     library = library_of(document, path, notes)
     own, shapes, instances = _geometries(document, points, ids, library, crs, path, notes)
+    title = named(options.mapping, document.records)
     table, ground = _all_explicit(own, shapes, instances)
     places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types, known=outlines_of(table, ground))
     del table, ground
     notes += [*links.notes, *_height_notes(document, places, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, crs, path, options))
-    keys = _add_objects(builder, document, ids, types, links, places, source, options)
+    keys = _add_objects(builder, document, ids, types, links, places, source, title)
     materials, textures = add_library(builder, library, path, source, notes)
     tkeys = _add_templates(builder, shapes)
     gkeys = _add_geometries(builder, keys, own, shapes, instances, tkeys, source)
@@ -192,8 +193,10 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     add_attributes(builder, keys, types, document.records, options.mapping, notes)
     add_members(builder, keys, document.records, points, notes)
     _add_issues(builder, keys, notes, source)
-    city = builder.build()
-    return replace(city, extra={"cityjson": _extra(document, transform, options)})
+    kept = {"cityjson": _extra(document, transform, title)}
+    del own, shapes, instances, places, points, library, ids, types, kinds, links
+    document.records.clear()  # before everything is put in order
+    return replace(builder.build(), extra=kept)
 
 
 @dataclass(frozen=True)
@@ -334,16 +337,16 @@ def _add_objects(
     links: Links,
     places: Places,
     source: int,
-    options: ReadOptions,
+    title: str,
 ) -> Ints:
-    title = named(options.mapping, document.records)
     names: list[str | None] = []
     for record in document.records if title else ():
         given = record.members.get("attributes")
         value = given.get(title) if isinstance(given, dict) else None
         names.append(value if isinstance(value, str) else None)
+    titles = pa.array(names, pa.string()) if title else None
     keys = builder.add_objects(
-        types, ids, footprints=places.footprint, names=pa.array(names, pa.string()) if title else None, z_ground=places.z_ground, z_roof=places.z_roof,
+        types, ids, footprints=places.footprint, names=titles, z_ground=places.z_ground, z_roof=places.z_roof,
         parents=[ids[row] if row >= 0 else None for row in links.parent.tolist()], source=source,
     )  # fmt: skip
     put_together = int(places.from_parts.sum())
@@ -419,10 +422,10 @@ def _add_issues(builder: CityBuilder, keys: Ints, notes: Sequence[Note], source:
             builder.add_issue(code, message, severity=severity, source=source, count=sum(note.count for note in rest))
 
 
-def _extra(document: Document, transform: Transform | None, options: ReadOptions) -> dict[str, Any]:
+def _extra(document: Document, transform: Transform | None, title: str) -> dict[str, Any]:
     """Return what writing needs to give the file back as it was."""
     dropped = ("type", "version", "transform", "appearance", "geometry-templates", "id")
     kept = cleaned({name: value for name, value in document.header.items() if name not in dropped})
     stated = {"transform": {"scale": list(transform.scale), "translate": list(transform.translate)}} if transform is not None else {}
-    return {"version": document.version, **stated, "name": named(options.mapping, document.records) or "name", "members": kept,
+    return {"version": document.version, **stated, "name": title or "name", "members": kept,
             "default_themes": defaults(document)}  # fmt: skip
