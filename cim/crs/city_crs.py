@@ -24,7 +24,7 @@ _ELLIPSOIDAL_SUFFIX = "+ellipsoidal"
 _LONGEST_LABEL = 40
 LOCAL = "local"
 _LOCAL_WKT = (
-    'ENGCRS["local coordinates, position unknown",EDATUM["unknown position"],CS[Cartesian,2],AXIS["easting (E)",east],'
+    'ENGCRS["coordinates, position unknown",EDATUM["unknown position"],CS[Cartesian,2],AXIS["easting (E)",east],'
     'AXIS["northing (N)",north],LENGTHUNIT["metre",1]]'
 )
 # Confidence of PROJ's identification; 70 means equal in every parameter, only the name differs.
