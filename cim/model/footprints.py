@@ -146,10 +146,11 @@ def _fill(chosen: pa.Table, ground: NDArray[np.bool_], known: tuple[Ints, Shapes
 def _selected(flat: Flat, owners: Ints, solid: NDArray[np.bool_], ground: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
     """Return the surfaces that make the footprint: ground surfaces, else what looks down, else what is not vertical."""
     rings = np.diff(flat.surface_start)
-    normal = np.zeros((len(rings), 3))
-    normal[rings > 0] = ring_normals(flat)[flat.surface_start[:-1][rings > 0]]
-    length = np.linalg.norm(normal, axis=1)
-    tilt = np.divide(normal[:, 2], length, out=np.zeros(len(length)), where=length > 0)
+    normal = ring_normals(flat)[flat.surface_start[:-1][rings > 0]]
+    length, tilt = np.zeros(len(rings)), np.zeros(len(rings))
+    length[rings > 0] = np.sqrt(np.einsum("ij,ij->i", normal, normal))
+    tilt[rings > 0] = normal[:, 2]
+    np.divide(tilt, length, out=tilt, where=length > 0)
     level = np.abs(tilt) > _VERTICAL
     left = np.ones(count, bool)
     taken = np.zeros(len(rings), bool)

@@ -86,7 +86,7 @@ class CityJSONReader:
         if options.layer is not None:
             reason = f"a city model has no layers, but layer={options.layer!r} was asked for"
             raise FormatError(path, reason, "leave layer out; take a part of the city afterwards with city.subset(city.keys(class))")
-        with _no_collection():
+        with _no_collection(), _system_memory():
             try:
                 return _read(path, options, plain=True)
             except NotPlainError:
@@ -125,6 +125,17 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextmanager
+def _system_memory() -> Iterator[None]:
+    """Let Arrow take memory from the system and give it back at once: large columns come and go, and a pool of its own keeps all of them."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 def _fields(document: Document, kind: str) -> tuple[tuple[str, str], ...]:
