@@ -35,6 +35,8 @@ _INDOORS = frozenset({"BuildingConstructiveElement", "BuildingInstallation", "Bu
 _FLOORS = frozenset({"IfcSlab", "IfcSlabStandardCase", "IfcSlabElementedCase"})
 _WALLS = frozenset({"IfcWall", "IfcWallStandardCase", "IfcWallElementedCase", "IfcCurtainWall", "IfcPlate"})
 _TOPS = _FLOORS | _WALLS | {"IfcRoof", "IfcBeam", "IfcMember", "IfcCovering", "IfcColumn"}
+_COVERS = frozenset({"IfcRoof", "IfcCovering", "IfcPlate"})
+_HEADROOM, _COVERED = 1.5, 0.2  # m and share of a slab: what has less above it than this is no floor of a room
 _GRID = 1e-5  # m: corners of slabs that lie closer are one
 _SMALL = 0.5  # share of the extent of all elements that the slabs must reach to stand for the building
 _SHARE = 0.5  # share of the elements that must have a shape where no slabs show the outline
@@ -69,11 +71,15 @@ def look_from_outside(tree: Tree, uses: Placed, levels: Reals, notes: Notes) -> 
     types = np.array(tree.types, object)
     _own(out, uses, np.flatnonzero(~np.isin(types[uses.row], list(_INDOORS))))
     members = _members(tree)
+    buildings = np.flatnonzero(np.isin(types, list(_BUILDINGS))).tolist()
+    outdoors = np.zeros(len(uses.row), bool)
+    for row in buildings:
+        outdoors |= _terraces(tree, uses, row)
     for row in np.flatnonzero(types == "BuildingStorey").tolist():
-        _storey(out, tree, uses, row, members.get(row, []), levels)
+        _storey(out, tree, uses, row, members.get(row, []), levels, outdoors)
     _storey_tops(out, tree, levels)
-    for row in np.flatnonzero(np.isin(types, list(_BUILDINGS))).tolist():
-        _building(out, tree, uses, row, levels, notes)
+    for row in buildings:
+        _building(out, tree, uses, row, levels, outdoors, notes)
     return out
 
 
@@ -118,10 +124,11 @@ def _uses_of(uses: Placed, rows: Sequence[int]) -> Ints:
     return np.flatnonzero(np.isin(uses.row, np.asarray(rows, np.int64)))
 
 
-def _storey(out: Outside, tree: Tree, uses: Placed, row: int, members: list[int], levels: Reals) -> None:
+def _storey(out: Outside, tree: Tree, uses: Placed, row: int, members: list[int], levels: Reals, outdoors: NDArray[np.bool_]) -> None:
     floors = [one for one in members if tree.kinds[one] in _FLOORS and (tree.predefined[one] or "") != "ROOF"]
     rooms = [one for one in members if tree.types[one] == "BuildingRoom"]
-    made = _united(uses, _uses_of(uses, floors))
+    chosen = _uses_of(uses, floors)
+    made = _united(uses, chosen[~outdoors[chosen]])
     out.footprint[row] = made if made is not None else _united(uses, _uses_of(uses, rooms))
     out.ground[row] = levels[row]
 
@@ -138,7 +145,7 @@ def _storey_tops(out: Outside, tree: Tree, levels: Reals) -> None:
             out.roof[row] = above[0] if len(above) else np.nan
 
 
-def _building(out: Outside, tree: Tree, uses: Placed, row: int, levels: Reals, notes: Notes) -> None:
+def _building(out: Outside, tree: Tree, uses: Placed, row: int, levels: Reals, outdoors: NDArray[np.bool_], notes: Notes) -> None:
     own = [one for one in range(len(tree.steps)) if one != row and tree.ancestor(one, _BUILDINGS) == row]
     elements = [one for one in own if tree.types[one] in _ELEMENTS]
     step = tree.steps[row]
@@ -152,7 +159,7 @@ def _building(out: Outside, tree: Tree, uses: Placed, row: int, levels: Reals, n
         notes.add("empty", f"the building has {why}; its footprint and LoD 0-2 are not derived", severity="info", entity=step)
         return
     able = [one for one in elements if getattr(tree.entities[one], "Representation", None) is not None]
-    polygon, basis = _outline(tree, uses, elements, chosen)
+    polygon, basis = _outline(tree, uses, elements, chosen, outdoors)
     if polygon is None or (basis.startswith("all") and len(chosen) < _SHARE * len(able)):
         shown = len(np.unique(uses.row[chosen]))
         message = f"{shown} of the {len(able)} elements of the building have a shape, too few to derive its footprint and LoD 0-2"
@@ -168,16 +175,42 @@ def _building(out: Outside, tree: Tree, uses: Placed, row: int, levels: Reals, n
     _shell(out, tree, uses, row, elements, notes)
 
 
-def _outline(tree: Tree, uses: Placed, elements: list[int], chosen: Ints) -> tuple[Any, str]:
+def _outline(tree: Tree, uses: Placed, elements: list[int], chosen: Ints, outdoors: NDArray[np.bool_]) -> tuple[Any, str]:
     floors = _uses_of(uses, [one for one in elements if tree.kinds[one] in _FLOORS])
+    terraces = outdoors[floors]
+    apart = f" without {int(terraces.sum())} with nothing above them (terraces, paths)" if terraces.any() else ""
+    floors = floors[~terraces]
     polygon = _united(uses, floors)
     if polygon is not None:
         box = polygon.bounds
         size = (box[2] - box[0]) * (box[3] - box[1])
         extent = np.nanmax(uses.high[chosen, :2], axis=0) - np.nanmin(uses.low[chosen, :2], axis=0)
         if size >= _SMALL * float(extent[0] * extent[1]):
-            return polygon, f"{len(floors)} slabs seen from above"
+            return polygon, f"{len(floors)} slabs seen from above{apart}"
     return _united(uses, chosen), f"all {len(chosen)} elements seen from above (the slabs do not cover the building)"
+
+
+def _terraces(tree: Tree, uses: Placed, row: int) -> NDArray[np.bool_]:
+    """Return which uses are slabs of a building at the ground with no floor or roof above them, where others have one."""
+    import shapely
+
+    own = [one for one in range(len(tree.steps)) if one != row and tree.ancestor(one, _BUILDINGS) == row]
+    floors = _uses_of(uses, [one for one in own if tree.kinds[one] in _FLOORS])
+    covers = _uses_of(uses, [one for one in own if tree.kinds[one] in _FLOORS | _COVERS])
+    outdoors = np.zeros(len(uses.row), bool)
+    shapes = footprints_of(uses, floors)
+    roofs = shapely.make_valid(footprints_of(uses, covers))
+    share = np.zeros(len(floors))
+    for at, (use, shape) in enumerate(zip(floors.tolist(), shapes, strict=True)):  # a building has some dozens
+        if shape is None or not shape.area > 0:
+            continue
+        above = roofs[uses.low[covers, 2] > uses.high[use, 2] + _HEADROOM]
+        share[at] = shapely.union_all(shapely.intersection(shapely.make_valid(shape), above[~shapely.is_missing(above)])).area / shape.area
+    covered = share > _COVERED
+    if covered.any():
+        low = uses.high[floors, 2] <= uses.high[floors[covered], 2].min() + _HEADROOM
+        outdoors[floors[~covered & low]] = True
+    return outdoors
 
 
 def _ground(tree: Tree, own: list[int], row: int, levels: Reals, lowest: float) -> tuple[float, str]:
