@@ -58,14 +58,23 @@ def storeys(city: City, *, types: tuple[str, ...] = ("Building", "BuildingPart")
     if not city.crs.is_projected or city.crs.linear_unit_factor != 1.0:
         msg = f"the city is in {city.crs.name}, which does not count in metres; bring it to a projected system first"
         raise UsageError(msg)
-    keys, said = _candidates(city, types)
-    plan = _plan(city, keys, storey_height, said)
-    if not len(plan["owner"]):
-        return city.with_issues(said)
-    return _joined(city, keys, plan).with_issues(said)
+    record = f"storeys of {', '.join(types)}"  # marks what a later run for the same classes tells anew
+    keys, said = _candidates(city, types, record)
+    plan = _plan(city, keys, storey_height, said, record)
+    done = _joined(city, keys, plan) if len(plan["owner"]) else city
+    return _told(done, said, record)
 
 
-def _candidates(city: City, types: tuple[str, ...]) -> tuple[Ints, list[dict[str, Any]]]:
+def _told(city: City, said: list[dict[str, Any]], record: str) -> City:
+    """Return the city with what was told; what an earlier run for the same classes told about those it left is replaced."""
+    table = city.tables["issues"]
+    earlier = pc.fill_null(pc.equal(table["record"], record), fill_value=False)
+    if pc.any(earlier).as_py():
+        city = city.replace_tables(issues=table.filter(pc.invert(earlier)))
+    return city.with_issues(said)
+
+
+def _candidates(city: City, types: tuple[str, ...], record: str) -> tuple[Ints, list[dict[str, Any]]]:
     """Return the objects that may get storeys: those without, and without parts that state theirs."""
     present = [type_ for type_ in types if type_ in city.attributes]
     keys = np.sort(np.concatenate([city.keys(type_) for type_ in present])) if present else np.empty(0, np.int64)
@@ -80,7 +89,10 @@ def _candidates(city: City, types: tuple[str, ...]) -> tuple[Ints, list[dict[str
     said = []
     if has.any():
         text = f"{int(has.sum())} buildings have storeys of their own, which are kept as they are"
-        said.append({"code": "assumed", "severity": "info", "count": int(has.sum()), "message": text})
+        said.append({"code": "assumed", "severity": "info", "count": int(has.sum()), "message": text, "record": record})
+    there = np.sort(own[kinds == "BuildingStorey"])
+    bare = ~np.isfinite(_numbers(city, "floor_area", there))
+    _say(said, "empty", bare, "storeys that were there have no floor_area; values rolled up count them as missing", "info", record)
     return keys[~has & ~through_parts], said
 
 
@@ -99,7 +111,7 @@ def _numbers(city: City, name: str, keys: Ints) -> Reals:
     return found
 
 
-def _plan(city: City, keys: Ints, storey_height: float | None, said: list[dict[str, Any]]) -> dict[str, Any]:
+def _plan(city: City, keys: Ints, storey_height: float | None, said: list[dict[str, Any]], record: str) -> dict[str, Any]:
     """Return one row per storey: the row of its building, its number, floor, ceiling and how they are known."""
     ground, roof = _numbers(city, "z_ground", keys), _numbers(city, "z_roof", keys)
     height = np.where(np.isfinite(roof - ground), roof - ground, _numbers(city, "height", keys))
@@ -123,8 +135,13 @@ def _plan(city: City, keys: Ints, storey_height: float | None, said: list[dict[s
         absurd,
         "buildings state a number of storeys that cannot be (0, a fraction, or above 250): they get none",
         "warning",
+        record,
     )
-    _say(said, "empty", ~known & ~absurd, "buildings state no number of storeys and get none; give storey_height= to estimate it", "info")
+    low = ~known & ~absurd & ~(np.isfinite(height) & (height > 0))
+    text = "buildings state no number of storeys and get none; give storey_height= to estimate it"
+    _say(said, "empty", ~known & ~absurd & ~low, text, "info", record)
+    text = "buildings state no number of storeys and get none: no height above 0 is known to estimate it from"
+    _say(said, "empty", low, text, "info", record)
     each = _numbers(city, "storey_height", keys)
     even = np.isfinite(ground) & np.isfinite(height) & (height > 0)
     step = np.where(even, height / np.where(known, number, 1.0), np.where(np.isfinite(each), each, np.nan))
@@ -149,11 +166,10 @@ def _plan(city: City, keys: Ints, storey_height: float | None, said: list[dict[s
     return {"owner": owner, "number": np.where(place < 0, place, place + 1), "floor": floor, "ceiling": floor + depth, "basis": basis}
 
 
-def _say(said: list[dict[str, Any]], code: str, which: NDArray[np.bool_], text: str, severity: str) -> None:
+def _say(said: list[dict[str, Any]], code: str, which: NDArray[np.bool_], text: str, severity: str, record: str | None = None) -> None:
     if which.any():
-        said.append(
-            {"code": code, "severity": severity, "count": int(which.sum()), "message": f"{int(which.sum())} of {len(which)} {text}"}
-        )
+        count = int(which.sum())
+        said.append({"code": code, "severity": severity, "count": count, "message": f"{count} of {len(which)} {text}", "record": record})
 
 
 def _joined(city: City, keys: Ints, plan: dict[str, Any]) -> City:

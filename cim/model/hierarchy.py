@@ -28,13 +28,15 @@ LEVELS: Mapping[str, str] = {
 }  # fmt: skip
 """What the levels are called where an object does not say so itself in its attribute ``level_name``."""
 _HOW = ("sum", "mean", "min", "max")
+_OF_STOREYS = ("floor_area", "storey_number", "elevation")
 
 
 def roll_up(city: City, attribute: str, *, how: str = "sum", levels: Mapping[str, str] | None = None) -> pandas.DataFrame:
     """Return a value for every object from the parts below it, through a hierarchy of any depth.
 
     An object whose parts have values gets theirs, together; one without takes its own. So nothing counts twice when a building and
-    its storeys both state a value. What is missing is counted, never taken for zero.
+    its storeys both state a value. What is missing is counted, never taken for zero: of the classes that have the attribute somewhere
+    in the city and of those in `LEVELS` or `levels`; a wall without a floor area lacks nothing.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ def roll_up(city: City, attribute: str, *, how: str = "sum", levels: Mapping[str
     pandas.DataFrame
         One row per object that has a value or parts, indexed by id: ``level``, ``depth`` (0 at the top), ``parent`` (id), ``value``,
         ``counted`` and ``missing`` (lowest objects with and without a value), ``own`` (what the object itself states) and ``difference``
-        (own less value). ``attrs["unit"]`` is the unit.
+        (own less value). ``attrs["unit"]`` is the unit, ``attrs["total"]`` the ``value``, ``counted`` and ``missing`` of all objects at
+        the top together (NaN where none has a value).
 
     Raises
     ------
@@ -75,25 +78,35 @@ def roll_up(city: City, attribute: str, *, how: str = "sum", levels: Mapping[str
         raise UsageError(msg)
     objects = city.tables.scan("objects", ["key", "id", "type", "parent"])
     keys = np.asarray(objects["key"].to_numpy(), np.int64)
-    own, unit = _own_values(city, attribute, keys)
+    own, unit, having = _own_values(city, attribute, keys)
+    asked = np.isin(np.asarray(objects["type"].to_pylist(), object), [*having, *LEVELS, *(levels or {})])
     above = _rows_of(objects["parent"], keys)
     depth = _depths(above)
-    total, counted, missing = _rolled(own, above, depth, how)
+    total, counted, missing = _rolled(own, above, depth, how, asked)
     parts = np.bincount(above[above >= 0], minlength=len(keys)) > 0
     shown = np.flatnonzero(np.isfinite(total) | (parts & (counted + missing > 0)))
     ids = np.asarray(objects["id"].to_pylist(), object)
-    value = total / counted if how == "mean" else total
     with np.errstate(invalid="ignore"):
+        value = total / counted if how == "mean" else total
         frame = pd.DataFrame({
             "level": _level_names(city, objects, keys, dict(levels or {}))[shown], "depth": depth[shown],
             "parent": [None if up < 0 else ids[up] for up in above[shown].tolist()], "value": value[shown], "counted": counted[shown],
             "missing": missing[shown], "own": own[shown], "difference": (own - value)[shown],
         }, index=pd.Index(ids[shown], name="id"))  # fmt: skip
     frame.attrs["unit"] = unit
+    frame.attrs["total"] = _together(total, counted, missing, depth == 0, how)
     return frame
 
 
-def _own_values(city: City, attribute: str, keys: Ints) -> tuple[Reals, str]:
+def _together(total: Reals, counted: Ints, missing: Ints, top: NDArray[np.bool_], how: str) -> dict[str, float | int]:
+    """Return the aggregate of the objects at the top, how many lowest values it is made of, and how many are missing."""
+    values, count = total[top & (counted > 0)], int(counted[top].sum())
+    value = float({"min": np.min, "max": np.max}.get(how, np.sum)(values)) if len(values) else float("nan")
+    return {"value": value / count if how == "mean" and count else value, "counted": count, "missing": int(missing[top].sum())}
+
+
+def _own_values(city: City, attribute: str, keys: Ints) -> tuple[Reals, str, list[str]]:
+    """Return the value of every object, the unit, and the classes that have the attribute."""
     values = np.full(len(keys), np.nan)
     units: dict[str, str] = {}
     for type_ in city.attributes:
@@ -109,13 +122,22 @@ def _own_values(city: City, attribute: str, keys: Ints) -> tuple[Reals, str]:
         rows = np.searchsorted(keys, np.asarray(table["object"].to_numpy(), np.int64))
         values[rows] = np.array(table[attribute].cast(pa.float64()).to_numpy(), float)
     if not units:
-        msg = f"no class of the city has an attribute {attribute!r}"
+        msg = f"no class of the city has an attribute {attribute!r}; {_remedy(city, attribute)}"
         raise UsageError(msg)
     if len(set(units.values())) > 1:
         said = ", ".join(f"{type_}: {unit or 'none'}" for type_, unit in units.items())
         msg = f"{attribute} has different units ({said}); it cannot be added up"
         raise UsageError(msg)
-    return values, next(iter(units.values()))
+    return values, next(iter(units.values())), list(units)
+
+
+def _remedy(city: City, attribute: str) -> str:
+    """Return what makes a missing attribute, else which numbers there are."""
+    if attribute in _OF_STOREYS:
+        return "make storeys first, which have it: cim.loaders.storeys(city, storey_height=3.0), or cim storeys CITY --storey-height 3"
+    schemas = [city.attributes.schema(type_) for type_ in city.attributes]
+    found = {field.name for schema in schemas for field in schema if pa.types.is_floating(field.type) or pa.types.is_integer(field.type)}
+    return f"numbers that it has: {', '.join(sorted(found - {'object'})) or 'none'}"
 
 
 def _rows_of(parents: pa.ChunkedArray, keys: Ints) -> Ints:
@@ -136,8 +158,8 @@ def _depths(above: Ints) -> Ints:
     return depth
 
 
-def _rolled(own: Reals, above: Ints, depth: Ints, how: str) -> tuple[Reals, Ints, Ints]:
-    """Return the aggregate of the lowest values below each object, how many those are, and how many lowest objects have none."""
+def _rolled(own: Reals, above: Ints, depth: Ints, how: str, asked: NDArray[np.bool_]) -> tuple[Reals, Ints, Ints]:
+    """Return the aggregate of the lowest values below each object, how many those are, and how many lowest asked ones have none."""
     start = {"min": np.inf, "max": -np.inf}.get(how, 0.0)
     total = np.full(len(own), start)
     counted, missing = np.zeros(len(own), np.int64), np.zeros(len(own), np.int64)
@@ -147,7 +169,7 @@ def _rolled(own: Reals, above: Ints, depth: Ints, how: str) -> tuple[Reals, Ints
         alone = rows[counted[rows] == 0]  # nothing below has a value: its own counts
         has = np.isfinite(own[alone])
         total[alone[has]], counted[alone[has]], missing[alone[has]] = own[alone[has]], 1, 0
-        childless = alone[~has & (missing[alone] == 0)]
+        childless = alone[~has & asked[alone] & (missing[alone] == 0)]
         missing[childless] = 1
         inner = rows[above[rows] >= 0]
         full = inner[counted[inner] > 0]

@@ -95,3 +95,37 @@ def test_storeys_last_as_long_as_their_building_and_are_of_its_grade() -> None:
     assert city.asof(datetime(2010, 1, 1, tzinfo=UTC)).types() == {"Building": 1, "BuildingStorey": 4}
     assert city.asof(datetime(2024, 1, 1, tzinfo=UTC)).types() == {}  # pulled down, every storey of it
     assert set(city.tables["objects"]["grade"].to_pylist()) == {"2"}
+
+
+def test_without_a_height_the_reason_is_the_height_and_not_the_option_that_was_given() -> None:
+    builder = CityBuilder("EPSG:4549+5737")
+    shapes = [shapely.box(X, Y, X + 10, Y + 20), shapely.box(X + 50, Y, X + 60, Y + 10), shapely.box(X + 70, Y, X + 80, Y + 10)]
+    builder.add_objects("Building", ["a", "b", "c"], footprints=shapes, z_ground=[5.0, 6.0, 6.0], z_roof=[17.0, None, 6.0])
+    texts = storeys(builder.build(), storey_height=3.0).issues["message"].tolist()
+    assert any(text.startswith("2 of 3 buildings state no number") and "no height above 0 is known" in text for text in texts)
+    assert not any("give storey_height=" in text for text in texts)
+    texts = storeys(builder.build()).issues["message"].tolist()
+    assert any(text.startswith("1 of 3") and "give storey_height=" in text for text in texts)
+    assert any(text.startswith("2 of 3") and "no height above 0 is known" in text for text in texts)
+
+
+def test_a_second_run_replaces_what_the_first_told_about_those_it_left() -> None:
+    city = _city(storeys_above_ground=[4, None])
+    first = storeys(city)
+    assert any("give storey_height=" in text for text in first.issues["message"])
+    twice = storeys(first)
+    assert sum("give storey_height=" in text for text in twice.issues["message"]) == 1
+    third = storeys(storeys(twice, storey_height=3.0), storey_height=3.0)
+    texts = third.issues["message"].tolist()
+    assert not any("give storey_height=" in text for text in texts)
+    assert sum("have storeys of their own" in text for text in texts) == 1
+    assert sum("it is their height / 3.0 m" in text for text in texts) == 1  # what was guessed once stays told
+
+
+def test_storeys_that_were_there_without_an_area_are_told() -> None:
+    builder = CityBuilder("EPSG:4549+5737")
+    builder.add_objects("Building", ["a"], footprints=[shapely.box(X, Y, X + 10, Y + 20)])
+    keys = builder.add_objects("BuildingStorey", ["a/1", "a/2", "a/3"], parents=["a", "a", "a"])
+    builder.add_attributes(keys[:1], "BuildingStorey", {"floor_area": Column([100.0], unit="m2")})
+    texts = storeys(builder.build()).issues["message"].tolist()
+    assert any(text.startswith("2 of 3 storeys that were there have no floor_area") for text in texts)

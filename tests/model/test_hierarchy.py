@@ -110,3 +110,40 @@ def test_of_two_areas_that_hold_a_building_the_smaller_is_its_place_and_none_is_
     assert any("1 of 2 Building have no footprint" in text for text in city.issues["message"])
     with pytest.raises(UsageError, match="both LandUse"):
         group_by_place(city, "LandUse", "LandUse")
+
+
+def _house() -> City:
+    """A house of two storeys with two walls each, a house beside it of which nothing is known, and a tree."""
+    builder = CityBuilder("EPSG:4549")
+    builder.add_objects("Building", ["house", "other"])
+    storeys = builder.add_objects("BuildingStorey", ["s1", "s2"], parents=["house", "house"])
+    walls = [f"w{number}" for number in range(4)]
+    builder.add_objects("BuildingConstructiveElement", walls, parents=["s1", "s1", "s2", "s2"])
+    builder.add_objects("SolitaryVegetationObject", ["tree"])
+    builder.add_attributes(storeys[:1], "BuildingStorey", {"floor_area": Column([80.0], unit="m2")})
+    return builder.build()
+
+
+def test_a_wall_without_a_floor_area_lacks_nothing_but_a_storey_does() -> None:
+    found = roll_up(_house(), "floor_area")
+    assert found.loc["house", ["value", "counted", "missing"]].tolist() == [80.0, 1, 1]
+    assert found.loc["s2", ["counted", "missing"]].tolist() == [0, 1]
+    assert not {"w0", "tree"} & set(found.index)
+
+
+def test_the_total_holds_everything_at_the_top_and_what_is_missing_there() -> None:
+    assert roll_up(_house(), "floor_area").attrs["total"] == {"value": 80.0, "counted": 1, "missing": 2}  # s2 and the other house
+    city = _tree([-1, 0, 0, -1, -1], [None, 2.0, 4.0, 9.0, None])
+    expected = {"sum": 15.0, "mean": 5.0, "min": 2.0, "max": 9.0}
+    for how, value in expected.items():
+        assert roll_up(city, "floor_area", how=how).attrs["total"] == {"value": value, "counted": 3, "missing": 1}
+
+
+def test_a_missing_attribute_says_what_makes_it_or_what_there_is() -> None:
+    builder = CityBuilder("EPSG:4549")
+    keys = builder.add_objects("Building", ["b"])
+    builder.add_attributes(keys, "Building", {"people": Column([12.0])})
+    with pytest.raises(UsageError, match=r"cim\.loaders\.storeys\(city, storey_height=3\.0\)"):
+        roll_up(builder.build(), "floor_area")
+    with pytest.raises(UsageError, match="numbers that it has: people"):
+        roll_up(builder.build(), "poeple")
