@@ -376,12 +376,12 @@ def outlines(
                     fine = False
         if fine:
             left = 0
-            for place in range(size):
-                if sides[place] != -1 and alive[place] == 1:
-                    tail = sides[place] >> 32
+            for slot in range(size):
+                if sides[slot] != -1 and alive[slot] == 1:
+                    tail = sides[slot] >> 32
                     if following[tail] >= 0:
                         fine = False
-                    following[tail] = sides[place] & 0xFFFFFFFF
+                    following[tail] = sides[slot] & 0xFFFFFFFF
                     left += 1
             before, mark = loops, filled
             for k in range(total):

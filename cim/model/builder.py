@@ -330,14 +330,22 @@ class CityBuilder:
         """Record what was guessed, repaired, lost, conflicting or invalid."""
         self._add("issues", 1, code=code, severity=severity, object=object, source=source, record=record, count=count, message=message)
 
-    def build(self) -> City:
-        """Return the city: unique ids, parents resolved, boxes and CIM codes derived, objects in order."""
+    def build(self, *, keep: bool = True) -> City:
+        """Return the city: unique ids, parents resolved, boxes and CIM codes derived, objects in order.
+
+        Parameters
+        ----------
+        keep
+            Whether the builder keeps what it was given; without, it lets the geometry go once it has been moved, and is used up.
+        """
         objects = _concat("objects", self._parts.get("objects", []))
         objects = self._unique_ids(objects)
         objects = self._parents(objects)
         geometries = _concat("geometries", self._parts.get("geometries", []))
         objects = boxes_of(objects, geometries, _concat("templates", self._parts.get("templates", [])))
         origin = self._origin if self._origin is not None else origin_of(objects)
+        if not keep:
+            self._parts.pop("geometries", None)
         if geometries.num_rows:
             geometries = moved_by(geometries, -origin)
         objects = classify(objects, geometries)

@@ -207,7 +207,7 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     kept = {"cityjson": _extra(document, transform, title)}
     del own, shapes, instances, places, points, library, ids, types, kinds, links
     document.records.clear()  # before everything is put in order
-    return replace(builder.build(), extra=kept)
+    return replace(builder.build(keep=False), extra=kept)
 
 
 @dataclass(frozen=True)
