@@ -129,7 +129,7 @@ def _no_collection() -> Iterator[None]:
 
 @contextmanager
 def _system_memory() -> Iterator[None]:
-    """Let Arrow take memory from the system and give it back at once: large columns come and go, and a pool of its own keeps all of them."""
+    """Let Arrow take memory from the system and give it back at once: large columns come and go, and its own pool keeps all of them."""
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     try:
