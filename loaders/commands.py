@@ -68,7 +68,7 @@ def pipes(
 
 def _take(name: str, path: Path, output: Path | None, *, as_json: bool, **options: Any) -> None:
     import cim
-    from cim.loaders.steps import run_steps
+    from cim.loaders.steps import run_steps, step_report
 
     if not (path.is_dir() and path.suffix == ".cim"):
         raise InputError(path, "is no city store", "give a .cim folder; cim build or cim.save makes one")
@@ -79,12 +79,26 @@ def _take(name: str, path: Path, output: Path | None, *, as_json: bool, **option
     known = set(before.tables["issues"]["message"].to_pylist())
     rows = [row for row in after.tables["issues"].to_pylist() if row["message"] not in known]
     told = [{key: row[key] for key in ("code", "severity", "count", "message")} for row in rows]
+    report = step_report(name, before, after)
     if as_json:
-        sys.stdout.write(
-            json.dumps({"path": str(target), "step": name, "objects": after.types(), "issues": told}, ensure_ascii=False) + "\n"
-        )
+        whole = {"path": str(target), "step": name, "objects": after.types(), "report": report, "issues": told}
+        sys.stdout.write(json.dumps(whole, ensure_ascii=False) + "\n")
         return
     counts = ", ".join(f"{count:,} {kind}" for kind, count in after.types().items())
-    sys.stdout.write(f"{target}: {counts}\n")
+    sys.stdout.write(f"{target}: {counts}\n{_told(name, report)}")
     for row in told:
         sys.stdout.write(f"{row['severity']}: {row['message']}\n")
+
+
+def _told(name: str, report: dict[str, Any]) -> str:
+    """Return the quality of a step as lines of text."""
+    if name == "singulate":
+        return (
+            "pieces 单体: {pieces:,} ({closed:,} closed), {unmatched:,} footprints unmatched\n"
+            "triangles 三角面: {triangles_in:,.0f} in, {triangles_changed:,.0f} of them split, {triangles_rejected:,.0f} rejected; "
+            "{triangles_assigned:,.0f} assigned, {triangles_left:,.0f} left\n"
+            "area 面积: {area_in:,.2f} m2 in, {area_assigned:,.2f} m2 assigned, {area_left:,.2f} m2 left, relative error {area_error:.1e}\n"
+            "volume 体积: {volume:,.1f} m3 in closed pieces\n"
+        ).format(**report)
+    lines = (f"{label}: {one['area']:,.1f} m2, mean confidence {one['confidence']:.2f}\n" for label, one in report.items())
+    return "".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cim.model import City
     from cim.model.coverages import Raster
 
-__all__ = ["STEPS", "check_step", "run_steps"]
+__all__ = ["STEPS", "check_step", "run_steps", "step_report"]
 
 
 def _ground(city: City, id: str | None) -> Raster | None:
@@ -60,9 +61,11 @@ def singulate_step(
 ) -> City:  # fmt: skip
     """Cut the meshes of the city at the footprints of its buildings 单体化."""
     from cim.loaders.cutting import singulate
+    from cim.loaders.cutting.attributes import refuse_cut_twice
     from cim.loaders.semantics import UNCLASSED
     from cim.model.combine import without_repeats
 
+    refuse_cut_twice(city, type)
     if mesh is not None:
         wanted = city.key_of([mesh])
     else:
@@ -149,3 +152,33 @@ def run_steps(city: City, steps: Sequence[tuple[str, Mapping[str, Any]]]) -> Cit
     for name, options in track(list(steps), label="steps", unit="step"):
         city = STEPS[name](city, **options)
     return city
+
+
+def step_report(name: str, before: City, after: City) -> dict[str, Any]:
+    """Return the quality of what a step did, in plain numbers; empty for steps that have none.
+
+    Returns
+    -------
+    dict
+        For singulate the totals of `cim.loaders.cutting.singulation_report` (areas in m², volume in m³). For classify, per label, the
+        ``area`` [m²] of the faces that got it now and their mean ``confidence`` [0 to 1].
+    """
+    if name == "singulate":
+        from cim.loaders.cutting import singulation_report
+
+        return dict(singulation_report(after).totals)
+    return _labels(before, after) if name == "classify" else {}
+
+
+def _labels(before: City, after: City) -> dict[str, Any]:
+    """Return area and confidence of each label on the geometries that had no surface before."""
+    surfaces = after.tables["surfaces"]
+    old = before.tables["surfaces"]["geometry"].combine_chunks()
+    sums: dict[str, list[float]] = {}
+    for text in surfaces["attributes"].filter(pc.invert(pc.is_in(surfaces["geometry"], old))).to_pylist():  # a few per mesh
+        told = json.loads(text) if text else {}
+        if {"label_name", "area_m2", "confidence"} <= told.keys():
+            total = sums.setdefault(told["label_name"], [0.0, 0.0])
+            total[0] += told["area_m2"]
+            total[1] += told["area_m2"] * told["confidence"]
+    return {label: {"area": area, "confidence": weighed / area if area else 0.0} for label, (area, weighed) in sums.items()}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cim.errors import CRSMismatchError, UsageError
 from cim.loaders.cutting.arrays import mesh_arrays
+from cim.loaders.cutting.attributes import refuse_cut_twice
 from cim.loaders.cutting.city import filled, joined
 from cim.loaders.cutting.cut import cut
 from cim.loaders.cutting.footprints import footprints_of
@@ -50,12 +51,13 @@ def singulate(
     City
         The objects of `footprints`, then those of `mesh` with the triangles that are left over. Pieces are ``Solid`` when closed,
         else ``MultiSurface``; semantics, materials and textures are those of the mesh, added faces are ``ClosureSurface`` (walls) and
-        ``GroundSurface`` (lid). Figures stand in the property set ``singulate``: see `singulation_report`.
+        ``GroundSurface`` (lid). Figures stand in the property set ``singulate``: see `singulation_report`. The objects of the class gain
+        the attributes ``mesh_volume`` [m³] and ``mesh_closed``; what the reader measured on the meshes is measured anew on the rest.
 
     Raises
     ------
     UsageError
-        If there is no mesh, no object of the class, or an option makes no sense.
+        If there is no mesh, no object of the class, these hold pieces of an earlier cut already, or an option makes no sense.
     CRSMismatchError
         If the coordinate systems do not agree.
 
@@ -70,6 +72,7 @@ def singulate(
         msg = f"lid is {lid!r}, expected 'terrain' or 'lowest'"
         raise UsageError(msg)
     footprints.require_type(type)
+    refuse_cut_twice(footprints, type)
     crs, issues = _common_crs(mesh, footprints)
     source = mesh_arrays(mesh)
     plots = footprints_of(footprints, type, mesh.origin)
@@ -77,7 +80,7 @@ def singulate(
         made = cut(source.points, source.triangles, plots.shapes, wall_tolerance=wall_tolerance, tile=tile, advance=work.advance)
     pieces = pieces_of(made, source, plots, mesh, terrain, close=close, lid=lid)
     city = joined(replace(mesh, crs=crs), replace(footprints, crs=crs), source, issues)
-    return filled(city, mesh, footprints, source, plots, made, pieces, issues)
+    return filled(city, mesh, footprints, type, source, plots, made, pieces, issues)
 
 
 def _common_crs(mesh: City, footprints: City) -> tuple[CityCRS, list[dict[str, Any]]]:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.loaders.cutting.assemble import appearance_rows, geometry_rows, parts_of, surface_rows
+from cim.loaders.cutting.attributes import with_piece_attributes, with_rest_attributes
 from cim.loaders.cutting.cut import Cut, area_of
-from cim.loaders.cutting.report import property_rows
+from cim.loaders.cutting.report import SET, property_rows
 from cim.model.schema import SCHEMAS, make_table
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def joined(mesh: City, footprints: City, source: MeshArrays, issues: list[dict[s
         name: mesh.tables[name].filter(pc.invert(pc.is_in(mesh.tables[name][column], gone)))
         for name, column in (("geometries", "key"), ("surfaces", "geometry"), ("appearances", "geometry"))
     }
+    figures = mesh.tables["properties"]  # those of an earlier cut, of other classes, would be added to the ones of this cut
+    earlier = pc.and_(pc.equal(figures["set"], SET), pc.is_in(figures["object"], source.geometries["object"].combine_chunks()))
+    kept["properties"] = figures.filter(pc.invert(earlier))
     taken = set(footprints.tables["objects"]["id"].to_pylist())
     ids = mesh.tables["objects"]["id"].to_pylist()
     if taken & set(ids):
@@ -59,10 +63,10 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def filled(
-    city: City, mesh: City, footprints: City, source: MeshArrays, plots: Footprints, made: Cut, pieces: Pieces,
+    city: City, mesh: City, footprints: City, type: str, source: MeshArrays, plots: Footprints, made: Cut, pieces: Pieces,
     issues: list[dict[str, Any]],
 ) -> City:  # fmt: skip
-    """Return the city with the pieces, the rest of the meshes, looks, figures, matches and issues."""
+    """Return the city with the pieces, the rest of the meshes, looks, figures, attributes, matches and issues."""
     from cim.model.derive import boxes_of
     from cim.model.keys import next_geometry
 
@@ -105,7 +109,9 @@ def filled(
     }
     tables = {name: pa.concat_tables([city.tables[name], table]).combine_chunks() for name, table in added.items()}
     objects = boxes_of(city.tables["objects"], geometries, SCHEMAS["templates"].empty_table(), footprints.origin)
-    return city.replace_tables(objects=objects, **tables).with_issues([*issues, *pieces.issues])
+    done = city.replace_tables(objects=objects, **tables).with_issues([*issues, *pieces.issues])
+    done = with_piece_attributes(done, type, plots.keys, pieces.figures, number[:buildings])
+    return with_rest_attributes(done, mesh_owner, number[buildings:], made, source)
 
 
 def _next_key(city: City, table: str) -> int:

@@ -17,18 +17,47 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["ground_issues", "mesh_issues", "piece_issues"]
+__all__ = ["gathered", "ground_issues", "mesh_issues", "piece_issues"]
 
 COVERED = 0.999
 """A mesh that covers less than this part of a footprint is named."""
+MANY = 20
+"""More issues of one kind than this become one."""
+NAMED = 5
+"""That one names so many ids."""
+
+
+def gathered(issues: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+    """Return issues of one kind, or a single one that counts them and names the first when they are many.
+
+    Parameters
+    ----------
+    issues
+        One per object, the object's id in ``record``.
+    what
+        What is the matter with all of them, in words that follow their number.
+    """
+    if len(issues) <= MANY:
+        return issues
+    names = ", ".join(str(one["record"]) for one in issues[:NAMED])
+    same: dict[str, Any] = {name: issues[0][name] for name in ("code", "severity") if name in issues[0]}
+    return [{**same, "count": len(issues), "message": f"{len(issues)} {what}: {names} and {len(issues) - NAMED} more"}]
 
 
 def piece_issues(plots: Footprints, figures: dict[str, Any], sound: NDArray[np.bool_], *, close: bool) -> list[dict[str, Any]]:
     """Name the buildings without triangles, those the mesh covers in part, and pieces that stay open."""
-    issues: list[dict[str, Any]] = []
+    then = "walls to the ground close those whose faces agree" if close else "they stay open"
+    summaries = {
+        "none": "footprints have no triangle of the mesh over them",
+        "part": f"footprints are covered by the mesh for less than {COVERED:.1%} (each share: property covered)",
+        "gaps": f"pieces have edges that are open in the mesh itself (its border or a hole); {then}",
+        "twist": "pieces have faces that contradict each other along edges; they are not closed",
+    }
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in summaries}
 
-    def tell(code: str, row: int, message: str, count: int = 1) -> None:
-        issues.append({"code": code, "object": int(plots.keys[row]), "record": plots.ids[row], "message": message, "count": count})
+    def tell(kind: str, row: int, message: str, count: int = 1) -> None:
+        code = "unmatched" if kind == "none" else "invalid"
+        found[kind].append({"code": code, "object": int(plots.keys[row]), "record": plots.ids[row], "message": message, "count": count})
 
     for row, name in enumerate(plots.ids):
         if plots.shapes[row] is None:
@@ -36,15 +65,16 @@ def piece_issues(plots: Footprints, figures: dict[str, Any], sound: NDArray[np.b
         triangles, covered, opened = figures["triangles"][row], figures["covered"][row], figures["open_edges"][row]
         gaps = figures["open_edges_of_the_mesh"][row]
         if not triangles:
-            tell("unmatched", row, f"no triangle of the mesh lies over the footprint of {name}")
+            tell("none", row, f"no triangle of the mesh lies over the footprint of {name}")
             continue
         if covered < COVERED:
-            tell("invalid", row, f"the mesh covers {covered:.1%} of the footprint of {name}; the piece ends where the mesh does")
+            tell("part", row, f"the mesh covers {covered:.1%} of the footprint of {name}; the piece ends where the mesh does")
         if gaps:
             then = "walls to the ground close them" if close and sound[row] else "they stay open"
-            tell("invalid", row, f"{gaps} edges of {name} are open in the mesh itself (its border or a hole); {then}", gaps)
+            tell("gaps", row, f"{gaps} edges of {name} are open in the mesh itself (its border or a hole); {then}", gaps)
         if not sound[row]:
-            tell("invalid", row, f"faces of {name} contradict each other along edges; the piece is not closed, {opened} open edges", opened)
+            tell("twist", row, f"faces of {name} contradict each other along edges; the piece is not closed, {opened} open edges", opened)
+    issues = [issue for kind, what in summaries.items() for issue in gathered(found[kind], what)]
     if not close:
         count = sum(1 for number in figures["open_edges"] if number)
         if count:

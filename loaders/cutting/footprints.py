@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cim.loaders.cutting.findings import gathered
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -41,16 +43,18 @@ def footprints_of(city: City, type: str, origin: NDArray[np.float64]) -> Footpri
     shapes = shapely.transform(city.footprints(keys), lambda xy: xy - origin[:2])
     issues: list[dict[str, Any]] = []
     polygonal = np.isin(shapely.get_type_id(shapes), (3, 6)) & ~shapely.is_empty(shapes)
-    issues += [
+    empty = [
         _issue("empty", keys[row], ids[row], f"{ids[row]} has no footprint with an area; it gets no part of the mesh")
         for row in np.flatnonzero(~polygonal).tolist()
     ]
+    issues += gathered(empty, "objects have no footprint with an area; they get no part of the mesh")
     shapes[~polygonal] = None
     broken = polygonal & ~shapely.is_valid(shapes)
-    for row in np.flatnonzero(broken).tolist():
-        issues.append(
-            _issue("repaired", keys[row], ids[row], f"footprint of {ids[row]}: {shapely.is_valid_reason(shapes[row])}; made valid")
-        )
+    repaired = [
+        _issue("repaired", keys[row], ids[row], f"footprint of {ids[row]}: {shapely.is_valid_reason(shapes[row])}; made valid")
+        for row in np.flatnonzero(broken).tolist()
+    ]
+    issues += gathered(repaired, "footprints are not valid; made valid")
     shapes[broken] = [_areas(shape) for shape in shapely.make_valid(shapes[broken])]
     return Footprints(keys, ids, shapes, issues + _overlaps(keys, ids, shapes))
 
@@ -72,11 +76,12 @@ def _overlaps(keys: Ints, ids: list[str], shapes: NDArray[Any]) -> list[dict[str
     pair = first < second
     first, second = first[pair], second[pair]
     shared = shapely.area(shapely.intersection(shapes[first], shapes[second]))
-    return [
+    found = [
         _issue("conflict", keys[b], ids[b], f"footprints of {ids[a]} and {ids[b]} share {area:.2f} m2; the mesh there goes to {ids[a]}")
         for a, b, area in zip(first.tolist(), second.tolist(), shared.tolist(), strict=True)
         if area > OVERLAP
     ]
+    return gathered(found, "footprints share ground with another; the mesh there goes to the first of the two")
 
 
 def _issue(code: str, key: int, record: str, message: str) -> dict[str, Any]:
