@@ -67,6 +67,7 @@ _PARTS = (
     "of the building, with its own storeys beside it, and its storeys above those of the building count on top; a part without a footprint "
     "adds nothing"
 )
+_HULL = 'the plot "city" is the convex hull of the footprints of the buildings: nobody stated a site'
 _RULES = {
     "far": ("floor area = far_floor_area where stated, else footprint × storeys above ground; nothing is deducted", _PARTS),
     "gfa": ("floor area = gross_floor_area where stated, else footprint × storeys above ground", _PARTS),
@@ -124,11 +125,9 @@ def far(
     counted = _on_plots(case, floors)
     value, limits = counted / case.plots.area, upper_limits(plot_limits(case.plots, limit, "far_limit"))
     columns = {**_judged(case, value, limits, "1", clause), "floor_area": counted, "site_area": _site(case)}
-    columns["assumption"] = _assumption(case, floors, storey_height)
-    balance = _balance(case, floors.area)
-    return finish(
-        "far", city, case, columns, extra=[_FLOOR_AREA, _SITE], parameters=asked, balance=balance, assumptions=_RULES["far"], watch=watch
-    )
+    columns["assumption"] = _with_site(case, _assumption(case, floors, storey_height))
+    balance, rules = _balance(case, floors.area), (*_RULES["far"], *_hull(case))
+    return finish("far", city, case, columns, extra=[_FLOOR_AREA, _SITE], parameters=asked, balance=balance, assumptions=rules, watch=watch)
 
 
 def density(
@@ -152,18 +151,12 @@ def density(
     percent = (limits > 1) & ~case.unknown  # a percentage taken for a share would let everything pass
     set_reason(case.reason, case.note, percent, "implausible_limit", "a density above 1 is no limit; give a share such as 0.3 for 30 %")
     columns = {**_judged(case, value, limits, "1", clause), "covered_area": covered, "site_area": _site(case)}
-    balance = _balance(case, case.buildings.area)
+    if case.plots.whole:
+        columns["assumption"] = _with_site(case, [None])
+    balance, rules = _balance(case, case.buildings.area), (*_RULES["density"], *_hull(case))
     return finish(
-        "density",
-        city,
-        case,
-        columns,
-        extra=[_COVERED, _SITE],
-        parameters=asked,
-        balance=balance,
-        assumptions=_RULES["density"],
-        watch=watch,
-    )
+        "density", city, case, columns, extra=[_COVERED, _SITE], parameters=asked, balance=balance, assumptions=rules, watch=watch
+    )  # fmt: skip
 
 
 def floor_area_check(
@@ -223,6 +216,15 @@ def _assumption(case: PlanCase, floors: FloorArea, storey_height: float | None) 
     return [
         f"storeys of {count} buildings = height / {storey_height:g} m, rounded, at least 1" if count else None for count in assumed.tolist()
     ]
+
+
+def _hull(case: PlanCase) -> tuple[str, ...]:
+    """Return what a run assumes about its site, where nobody stated one."""
+    return (_HULL,) if case.plots.whole else ()
+
+
+def _with_site(case: PlanCase, assumed: list[str | None]) -> list[str | None]:
+    return ["; ".join(filter(None, (*_hull(case), one))) or None for one in assumed]
 
 
 def _site(case: PlanCase) -> Floats:

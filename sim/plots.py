@@ -42,7 +42,7 @@ class Plots:
     limits: Mapping[str, Floats] = field(default_factory=dict)
     """Limits that the plots carry themselves, by name, NaN where missing."""
     whole: bool = False
-    """Whether this is the one plot on which every building stands, without a shape."""
+    """Whether this is the one plot on which every building stands: without a shape, its area that of the convex hull of the footprints."""
     in_city: bool = True
     """Whether the plots are objects of the city, which then knows their shapes."""
     problem: str = ""
@@ -59,8 +59,9 @@ def read_plots(city: City, plots: Any, grid: float | None, buildings: Buildings)
     Parameters
     ----------
     plots
-        None: the objects of class LandUse. ``"city"``: one plot on which every building stands. Ids of objects; a shapely polygon (its
-        id is ``"site"``); or a GeoDataFrame indexed by id, with columns named as the limits.
+        None: the objects of class LandUse. ``"city"``: one plot under everything; its area is assumed to be that of the convex hull of
+        the footprints of the buildings, which leaves out open ground at the rim: a ratio over it is rather too high than too low.
+        Ids of objects; a shapely polygon (its id is ``"site"``); or a GeoDataFrame indexed by id, with columns named as the limits.
     grid
         Edge of square cells [m] instead of plots; they lie at whole multiples of it and cover every building.
     """
@@ -73,12 +74,21 @@ def read_plots(city: City, plots: Any, grid: float | None, buildings: Buildings)
     if grid is not None:
         return _cells(city, grid, buildings)
     if isinstance(plots, str) and plots == "city":
-        return Plots(np.array(["city"], object), np.array([None], object), np.array([np.nan]), whole=True, in_city=False)
+        return Plots(np.array(["city"], object), np.array([None], object), _hull_area(city, buildings), whole=True, in_city=False)
     if isinstance(plots, geopandas.GeoDataFrame):
         return _from_frame(city, plots)
     if isinstance(plots, shapely.Geometry):
         return _from_shapes(city, np.array(["site"], object), np.array([plots], object), {})
     return _from_city(city, plots)
+
+
+def _hull_area(city: City, buildings: Buildings) -> Floats:
+    """Return the area of the convex hull of all footprints [m²], shape (1,); NaN where there is none."""
+    import shapely
+
+    there = buildings.footprints[~shapely.is_missing(buildings.footprints)]
+    area = float(shapely.area(shapely.convex_hull(shapely.geometrycollections(there)))) * area_factor(city) if len(there) else 0.0
+    return np.array([area if area > 0 else np.nan])
 
 
 def _from_city(city: City, ids: Sequence[str] | None) -> Plots:

@@ -10,6 +10,7 @@ from cim.model.hierarchy import group_by_place, roll_up
 from cim.model.history import Diff, diff
 from cim.model.objects import CityObject, Claim
 from cim.model.report import Report
+from cim.model.reproject import to_crs
 
 __all__ = [
     "City",
@@ -24,4 +25,5 @@ __all__ = [
     "diff",
     "group_by_place",
     "roll_up",
+    "to_crs",
 ]

@@ -137,16 +137,17 @@ class Draft:
         return [*cut, *floors, ""]
 
     def _crs(self) -> list[str]:
-        known = [_short_crs(layer.crs) for file in self.files if file.description for layer in file.description.own_layers if layer.crs]
-        counts = {crs: known.count(crs) for crs in known}
+        stated = [_short_crs(layer.crs) for file in self.files if file.description for layer in file.description.own_layers if layer.crs]
+        counts = _votes(stated)
         if not counts:
             return ['# crs = "EPSG:…"  # no file states a coordinate system: give the projected one of the city']
         best = max(counts, key=lambda crs: (_projected(crs), counts[crs]))
-        best = max((crs for crs in counts if _same_plane(crs, best)), key=_knows_heights)  # a layer that knows its heights says more
+        alike = (crs for crs in counts if _same_plane(crs, best))
+        best = max(alike, key=lambda crs: (_knows_heights(crs), counts[crs]))  # a layer that knows its heights says more
         if not _projected(best):
             why = "Web Mercator: not for measuring" if _is_plane(best) else "degrees"
             return [f'# crs = "EPSG:…"  # the files are in {best} ({why}): give a projected system for the city{_fitting(self.files)}']
-        return [f"crs = {_text(best)}  # guess: stated by {counts[best]} of {len(known)} layers"]
+        return [f"crs = {_text(best)}  # guess: stated by {counts[best]} of {len(stated)} layers"]
 
 
 def draft(folder: str | Path) -> Draft:
@@ -259,16 +260,33 @@ def _short_crs(text: str) -> str:
         return text
 
 
+def _votes(stated: list[str]) -> dict[str, int]:
+    """Return how many layers state each system, under the notation that most of them use; what cannot be parsed has no vote."""
+    from cim.crs import CityCRS, parse
+
+    notations: dict[CityCRS, list[str]] = {}
+    for text in stated:
+        try:
+            notations.setdefault(parse(text), []).append(text)
+        except InputError:
+            continue
+    return {max(texts, key=texts.count): len(texts) for texts in notations.values()}
+
+
 def _count(layer: LayerInfo) -> str:
     return f"{layer.count:,} {layer.kind or 'records'}" if layer.count is not None else layer.kind or "records not counted"
 
 
 def _mapping(layer: LayerInfo, mapping: dict[str, Any]) -> Iterable[str]:
-    """Yield class, id, name and attributes as guessed, the other fields as a comment."""
+    """Yield all that was guessed, as the build takes a mapping at its word and guesses nothing beside it; other fields as a comment."""
     mine = mapping.get("layers", {}).get(layer.name, mapping)
     if layer.guess:
         yield f"class = {_text(layer.guess)}  # guess"
-    yield from (f"{key} = {_text(str(mine[key]))}  # guess" for key in ("id", "name") if mine.get(key))
+    yield from (f"{key} = {_text(str(mine[key]))}  # guess" for key in ("id", "name", "valid_from", "valid_to") if mine.get(key))
+    registers: dict[str, str | list[str]] = mine.get("identifiers", {})
+    if registers:
+        listed = ", ".join(f"{_key(scheme)} = {json.dumps(field, ensure_ascii=False)}" for scheme, field in registers.items())
+        yield f"identifiers = {{{listed}}}  # guess"
     entries = dict(mine.get("attributes", {}))
     if entries:
         yield "[source.attributes]"
@@ -276,7 +294,9 @@ def _mapping(layer: LayerInfo, mapping: dict[str, Any]) -> Iterable[str]:
             field = entry if isinstance(entry, str) else entry.get("field", name)
             unit = "" if isinstance(entry, str) else entry.get("unit", "")
             yield f"{_key(name)} = {{field = {_text(field)}{f', unit = {_text(unit)}' if unit else ''}}}  # guess"
-    used = {entry if isinstance(entry, str) else entry.get("field") for entry in entries.values()} | {mine.get("id"), mine.get("name")}
+    used = {entry if isinstance(entry, str) else entry.get("field") for entry in entries.values()}
+    used |= {mine.get(key) for key in ("id", "name", "valid_from", "valid_to")}
+    used |= {name for said in registers.values() for name in ([said] if isinstance(said, str) else said)}
     rest = [name for name, _ in layer.fields if name not in used]
     if rest:
         yield f"# other fields, kept under their own names: {', '.join(rest)}"

@@ -50,6 +50,11 @@ class SourceEntry(_Strict):
     id: str | None = Field(default=None, description="field that holds the stable id")
     name: str | None = Field(default=None, description="field that holds the name")
     parent: str | None = Field(default=None, description="field that holds the id of the whole it is part of")
+    valid_from: str | None = Field(default=None, description="field that says since when an object is there")
+    valid_to: str | None = Field(default=None, description="field that says until when")
+    identifiers: dict[str, str | list[str]] = Field(
+        default_factory=dict, description="scheme of a register -> field, or fields, that hold its identifiers"
+    )
     attributes: dict[str, AttributeEntry] = Field(default_factory=dict)
     licence: str | None = Field(default=None, description="licence of the data, for the catalogue")
     owner: str | None = Field(default=None, description="who keeps the data")
@@ -72,7 +77,10 @@ class SourceEntry(_Strict):
 
     def mapping(self) -> dict[str, Any]:
         """Return the mapping that `cim.loaders.read` takes."""
-        said = {"class": self.class_, "id": self.id, "name": self.name, "parent": self.parent}
+        said = {
+            "class": self.class_, "id": self.id, "name": self.name, "parent": self.parent, "valid_from": self.valid_from,
+            "valid_to": self.valid_to, "identifiers": self.identifiers,
+        }  # fmt: skip
         columns = {name: {key: value for key, value in entry.model_dump().items() if value} for name, entry in self.attributes.items()}
         return {**{key: value for key, value in said.items() if value}, **({"attributes": columns} if columns else {})}
 

@@ -10,14 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cim.crs import CityCRS
-from cim.errors import UsageError
+from cim.crs import CityCRS, parse, transform_points
+from cim.errors import CRSError, UsageError
 from cim.loaders.fusion.fit_outline import Fit, fit_outline
 from cim.model.place import placed
 from cim.model.reproject import to_crs
 from cim.model.schema import make_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from cim.model import City
@@ -32,6 +34,7 @@ _MARGIN = 5.0  # m: added to a stated uncertainty, which is that of one point an
 _GOOD = 0.2  # m: what a footprint of a register is good to
 _AROUND = 100.0  # m: buildings whose ground is taken where the matched one has none
 _NAMED = 5
+_STEP = 50.0  # m: half the length over which a projection is taken for straight; it bends by less than 0.1 mm there
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class _Stated:
     verdict: str
     uncertainty: float | None
     north_known: bool
-    matrix: Reals
+    crs: CityCRS | None
+    matrix: Reals | None
+    """Coordinates of the file -> coordinates in `crs`."""
 
 
 def place_by_footprints(city: City, known: City, *, may_be_absent: bool = True) -> City:
@@ -72,7 +77,7 @@ def place_by_footprints(city: City, known: City, *, may_be_absent: bool = True) 
         If `known` is in local coordinates itself.
     """
     if known.crs.is_local:
-        msg = "the footprints to compare with are in local coordinates themselves; name a projected system for them"
+        msg = "the footprints to compare with are in local coordinates themselves; name a projected system for them: read(…, crs=…)"
         raise UsageError(msg)
     stated = _stated(city)
     if not city.crs.is_local and not city.crs.same_horizontal(known.crs):
@@ -100,17 +105,61 @@ def _stated(city: City) -> _Stated:
     owner = rows["object"][0].as_py() if rows.num_rows else None
     uncertainty = float(values["uncertainty"]) if values.get("uncertainty") else None
     north_known = values.get("rotation_known") == "true"
-    return _Stated(owner, values.get("verdict") or "unknown", uncertainty, north_known, _matrix(values.get("matrix")))
+    matrix = _matrix(values.get("matrix"))
+    if matrix is None and city.crs.is_local:
+        matrix = np.eye(4)
+    return _Stated(owner, values.get("verdict") or "unknown", uncertainty, north_known, _system(values.get("crs")), matrix)
 
 
-def _matrix(text: str | None) -> Reals:
+def _system(text: str | None) -> CityCRS | None:
+    try:
+        return parse(text) if text else None
+    except CRSError:
+        return None
+
+
+def _matrix(text: str | None) -> Reals | None:
     import orjson
 
     try:
         matrix = np.array(orjson.loads(text or ""), float)
     except (orjson.JSONDecodeError, ValueError, TypeError):
-        return np.eye(4)
-    return matrix if matrix.shape == (4, 4) else np.eye(4)
+        return None
+    return matrix if matrix.shape == (4, 4) else None
+
+
+def _matrix_in(city: City, key: int | None, stated: _Stated) -> Reals | None:
+    """Return the stated matrix with the system of the city for its target; None where it cannot be told."""
+    own, matrix = stated.crs, stated.matrix
+    if city.crs.is_local or matrix is None:
+        return matrix
+    if own is None or own.is_local or not own.is_projected or key is None:
+        return None
+    if own.same_horizontal(city.crs) and (own.vertical is None or own.same_vertical(city.crs)):
+        return matrix
+    try:
+        return _tangent(city, key, own, float(matrix[2, 3])) @ matrix
+    except CRSError:
+        return None
+
+
+def _tangent(city: City, key: int, own: CityCRS, height: float) -> Reals:
+    """Return what the way from a projected system to that of the city is at the model: shape (4, 4)."""
+    import shapely
+
+    middle = shapely.get_coordinates(shapely.centroid(city.footprints(np.array([key]))))
+    there = transform_points(middle[:, 0], middle[:, 1], None, city.crs.without_vertical(), own.without_vertical(), path=city.name)
+    x = float(there.x[0]) + _STEP * np.array([0.0, 1.0, -1.0, 0.0, 0.0, 0.0])
+    y = float(there.y[0]) + _STEP * np.array([0.0, 0.0, 0.0, 1.0, -1.0, 0.0])
+    z = height + np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+    here = transform_points(x, y, z, own, city.crs, path=city.name)
+    plane, up = np.stack([here.x, here.y]), z if here.z is None else here.z
+    matrix = np.eye(4)
+    matrix[:2, 0], matrix[:2, 1] = (plane[:, 1] - plane[:, 2]) / (2 * _STEP), (plane[:, 3] - plane[:, 4]) / (2 * _STEP)
+    matrix[:2, 3] = plane[:, 0] - matrix[:2, :2] @ [x[0], y[0]]
+    matrix[2, 2] = up[5] - up[0]
+    matrix[2, 3] = up[0] - matrix[2, 2] * height
+    return matrix
 
 
 def _buildings(city: City) -> Ints:
@@ -173,17 +222,18 @@ def _placed(city: City, key: int | None, known: City, target: int, fit: Fit, sta
     motion[:2, :2], motion[:2, 3] = flat[:2, :2], flat[:2, 2]
     rise, ground = _rise(city, key, known, target)
     motion[2, 3] = rise
-    crs = known.crs if ground else CityCRS(known.crs.horizontal, city.crs.vertical)
+    crs = known.crs if ground or city.crs == known.crs else CityCRS(known.crs.horizontal, city.crs.vertical)
     name = known.ids(np.array([target]))[0]
     turn = math.degrees(math.atan2(motion[1, 0], motion[0, 0]))
     height = ground or "heights stay as they are"
     reason = f"the footprint fits {name}: {fit.reason}; {height}"
     moved = placed(city, motion, crs)
-    rows = {
+    own = _matrix_in(city, key, stated)
+    rows: dict[str, tuple[str, str | None] | None] = {
         "verdict": ("matched", None),
         "reason": (reason, None),
         "crs": (crs.to_string(), None),
-        "matrix": (_json((motion @ stated.matrix).tolist()), None),
+        "matrix": None if own is None else (_json((motion @ own).tolist()), None),
         "uncertainty": (f"{max(_GOOD, fit.gap):.3g}", "m"),
         "matched_object": (name, None),
         "score": (f"{fit.score:.4f}", None),
@@ -226,13 +276,15 @@ def _rise(city: City, key: int | None, known: City, target: int) -> tuple[float,
     return ground - own, f"its ground is put on the median ground of the buildings within {_AROUND:g} m ({ground:.2f} m)"
 
 
-def _rewritten(city: City, owner: int | None, rows: dict[str, tuple[str, str | None]]) -> City:
+def _rewritten(city: City, owner: int | None, rows: Mapping[str, tuple[str, str | None] | None]) -> City:
+    """Return the city with rows of the set written anew; what became None is taken away."""
     if owner is None:
         return city
     table = city.tables["properties"]
     old = (pc.field("set") == _SET) & pc.field("name").isin(list(rows))
-    values, units = [value for value, _ in rows.values()], [unit for _, unit in rows.values()]
-    columns = {"object": [owner] * len(rows), "set": _SET, "name": list(rows), "value": values, "unit": units}
+    new = [(name, *row) for name, row in rows.items() if row is not None]
+    names, values, units = ([row[i] for row in new] for i in range(3))
+    columns = {"object": [owner] * len(new), "set": _SET, "name": names, "value": values, "unit": units}
     return city.replace_tables(properties=pa.concat_tables([table.filter(~old), make_table("properties", columns)]))
 
 

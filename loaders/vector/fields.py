@@ -209,23 +209,23 @@ def _mapped(layer: Layer, stem: str, given: Mapping[str, Any]) -> Plan:
     fields: dict[str, str | None] = {key: given.get(key) for key in ("id", "name", "valid_from", "valid_to")}
     faults += [f"{key}: there is no field {value!r}" for key, value in fields.items() if value is not None and value not in layer.columns]
     targets = _given_targets(layer, given.get("attributes", {}), faults)
-    identifiers = dict(given.get("identifiers", {}))
-    faults += [f"identifiers: there is no field {value!r}" for value in identifiers.values() if value not in layer.columns]
+    identifiers: dict[str, str | Sequence[str]] = dict(given.get("identifiers", {}))
+    owned = tuple((name, scheme) for scheme, said in identifiers.items() for name in ([said] if isinstance(said, str) else said))
+    faults += [f"identifiers: there is no field {name!r}" for name, _ in owned if name not in layer.columns]
     if faults:
         msg = f"mapping of layer {layer.name}: {'; '.join(faults)}; its fields are {', '.join(layer.columns)}"
         raise UsageError(msg)
     used = (
         {value for value in fields.values() if value}
         | {one.source for one in targets}
-        | set(identifiers.values())
+        | {name for name, _ in owned}
         | set(given.get("ignore", ()))
     )
     rest = [Target(name, name) for name in layer.columns if name not in used]
     guess = _guessed(layer, stem)
     class_ = str(given.get("class") or guess.type)
     notes = () if given.get("class") else guess.notes[:1]
-    owned = tuple((name, scheme) for scheme, name in identifiers.items())
-    if fields["id"] is not None and fields["id"] not in identifiers.values():
+    if fields["id"] is not None and fields["id"] not in {name for name, _ in owned}:
         owned = ((fields["id"], scheme_of(fields["id"], layer.columns[fields["id"]])), *owned)
     return Plan(class_, fields["id"], fields["name"], fields["valid_from"], fields["valid_to"], owned, (*targets, *rest), tuple(notes))
 
@@ -249,6 +249,11 @@ def _given_targets(layer: Layer, attributes: Mapping[str, Any], faults: list[str
 def as_mapping(plan: Plan) -> dict[str, Any]:
     """Return a plan in the form that a mapping has, for the draft of a build file."""
     attributes = {one.name: {"field": one.source, **({"unit": one.unit} if one.unit else {})} for one in plan.attributes if one.standard}
+    schemes: dict[str, list[str]] = {}
+    for name, scheme in plan.identifiers:
+        if name != plan.id or scheme != scheme_of(name):  # the id has the scheme of its field without being told
+            schemes.setdefault(scheme, []).append(name)
+    identifiers = {scheme: names[0] if len(names) == 1 else names for scheme, names in schemes.items()}
     drafted = {"class": plan.type, "id": plan.id, "name": plan.name, "valid_from": plan.valid_from, "valid_to": plan.valid_to,
-               "identifiers": {scheme: name for name, scheme in plan.identifiers if name != plan.id}, "attributes": attributes}  # fmt: skip
+               "identifiers": identifiers, "attributes": attributes}  # fmt: skip
     return {key: value for key, value in drafted.items() if value}

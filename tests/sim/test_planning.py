@@ -389,3 +389,20 @@ def test_nothing_passes_or_fails_while_an_input_is_missing(data: st.DataObject, 
     assert len(result) > 0
     assert result.counts()["pass"] == 0
     assert result.counts()["fail"] == 0
+
+
+def test_one_plot_under_everything_is_the_hull_of_the_footprints_and_says_so() -> None:
+    city = make_city([shapely.box(0, 0, 10, 10), shapely.box(40, 0, 50, 10)], storeys=[2, 4])  # hull 50 m × 10 m
+    ratio, covered = far(city, plots="city", limit=1.2), density(city, plots="city", limit=0.3)
+    for result, value, verdict in ((ratio, 600 / 500, "pass"), (covered, 200 / 500, "fail")):
+        row = result.table.to_pylist()[0]
+        assert row["value"] == pytest.approx(value, rel=RATIO)
+        assert (row["site_area"], row["verdict"]) == (pytest.approx(500.0, rel=RATIO), verdict)
+        assert "convex hull of the footprints" in row["assumption"]
+        assert any("convex hull" in one for one in result.run.assumptions)
+    assert not any("hull" in one for one in density(city, plots=SITE, limit=0.3).run.assumptions)
+
+
+def test_one_plot_under_everything_is_not_assessed_when_a_building_may_lie_beside_the_hull() -> None:
+    row = density(make_city([shapely.box(0, 0, 10, 10), None]), plots="city", limit=0.3).table.to_pylist()[0]
+    assert (row["verdict"], row["reason"]) == ("not_assessed", "missing_footprint")

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
+import pyarrow as pa
 import pytest
 import shapely
 
-from cim.loaders.build import draft
+from cim.loaders import read
+from cim.loaders.build import Draft, Found, build, draft
+from cim.loaders.protocol import Description, LayerInfo
+from cim.model import City
 
 
 def write(folder: Path, crs: int, box: shapely.Geometry) -> Path:
@@ -72,3 +76,69 @@ def test_what_belongs_to_another_source_is_no_source_of_its_own(tmp_path: Path) 
         (tmp_path / name).write_bytes(b"x")
     found = [file.path for file in draft(tmp_path).files]
     assert found == ["c.xml", "m.obj", "ortho.png", "photo", "tiles/tileset.json"]
+
+
+def _identifiers(city: City) -> list[tuple[str, str, str]]:
+    table = city.tables["identifiers"]
+    ids = city.ids(table["object"].to_numpy())
+    return sorted(zip(ids, table["scheme"].to_pylist(), table["value"].to_pylist(), strict=True))
+
+
+def _same(drafted: City, alone: City) -> None:
+    """Compare what a draft built with what reading alone says: objects, validity, identifiers, attributes."""
+    assert _identifiers(drafted) == _identifiers(alone)
+    core = ["id", "type", "name", "valid_from", "valid_to"]
+    assert drafted.tables["objects"].select(core).sort_by("id") == alone.tables["objects"].select(core).sort_by("id")
+    for type in alone.types():
+        by_id = [
+            pa.table({name: table[name] for name in sorted(set(table.column_names) - {"object"})})
+            .append_column("its id", pa.array(city.ids(table["object"].to_numpy())))
+            .sort_by("its id")
+            for city in (drafted, alone)
+            for table in [city.attributes[type]]
+        ]
+        wanted = by_id[1].column_names
+        assert set(wanted) <= set(by_id[0].column_names)
+        assert by_id[0].select(wanted) == by_id[1]
+
+
+def _built(folder: Path) -> City:
+    (folder / "a.toml").write_text(draft(folder).toml(), encoding="utf-8")
+    return build(folder / "a.toml")
+
+
+@pytest.mark.data
+def test_the_draft_of_a_register_builds_what_reading_it_gives(tmp_path: Path, shared_data: Callable[..., Path]) -> None:
+    source = shared_data("city", "delft") / "bgt_pand.sqlite"
+    (tmp_path / source.name).write_bytes(source.read_bytes())
+    alone, drafted = read(source), _built(tmp_path)
+    assert {scheme for _, scheme, _ in _identifiers(drafted)} == {"bag", "imgeo", "gml:id"}
+    assert drafted.tables["objects"]["valid_from"].null_count == 0
+    _same(drafted, alone)
+
+
+def test_two_fields_of_one_scheme_come_through_a_draft(tmp_path: Path) -> None:
+    shapes = [shapely.box(500000 + 20 * n, 3460000, 500010 + 20 * n, 3460010) for n in range(3)]
+    columns = {"guid": ["a", "b", "c"], "uuid": ["d", "e", "f"], "层数": [1, 2, 3], "启用日期": ["2020-01-01", "2021-01-01", None]}
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs=4549).to_file(tmp_path / "房屋.gpkg", engine="pyogrio")
+    alone, drafted = read(tmp_path / "房屋.gpkg"), _built(tmp_path)
+    assert len(_identifiers(alone)) == 6
+    assert drafted.tables["objects"]["valid_from"].null_count == 1
+    _same(drafted, alone)
+
+
+@pytest.mark.parametrize(
+    ("stated", "line"),
+    [
+        (
+            ["EPSG:28992+5709", "urn:ogc:def:crs:EPSG::7415", "EPSG:28992", "EPSG:7415"],
+            'crs = "EPSG:7415"  # guess: stated by 3 of 4 layers',
+        ),
+        (["EPSG:28992+5709", "EPSG:28992+5709", "EPSG:7415"], 'crs = "EPSG:28992+5709"  # guess: stated by 3 of 3 layers'),
+        (["no system", "EPSG:4549"], 'crs = "EPSG:4549"  # guess: stated by 1 of 2 layers'),
+    ],
+)
+def test_equal_systems_vote_together_under_the_notation_that_most_use(stated: list[str], line: str) -> None:
+    layers = [LayerInfo("a", 1, "Polygon", crs, None, (), "Building") for crs in stated]
+    files = tuple(Found(f"{number}.gpkg", Description("GeoPackage", (layer,))) for number, layer in enumerate(layers))
+    assert line in Draft("a", files).toml().splitlines()

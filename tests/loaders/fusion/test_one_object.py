@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import shapely
 
+from cim.crs import parse
 from cim.loaders import fuse, read
 from cim.model import City
+from cim.model.geometry import flatten
 
 pytest.importorskip("ifcopenshell")
 Shared = Callable[..., Path]
@@ -74,3 +77,35 @@ def test_a_position_to_the_second_holds_within_its_stated_uncertainty(shared_dat
     shape = model.footprints(model.keys("Building"))[0]
     assert facts["verdict"] == "coarse"
     assert shape.centroid.distance(plot.centroid) <= float(facts["uncertainty"])
+
+
+def _facts(city: City) -> dict[str, str]:
+    return {row["name"]: row["value"] for row in city.tables["properties"].to_pylist() if row["set"] == "georeference"}
+
+
+def _points(city: City) -> Any:
+    """Return the vertices of the elements of the building model, absolute, put out, shape (n, 3)."""
+    rows = city.geometry_table(type="BuildingConstructiveElement")
+    ids = city.ids(rows["object"].to_numpy())
+    order = np.argsort(np.array(ids), kind="stable")
+    return flatten(rows.take(order)).vertices + city.origin
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("known", [True, False])
+def test_the_matrix_of_a_moved_model_leads_into_the_system_that_stands_beside_it(shared_data: Shared, *, known: bool) -> None:
+    folder = shared_data("city", "delft")
+    model = read(folder / "derived_C_ifc2x3_latlon.ifc")
+    before = _facts(model)
+    own = np.linalg.inv(json.loads(before["matrix"]))
+    drawn = np.c_[_points(model), np.ones(len(_points(model)))] @ own.T  # as the file has them
+    city = fuse([*([read(folder / "bgt_pand.sqlite")] if known else []), model], crs="EPSG:7415")
+    after = _facts(city)
+    there = (drawn @ np.array(json.loads(after["matrix"])).T)[:, :3]
+    if known:  # matched: its system is that of the city
+        assert (after["verdict"], parse(after["crs"])) == ("matched", city.crs)
+        # 1 mm: 20 m of a projection taken for straight, and the rounding of coordinates to 1e-9 m
+        np.testing.assert_allclose(there, _points(city), atol=1e-3)
+    else:  # only reprojected: both stay what the file states, and belong together
+        assert (after["crs"], after["matrix"]) == (before["crs"], before["matrix"])
+        np.testing.assert_allclose(there, _points(model), atol=1e-6)
