@@ -25,6 +25,7 @@ _FLAT, _SLOPE_WEIGHT = 0.3, 4.0  # vertical part of the normal of ground, and it
 _GREEN, _GREEN_SPREAD = 0.08, 0.01  # excess green, (2G - R - B) / (R + G + B), of vegetation, and how fast that changes
 _LOW_PLANTS, _NEIGHBOURS, _ROUNDS = 1.5, 3.0, 8  # m; weight of neighbours; rounds of listening to them
 _CERTAIN = 6.0  # most that one sign counts
+_BLIND = 0.6  # most confidence in a building without colour: what stands up could be a tree as well
 _TEMPERATURE = 3.0  # neighbours repeat each other: beliefs are this much less sure than their sum says
 _CELL, _WINDOW, _RISE, _SLOPE = 0.5, 18.0, 0.3, 0.15  # m, m, m, 1: the opening that finds the ground
 _MOST_CELLS = 4_000_000
@@ -37,9 +38,12 @@ class FaceLabels:
     label: Ints
     """Shape (m,): place in `LABELS`."""
     confidence: Reals
-    """Shape (m,): share of belief in it, 1/3 to 1; on the tile it was judged on, about the share of faces that are right."""
+    """Shape (m,): share of belief in it, 1/3 to 1; on the tile it was judged on, about the share of faces that are right. No more than
+    0.6 for a building without colour, which a tree could be as well."""
     height: Reals
     """Shape (m,): centre above the terrain [m]."""
+    blind: NDArray[np.bool_]
+    """Shape (m,): no colour is known, so that vegetation cannot be told."""
 
 
 def label_faces(
@@ -75,7 +79,7 @@ def label_faces(
     """
     vertices, corners = np.asarray(points, float), np.asarray(triangles, np.int64).reshape(-1, 3)
     if not len(corners):
-        return FaceLabels(np.empty(0, np.int64), np.empty(0), np.empty(0))
+        return FaceLabels(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, bool))
     place = vertices[corners]
     cross = np.cross(place[:, 1] - place[:, 0], place[:, 2] - place[:, 0])
     size = np.linalg.norm(cross, axis=1)
@@ -98,7 +102,9 @@ def label_faces(
         np.zeros(len(corners)),
     ], axis=1)  # fmt: skip
     final = _smoothed(score, vertices, corners, normal, green)
-    return FaceLabels(final.argmax(axis=1), _shares(final / _TEMPERATURE).max(axis=1), height)
+    label, sure, blind = final.argmax(axis=1), _shares(final / _TEMPERATURE).max(axis=1), np.isnan(green)
+    doubtful = blind & (label == LABELS.index("building"))
+    return FaceLabels(label, np.where(doubtful, np.minimum(sure, _BLIND), sure), height, blind)
 
 
 def _excess_green(colours: ArrayLike | None, count: int) -> Reals:

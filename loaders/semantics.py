@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
+    _Share = tuple[int, Reals, Reals, Reals]  # object, area and confidence of each label, extent
 
 __all__ = ["classify"]
 
@@ -33,6 +34,7 @@ SURFACES = {"ground": "TINRelief", "vegetation": "PlantCover", "building": "Buil
 UNCLASSED = ("GenericOccupiedSpace", "GenericUnoccupiedSpace", "GenericLogicalSpace", "GenericThematicSurface", "OtherConstruction")
 _METHOD = "labels of its faces by height, slope, colour and neighbours"
 _MOST_PIXELS = 400_000_000
+_TOUCHING = 0.05  # m that an extent may reach into the footprint of a neighbour
 
 
 def classify(city: City, *, terrain: Raster | None = None, least_confidence: float = 0.7) -> City:
@@ -40,7 +42,9 @@ def classify(city: City, *, terrain: Raster | None = None, least_confidence: flo
 
     Every face of a triangle mesh without semantics becomes ground, vegetation or building (see `cim.loaders.face_labels`). An object
     of no particular class that is one of these for most of its area becomes that class when the confidence is high enough; else it
-    stays, and the guess is kept as a claim that was not chosen. Code and level are derived anew for what changed; `City.why` tells all.
+    stays, and the guess is kept as a claim that was not chosen. Nothing becomes a Building where the city has buildings already: what a
+    cut left over, or the mesh of a whole city, is no further one. Code and level are derived anew for what changed; `City.why` tells all.
+    Without colour vegetation cannot be told from buildings: their confidence is 0.6 at most, and an issue says how large an area that is.
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ def classify(city: City, *, terrain: Raster | None = None, least_confidence: flo
     wanted = pc.and_(wanted, pc.is_null(table["template"]))
     rows = np.flatnonzero(np.asarray(wanted.to_numpy()))
     said: list[dict[str, Any]] = []
-    shares: list[tuple[int, Reals, Reals]] = []
+    shares: list[_Share] = []
     semantics: dict[int, pa.Array] = {}
     surfaces: list[pa.Table] = []
     for row in rows.tolist():  # a mesh each: they are few and large
@@ -81,7 +85,8 @@ def classify(city: City, *, terrain: Raster | None = None, least_confidence: flo
         found = label_faces(flat.vertices, flat.index.reshape(-1, 3), _colours(city, one, flat, said), terrain=terrain, origin=city.origin)
         semantics[row] = pa.array(found.label.astype(np.int32))
         surfaces.append(_surface_rows(one, found, flat))
-        shares.append((int(one["object"][0].as_py()), *_shares(found, flat)))
+        shares.append((int(one["object"][0].as_py()), *_shares(found, flat), _extent(flat, city.origin)))
+        _tell_blind(city, one, found, flat, said)
     if not shares:
         return city.with_issues([*said, {"code": "empty", "severity": "info", "message": "no mesh without semantics: nothing to classify"}])
     labelled = _with_semantics(city, semantics, surfaces)
@@ -91,6 +96,15 @@ def classify(city: City, *, terrain: Raster | None = None, least_confidence: flo
 def _note(city: City, one: pa.Table, code: str, text: str) -> dict[str, Any]:
     key = int(one["object"][0].as_py())
     return {"code": code, "object": key, "message": f"{city.ids([key])[0]} {text}"}
+
+
+def _tell_blind(city: City, one: pa.Table, found: FaceLabels, flat: Flat, said: list[dict[str, Any]]) -> None:
+    """Say how much is called building where vegetation could not be told."""
+    doubtful = found.blind & (found.label == LABELS.index("building"))
+    if doubtful.any():
+        area = float(_areas(flat)[doubtful].sum())
+        text = f"has no texture or colour on {area:,.0f} m² labelled building, where vegetation cannot be told: trees may be among them"
+        said.append({**_note(city, one, "guessed", text), "count": int(doubtful.sum())})
 
 
 def _areas(flat: Flat) -> Reals:
@@ -106,6 +120,12 @@ def _shares(found: FaceLabels, flat: Flat) -> tuple[Reals, Reals]:
     sure = np.bincount(found.label, area * found.confidence, len(LABELS))
     mean: Reals = np.divide(sure, total, out=np.zeros(len(LABELS)), where=total > 0)
     return np.asarray(total, float), mean
+
+
+def _extent(flat: Flat, origin: Reals) -> Reals:
+    """Return the extent of the triangles (xmin, ymin, xmax, ymax); vertices that none of them uses do not count."""
+    used = flat.vertices[flat.index][:, :2] + np.asarray(origin)[:2]
+    return np.concatenate([used.min(axis=0), used.max(axis=0)])
 
 
 def _surface_rows(one: pa.Table, found: FaceLabels, flat: Flat) -> pa.Table:
@@ -140,24 +160,32 @@ def _with_semantics(city: City, semantics: dict[int, pa.Array], surfaces: list[p
 # ---------------------------------------------------------------- classes of objects
 
 
-def _with_classes(city: City, shares: list[tuple[int, Reals, Reals]], least: float, said: list[dict[str, Any]]) -> City:
+def _with_classes(city: City, shares: list[_Share], least: float, said: list[dict[str, Any]]) -> City:
     """Return the city with the class that most of the area of an object has, where the object has none of its own."""
-    keys = np.array([key for key, _, _ in shares], np.int64)
+    keys = np.array([key for key, *_ in shares], np.int64)
     order = np.unique(keys)
     area, sure = np.zeros((len(order), len(LABELS))), np.zeros((len(order), len(LABELS)))
     at = np.searchsorted(order, keys)
-    for place, (_, size, confidence) in zip(at.tolist(), shares, strict=True):
+    for place, (_, size, confidence, _) in zip(at.tolist(), shares, strict=True):
         area[place] += size
         sure[place] += size * confidence
     whole = np.maximum(area.sum(axis=1), 1e-12)
-    best = sure.argmax(axis=1)
+    best = area.argmax(axis=1)
     confidence = sure[np.arange(len(order)), best] / whole
     types = np.asarray(city.core_rows(["type"], order)["type"].to_pylist(), object)
     free = np.isin(types, UNCLASSED)
     guess = np.array([SURFACES[LABELS[number]] for number in best], object)
-    change = free & (confidence >= least)
-    if (free & ~change).any():
-        count = int((free & ~change).sum())
+    sure_enough = free & (confidence >= least)
+    change = sure_enough.copy()
+    rows = np.flatnonzero(sure_enough & (guess == "Building"))
+    extent = np.array([_covering(at == row, shares) for row in rows.tolist()], float).reshape(-1, 4)
+    change[rows] = ~_over_buildings(city, extent)
+    if (sure_enough & ~change).any():
+        count = int((sure_enough & ~change).sum())
+        text = f"{count} meshes look like buildings but lie where the city has buildings already: they keep their class"
+        said.append({"code": "guessed", "severity": "info", "count": count, "message": text})
+    if (free & ~sure_enough).any():
+        count = int((free & ~sure_enough).sum())
         text = (
             f"{count} meshes are a mixture or uncertain (confidence below {least:g}): they keep their class; cut them first with singulate"
         )
@@ -168,6 +196,29 @@ def _with_classes(city: City, shares: list[tuple[int, Reals, Reals]], least: flo
     })  # fmt: skip
     done = city.replace_tables(claims=pa.concat_tables([city.tables["claims"], claims]))
     return _moved(done, order[change], types[change], guess[change]) if change.any() else done
+
+
+def _covering(which: NDArray[np.bool_], shares: list[_Share]) -> Reals:
+    """Return the extent of all meshes of an object."""
+    boxes = np.array([shares[row][3] for row in np.flatnonzero(which).tolist()], float)
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def _over_buildings(city: City, extent: Reals) -> NDArray[np.bool_]:
+    """Return within which extents lies a footprint of a building, or which lie within one, shape (n,); touching does not count."""
+    import shapely
+
+    present = [type_ for type_ in ("Building", "BuildingPart") if type_ in city.attributes]
+    if not len(extent) or not present:
+        return np.zeros(len(extent), bool)
+    shapes = city.footprints(np.sort(np.concatenate([city.keys(type_) for type_ in present])))
+    shapes = shapes[np.isin(shapely.get_type_id(shapes), (3, 6))]
+    left, low, right, high = extent.T
+    inset = np.minimum(_TOUCHING, np.minimum(right - left, high - low) / 4)
+    mine = shapely.box(left + inset, low + inset, right - inset, high - inset)
+    met, _ = shapely.STRtree(shapes).query(mine, predicate="intersects")
+    found: NDArray[np.bool_] = np.isin(np.arange(len(extent)), met)
+    return found
 
 
 def _moved(city: City, keys: Ints, old: NDArray[np.object_], new: NDArray[np.object_]) -> City:

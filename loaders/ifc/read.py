@@ -240,6 +240,7 @@ def _assemble(step: Step, model: Any, path: Path, options: ReadOptions, notes: N
     write_sets(builder, tree, keys, sets, notes)
     _write_identifiers(builder, tree, keys)
     _write_attributes(builder, tree, keys, sets, facts.unit)
+    _write_floor_areas(builder, tree, keys, outside.footprint, placement, notes)
     _write_relations(builder, tree, keys, source)
     write_links(builder, model, tree, keys, notes)
     evidence.record(builder, int(keys[0]), source, placement)
@@ -409,6 +410,33 @@ def _write_attributes(builder: CityBuilder, tree: Tree, keys: Ints, sets: Sets, 
         if name == "BuildingRoom":
             columns |= _room_columns(tree, sets, rows)
         builder.add_attributes(mine, name, columns)
+
+
+_SEEN = "area of the footprint seen from above"
+
+
+def _write_floor_areas(builder: CityBuilder, tree: Tree, keys: Ints, footprints: NDArray[Any], placement: Placement, notes: Notes) -> None:
+    """Give storeys the area of their footprint [m²] and say that it is that; those without a footprint are counted."""
+    import shapely
+
+    from cim.model import Column
+
+    rows = np.flatnonzero(np.array(tree.types, object) == "BuildingStorey")
+    if not len(rows) or not placement.crs.is_projected:
+        return
+    area = shapely.area(footprints[rows]) * placement.crs.linear_unit_factor**2
+    known = np.isfinite(area) & (area > 0)  # nothing has an area of nan
+    basis = [_SEEN if one else None for one in known.tolist()]
+    builder.add_attributes(keys[rows], "BuildingStorey", {
+        "floor_area": Column(np.where(known, area, np.nan), "m²", label_en="floor area", label_zh="层面积"),
+        "floor_area_basis": Column(pa.array(basis, pa.string()), label_en="how the area is known", label_zh="面积依据"),
+    })  # fmt: skip
+    if known.any():
+        message = f"floor_area of {known.sum()} of {len(rows)} storeys is the {_SEEN}: its slabs, else its rooms, together"
+        notes.add("assumed", message, severity="info", count=int(known.sum()))
+    if not known.all():
+        message = f"{(~known).sum()} of {len(rows)} storeys have no slabs or rooms to take a footprint from; their floor_area is not known"
+        notes.add("empty", message, severity="info", count=int((~known).sum()))
 
 
 def _plain(value: Any) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import shapely
 from numpy.typing import NDArray
 
 import cim
@@ -29,16 +30,28 @@ def _plane(z: float, x: float, y: float, size: float) -> tuple[list[list[float]]
     return [[x, y, z], [x + size, y, z], [x + size, y + size, z], [x, y + size, z]], [[0, 1, 2], [0, 2, 3]]
 
 
-def _scene(crs: str = "EPSG:4549", place: tuple[float, float] = (X, Y)) -> City:
-    """A flat ground 60 m wide with a roof of 10 m at 8 m above it, as one mesh; and the roof alone as another."""
+def _scene(
+    crs: str = "EPSG:4549",
+    place: tuple[float, float] = (X, Y),
+    *,
+    grey: bool = True,
+    houses: tuple[tuple[float, float, float, float], ...] = (),
+) -> City:
+    """A flat ground 60 m wide with a roof of 10 m at 8 m above it, as one mesh; and the roof alone as another; and houses of a register."""
     builder = CityBuilder(crs)
+    if houses:
+        names = [f"house{number}" for number in range(len(houses))]
+        builder.add_objects("Building", names, footprints=[shapely.box(X + a, Y + b, X + c, Y + d) for a, b, c, d in houses])
+    material = builder.add_materials(names=["grey"], diffuse=[(0.5, 0.5, 0.5)])[0] if grey else None
     keys = builder.add_objects("GenericOccupiedSpace", ["mix", "roof"])
     ground, roof = _plane(3.0, 0, 0, 60), _plane(11.0, 20, 20, 10)
     points = np.array([*ground[0], *roof[0]], float) + np.array([place[0], place[1], 0.0])
     triangles = np.array([*ground[1], *(np.array(roof[1]) + 4)])
     for key, some in ((keys[:1], triangles), (keys[1:], triangles[2:])):
         vertices, boundaries = mesh_columns(points, some)
-        builder.add_geometries(key, lod="3", role="mesh", type="MultiSurface", vertices=vertices, boundaries=boundaries)
+        made = builder.add_geometries(key, lod="3", role="mesh", type="MultiSurface", vertices=vertices, boundaries=boundaries)
+        if material is not None:
+            builder.add_appearances(made, theme="grey", materials=pa.array([[int(material)] * len(some)], pa.list_(pa.int32())))
     return builder.build()
 
 
@@ -68,6 +81,39 @@ def test_a_mixture_keeps_its_class_and_the_guess_is_kept() -> None:
     assert city.types() == {"GenericOccupiedSpace": 2}
     assert [claim.chosen for claim in city.why("roof", "type")][-1] is False
     assert any("keep their class" in text for text in city.issues["message"])
+
+
+@pytest.mark.parametrize(
+    ("house", "becomes"),
+    [
+        ((22.0, 22.0, 28.0, 28.0), "GenericOccupiedSpace"),  # inside its extent: a whole city, or what a cut left over
+        ((10.0, 10.0, 50.0, 50.0), "GenericOccupiedSpace"),  # under it: the building is there already
+        ((30.0, 20.0, 40.0, 30.0), "Building"),  # next door, wall to wall
+        ((70.0, 70.0, 80.0, 80.0), "Building"),  # elsewhere
+    ],
+)
+def test_no_building_is_made_where_the_city_has_one_already(house: tuple[float, float, float, float], becomes: str) -> None:
+    city = classify(_scene(houses=(house,)), terrain=_terrain())
+    assert city["roof"].type == becomes
+    assert len(city.keys("Building")) == 1 + (becomes == "Building")
+    claim = next(claim for claim in city.why("roof", "type") if claim.value == "Building")
+    assert claim.chosen is (becomes == "Building")
+    told = any(text.startswith("1 meshes look like buildings but lie where") for text in city.issues["message"])
+    assert told is (becomes != "Building")
+    assert city["mix"].type == "TINRelief"  # only buildings are there already
+
+
+def test_without_colour_a_building_is_no_more_than_likely_and_its_area_is_told() -> None:
+    city = classify(_scene(grey=False), terrain=_terrain())
+    assert city["roof"].type == "GenericOccupiedSpace"
+    claim = next(claim for claim in city.why("roof", "type") if claim.value == "Building")
+    assert claim.confidence == pytest.approx(0.6)  # the cap itself
+    assert not claim.chosen
+    texts = [text for text in city.issues["message"] if "vegetation cannot be told" in text]
+    assert len(texts) == 2
+    assert all("100 m² labelled building" in text for text in texts)  # the roof, in both meshes
+    assert classify(_scene(grey=False), terrain=_terrain(), least_confidence=0.6)["roof"].type == "Building"
+    assert not any("vegetation cannot be told" in text for text in classify(_scene(), terrain=_terrain()).issues["message"])
 
 
 def test_a_mesh_that_has_semantics_is_left_alone() -> None:

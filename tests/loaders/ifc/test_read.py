@@ -15,7 +15,7 @@ from cim.errors import CorruptFileError, FormatError, MissingExtraError
 from cim.loaders import describe, read
 from cim.loaders.ifc import READER
 from cim.loaders.protocol import ReadOptions
-from cim.model import City
+from cim.model import City, roll_up
 from cim.model.geometry import volume
 from tests.loaders.ifc import ifc_files as models
 
@@ -61,6 +61,24 @@ def test_the_outside_of_a_house_follows_from_its_slabs(tmp_path: Path) -> None:
     lods = {(one["lod"], one["type"]) for one in city.tables["geometries"].to_pylist()}
     assert {("0", "MultiSurface"), ("1", "Solid"), ("3", "Solid")} <= lods
     assert any("LoD2 is not derived: no outer faces found for WallSurface" in text for text in _told(city, "empty"))
+
+
+def test_a_storey_has_the_area_of_its_footprint_and_says_so(tmp_path: Path) -> None:
+    city = _read(models.write(tmp_path, models.house()))
+    storey = city[STOREY]
+    assert storey.attributes["floor_area"] == pytest.approx(80.0, abs=1e-3)  # 10 m x 8 m; corners lie on a grid of 1e-5 m
+    assert storey.attributes["floor_area_basis"] == "area of the footprint seen from above"
+    assert any("floor_area of 1 of 1 storeys is the area of the footprint seen from above" in text for text in _told(city, "assumed"))
+    rolled = roll_up(city, "floor_area")
+    assert rolled.loc[HOUSE, ["counted", "missing"]].tolist() == [1, 0]  # its slabs lack nothing
+    assert rolled.loc[HOUSE, "value"] == pytest.approx(80.0, abs=1e-3)
+
+
+def test_a_storey_without_slabs_or_rooms_has_no_area_and_is_counted(tmp_path: Path) -> None:
+    bare = models.house().replace("IFCSLAB", "IFCMEMBER").replace(",.FLOOR.)", ",$)").replace(",.ROOF.)", ",$)")
+    city = _read(models.write(tmp_path, bare))
+    assert city[STOREY].attributes["floor_area"] is None
+    assert any("1 of 1 storeys have no slabs or rooms" in text for text in _told(city, "empty"))
 
 
 def test_property_sets_keep_their_units_and_quantities_become_attributes(tmp_path: Path) -> None:
