@@ -60,7 +60,7 @@ def read_plots(city: City, plots: Any, grid: float | None, buildings: Buildings)
     ----------
     plots
         None: the objects of class LandUse. ``"city"``: one plot under everything; its area is assumed to be that of the convex hull of
-        the footprints of the buildings, which leaves out open ground at the rim: a ratio over it is rather too high than too low.
+        the footprints of the buildings, which leaves out open ground at the rim and takes in whatever lies between them.
         Ids of objects; a shapely polygon (its id is ``"site"``); or a GeoDataFrame indexed by id, with columns named as the limits.
     grid
         Edge of square cells [m] instead of plots; they lie at whole multiples of it and cover every building.
