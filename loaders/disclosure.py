@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
+from cim.loaders.export_values import own_grades, without_values
+from cim.model.schema import one_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-__all__ = ["GRADES", "graded", "is_person_count", "suppressed"]
+__all__ = ["GRADES", "UNGRADED", "graded", "is_person_count", "suppressed"]
 
 GRADES: Mapping[str, int] = {
     "public": 0, "公开": 0, "open": 0, "general": 1, "一般": 1, "一般数据": 1, "internal": 1, "内部": 1,
@@ -32,6 +34,8 @@ GRADES: Mapping[str, int] = {
 }  # fmt: skip
 """Rank of the grades by name; numbers (1, "2级") count as they stand. A grade of another name, or none, ranks above all."""
 _HIGHEST = 1_000
+UNGRADED = "objects without a known grade, which count as the highest"
+"""What the report calls them."""
 _PERSONS = re.compile(
     r"population|resident|inhabitant|person|persoon|people|employee|worker|student|patient|pupil|occupant|headcount|einwohner|bewohner"
     r"|人口|人数|居民|从业人员|学生|inwoner|werknemer",
@@ -59,7 +63,8 @@ def rank(grade: str | None) -> int:
 def graded(city: City, grade: str, losses: Losses) -> City:
     """Return the city with only what may be shown at a grade; what is left out is counted.
 
-    An object has its own grade, else that of its source, and never a lower one than the whole it is part of.
+    An object has its own grade, else that of its source, and never a lower one than the whole it is part of. What sources above the
+    grade, or without one, say of the objects that are left goes too, see `cim.loaders.export_values`.
 
     Raises
     ------
@@ -74,9 +79,8 @@ def graded(city: City, grade: str, losses: Losses) -> City:
     sources = city.tables["sources"]
     of_source = dict(zip(sources["key"].to_pylist(), sources["grade"].to_pylist(), strict=True))
     inherited = pa.array([of_source.get(key) for key in objects["source"].to_pylist()], pa.string())
-    coded = pc.coalesce(objects["grade"].combine_chunks(), inherited).dictionary_encode()
-    ranks = np.array([*(rank(text) for text in coded.dictionary.to_pylist()), _HIGHEST])
-    height = ranks[np.asarray(coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False), np.int64)]
+    stated = one_array(objects["grade"])
+    height = np.where(own_grades(city), _ranks(stated), np.maximum(_ranks(inherited), np.where(pc.is_valid(stated), _ranks(stated), 0)))
     keys = np.asarray(objects["key"].to_numpy(), np.int64)
     for _ in range(len(keys)):  # as many rounds as the hierarchy is deep
         above = _row(keys, objects["parent"])
@@ -87,8 +91,16 @@ def graded(city: City, grade: str, losses: Losses) -> City:
     hidden = height > wanted
     unknown = int((height[hidden] == _HIGHEST).sum())
     losses.add(f"objects above the grade {grade}", int(hidden.sum()) - unknown)
-    losses.add("objects without a known grade, which count as the highest", unknown)
-    return _without_their_issues(city, keys[hidden]).subset(keys[~hidden]) if hidden.any() else city
+    losses.add(UNGRADED, unknown)
+    shown = _without_their_issues(city, keys[hidden]).subset(keys[~hidden]) if hidden.any() else city
+    return without_values(shown, [key for key, name in of_source.items() if rank(name) > wanted], losses)
+
+
+def _ranks(grades: pa.Array) -> Ints:
+    """Return the rank of each grade, shape (n,)."""
+    coded = grades.dictionary_encode()
+    ranks = np.array([*(rank(text) for text in coded.dictionary.to_pylist()), _HIGHEST])
+    return np.asarray(ranks[np.asarray(coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False), np.int64)])
 
 
 def _without_their_issues(city: City, hidden: Ints) -> City:

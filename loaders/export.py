@@ -57,7 +57,8 @@ def export_city(
     Raises
     ------
     UsageError
-        If the format or the language is not one of these, `lod` is given for a format without levels, or the file cannot be written.
+        If the format or the language is not one of these, `lod` is given for a format without levels, nothing may leave at the grade, or
+        the file cannot be written.
     """
     if format not in FORMATS or language not in {"zh", "en"}:
         what, found, known = ("language", language, "zh, en") if format in FORMATS else ("format", format, ", ".join(FORMATS))
@@ -71,7 +72,9 @@ def export_city(
 
     target, losses = Path(path), Losses()
     if grade is not None:
-        city = without_traces(city, graded(city, grade, losses), losses)
+        shown = graded(city, grade, losses)
+        _something(city, shown, grade, losses)
+        city = without_traces(city, shown, losses)
     city = suppressed(city, k, losses)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,20 @@ def export_city(
             raise
         msg = f"{target} cannot be written ({error.strerror or error}); check the folder and the rights"
         raise UsageError(msg) from error
+
+
+def _something(city: City, shown: City, grade: str, losses: Losses) -> None:
+    """Refuse to write a file when nothing of a city may leave."""
+    from cim.loaders.disclosure import UNGRADED
+
+    if len(shown) or not len(city):
+        return
+    unknown = losses.rows.get(UNGRADED, (0, ""))[0]
+    others = len(city) - unknown
+    why = ([f"{unknown} objects have no grade"] if unknown else []) + ([f"{others} objects are above it"] if others else [])
+    remedy = "set grade= for their source in the build file" if unknown else "ask for a higher grade"
+    msg = f"nothing may leave at grade {grade}: {', '.join(why)}; {remedy}"
+    raise UsageError(msg)
 
 
 def _write(city: City, format: str, target: Path, language: Literal["zh", "en"], lod: str | None) -> LossReport:

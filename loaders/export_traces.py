@@ -27,7 +27,7 @@ def without_traces(whole: City, shown: City, losses: Losses) -> City:
     Texts go that are the id or an identifier of a hidden object, and looks, sources and columns that only hidden objects had; the
     issues, and the members a format kept of its file (its extent, its metadata), go all, for they may speak of anything.
     """
-    if len(whole) == len(shown):
+    if shown is whole:
         return shown
     secret = _names_of_the_hidden(whole, shown)
     attributes = {type: _plain_columns(whole, shown, type, secret, losses) for type in shown.attributes}
