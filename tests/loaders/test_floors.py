@@ -100,7 +100,7 @@ def test_storeys_last_as_long_as_their_building_and_are_of_its_grade() -> None:
 def test_without_a_height_the_reason_is_the_height_and_not_the_option_that_was_given() -> None:
     builder = CityBuilder("EPSG:4549+5737")
     shapes = [shapely.box(X, Y, X + 10, Y + 20), shapely.box(X + 50, Y, X + 60, Y + 10), shapely.box(X + 70, Y, X + 80, Y + 10)]
-    builder.add_objects("Building", ["a", "b", "c"], footprints=shapes, z_ground=[5.0, 6.0, 6.0], z_roof=[17.0, None, 6.0])
+    builder.add_objects("Building", ["a", "b", "c"], footprints=shapes, z_ground=[5.0, 6.0, 6.0], z_roof=[17.0, np.nan, 6.0])
     texts = storeys(builder.build(), storey_height=3.0).issues["message"].tolist()
     assert any(text.startswith("2 of 3 buildings state no number") and "no height above 0 is known" in text for text in texts)
     assert not any("give storey_height=" in text for text in texts)

@@ -126,8 +126,8 @@ def _house() -> City:
 
 def test_a_wall_without_a_floor_area_lacks_nothing_but_a_storey_does() -> None:
     found = roll_up(_house(), "floor_area")
-    assert found.loc["house", ["value", "counted", "missing"]].tolist() == [80.0, 1, 1]
-    assert found.loc["s2", ["counted", "missing"]].tolist() == [0, 1]
+    assert list(found.loc["house", ["value", "counted", "missing"]]) == [80.0, 1, 1]
+    assert list(found.loc["s2", ["counted", "missing"]]) == [0, 1]
     assert not {"w0", "tree"} & set(found.index)
 
 

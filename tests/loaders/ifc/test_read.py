@@ -70,7 +70,7 @@ def test_a_storey_has_the_area_of_its_footprint_and_says_so(tmp_path: Path) -> N
     assert storey.attributes["floor_area_basis"] == "area of the footprint seen from above"
     assert any("floor_area of 1 of 1 storeys is the area of the footprint seen from above" in text for text in _told(city, "assumed"))
     rolled = roll_up(city, "floor_area")
-    assert rolled.loc[HOUSE, ["counted", "missing"]].tolist() == [1, 0]  # its slabs lack nothing
+    assert list(rolled.loc[HOUSE, ["counted", "missing"]]) == [1, 0]  # its slabs lack nothing
     assert rolled.loc[HOUSE, "value"] == pytest.approx(80.0, abs=1e-3)
 
 
