@@ -45,8 +45,6 @@ PRELOAD = (
     "cim.loaders.door",
     "cim.loaders.gate",
     "cim.loaders.vector",
-    "cim.model._kernels",
-    "cim.loaders.cityjson.kernel",
 )
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
@@ -81,7 +79,7 @@ def _preload() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for module in PRELOAD:
-            with contextlib.suppress(ImportError, RuntimeError, OSError):  # compiled loops need a place to be kept, or are done without
+            with contextlib.suppress(ImportError):
                 importlib.import_module(module)
 
 
@@ -183,6 +181,9 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         function = getattr(importlib.import_module(module), name)
         for other in request["imports"]:
             importlib.import_module(other)
+        for other in request["helpers"]:
+            with contextlib.suppress(ImportError, RuntimeError, OSError):  # compiled loops need a place to be kept, or are done without
+                importlib.import_module(other)
         _confine(request, folder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -99,6 +99,7 @@ def read(
         limits=limits,
         allow_remote=options.allow_remote,
         imports=_imports(chosen),
+        helpers=_helpers(chosen, place),
     )
     from cim.loaders import wire
     from cim.loaders.parcel import unpack_files
@@ -208,6 +209,12 @@ def _reader(name: str) -> Reader:
         msg = f"there is no reader {name!r}; give one of: {', '.join(readers())}"
         raise UsageError(msg)
     return found
+
+
+def _helpers(name: str, path: Path) -> tuple[str, ...]:
+    """Return the modules that make reading a file of this size cheaper: compiled loops, which cost more than they save on a small one."""
+    least, modules = getattr(_reader(name), "large", (0, ()))
+    return tuple(modules) if modules and path.is_file() and path.stat().st_size >= least else ()
 
 
 def _imports(name: str) -> list[str]:

@@ -167,8 +167,8 @@ class Reader(Sniff, Protocol):
 
     Optional attributes, looked up by name: ``isolated`` (default True: `read` runs in a worker process), ``priority``
     (default 50: lower is asked first; take 90 for a format that is recognised by a weak sign), ``imports`` (modules to load before
-    the worker gives up its rights). A file that `read` makes with `cim.loaders.parcel.work_file` and names in `coverages` is
-    carried home.
+    the worker gives up its rights), ``large`` (a size [byte] and modules worth loading for a file of that size or more). A file that
+    `read` makes with `cim.loaders.parcel.work_file` and names in `coverages` or `textures` is carried home.
     """
 
     def read(self, path: Path, options: ReadOptions) -> City:

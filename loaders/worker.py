@@ -68,6 +68,7 @@ def run(
     allow_remote: tuple[str, ...] = (),
     readable: Sequence[str | Path] = (),
     imports: Sequence[str] = (),
+    helpers: Sequence[str] = (),
 ) -> Answer:
     """Call a function in a worker process and return what it returns.
 
@@ -90,6 +91,8 @@ def run(
         current folder, where the system allows to restrict that.
     imports
         Modules to import before that restriction begins.
+    helpers
+        Likewise, but the work can do without them.
 
     Raises
     ------
@@ -112,6 +115,7 @@ def run(
         "network": bool(allow_remote),
         "readable": [*_folders(Path(path)), *map(str, readable)],
         "imports": list(imports),
+        "helpers": list(helpers),
         "stderr": bool(os.environ.get("CIM_WORKER_STDERR")),
     }
     try:

@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 
 from cim.loaders import json_guard
-from cim.loaders.cityjson.plain import json_text
+from cim.loaders.cityjson.plain import json_text, lod_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -225,8 +225,6 @@ def _text(json: str) -> str:
 
 def _levels(packed: NDArray[np.int64]) -> list[str]:
     """Return levels of detail from the bytes they are written in."""
-    from cim.loaders.cityjson.geometry import lod_text
-
     codes, place = np.unique(packed, return_inverse=True)
     texts = [int(one).to_bytes(8, "big").lstrip(b"\0") for one in codes.tolist()]
     known: Sequence[str] = [lod_text(orjson.loads(one)) if one else "" for one in texts]

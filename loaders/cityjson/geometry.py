@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cim.loaders.cityjson.document import Document, Note
 from cim.loaders.cityjson.nested import convert, list_type, offsets_of, peel
+from cim.loaders.cityjson.plain import lod_text
 from cim.model.geometry import boundaries_from, vertices_from
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["DEPTH", "FARTHEST", "Found", "Geometries", "gather", "geometries_of", "kept_counts", "lod_text", "picked"]
+__all__ = ["DEPTH", "FARTHEST", "Found", "Geometries", "gather", "geometries_of", "kept_counts", "picked"]
 
 DEPTH = {"MultiPoint": 1, "MultiLineString": 2, "MultiSurface": 3, "CompositeSurface": 3, "Solid": 4, "MultiSolid": 5, "CompositeSolid": 5}
 _MEMBERS = frozenset({"type", "lod", "boundaries", "semantics", "material", "texture"})
@@ -134,13 +135,6 @@ def _take(found: Found, one: Any, row: int, id: str, base: int, vertices: int, l
     found.base.append(base)
     found.vertices.append(vertices)
     found.place.append(place)
-
-
-def lod_text(value: Any) -> str:
-    """Return a level of detail as text: 1.0 counted levels in numbers (2, 2.2), later versions as text."""
-    if isinstance(value, bool) or value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, int | float) else str(value)[:20]
 
 
 def geometries_of(found: Found, points: Reals, ids: list[str]) -> Geometries:

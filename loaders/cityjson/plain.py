@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["cleaned", "json_text"]
+__all__ = ["cleaned", "json_text", "lod_text"]
 
 
 def json_text(value: Any) -> str:
@@ -37,3 +37,10 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         return str(value)
     return value
+
+
+def lod_text(value: Any) -> str:
+    """Return a level of detail as text: 1.0 counted levels in numbers (2, 2.2), later versions as text."""
+    if isinstance(value, bool) or value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)[:20]

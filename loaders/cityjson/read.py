@@ -60,6 +60,7 @@ class CityJSONReader:
 
     name = "cityjson"
     priority = 30
+    large = (1 << 24, ("cim.model._kernels", "cim.loaders.cityjson.kernel"))
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Return whether the bytes are those of CityJSON: by its type, or by the objects that only it has."""
