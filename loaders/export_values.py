@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cim.loaders.fusion.marks import FOOTPRINT
 from cim.model.derive import boxes_of, classify
 from cim.model.schema import SCHEMAS, one_array
 
@@ -32,7 +33,7 @@ __all__ = ["own_grades", "without_values"]
 
 VALUES = "values from sources above the grade, and values derived from them"
 SHAPES = "geometries from sources above the grade, and geometries derived from them"
-STOREYS = "storeys whose number follows from sources above the grade"
+STOREYS = "storeys whose number or shape follows from sources above the grade"
 TYPED = "objects whose class follows from sources above the grade"
 _STOREY_VALUES = ("z_ground", "z_roof", "elevation")
 _HEIGHTS = ("z_ground", "z_roof", "height", "storey_height")
@@ -98,7 +99,7 @@ def without_values(city: City, sources: Collection[int], losses: Losses) -> City
         return city
     before, left = city.tables["geometries"], one_array(tables["geometries"]["key"])
     reshaped = _ints(before["object"].filter(pc.invert(pc.is_in(before["key"], left))))
-    touched = np.concatenate([reshaped, _owners(gone, ("z_ground", "z_roof")), _gone_from(city, hidden)])
+    touched = np.concatenate([reshaped, _owners(gone, ("z_ground", "z_roof", "footprint")), _gone_from(city, hidden)])
     changed = _boxed(_emptied(city.replace_tables(**tables), gone, losses), touched)
     return changed.subset(_ints(changed.tables["objects"]["key"]))  # surfaces and looks of geometries that are gone
 
@@ -123,7 +124,11 @@ def _values(city: City, hidden: _Hidden) -> Gone:
     names = np.asarray(claims["attribute"].to_pylist(), object)
     shapes = city.tables["geometries"]
     taken |= nobody & chosen & (names == "type") & np.isin(owner, _ints(shapes["object"])[hidden.rows(shapes)])  # a class seen in a mesh
-    return {name: np.unique(owner[taken & (names == name)]) for name in dict.fromkeys(names[taken].tolist())}
+    gone = {name: np.unique(owner[taken & (names == name)]) for name in dict.fromkeys(names[taken].tolist())}
+    matches = city.tables["matches"]
+    lent = pc.fill_null(pc.match_substring(matches["evidence"], FOOTPRINT), fill_value=False)
+    lent = _ints(matches["object"])[hidden.rows(matches) & np.asarray(lent.to_numpy(), bool)]
+    return gone | ({"footprint": np.unique(lent)} if len(lent) else {})
 
 
 def _without_storeys(city: City, gone: Gone, losses: Losses) -> tuple[City, Gone]:
@@ -138,7 +143,8 @@ def _without_storeys(city: City, gone: Gone, losses: Losses) -> tuple[City, Gone
         parent = above[np.searchsorted(keys, mine)]
         high, number = (np.isin(parent, _owners(gone, names)) for names in (_HEIGHTS, _NUMBERS))
         ours = np.asarray([text is not None for text in basis.tolist()], bool)
-        told = ours & (number | (high & (basis == "estimated")))
+        shaped = np.isin(parent, _owners(gone, ("footprint",)))
+        told = ours & (number | shaped | (high & (basis == "estimated")))
         losses.add(STOREYS, int(told.sum()))
         leave = np.concatenate([leave, mine[told]])
         if (ours & high & ~told).any():
@@ -205,7 +211,8 @@ def _derived_shapes(city: City, hidden: _Hidden, gone: Gone) -> Mask:
     if any(_terrain(row) for row in coverages.select(["format", "mapping"]).to_pylist()):
         piped = np.isin(owner, _ints(city.tables["links"]["object"])) & ~flat  # depths are counted from the terrain
     height = np.isin(owner, gone.get("height", np.empty(0, np.int64)))
-    return np.asarray(nobody & (ground | ((roof | height) & ~flat) | (old & known) | piped))
+    shaped = np.isin(owner, gone.get("footprint", np.empty(0, np.int64)))
+    return np.asarray(nobody & (shaped | ground | ((roof | height) & ~flat) | (old & known) | piped))
 
 
 def _terrain(row: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from cim.loaders.build import build
 from cim.loaders.disclosure import graded
 from cim.loaders.export import FORMATS, export_city
 from cim.loaders.floors import storeys
-from cim.loaders.fusion import add_blocks
+from cim.loaders.fusion import add_blocks, fuse
 from cim.model import City, CityBuilder, Column, SourceRecord
 from cim.model.geometry import extrude
 from cim.model.loss import Losses
@@ -75,7 +75,7 @@ def test_what_a_secret_source_says_of_a_public_object_goes_and_is_counted(secret
     told = counts(losses)
     assert told["geometries from sources above the grade, and geometries derived from them"] == 2
     assert told["values from sources above the grade, and values derived from them"] == 3
-    assert told["storeys whose number follows from sources above the grade"] == 8
+    assert told["storeys whose number or shape follows from sources above the grade"] == 8
 
 
 def test_storeys_whose_number_is_public_stay_without_elevation_and_block() -> None:
@@ -102,6 +102,28 @@ def test_a_city_whose_sources_may_all_leave_stays_as_it_is() -> None:
     city, losses = surveyed("public"), Losses()
     assert graded(city, "public", losses) is city
     assert not losses.rows
+
+
+def test_a_footprint_that_a_secret_register_lent_goes_and_its_values_with_it() -> None:
+    def register(name: str, grade: str, shape: shapely.Geometry, **values: Column) -> City:
+        builder = CityBuilder("EPSG:28992", name=name)
+        source = builder.add_source(SourceRecord(name=name, grade=grade))
+        keys = builder.add_objects("Building", [f"{name}1"], footprints=[shape], source=source)
+        builder.add_attributes(keys, "Building", values)
+        builder.add_identifiers(keys, "register", ["B-1"])
+        return builder.build()
+
+    points = register("list", "公开", shapely.Point(4, 4), year=Column([1990]))
+    plan = register("plan", "机密", shapely.box(0, 0, 9, 9), usage=Column(["depot"]))
+    for cities, kept in (((points, plan), True), ((plan, points), False)):
+        losses = Losses()
+        shown = graded(fuse(list(cities)), "public", losses)
+        assert len(shown) == int(kept)
+        if kept:
+            assert shown["list1"].footprint is None
+            assert shown["list1"].attributes == {"year": 1990, "usage": None}
+            assert shown.tables["objects"]["bbox"].null_count == 1
+            assert counts(losses)["values from sources above the grade, and values derived from them"] == 2
 
 
 def test_a_grade_of_its_own_holds_for_what_the_own_source_says_only() -> None:
