@@ -121,6 +121,8 @@ def _values(city: City, hidden: _Hidden) -> Gone:
     chosen, nobody = np.asarray(claims["chosen"].to_numpy(), bool), np.asarray(pc.is_null(claims["source"]).to_numpy(), bool)
     taken = theirs & chosen
     taken |= nobody & chosen & np.isin(owner, owner[taken])
+    if _terrain(city, hidden):  # what was computed from it names no source
+        taken |= nobody & chosen & np.asarray(pc.match_substring(claims["method"], "terrain").to_numpy(), bool)
     names = np.asarray(claims["attribute"].to_pylist(), object)
     shapes = city.tables["geometries"]
     taken |= nobody & chosen & (names == "type") & np.isin(owner, _ints(shapes["object"])[hidden.rows(shapes)])  # a class seen in a mesh
@@ -207,16 +209,18 @@ def _derived_shapes(city: City, hidden: _Hidden, gone: Gone) -> Mask:
     heights = np.isin(np.asarray(claims["attribute"].to_pylist(), object), _HEIGHTS)
     known = np.isin(owner, _ints(claims["object"])[hidden.rows(claims) & heights])  # an older block may be of that height
     piped = np.zeros(len(owner), bool)
-    coverages = city.tables["sources"].filter(pc.is_in(city.tables["sources"]["key"], pa.array(hidden.sources)))
-    if any(_terrain(row) for row in coverages.select(["format", "mapping"]).to_pylist()):
+    if _terrain(city, hidden):
         piped = np.isin(owner, _ints(city.tables["links"]["object"])) & ~flat  # depths are counted from the terrain
     height = np.isin(owner, gone.get("height", np.empty(0, np.int64)))
     shaped = np.isin(owner, gone.get("footprint", np.empty(0, np.int64)))
     return np.asarray(nobody & (shaped | ground | ((roof | height) & ~flat) | (old & known) | piped))
 
 
-def _terrain(row: dict[str, Any]) -> bool:
-    return "tif" in str(row["format"] or "").lower() or "raster" in str(row["mapping"] or "").lower()
+def _terrain(city: City, hidden: _Hidden) -> bool:
+    """Say whether a terrain is among the hidden sources."""
+    sources = city.tables["sources"]
+    readers = sources["reader"].filter(pc.is_in(sources["key"], pa.array(hidden.sources, pa.int64())))
+    return "terrain" in readers.to_pylist()
 
 
 def _named(identifiers: pa.Table, records: pa.Table, others: pa.Table) -> Mask:

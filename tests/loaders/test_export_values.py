@@ -126,6 +126,17 @@ def test_a_footprint_that_a_secret_register_lent_goes_and_its_values_with_it() -
             assert counts(losses)["values from sources above the grade, and values derived from them"] == 2
 
 
+@pytest.mark.parametrize(("grade", "depth"), [("机密", None), ("公开", 1.5)])
+def test_a_depth_computed_from_a_secret_terrain_goes(grade: str, depth: float | None) -> None:
+    builder = CityBuilder("EPSG:28992")
+    register = builder.add_source(SourceRecord(name="pipes", grade="公开"))
+    builder.add_source(SourceRecord(name="ground", reader="terrain", grade=grade))
+    keys = builder.add_objects("GenericOccupiedSpace", ["p"], footprints=[shapely.LineString([(0, 0), (9, 0)])], source=register)
+    builder.add_attributes(keys, "GenericOccupiedSpace", {"cover_depth": Column([1.5], unit="m")})
+    builder.add_claims(keys, "cover_depth", ["1.5"], method="terrain less invert level and diameter", chosen=True)
+    assert graded(builder.build(), "public", Losses())["p"].attributes["cover_depth"] == depth
+
+
 def test_a_grade_of_its_own_holds_for_what_the_own_source_says_only() -> None:
     builder = CityBuilder("EPSG:4549")
     mine = builder.add_source(SourceRecord(name="mine"))
