@@ -150,7 +150,7 @@ def test_a_template_keeps_its_identity_and_its_place_to_the_last_digit(tmp_path:
 
 def test_a_feature_of_a_sequence_brings_materials_of_its_own(tmp_path: Path) -> None:
     whole = file(material={"t": {"value": 0}})
-    feature = {"type": "CityJSONFeature", "id": "b", "CityObjects": {"b": whole["CityObjects"]["a"]}, "vertices": SQUARE}
+    feature: dict[str, Any] = {"type": "CityJSONFeature", "id": "b", "CityObjects": {"b": whole["CityObjects"]["a"]}, "vertices": SQUARE}
     lines = [{**whole, "CityObjects": {}, "vertices": []}]
     lines += [
         {**feature, "appearance": {"materials": [{"name": f"m{k}"}]}, "CityObjects": {f"b{k}": feature["CityObjects"]["b"]}}

@@ -188,7 +188,7 @@ def extras(file: dict[str, Any]) -> dict[str, Any]:
 
 
 def listed(file: dict[str, Any], name: str) -> list[Any]:
-    return file.get("geometry-templates", {}).get(name, [])
+    return list(file.get("geometry-templates", {}).get(name, []))
 
 
 def check(path: Path, folder: Path) -> City:
