@@ -12,6 +12,7 @@ from cim.errors import UsageError
 from cim.model import CityBuilder, Column, concat
 from cim.model.derive import classify
 from cim.model.geometry import extrude
+from cim.model.numeric import numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def _candidates(city: City, types: tuple[str, ...], record: str) -> tuple[Ints, 
     above = np.asarray(objects["parent"].fill_null(-1).to_numpy(), np.int64)
     storeyed = np.unique(above[kinds == "BuildingStorey"])
     has = np.isin(keys, storeyed)
-    stated = np.isfinite(_numbers(city, "storeys_above_ground", keys))
+    stated = np.isfinite(numbers(city, "storeys_above_ground", keys))
     own = np.asarray(objects["key"].to_numpy(), np.int64)
     through_parts = np.isin(keys, above[np.isin(own, keys[stated & ~has])]) | np.isin(keys, above[np.isin(own, storeyed)])
     said = []
@@ -91,32 +92,17 @@ def _candidates(city: City, types: tuple[str, ...], record: str) -> tuple[Ints, 
         text = f"{int(has.sum())} buildings have storeys of their own, which are kept as they are"
         said.append({"code": "assumed", "severity": "info", "count": int(has.sum()), "message": text, "record": record})
     there = np.sort(own[kinds == "BuildingStorey"])
-    bare = ~np.isfinite(_numbers(city, "floor_area", there))
+    bare = ~np.isfinite(numbers(city, "floor_area", there))
     _say(said, "empty", bare, "storeys that were there have no floor_area; values rolled up count them as missing", "info", record)
     return keys[~has & ~through_parts], said
 
 
-def _numbers(city: City, name: str, keys: Ints) -> Reals:
-    """Return an attribute or core number of objects of any class, NaN where missing."""
-    found = np.full(len(keys), np.nan)
-    if name in ("z_ground", "z_roof"):
-        return np.array(city.core_rows([name], keys)[name].to_numpy(), float)
-    types = np.asarray(city.core_rows(["type"], keys)["type"].to_pylist(), object)
-    for type_ in dict.fromkeys(types.tolist()):
-        mine = np.flatnonzero(types == type_)
-        if name in city.attributes.schema(type_).names:
-            column = city.column(type_, name, keys[mine])
-            if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-                found[mine] = np.array(column.cast(pa.float64()).to_numpy(), float)
-    return found
-
-
 def _plan(city: City, keys: Ints, storey_height: float | None, said: list[dict[str, Any]], record: str) -> dict[str, Any]:
     """Return one row per storey: the row of its building, its number, floor, ceiling and how they are known."""
-    ground, roof = _numbers(city, "z_ground", keys), _numbers(city, "z_roof", keys)
-    height = np.where(np.isfinite(roof - ground), roof - ground, _numbers(city, "height", keys))
-    stated = _numbers(city, "storeys_above_ground", keys)
-    below = np.nan_to_num(_numbers(city, "storeys_below_ground", keys))
+    ground, roof = numbers(city, "z_ground", keys), numbers(city, "z_roof", keys)
+    height = np.where(np.isfinite(roof - ground), roof - ground, numbers(city, "height", keys))
+    stated = numbers(city, "storeys_above_ground", keys)
+    below = np.nan_to_num(numbers(city, "storeys_below_ground", keys))
     absurd = (
         (np.isfinite(stated) & ((stated < 1) | (stated > MOST_STOREYS) | (stated % 1 != 0)))
         | (below % 1 != 0)
@@ -142,7 +128,7 @@ def _plan(city: City, keys: Ints, storey_height: float | None, said: list[dict[s
     _say(said, "empty", ~known & ~absurd & ~low, text, "info", record)
     text = "buildings state no number of storeys and get none: no height above 0 is known to estimate it from"
     _say(said, "empty", low, text, "info", record)
-    each = _numbers(city, "storey_height", keys)
+    each = numbers(city, "storey_height", keys)
     even = np.isfinite(ground) & np.isfinite(height) & (height > 0)
     step = np.where(even, height / np.where(known, number, 1.0), np.where(np.isfinite(each), each, np.nan))
     _say(

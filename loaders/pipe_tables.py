@@ -13,6 +13,7 @@ from cim.errors import UsageError
 from cim.loaders.pipes import along, sweep, touching
 from cim.model.geometry import boundaries_from, vertices_from
 from cim.model.keys import next_geometry
+from cim.model.numeric import number_column
 from cim.model.schema import make_table
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _pipes(city: City, type: str) -> _Pipes:
     point = np.flatnonzero(kinds == 0)
     xy, owner = shapely.get_coordinates(merged[line], return_index=True)
     start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(line)))]).astype(np.int64)
-    diameter = _numbers(city, type, "diameter", keys[line])
+    diameter = number_column(city, type, "diameter", keys[line])
     apart = int((shapely.get_type_id(merged) == 5).sum())
     return _Pipes(type, keys[line], xy, start, diameter, shapely.get_coordinates(shapes[point]), keys[point], apart, against[line])
 
@@ -137,16 +138,6 @@ def _tell_lines(pipes: _Pipes, said: list[dict[str, Any]]) -> None:
     _say(said, "rejected", wide, f"pipes state a diameter of more than {MOST_DIAMETER:g} m (millimetres without a unit?): it is not used; "
          "say the unit in the mapping when reading")  # fmt: skip
     pipes.diameter[wide] = np.nan
-
-
-def _numbers(city: City, type: str, name: str, keys: Ints) -> Reals:
-    """Return an attribute as numbers in SI, NaN where it is missing or no number."""
-    if name not in city.attributes.schema(type).names:
-        return np.full(len(keys), np.nan)
-    column = city.column(type, name, keys)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        return np.full(len(keys), np.nan)
-    return np.array(column.cast(pa.float64()).to_numpy(), float)
 
 
 def _ends(pipes: _Pipes) -> tuple[Reals, Reals]:
@@ -164,11 +155,11 @@ def _ground(pipes: _Pipes, terrain: Raster | None) -> tuple[Reals, Reals]:
 
 def _inverts(city: City, pipes: _Pipes, terrain: Raster | None, said: list[dict[str, Any]]) -> tuple[Reals, Reals]:
     """Return the elevation of the inside bottom at both ends [m]."""
-    both = _numbers(city, pipes.type, "invert_level", pipes.keys)
-    cover = _numbers(city, pipes.type, "cover_depth", pipes.keys)
+    both = number_column(city, pipes.type, "invert_level", pipes.keys)
+    cover = number_column(city, pipes.type, "cover_depth", pipes.keys)
     found, level, covered = [], np.zeros(len(both), bool), np.zeros(len(both), bool)
     for name, ground in zip(("upstream_invert_level", "downstream_invert_level"), _ground(pipes, terrain), strict=True):
-        stated = _numbers(city, pipes.type, name, pipes.keys)
+        stated = number_column(city, pipes.type, name, pipes.keys)
         level |= np.isnan(stated) & np.isfinite(both)
         stated = np.where(np.isnan(stated), both, stated)
         under = ground - cover - pipes.diameter
@@ -255,10 +246,10 @@ def _with_cover(city: City, pipes: _Pipes, bottom: tuple[Reals, Reals], terrain:
 
     if terrain is None:
         return city
-    stated = _numbers(city, pipes.type, "cover_depth", pipes.keys)
+    stated = number_column(city, pipes.type, "cover_depth", pipes.keys)
     cover = np.fmin(*(ground - low - pipes.diameter for ground, low in zip(_ground(pipes, terrain), bottom, strict=True)))
     new = np.flatnonzero(np.isnan(stated) & np.isfinite(cover))
-    levels = np.isfinite(_numbers(city, pipes.type, "upstream_invert_level", pipes.keys))
+    levels = np.isfinite(number_column(city, pipes.type, "upstream_invert_level", pipes.keys))
     _say(said, "conflict", levels & (np.abs(stated - cover) > _COVER), f"pipes state a cover that differs by more than {_COVER:g} m from "
          "terrain less invert level and diameter; the stated one is kept")  # fmt: skip
     if not len(new):

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cim.model.numeric import floats, numbers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Bodies", "areas", "building_tree", "number_column", "numbers", "polygons", "read_bodies"]
+__all__ = ["Bodies", "areas", "building_tree", "polygons", "read_bodies"]
 
 _PART = "BuildingPart"
 
@@ -71,10 +73,10 @@ def read_bodies(city: City, keys: Ints) -> Bodies:
     core = city.core_rows(names, keys) if len(keys) else city.tables["objects"].slice(0, 0).select(names)
     footprints, repaired = polygons(city.footprints(keys)) if len(keys) else (np.empty(0, object), 0)
     storeys = numbers(city, "storeys_above_ground", keys)
-    box = np.stack([_floats(pc.struct_field(core["bbox"], name)) for name in ("xmin", "ymin", "xmax", "ymax")], axis=1)
+    box = np.stack([floats(pc.struct_field(core["bbox"], name)) for name in ("xmin", "ymin", "xmax", "ymax")], axis=1)
     return Bodies(
         np.asarray(keys, np.int64), np.asarray(core["id"].to_pylist(), object), footprints, np.where(storeys >= 1, storeys, np.nan),
-        _floats(core["z_ground"]), _floats(core["z_roof"]), _positive(numbers(city, "height", keys)), box, repaired,
+        floats(core["z_ground"]), floats(core["z_roof"]), _positive(numbers(city, "height", keys)), box, repaired,
     )  # fmt: skip
 
 
@@ -126,34 +128,6 @@ def _climb(parent: Ints, stop: Bools) -> Ints:
 def _inside_another(parent: Ints, part: Bools) -> Bools:
     """Say which rows have a part above them."""
     return np.asarray(part[_climb(parent, part)[parent]] & (parent != np.arange(len(parent))), bool)
-
-
-def numbers(city: City, name: str, keys: Ints) -> Floats:
-    """Return an attribute of objects of several classes as numbers; see `number_column`."""
-    values = np.full(len(keys), np.nan)
-    if not len(keys):
-        return values
-    types = np.asarray(city.core_rows(["type"], keys)["type"].to_pylist(), object)
-    for type in dict.fromkeys(types.tolist()):
-        mine = types == type
-        values[mine] = number_column(city, type, name, keys[mine])
-    return values
-
-
-def number_column(city: City, type: str, name: str, keys: NDArray[np.int64]) -> Floats:
-    """Return an attribute as numbers, NaN where it is missing, infinite or no number; all NaN where the class has no such attribute."""
-    if not len(keys) or type not in city.attributes or name not in city.attributes.schema(type).names:
-        return np.full(len(keys), np.nan)
-    column = city.column(type, name, keys)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return np.full(len(keys), np.nan)
-    return _floats(column)
-
-
-def _floats(column: Any) -> Floats:
-    values = np.array(column.cast(pa.float64()).to_numpy(), np.float64) if len(column) else np.empty(0)
-    values[~np.isfinite(values)] = np.nan
-    return values
 
 
 def _positive(values: Floats) -> Floats:

@@ -9,7 +9,8 @@ import numpy as np
 
 from cim.crs import is_web_mercator
 from cim.errors import CRSError
-from cim.sim.bodies import Bodies, areas, building_tree, number_column, polygons, read_bodies
+from cim.model.numeric import number_column
+from cim.sim.bodies import Bodies, areas, building_tree, polygons, read_bodies
 from cim.sim.tops import Tops, tops_of
 
 if TYPE_CHECKING:

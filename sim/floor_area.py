@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
-from cim.sim.bodies import Bodies, areas, numbers
+from cim.model.numeric import numbers
+from cim.sim.bodies import Bodies, areas
 from cim.sim.buildings import Buildings, area_factor, read_buildings, require_measurable
 from cim.sim.plots import covered_area
 

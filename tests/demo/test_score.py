@@ -7,7 +7,6 @@ import pyarrow.compute as pc
 import pytest
 
 from cim.demo import DEFECTS, Truth, score
-from cim.demo.truth import NEEDS
 from cim.loaders import fuse, read
 from cim.loaders.build import read_build
 from cim.model import City
@@ -24,8 +23,6 @@ def test_fusion_makes_nearly_all_true_matches_and_hardly_a_wrong_one(city: City,
 
 @pytest.mark.parametrize("kind", list(DEFECTS))
 def test_every_planted_defect_is_named_and_none_is_invented(city: City, truth: Truth, kind: str) -> None:
-    if kind in NEEDS and not truth.where(kind):
-        pytest.skip(f"extra {NEEDS[kind]} is not installed")
     finding = next(one for one in score(city, truth).findings if one.kind == kind)
     assert finding.planted == truth.planted()[kind] > 0
     assert finding.missed == ()
