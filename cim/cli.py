@@ -42,6 +42,7 @@ app.add_typer(new_app, name="new")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Store = Annotated[Path, typer.Argument(help="A city: a .cim folder, or any file a reader takes.")]
+Crs = Annotated[str | None, typer.Option(help="CRS of a source file that states none, such as EPSG:4549, or local.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="Where to write.")]
 
 
@@ -130,17 +131,20 @@ def _table(rows: Sequence[dict[str, Any]], title: str = "") -> None:
     console.print(table)
 
 
-def _open(path: Path, version: int | None = None) -> City:
+def _open(path: Path, version: int | None = None, *, crs: str | None = None) -> City:
     """Return a stored city, or what a reader makes of a file."""
     if path.is_dir() and path.suffix == ".cim":
         from cim.storage import open as open_city
 
+        if crs is not None:
+            msg = f"{path} is a stored city, which knows its system: leave --crs out"
+            raise UsageError(msg)
         return open_city(path, version)
     if not path.exists():
         raise InputError(path, "there is no such file or folder", "give a .cim folder or a source file")
     from cim.loaders import read
 
-    return read(path)
+    return read(path, crs)
 
 
 # --------------------------------------------------------------------------------------------- drafts
@@ -296,9 +300,9 @@ def _update_facts(path: Path, found: Update, version: int | None) -> dict[str, A
 
 
 @app.command()
-def info(path: Store, as_json: Json = False) -> None:
+def info(path: Store, crs: Crs = None, as_json: Json = False) -> None:
     """Say what a city (or any source file) holds: counts by class, CRS, extent, sources, issues, files."""
-    city = _open(path)
+    city = _open(path, crs=crs)
     facts = _facts(city, path)
     if as_json:
         _print_json(facts)
@@ -451,12 +455,13 @@ def export(
     grade: Annotated[str | None, typer.Option(help="Highest data grade that may leave, such as public or 公开; all without it.")] = None,
     k: Annotated[int, typer.Option(help="Least count of persons that is shown; totals that reveal a smaller one go too.", min=0)] = 10,
     lod: Annotated[str | None, typer.Option(help="Level of detail for cityjson and gltf, such as 2.2; gltf takes the finest.")] = None,
+    crs: Crs = None,
     as_json: Json = False,
 ) -> None:
     """Write a city for other programs, and say what was left out and what the format cannot hold."""
     from cim.loaders.export import export_city
 
-    report = export_city(_open(path), to.value, output, language=language.value, grade=grade, k=k, lod=lod)
+    report = export_city(_open(path, crs=crs), to.value, output, language=language.value, grade=grade, k=k, lod=lod)
     if as_json:
         _print_json({"path": str(output), "format": to.value, "lost": report.rows()})
         return
@@ -570,9 +575,10 @@ def render(
     color_by: Annotated[str | None, typer.Option(help="Attribute that colours the buildings; by class without it.")] = None,
     language: Annotated[str, typer.Option(help="en, zh or both.")] = "both",
     title: Annotated[str | None, typer.Option(help="Title of the picture.")] = None,
+    crs: Crs = None,
 ) -> None:
     """Draw a city as a picture (.png) or as a page to click in (.html)."""
-    city = _open(path)
+    city = _open(path, crs=crs)
     from cim.scenes import Scene
 
     scene = Scene(city, title=title, language=language)

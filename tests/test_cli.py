@@ -284,3 +284,12 @@ def test_doctor_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     run(["doctor", "--json"])
     rows = json.loads(capsys.readouterr().out)
     assert {"numpy", "PROJ", "cim-toolkit"} <= {row["part"] for row in rows}
+
+
+def test_a_file_that_states_no_system_takes_one_from_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh = tmp_path / "box.obj"
+    mesh.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", encoding="utf-8")
+    assert run(["info", str(mesh)]) == 3
+    assert "crs=" in capsys.readouterr().err
+    assert run(["info", str(mesh), "--crs", "local", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["crs"] == "local"
