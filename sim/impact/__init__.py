@@ -1,0 +1,70 @@
+"""What water does to a city: depth, hazard, damage and people by object id, read from the fields of a flood run.
+
+==============  ======================================================================================
+``parameters``  every threshold, with its source, in one model that is also the section ``[impact]``
+``hazard``      hazard by DEFRA and by Australian Rainfall and Runoff, vehicles that can still pass
+``water``       the fields of a run, checked and brought to one form
+``places``      which cells belong to which object, and what the water does on them
+``floors``      the level of the ground floor: door, storey, attribute, or an assumed threshold
+``doors``       doors of building models and the water at their sills
+``roads``       roads and their links, cell by cell along the line
+``pipes``       pipes, and manholes with the water over their rims
+``assess``      `exposure`
+``curves``      depth-damage curves
+``damages``     `damage`
+``uses``        what a building is used for, in the classes of the curves
+``residents``   `people`
+``plugin``      the section ``[impact]`` of a scenario file
+==============  ======================================================================================
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cim.sim.impact.assess import exposure
+    from cim.sim.impact.curves import DamageCurves, jrc_curves, read_curves
+    from cim.sim.impact.damages import BuildingValues, damage
+    from cim.sim.impact.hazard import arr_class, defra_class, defra_rating, passable
+    from cim.sim.impact.parameters import ImpactParameters
+    from cim.sim.impact.residents import people
+
+__all__ = [
+    "BuildingValues",
+    "DamageCurves",
+    "ImpactParameters",
+    "arr_class",
+    "damage",
+    "defra_class",
+    "defra_rating",
+    "exposure",
+    "jrc_curves",
+    "passable",
+    "people",
+    "read_curves",
+]
+
+_HOME = {
+    "BuildingValues": "damages",
+    "DamageCurves": "curves",
+    "ImpactParameters": "parameters",
+    "arr_class": "hazard",
+    "damage": "damages",
+    "defra_class": "hazard",
+    "defra_rating": "hazard",
+    "exposure": "assess",
+    "jrc_curves": "curves",
+    "passable": "hazard",
+    "people": "residents",
+    "read_curves": "curves",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public function, loading its module when it is first asked for."""
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

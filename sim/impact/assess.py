@@ -1,0 +1,213 @@
+"""Exposure: what the water of a run does to every building, door, road and pipe of a city, by object id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.results import Fields, RunRecord, Stopwatch, array_fingerprint, city_fingerprint
+from cim.results.columns import column
+from cim.sim.buildings import read_buildings, require_measurable
+from cim.sim.cells import cells_inside
+from cim.sim.impact.doors import DOORS, door_columns, read_doors
+from cim.sim.impact.floors import floor_columns, read_storeys
+from cim.sim.impact.parameters import ImpactParameters, impact_parameters
+from cim.sim.impact.pipes import MANHOLES, PIPES, manhole_columns, pipe_columns
+from cim.sim.impact.places import MEASURED, measure, ring_places
+from cim.sim.impact.roads import Pieces, read_areas, read_links, read_roads, road_columns, road_schema
+from cim.sim.impact.water import Water, read_water
+
+if TYPE_CHECKING:
+    import xarray
+    from numpy.typing import NDArray
+
+    from cim.model import City
+    from cim.sim.buildings import Buildings
+
+    Bools = NDArray[np.bool_]
+
+__all__ = ["BUILDINGS", "VERSION", "exposure", "plain_dataset", "table_of"]
+
+VERSION = "1"
+
+BUILDINGS = pa.schema(
+    [
+        pa.field("object", pa.string()),
+        *MEASURED,
+        column("floor_source", pa.string(), en="who states the ground floor", zh="首层标高来源"),
+        column("floor_level", pa.float64(), unit="m", en="level of the ground floor", zh="首层标高"),
+        column("threshold_height", pa.float64(), unit="m", en="ground floor above the ground", zh="首层高出地面"),
+        column("depth_inside", pa.float64(), unit="m", en="water over the ground floor", zh="室内水深"),
+        column("water_inside", pa.string(), en="water inside", zh="是否进水"),
+        column("cells", pa.int64(), en="cells", zh="单元数"),
+        column("unknown", pa.float64(), en="share not known", zh="未知比例"),
+    ]
+)
+
+
+def exposure(city: City, water: Fields, *, parameters: ImpactParameters | None = None, **options: Any) -> Fields:
+    """Return what the water of a run does to every building, door, road and pipe of a city.
+
+    Parameters
+    ----------
+    city
+        The city the run was made on.
+    water
+        Result of `flood.simulate`.
+    parameters, options
+        Thresholds: an `ImpactParameters`, and any of its fields by name, such as ``wet_depth=0.1``.
+
+    Returns
+    -------
+    Fields
+        Without fields on a grid; tables by object id, each with the columns of `cim.sim.impact.places.MEASURED`: ``buildings`` (of the
+        cells outside the footprint; the water over the ground floor), ``doors``, ``roads``, ``road_links``, ``pipes``, ``manholes``.
+        Status is wet, dry or not_assessed with the reason; an object of which a cell is unknown is never dry.
+
+    Raises
+    ------
+    UsageError
+        If a parameter is unknown or makes no sense, or `water` holds no depth on a grid.
+    CRSMismatchError
+        If city and water are in different systems.
+    CRSError
+        If lengths cannot be measured in the system of the city.
+
+    Notes
+    -----
+    Greatest values are taken over the cells around (or along) an object and over time, each for itself: the greatest depth and the
+    greatest velocity need not come from one cell or one instant. The classes come from the cell in which they are highest.
+    """
+    watch, limits = Stopwatch(), impact_parameters(parameters, options)
+    require_measurable(city)
+    read = read_water(city, water, limits.wet_depth)
+    case = _Case.of(city, read, limits)
+    tables = {**_building_tables(case), **_road_tables(case), **_pipe_tables(case)}
+    inputs = {"city": city_fingerprint(city), "water": array_fingerprint(read.place.values)}
+    notes = (*read.notes, *case.notes(water), *_counts(tables))
+    said = {**limits.model_dump(), "wet_depth": read.wet_depth, "water": water.name}
+    run = RunRecord("impact", VERSION, inputs, said, start=water.run.start, assumptions=notes)
+    return Fields("impact", plain_dataset(), tables, watch.stop(run))
+
+
+def plain_dataset() -> xarray.Dataset:
+    """Return the dataset of a result that is only tables."""
+    import xarray as xr
+
+    return xr.Dataset()
+
+
+def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    """Return columns as a table: NaN and None are null."""
+    arrays = [_array(columns[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    return pa.array(values.tolist() if values.dtype == object else values, kind, from_pandas=True)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What the tables have in common."""
+
+    city: City
+    water: Water
+    limits: ImpactParameters
+    buildings: Buildings
+    roofs: Bools
+    """Shape (ny * nx,): cells under a roof, on which no water outside can stand."""
+    comparable: bool
+    """Whether heights of the city can be compared with those of the water."""
+
+    @classmethod
+    def of(cls, city: City, water: Water, limits: ImpactParameters) -> _Case:
+        buildings = read_buildings(city)
+        roofs = np.zeros(water.place.values.size, bool)
+        roofs[cells_inside(buildings.footprints, water.place).cell] = True
+        vertical = "unknown" if city.crs.vertical is None else city.crs.vertical.name
+        return cls(city, water, limits, buildings, roofs, vertical == water.vertical and not bool(np.isnan(water.ground).all()))
+
+    def notes(self, water: Fields) -> tuple[str, ...]:
+        """Return what was taken for granted."""
+        limits, held = self.limits, water.run.inputs.get("city")
+        said = [
+            f"a building sees the cells within {limits.ring:g} cells of its footprint that lie under no roof",
+            "greatest depth and velocity need not come at one instant: hazard ratings may be too high, never too low",
+        ]
+        if held is not None and held != city_fingerprint(self.city):
+            said.append("the water was simulated on another city than this one: objects and water may not fit together")
+        if not self.comparable:
+            said.append(
+                f"heights of the city and of the water (height system {self.water.vertical}) cannot be compared: levels of doors, storeys and "
+                "rims are not used"
+            )
+        elif self.water.vertical == "unknown":
+            said.append("neither city nor water states a height system: both are taken for the same")
+        return tuple(said)
+
+
+def _building_tables(case: _Case) -> dict[str, pa.Table]:
+    city, buildings, water, limits = case.city, case.buildings, case.water, case.limits
+    rings = ring_places(buildings.footprints, case.roofs, water.place, limits.ring * water.reach)
+    found = measure(rings, water, limits)
+    doors, storeys = read_doors(city, buildings, limits), read_storeys(city, buildings)
+    at_doors = door_columns(doors, buildings, water, limits, case.roofs, comparable=case.comparable)
+    unsure = rings.beyond | (found["unknown"] > limits.unknown_share)
+    floors = floor_columns(
+        city, buildings, rings, doors, at_doors, storeys, water, limits, found["status"], unsure, comparable=case.comparable
+    )
+    return {
+        "buildings": table_of({"object": buildings.ids, **found, **floors}, BUILDINGS),
+        "doors": table_of(at_doors, DOORS),
+    }
+
+
+def _road_tables(case: _Case) -> dict[str, pa.Table]:
+    keys, roads = read_roads(case.city, case.water, case.limits)
+    area = read_areas(roads)
+    links = read_links(case.city, keys, roads)
+    linked = road_columns(links, case.water, case.limits, case.roofs)
+    lines = road_columns(_some(roads, ~area), case.water, case.limits, case.roofs)
+    areas = road_columns(_some(roads, area), case.water, case.limits, case.roofs, areas=True)
+    schema = road_schema(case.limits, links=False)
+    both = [
+        table_of({**one, "shape": np.full(len(one["object"]), word, object)}, schema) for one, word in ((lines, "line"), (areas, "area"))
+    ]
+    order = np.argsort(np.concatenate([np.flatnonzero(~area), np.flatnonzero(area)]), kind="stable")
+    return {
+        "roads": pa.concat_tables(both).take(pa.array(order)).combine_chunks(),
+        "road_links": table_of(linked, road_schema(case.limits, links=True)),
+    }
+
+
+def _some(pieces: Pieces, rows: Bools) -> Pieces:
+    return Pieces(pieces.ids[rows], pieces.shapes[rows], pieces.reason[rows], pieces.place[rows], pieces.length[rows])
+
+
+def _pipe_tables(case: _Case) -> dict[str, pa.Table]:
+    city, water, limits, roofs = case.city, case.water, case.limits, case.roofs
+    return {
+        "pipes": table_of(pipe_columns(city, water, limits, roofs), PIPES),
+        "manholes": table_of(manhole_columns(city, water, limits, roofs, comparable=case.comparable), MANHOLES),
+    }
+
+
+def _counts(tables: Mapping[str, pa.Table]) -> list[str]:
+    """Name and count what is not assessed, and what was assumed."""
+    said = []
+    for name, table in tables.items():
+        reasons = [one for one in table["reason"].to_pylist() if one is not None]
+        said += [f"{name}: {reasons.count(one):,} not assessed, {one}" for one in sorted(set(reasons))]
+    buildings = tables["buildings"]
+    assumed = buildings["floor_source"].to_pylist().count("assumed")
+    if assumed:
+        text = f"{assumed:,} of {buildings.num_rows:,} buildings state no ground floor: it is assumed to lie above the ground by threshold_height"
+        said.append(text)
+    return said

@@ -1,0 +1,236 @@
+"""Which cells belong to which object, and what the water does on them, for all objects at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.results.columns import column
+from cim.sim.cells import cells_inside
+from cim.sim.impact.hazard import DEFRA_CLASSES, arr_class, debris_factor, defra_class
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.model.coverages import Raster
+    from cim.sim.impact.parameters import ImpactParameters
+    from cim.sim.impact.water import Water
+
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+__all__ = ["MEASURED", "Places", "line_places", "measure", "ring_places"]
+
+_CLASS_NAMES = np.array([None, *DEFRA_CLASSES], object)
+_ARR_NAMES = np.array([None, "H1", "H2", "H3", "H4", "H5", "H6"], object)
+
+MEASURED = [
+    column("status", pa.string(), en="status", zh="状态"),
+    column("reason", pa.string(), en="reason", zh="原因"),
+    column("depth_max", pa.float64(), unit="m", en="greatest depth", zh="最大水深"),
+    column("depth_mean", pa.float64(), unit="m", en="mean of the greatest depths", zh="平均最大水深"),
+    column("velocity_max", pa.float64(), unit="m/s", en="greatest velocity", zh="最大流速"),
+    column("depth_velocity_max", pa.float64(), unit="m²/s", en="greatest depth times velocity", zh="最大水深流速积"),
+    column("hazard_rating", pa.float64(), unit="m²/s", en="hazard rating (DEFRA)", zh="危险度（DEFRA）"),
+    column("hazard_class", pa.string(), en="hazard class (DEFRA)", zh="危险等级（DEFRA）"),
+    column("arr_class", pa.string(), en="hazard class (ARR)", zh="危险等级（ARR）"),
+    column("first_wet", pa.float64(), unit="s", en="first wetting after the start", zh="起淹历时"),
+    column("first_wet_at", pa.timestamp("us", "UTC"), en="first wetting", zh="起淹时刻"),
+    column("duration", pa.float64(), unit="s", en="longest time under water of a cell", zh="淹没历时"),
+]
+"""Columns that every kind of object has; null where not assessed, or where there is no water to speak of."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Objects and the cells that tell of the water at them: pairs in the order of the objects."""
+
+    count: int
+    """Number of objects."""
+    row: Ints
+    """Object of each pair, never falling."""
+    cell: Ints
+    """Place in the flattened grid; -1 beyond it."""
+    weight: Floats
+    """What each pair counts: its length along a line, else 1."""
+    beyond: Bools
+    """Shape (count,): part of the object's surroundings lies beyond the grid."""
+    reason: NDArray[np.object_]
+    """Shape (count,): why an object cannot be assessed whatever the water; None where it can."""
+
+    def greatest(self, values: Floats) -> Floats:
+        """Return the greatest value of each object, NaN where none is known."""
+        return self._reduced(np.fmax, values)
+
+    def least(self, values: Floats) -> Floats:
+        """Return the least value of each object, NaN where none is known."""
+        return self._reduced(np.fmin, values)
+
+    def total(self, values: Floats) -> Floats:
+        """Return the sum over the pairs of each object."""
+        return np.bincount(self.row, values, self.count).astype(np.float64)
+
+    def _reduced(self, ufunc: Any, values: Floats) -> Floats:
+        found = np.full(self.count, np.nan)
+        if len(self.row):
+            start = np.flatnonzero(np.concatenate([[True], self.row[1:] != self.row[:-1]]))
+            found[self.row[start]] = ufunc.reduceat(values, start)
+        return found
+
+    def at(self, field: Floats) -> Floats:
+        """Return the values of a flat field at the cells, NaN beyond the grid."""
+        return np.where(self.cell >= 0, field[np.maximum(self.cell, 0)], np.nan) if len(field) else np.full(len(self.cell), np.nan)
+
+
+def ring_places(shapes: NDArray[Any], roofs: Bools, grid: Raster, reach: float, missing: str = "missing_footprint") -> Places:
+    """Return the cells whose centre lies within `reach` of a shape and under no roof.
+
+    Parameters
+    ----------
+    shapes : shape (n,)
+        Polygons or points; None has no cells.
+    roofs : shape (ny * nx,)
+        Cells that no water outside can stand on.
+    reach
+        In units of the map.
+    """
+    import shapely
+
+    count = len(shapes)
+    absent = np.asarray(shapely.is_missing(shapes) | shapely.is_empty(shapes), bool) if count else np.zeros(0, bool)
+    wide = np.where(absent, None, shapely.buffer(shapes, reach, quad_segs=8)) if count else np.empty(0, object)
+    found = cells_inside(wide, grid)
+    free = ~roofs[found.cell]
+    reason = np.where(absent, missing, None)
+    return Places(count, found.shape[free], found.cell[free], np.ones(int(free.sum())), found.outside, reason)
+
+
+def line_places(lines: NDArray[Any], grid: Raster, missing: str = "missing_line") -> Places:
+    """Return the cells that lines cross, each piece with its exact length in units of the map; -1 for pieces beyond the grid.
+
+    Parameters
+    ----------
+    lines : shape (n,)
+        Lines of one or several parts; None has no cells.
+    """
+    import shapely
+
+    count = len(lines)
+    absent = np.asarray(shapely.is_missing(lines) | shapely.is_empty(lines), bool) if count else np.zeros(0, bool)
+    parts, owner = shapely.get_parts(lines, return_index=True) if count else (np.empty(0, object), np.empty(0, np.int64))
+    xy, part = shapely.get_coordinates(parts, return_index=True)
+    joined = part[1:] == part[:-1] if len(part) else np.zeros(0, bool)
+    start, end, row = xy[:-1][joined], xy[1:][joined], owner[part[1:][joined]] if len(part) else np.empty(0, np.int64)
+    segment, middle, length = _cut(start, end, grid)
+    column_, row_ = np.floor((middle[:, 0] - grid.x_min) / grid.dx), np.floor((grid.y_max - middle[:, 1]) / grid.dy)
+    ny, nx = grid.shape
+    here = (column_ >= 0) & (column_ < nx) & (row_ >= 0) & (row_ < ny)
+    cell = np.where(here, row_ * nx + column_, -1).astype(np.int64)
+    mine = row[segment].astype(np.int64)
+    outside = np.bincount(mine[~here], minlength=count) > 0
+    return Places(count, mine, cell, length, outside, np.where(absent, missing, None))
+
+
+def _cut(start: Floats, end: Floats, grid: Raster) -> tuple[Ints, Floats, Floats]:
+    """Cut segments at the edges of the cells; return of each piece its segment, its middle and its length, in order along the segments."""
+    if not len(start):
+        return np.empty(0, np.int64), np.empty((0, 2)), np.empty(0)
+    length = np.hypot(*(end - start).T)
+    cuts = [(np.arange(len(start)), np.zeros(len(start))), (np.arange(len(start)), np.ones(len(start)))]
+    cuts += [_crossings(start[:, axis], end[:, axis], *place) for axis, place in ((0, (grid.x_min, grid.dx)), (1, (grid.y_max, grid.dy)))]
+    segment = np.concatenate([one[0] for one in cuts])
+    share = np.concatenate([one[1] for one in cuts])
+    order = np.lexsort((share, segment))
+    segment, share = segment[order], share[order]
+    joined = segment[1:] == segment[:-1]
+    first, last, segment = share[:-1][joined], share[1:][joined], segment[1:][joined]
+    kept = (last > first) | (length[segment] == 0)
+    first, last, segment = first[kept], last[kept], segment[kept]
+    middle = start[segment] + (end - start)[segment] * ((first + last) / 2)[:, None]
+    return segment, middle, (last - first) * length[segment]
+
+
+def _crossings(start: Floats, end: Floats, origin: float, step: float) -> tuple[Ints, Floats]:
+    """Return where segments cross the lines origin + k step, as a share of their length."""
+    a, b = (start - origin) / step, (end - origin) / step
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    first = np.floor(low).astype(np.int64) + 1
+    number = np.maximum(np.ceil(high).astype(np.int64) - first, 0)
+    segment = np.repeat(np.arange(len(a)), number)
+    within = np.arange(len(segment)) - np.repeat(np.cumsum(number) - number, number)
+    return segment, (first[segment] + within - a[segment]) / (b - a)[segment]
+
+
+def measure(places: Places, water: Water, limits: ImpactParameters, roofs: Bools | None = None) -> dict[str, Any]:
+    """Return the columns of `MEASURED` for every object, and ``cells`` and ``unknown``: how many tell, and the share that does not.
+
+    An object is wet as soon as one known cell is; dry only when (nearly) all its cells are known and dry; else not assessed.
+    """
+    depth = places.at(water.depth)
+    if roofs is not None:
+        depth[(places.cell >= 0) & roofs[np.maximum(places.cell, 0)]] = np.nan
+    known = ~np.isnan(depth)
+    deepest = places.greatest(depth)
+    full = np.maximum(places.total(places.weight), 1e-300)
+    unknown = places.total(np.where(known, 0.0, places.weight)) / full
+    cells = np.bincount(places.row[known], minlength=places.count)
+    with np.errstate(invalid="ignore"):
+        wet = deepest >= water.wet_depth
+    reason = _reasons(places, wet, unknown, cells, limits)
+    assessed = np.array([one is None for one in reason], bool)
+    shown = assessed & wet
+    mean = places.total(np.where(known, depth * places.weight, 0.0)) / np.maximum(places.total(np.where(known, places.weight, 0.0)), 1e-300)
+    first = np.where(shown, places.least(_where(known, places.at(water.arrival))), np.nan)
+    return {
+        "status": np.where(assessed, np.where(wet, "wet", "dry"), "not_assessed").astype(object), "reason": reason,
+        "depth_max": np.where(assessed, deepest, np.nan), "depth_mean": np.where(assessed, mean, np.nan),
+        "velocity_max": np.where(assessed, places.greatest(_where(known, places.at(water.velocity))), np.nan),
+        "depth_velocity_max": np.where(assessed, places.greatest(_where(known, places.at(water.depth_velocity))), np.nan),
+        **_hazard(places, water, limits, depth, shown), "first_wet": first, "first_wet_at": _instants(first, water),
+        "duration": np.where(assessed, places.greatest(_where(known, places.at(water.duration))), np.nan), "cells": cells, "unknown": unknown,
+    }  # fmt: skip
+
+
+def _where(known: Bools, values: Floats) -> Floats:
+    return np.where(known, values, np.nan)
+
+
+def _reasons(places: Places, wet: Bools, unknown: Floats, cells: Ints, limits: ImpactParameters) -> NDArray[np.object_]:
+    """Return why objects are not assessed, None where they are."""
+    reason = np.full(places.count, None, object)
+    pairs = np.bincount(places.row, minlength=places.count)
+    on_grid = np.bincount(places.row[places.cell >= 0], minlength=places.count) > 0
+    reason[~wet & (unknown > limits.unknown_share)] = "unknown_cells"
+    reason[~wet & places.beyond] = "partly_outside_domain"
+    reason[(cells == 0) & on_grid] = "unknown_cells"
+    reason[(cells == 0) & ~on_grid & places.beyond] = "outside_domain"
+    reason[(pairs == 0) & ~places.beyond] = "no_open_cell"
+    preset = np.array([one is not None for one in places.reason], bool)
+    reason[preset] = places.reason[preset]
+    return reason
+
+
+def _hazard(places: Places, water: Water, limits: ImpactParameters, depth: Floats, shown: Bools) -> dict[str, Any]:
+    """Return the hazard where there is water to speak of; in shallower cells debris and classes mean nothing."""
+    with np.errstate(invalid="ignore"):
+        deep = depth >= water.wet_depth
+    velocity, product = places.at(water.velocity), places.at(water.depth_velocity)
+    with np.errstate(invalid="ignore"):
+        rating = places.at(water.hazard) + debris_factor(depth, velocity, limits)
+    rating = np.where(shown, places.greatest(np.where(deep, rating, np.nan)), np.nan)
+    by_cell = np.where(deep, arr_class(depth, velocity, product), 0).astype(float)
+    arr = np.where(shown, np.nan_to_num(places.greatest(by_cell)), 0).astype(np.int64)
+    return {"hazard_rating": rating, "hazard_class": _CLASS_NAMES[defra_class(rating, limits) + 1], "arr_class": _ARR_NAMES[arr]}
+
+
+def _instants(seconds: Floats, water: Water) -> pa.Array:
+    """Return instants, null where never or where the run states no start."""
+    if water.start is None:
+        return pa.nulls(len(seconds), pa.timestamp("us", "UTC"))
+    start = np.int64(round(water.start.timestamp() * 1e6))
+    micro = start + np.round(np.nan_to_num(seconds) * 1e6).astype(np.int64)
+    return pa.array(micro, mask=np.isnan(seconds)).cast(pa.timestamp("us", "UTC"))
