@@ -277,7 +277,8 @@ def bore_by_stage(held: float, still: float = 1.0, *, cells: int = 400, bars: Ba
     until = 0.7 * cells / (np.sqrt(exact.GRAVITY * max(held, still)) * 1.6)
     truth = exact.cell_means(lambda at: exact.bore(at, until, held, still)[0], np.arange(cells + 1.0))
     edges = (Edge("west", "stage", depth=held, level=held),)
-    return Case(f"stage-{held:g}", np.zeros((3, cells)), 1.0, until, depth_error(truth), bars or at_most(0.01, 0.005), depth=still, edges=edges)
+    name, chosen = f"stage-{held:g}", bars or at_most(0.01, 0.005)
+    return Case(name, np.zeros((3, cells)), 1.0, until, depth_error(truth), chosen, depth=still, edges=edges)
 
 
 def bore_by_discharge(q: float, still: float = 1.0, *, cells: int = 400, bars: Bars | None = None) -> Case:
@@ -286,7 +287,8 @@ def bore_by_discharge(q: float, still: float = 1.0, *, cells: int = 400, bars: B
     until = 0.7 * cells / speed
     truth = exact.cell_means(lambda at: exact.bore(at, until, held, still)[0], np.arange(cells + 1.0))
     edges = (Edge("west", "inflow", discharge=q),)
-    return Case(f"discharge-{q:g}", np.zeros((3, cells)), 1.0, until, depth_error(truth), bars or at_most(0.01, 0.005), depth=still, edges=edges)
+    name, chosen = f"discharge-{q:g}", bars or at_most(0.01, 0.005)
+    return Case(name, np.zeros((3, cells)), 1.0, until, depth_error(truth), chosen, depth=still, edges=edges)
 
 
 # --- rain -----------------------------------------------------------------------------------------------------------------
@@ -362,7 +364,8 @@ def lake(seed: int = 0, *, cells: int = 64, level: float = 1.5, until: float = 1
     bed = random.uniform(0.0, 2.0, (cells, cells))
     blocks = random.random((cells // 4, cells // 4)) < 0.1
     bed += 4.0 * np.kron(blocks, np.ones((4, 4)))
-    return Case(f"lake-{seed}", bed, 1.0, until, speed_error, at_most(1e-12, 1e-12, "speed"), depth=np.maximum(level - bed, 0.0), unit="m/s")
+    still, bars = np.maximum(level - bed, 0.0), at_most(1e-12, 1e-12, "speed")
+    return Case(f"lake-{seed}", bed, 1.0, until, speed_error, bars, depth=still, unit="m/s")
 
 
 def speed_error(one: Run) -> Figures:
@@ -426,20 +429,15 @@ def planar_bowl(cells: int = 250, periods: float = 3.0, bars: Bars | None = None
     bed = exact.cell_means(lambda at: exact.thacker_planar(at, 0.0)[2], edges)
     start = exact.cell_means(lambda at: exact.thacker_planar(at, 0.0)[0], edges)
     truth = exact.cell_means(lambda at: exact.thacker_planar(at, until)[0], edges)
-    return Case(
-        f"planar-bowl-{cells}", strip(bed), 4.0 / cells, until, depth_error(truth), bars or at_most(None, 0.03), depth=strip(start)
-    )
+    return Case(f"planar-bowl-{cells}", strip(bed), 4.0 / cells, until, depth_error(truth), bars or at_most(None, 0.03), depth=strip(start))
 
 
-def round_bowl(kind: str = "radial", cells: int = 100, periods: float = 3.0) -> Case:
-    """Return Thacker's round surface (`radial`) or the plane one that turns (`turning`) in a bowl on 4 m × 4 m."""
-    dx = 4.0 / cells
+def round_bowl(cells: int = 100, periods: float = 3.0) -> Case:
+    """Return Thacker's round surface that rises and falls in a bowl on 4 m × 4 m."""
     x = centres(4.0, cells) - 2.0
     east, north = np.meshgrid(x, -x)
-    if kind == "radial":
-        until = periods * 2 * np.pi / np.sqrt(8 * exact.GRAVITY * 0.1)
-        (start, _, _, bed), truth = exact.thacker_radial(east, north, 0.0), exact.thacker_radial(east, north, until)[0]
-    else:
-        until = periods * 2 * np.pi / np.sqrt(2 * exact.GRAVITY * 0.1)
-        (start, _, _, bed), truth = exact.thacker_turning(east, north, 0.0), exact.thacker_turning(east, north, until)[0]
-    return Case(f"{kind}-bowl-{cells}", bed, dx, until, depth_error(truth), at_most(None, 0.03), depth=start, corner=(-2.0, -2.0))
+    until = periods * 2 * np.pi / np.sqrt(8 * exact.GRAVITY * 0.1)
+    start, _, _, bed = exact.thacker_radial(east, north, 0.0)
+    truth = exact.thacker_radial(east, north, until)[0]
+    name = f"radial-bowl-{cells}"
+    return Case(name, bed, 4.0 / cells, until, depth_error(truth), at_most(None, 0.03), depth=start, corner=(-2.0, -2.0))

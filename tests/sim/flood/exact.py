@@ -17,18 +17,20 @@ GRAVITY = 9.81  # m/s², as in SWASHES
 MANNING_POWER = 5.0 / 3.0  # q = α h^(5/3) on a wide plane
 
 
-def cell_means(function: Callable[[Reals], ArrayLike], edges: Reals, parts: int = 16) -> Reals:
+def cell_means(function: Callable[[Reals], ArrayLike], borders: ArrayLike, parts: int = 16) -> Reals:
     """Return the mean of a function over each cell, by the midpoint rule on `parts` parts: what a finite volume holds."""
     offsets = (np.arange(parts) + 0.5) / parts
+    edges = np.asarray(borders, float)
     points = edges[:-1, None] + np.diff(edges)[:, None] * offsets
-    return np.asarray(function(points.ravel()), float).reshape(points.shape).mean(axis=1)
+    means: Reals = np.asarray(function(points.ravel()), np.float64).reshape(points.shape).mean(axis=1)
+    return means
 
 
 # --- Riemann problem ----------------------------------------------------------------------------------------------------
 def _curve(h: float, h0: float) -> float:
     """Return the velocity change over the wave that joins depth h0 to h: Toro (2001), eq. 5.6."""
     if h <= h0:
-        return 2.0 * (np.sqrt(GRAVITY * h) - np.sqrt(GRAVITY * h0))
+        return float(2.0 * (np.sqrt(GRAVITY * h) - np.sqrt(GRAVITY * h0)))
     return float((h - h0) * np.sqrt(0.5 * GRAVITY * (h + h0) / (h * h0)))
 
 
@@ -149,7 +151,7 @@ def time_of_equilibrium(length: float, rain: float, slope: float, n: float) -> f
 def kinematic_outflow(t: ArrayLike, length: float, rain: float, slope: float, n: float) -> Reals:
     """Return the unit discharge at the foot of a plane on which it has rained since t = 0."""
     time = np.asarray(t, float)
-    return np.minimum(np.sqrt(slope) / n * (rain * time) ** MANNING_POWER, rain * length)
+    return np.asarray(np.minimum(np.sqrt(slope) / n * (rain * time) ** MANNING_POWER, rain * length))
 
 
 def kinematic_outflow_volume(t: ArrayLike, length: float, rain: float, slope: float, n: float) -> Reals:
@@ -184,19 +186,6 @@ def thacker_radial(
     depth = np.maximum(level - bed, 0.0)
     pull = 0.5 * omega * ratio * np.sin(omega * t) / share
     return depth, np.where(depth > 0, pull * east, 0.0), np.where(depth > 0, pull * north, 0.0), bed
-
-
-def thacker_turning(
-    x: ArrayLike, y: ArrayLike, t: float, *, a: float = 1.0, h0: float = 0.1, eta: float = 0.5
-) -> tuple[Reals, Reals, Reals, Reals]:
-    """Return depth, both velocities and bed of a plane surface that turns round a bowl (period 2π a / √(2 g h0))."""
-    east, north = np.asarray(x, float), np.asarray(y, float)
-    omega = np.sqrt(2 * GRAVITY * h0) / a
-    cosine, sine = np.cos(omega * t), np.sin(omega * t)
-    bed = -h0 * (1 - (east**2 + north**2) / a**2)
-    depth = np.maximum(eta * h0 / a**2 * (2 * east * cosine + 2 * north * sine - eta) - bed, 0.0)
-    wet = depth > 0
-    return depth, np.where(wet, -eta * omega * sine, 0.0), np.where(wet, eta * omega * cosine, 0.0), bed
 
 
 # --- waves on a beach (Carrier and Greenspan 1958) --------------------------------------------------------------------------

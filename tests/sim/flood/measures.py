@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -57,4 +59,4 @@ def away_from_jump(fast: Mask, cells: int = 3) -> Mask:
 
 def order(errors: list[float], ratio: float = 2.0) -> list[float]:
     """Return the order of convergence between neighbouring grids, each `ratio` times finer than the last."""
-    return [float(np.log(coarse / fine) / np.log(ratio)) for coarse, fine in zip(errors[:-1], errors[1:], strict=True)]
+    return [float(np.log(coarse / fine) / np.log(ratio)) for coarse, fine in pairwise(errors)]
