@@ -123,16 +123,13 @@ class _Case:
     buildings: Buildings
     roofs: Bools
     """Shape (ny * nx,): cells under a roof, on which no water outside can stand."""
-    comparable: bool
-    """Whether heights of the city can be compared with those of the water."""
 
     @classmethod
     def of(cls, city: City, water: Water, limits: ImpactParameters) -> _Case:
         buildings = read_buildings(city)
         roofs = np.zeros(water.place.values.size, bool)
         roofs[cells_inside(buildings.footprints, water.place).cell] = True
-        vertical = "unknown" if city.crs.vertical is None else city.crs.vertical.name
-        return cls(city, water, limits, buildings, roofs, vertical == water.vertical and not bool(np.isnan(water.ground).all()))
+        return cls(city, water, limits, buildings, roofs)
 
     def notes(self, water: Fields) -> tuple[str, ...]:
         """Return what was taken for granted."""
@@ -143,13 +140,6 @@ class _Case:
         ]
         if held is not None and held != city_fingerprint(self.city):
             said.append("the water was simulated on another city than this one: objects and water may not fit together")
-        if not self.comparable:
-            said.append(
-                f"heights of the city and of the water (height system {self.water.vertical}) cannot be compared: levels of doors, storeys and "
-                "rims are not used"
-            )
-        elif self.water.vertical == "unknown":
-            said.append("neither city nor water states a height system: both are taken for the same")
         return tuple(said)
 
 
@@ -158,11 +148,8 @@ def _building_tables(case: _Case) -> dict[str, pa.Table]:
     rings = ring_places(buildings.footprints, case.roofs, water.place, limits.ring * water.reach)
     found = measure(rings, water, limits)
     doors, storeys = read_doors(city, buildings, limits), read_storeys(city, buildings)
-    at_doors = door_columns(doors, buildings, water, limits, case.roofs, comparable=case.comparable)
-    unsure = rings.beyond | (found["unknown"] > limits.unknown_share)
-    floors = floor_columns(
-        city, buildings, rings, doors, at_doors, storeys, water, limits, found["status"], unsure, comparable=case.comparable
-    )
+    at_doors = door_columns(doors, buildings, water, limits, case.roofs)
+    floors = floor_columns(city, buildings, rings, found, doors, at_doors, storeys, water, limits)
     return {
         "buildings": table_of({"object": buildings.ids, **found, **floors}, BUILDINGS),
         "doors": table_of(at_doors, DOORS),
@@ -170,7 +157,7 @@ def _building_tables(case: _Case) -> dict[str, pa.Table]:
 
 
 def _road_tables(case: _Case) -> dict[str, pa.Table]:
-    keys, roads = read_roads(case.city, case.water, case.limits)
+    keys, roads = read_roads(case.city, case.limits)
     area = read_areas(roads)
     links = read_links(case.city, keys, roads)
     linked = road_columns(links, case.water, case.limits, case.roofs)
@@ -195,7 +182,7 @@ def _pipe_tables(case: _Case) -> dict[str, pa.Table]:
     city, water, limits, roofs = case.city, case.water, case.limits, case.roofs
     return {
         "pipes": table_of(pipe_columns(city, water, limits, roofs), PIPES),
-        "manholes": table_of(manhole_columns(city, water, limits, roofs, comparable=case.comparable), MANHOLES),
+        "manholes": table_of(manhole_columns(city, water, limits, roofs), MANHOLES),
     }
 
 
@@ -208,6 +195,7 @@ def _counts(tables: Mapping[str, pa.Table]) -> list[str]:
     buildings = tables["buildings"]
     assumed = buildings["floor_source"].to_pylist().count("assumed")
     if assumed:
-        text = f"{assumed:,} of {buildings.num_rows:,} buildings state no ground floor: it is assumed to lie above the ground by threshold_height"
-        said.append(text)
+        said.append(
+            f"{assumed:,} of {buildings.num_rows:,} buildings state no ground floor: it is assumed to lie threshold_height above the ground"
+        )
     return said

@@ -90,7 +90,7 @@ def _said(city: City, keys: Ints) -> Ints:
     owner = np.asarray(table["object"].to_numpy(), np.int64)
     row = np.minimum(np.searchsorted(keys, owner), len(keys) - 1)
     mine = keys[row] == owner
-    true = np.asarray(pc.equal(pc.utf8_lower(table["value"]), "true").fill_null(False).to_numpy(), bool)  # noqa: FBT003
+    true = np.asarray(pc.equal(pc.utf8_lower(table["value"]), "true").fill_null(False).to_numpy(), bool)
     said[row[mine]] = true[mine]
     return said
 
@@ -123,13 +123,13 @@ def over_level(places: Places, water: Water, level: Floats) -> Floats:
     return np.asarray(np.maximum(places.greatest(over), 0.0), float)
 
 
-def door_columns(doors: Doors, buildings: Buildings, water: Water, limits: ImpactParameters, roofs: Bools, *, comparable: bool) -> dict[str, Any]:
+def door_columns(doors: Doors, buildings: Buildings, water: Water, limits: ImpactParameters, roofs: Bools) -> dict[str, Any]:
     """Return the columns of `DOORS`."""
     reach = limits.ring * water.reach
     places = ring_places(doors.points, roofs, water.place, reach, "missing_geometry")
     reason = places.reason.copy()
     reason[~np.isfinite(doors.sill)] = "missing_height"
-    if not comparable:
+    if not water.comparable:
         reason[:] = "vertical_datum"
     reason[~doors.outside] = "inside_the_building"
     places = Places(places.count, places.row, places.cell, places.weight, places.beyond, reason)
@@ -139,5 +139,6 @@ def door_columns(doors: Doors, buildings: Buildings, water: Water, limits: Impac
     lost = assessed & np.isnan(over)
     found["reason"][lost] = "missing_ground_elevation"
     found["status"] = np.where(assessed & ~lost, np.where(over > 0, "wet", "dry"), "not_assessed").astype(object)
-    owner = np.append(buildings.ids, None)[doors.building]
+    owner = np.full(len(doors.ids), None, object)
+    owner[doors.building >= 0] = buildings.ids[doors.building[doors.building >= 0]]
     return {"object": doors.ids, "building": owner, **found, "sill_level": doors.sill, "depth_over_sill": over}

@@ -53,8 +53,8 @@ def read_storeys(city: City, buildings: Buildings) -> Storeys:
 
 
 def floor_columns(
-    city: City, buildings: Buildings, rings: Places, doors: Doors, door_found: dict[str, Any], storeys: Storeys, water: Water,
-    limits: ImpactParameters, status: NDArray[np.object_], unsure: Bools, *, comparable: bool,
+    city: City, buildings: Buildings, rings: Places, found: dict[str, Any], doors: Doors, door_found: dict[str, Any],
+    storeys: Storeys, water: Water, limits: ImpactParameters,
 ) -> dict[str, Any]:  # fmt: skip
     """Return where the ground floor lies, who says so, and how deep water stands over it.
 
@@ -65,20 +65,21 @@ def floor_columns(
     stated = numbers(city, limits.floor_height, buildings.keys)
     source[np.isfinite(stated)], height = "attribute", np.where(np.isfinite(stated), stated, height)
     by_door = np.zeros(count, bool)
-    if comparable:
+    if water.comparable:
         ground = np.where(np.isfinite(buildings.z_ground), buildings.z_ground, rings.least(rings.at(water.ground)))
-        for name, found in (
+        for name, stated in (
             ("attribute", numbers(city, limits.floor_level, buildings.keys)),
             ("storey", _nearest_storey(storeys, ground)),
             ("door", _lowest_sill(doors, door_found, count)),
         ):
-            known = np.isfinite(found)
-            source[known], level = name, np.where(known, found, level)
+            known = np.isfinite(stated)
+            source[known], level = name, np.where(known, stated, level)
         by_door = source == "door"
     height = np.where(np.isfinite(level), np.nan, height)
     inside = _inside(rings, water, level, height)
     inside = np.where(by_door, _door_depth(doors, door_found, count), inside)
-    assessed = (status != "not_assessed") & np.isfinite(inside)
+    unsure = rings.beyond | (found["unknown"] > limits.unknown_share)
+    assessed = (found["status"] != "not_assessed") & np.isfinite(inside)
     answer = np.where(inside > 0, "yes", np.where(unsure, "not_assessed", "no")).astype(object)
     return {
         "floor_source": source, "floor_level": level, "threshold_height": height, "depth_inside": np.where(assessed, inside, np.nan),

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cim.model.numeric import numbers
 from cim.results.columns import column
 from cim.sim.impact.doors import over_level
-from cim.sim.impact.places import MEASURED, Places, line_places, measure
+from cim.sim.impact.places import MEASURED, Places, line_places, measure, reasons
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,14 +64,14 @@ def pipe_columns(city: City, water: Water, limits: ImpactParameters, roofs: Bool
     return {"object": np.asarray(city.ids(keys) if len(keys) else [], object), **measure(places, water, limits, roofs)}
 
 
-def manhole_columns(city: City, water: Water, limits: ImpactParameters, roofs: Bools, *, comparable: bool) -> dict[str, Any]:
+def manhole_columns(city: City, water: Water, limits: ImpactParameters, roofs: Bools) -> dict[str, Any]:
     """Return the columns of `MANHOLES` for every node that is a point; the cell that holds it tells."""
     keys, shapes = _read(city, limits, (0,))
     places = _points(shapes, water)
     found = measure(places, water, limits, roofs)
     rim = numbers(city, "rim_level", keys)
     ground = places.greatest(places.at(water.ground))
-    assessed = (found["status"] != "not_assessed") & comparable
+    assessed = (found["status"] != "not_assessed") & water.comparable
     over = np.where(assessed, over_level(places, water, rim), np.nan)
     above = np.where(assessed, rim - ground, np.nan)
     names = np.asarray(city.ids(keys) if len(keys) else [], object)
@@ -84,10 +84,10 @@ def _points(shapes: NDArray[Any], water: Water) -> Places:
 
     grid, count = water.place, len(shapes)
     xy = np.stack([shapely.get_x(shapes), shapely.get_y(shapes)], axis=1) if count else np.empty((0, 2))
-    placed = np.isfinite(xy).all(axis=1)
+    placed = np.asarray(np.isfinite(xy).all(axis=1), bool)
     across = np.floor((np.nan_to_num(xy[:, 0]) - grid.x_min) / grid.dx)
     down = np.floor((grid.y_max - np.nan_to_num(xy[:, 1])) / grid.dy)
     ny, nx = grid.shape
     here = placed & (across >= 0) & (across < nx) & (down >= 0) & (down < ny)
     cell = np.where(here, down * nx + across, -1).astype(np.int64)
-    return Places(count, np.arange(count), cell, np.ones(count), placed & ~here, np.where(placed, None, "missing_footprint"))
+    return Places(count, np.arange(count), cell, np.ones(count), placed & ~here, reasons(~placed, "missing_footprint"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["MEASURED", "Places", "line_places", "measure", "ring_places"]
+__all__ = ["MEASURED", "Places", "line_places", "measure", "reasons", "ring_places"]
 
 _CLASS_NAMES = np.array([None, *DEFRA_CLASSES], object)
 _ARR_NAMES = np.array([None, "H1", "H2", "H3", "H4", "H5", "H6"], object)
@@ -86,6 +86,13 @@ class Places:
         return np.where(self.cell >= 0, field[np.maximum(self.cell, 0)], np.nan) if len(field) else np.full(len(self.cell), np.nan)
 
 
+def reasons(rows: Bools, text: str) -> NDArray[np.object_]:
+    """Return a reason for some rows and None for the others."""
+    found = np.full(len(rows), None, object)
+    found[rows] = text
+    return found
+
+
 def ring_places(shapes: NDArray[Any], roofs: Bools, grid: Raster, reach: float, missing: str = "missing_footprint") -> Places:
     """Return the cells whose centre lies within `reach` of a shape and under no roof.
 
@@ -102,11 +109,11 @@ def ring_places(shapes: NDArray[Any], roofs: Bools, grid: Raster, reach: float, 
 
     count = len(shapes)
     absent = np.asarray(shapely.is_missing(shapes) | shapely.is_empty(shapes), bool) if count else np.zeros(0, bool)
-    wide = np.where(absent, None, shapely.buffer(shapes, reach, quad_segs=8)) if count else np.empty(0, object)
+    wide = np.full(count, None, object)
+    wide[~absent] = shapely.buffer(shapes[~absent], reach, quad_segs=8)
     found = cells_inside(wide, grid)
     free = ~roofs[found.cell]
-    reason = np.where(absent, missing, None)
-    return Places(count, found.shape[free], found.cell[free], np.ones(int(free.sum())), found.outside, reason)
+    return Places(count, found.shape[free], found.cell[free], np.ones(int(free.sum())), found.outside, reasons(absent, missing))
 
 
 def line_places(lines: NDArray[Any], grid: Raster, missing: str = "missing_line") -> Places:
@@ -132,7 +139,7 @@ def line_places(lines: NDArray[Any], grid: Raster, missing: str = "missing_line"
     cell = np.where(here, row_ * nx + column_, -1).astype(np.int64)
     mine = row[segment].astype(np.int64)
     outside = np.bincount(mine[~here], minlength=count) > 0
-    return Places(count, mine, cell, length, outside, np.where(absent, missing, None))
+    return Places(count, mine, cell, length, outside, reasons(absent, missing))
 
 
 def _cut(start: Floats, end: Floats, grid: Raster) -> tuple[Ints, Floats, Floats]:
@@ -190,8 +197,9 @@ def measure(places: Places, water: Water, limits: ImpactParameters, roofs: Bools
         "depth_max": np.where(assessed, deepest, np.nan), "depth_mean": np.where(assessed, mean, np.nan),
         "velocity_max": np.where(assessed, places.greatest(_where(known, places.at(water.velocity))), np.nan),
         "depth_velocity_max": np.where(assessed, places.greatest(_where(known, places.at(water.depth_velocity))), np.nan),
+        "duration": np.where(assessed, places.greatest(_where(known, places.at(water.duration))), np.nan),
         **_hazard(places, water, limits, depth, shown), "first_wet": first, "first_wet_at": _instants(first, water),
-        "duration": np.where(assessed, places.greatest(_where(known, places.at(water.duration))), np.nan), "cells": cells, "unknown": unknown,
+        "cells": cells, "unknown": unknown,
     }  # fmt: skip
 
 

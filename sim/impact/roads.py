@@ -62,7 +62,7 @@ def road_schema(limits: ImpactParameters, *, links: bool) -> pa.Schema:
     )
 
 
-def read_roads(city: City, water: Water, limits: ImpactParameters) -> tuple[Ints, Pieces]:
+def read_roads(city: City, limits: ImpactParameters) -> tuple[Ints, Pieces]:
     """Return the keys of all roads, and the roads as pieces."""
     import shapely
 
@@ -153,7 +153,9 @@ def _cut_lines(shapes: NDArray[Any], row: Ints, attributes: pa.ChunkedArray) -> 
     points = shapely.get_num_coordinates(merged)
     first, last = span.min(axis=1), span.max(axis=1)
     good = told & (shapely.get_type_id(shapes[row]) == 1) & (first >= 0) & (last < points) & (first < last)
-    found = np.where(alone & ~told & single, shapes[row], None)
+    found = np.full(len(row), None, object)
+    whole = alone & ~told & single
+    found[whole] = merged[whole]
     rows = np.flatnonzero(good)
     coordinates, start = shapely.get_coordinates(shapes[row[rows]]), np.zeros(len(rows), np.int64)
     if len(rows):

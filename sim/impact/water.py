@@ -50,6 +50,8 @@ class Water:
     """Elevation of the ground [m]."""
     wet_depth: float
     """Depth from which a cell counts as wet [m]."""
+    comparable: bool
+    """Whether heights of the city can be compared with those of the water."""
     vertical: str
     """Height system of the ground, "unknown" where the run does not say."""
     start: datetime | None
@@ -90,7 +92,8 @@ def read_water(city: City, water: Fields, wet_depth: float | None = None) -> Wat
         held = ", ".join(map(str, dataset.data_vars)) or "none"
         msg = f"{water.name} has the fields {held}; expected maximum_depth or water_depth over y and x, as flood.simulate returns"
         raise UsageError(msg)
-    grid, notes = grid_of(dataset), []
+    grid = grid_of(dataset)
+    notes: list[str] = []
     crs = parse(grid.crs)
     if not crs.same_horizontal(city.crs):
         where, reason = water.name, f"its fields are in {crs.name}, the city in {city.crs.name}"
@@ -103,15 +106,32 @@ def read_water(city: City, water: Fields, wet_depth: float | None = None) -> Wat
         arrival, duration = _times(dataset, asked, notes)
     velocity, product, hazard = _field(water, "maximum_velocity"), _field(water, "maximum_unit_discharge"), _field(water, "maximum_hazard")
     if np.isnan(product).all():
-        product = _instead(velocity * depth, "maximum_unit_discharge", "greatest depth times greatest velocity, which may not coincide", notes)
+        product = _instead(velocity * depth, "maximum_unit_discharge", "greatest depth times greatest velocity", notes)
     if np.isnan(hazard).all():
-        hazard = _instead(product + 0.5 * depth, "maximum_hazard", "the greatest d·v and the greatest depth, which may not coincide", notes)
+        hazard = _instead(product + 0.5 * depth, "maximum_hazard", "the greatest d·v and the greatest depth", notes)
     if np.isnan(velocity).all():
         notes.append("the run holds no maximum_velocity: velocity and hazard are not assessed")
+    ground, vertical = _field(water, "ground_elevation"), str(dataset.attrs.get("vertical", "unknown"))
+    place = Raster(depth.reshape(grid.ny, grid.nx), grid.x_min, grid.y_max, grid.dx, grid.dy, crs)
+    comparable = _comparable(city, ground, vertical, notes)
+    start = _start(water, notes)
     return Water(
-        Raster(depth.reshape(grid.ny, grid.nx), grid.x_min, grid.y_max, grid.dx, grid.dy, crs), depth, velocity, product, hazard, arrival,
-        duration, _field(water, "ground_elevation"), asked, str(dataset.attrs.get("vertical", "unknown")), _start(water, notes), tuple(notes),
+        place, depth, velocity, product, hazard, arrival, duration, ground, asked, comparable, vertical, start, tuple(notes)
     )  # fmt: skip
+
+
+def _comparable(city: City, ground: Floats, vertical: str, notes: list[str]) -> bool:
+    """Return whether heights of city and water count from one datum, and say what follows."""
+    own = "unknown" if city.crs.vertical is None else city.crs.vertical.name
+    if np.isnan(ground).all():
+        notes.append("the run holds no ground_elevation: levels of doors, storeys and rims are not used")
+        return False
+    if own != vertical:
+        notes.append(f"heights of the city are {own}, of the water {vertical}: levels of doors, storeys and rims are not used")
+        return False
+    if own == "unknown":
+        notes.append("neither city nor water states a height system: both are taken for the same")
+    return True
 
 
 def _field(water: Fields, name: str) -> Floats:
@@ -123,9 +143,14 @@ def _field(water: Fields, name: str) -> Floats:
     if set(field.dims) != {"y", "x"}:
         msg = f"field {name} of {water.name} has the dimensions {field.dims}, expected y and x"
         raise UsageError(msg)
-    values = np.round(field.transpose("y", "x").values.astype(np.float64), _DIGITS).reshape(-1)
+    values = _flat(field)
     values[~np.isfinite(values)] = np.nan
     return values
+
+
+def _flat(plane: xarray.DataArray) -> Floats:
+    values: Floats = np.asarray(plane.transpose("y", "x").values, np.float64).reshape(-1)
+    return np.asarray(np.round(values, _DIGITS), np.float64)
 
 
 def _greatest_depth(water: Fields, notes: list[str]) -> Floats:
@@ -139,7 +164,7 @@ def _greatest_depth(water: Fields, notes: list[str]) -> Floats:
     times = int(field.sizes.get("time", 1))
     notes.append(f"the run holds no maximum_depth: the greatest of {times} outputs is taken, peaks between them are missed")
     plane = field.max("time", skipna=True) if others else field
-    return np.round(plane.transpose("y", "x").values.astype(np.float64), _DIGITS).reshape(-1)
+    return _flat(plane)
 
 
 def _run_wet_depth(water: Fields, notes: list[str]) -> float:
@@ -152,7 +177,7 @@ def _run_wet_depth(water: Fields, notes: list[str]) -> float:
 
 def _instead(values: Floats, name: str, words: str, notes: list[str]) -> Floats:
     if not np.isnan(values).all():
-        notes.append(f"the run holds no {name}: it is taken from {words}, so it may be too high")
+        notes.append(f"the run holds no {name}: it is taken from {words}, which may not coincide, so it may be too high")
     return values
 
 
