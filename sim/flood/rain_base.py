@@ -24,7 +24,7 @@ __all__ = ["HIGHEST_RATE", "LOWEST_PEAK", "MM_PER_HOUR", "PreparedRain", "RainSo
 MM_PER_HOUR = 1e-3 / 3600.0
 """m/s in one mm/h."""
 HIGHEST_RATE = 3000.0 * MM_PER_HOUR
-"""No rain is heavier [m/s]: the highest ever measured, 31.2 mm in one minute (Unionville, Maryland, 1956), is 1,872 mm/h (WMO archive of extremes)."""
+"""No rain is heavier [m/s]. Highest measured: 31.2 mm in a minute, 1,872 mm/h (Unionville, Maryland, 1956; WMO archive of extremes)."""
 LOWEST_PEAK = 0.01 * MM_PER_HOUR
 """No gauge sees a rain whose heaviest moment is weaker [m/s]: one tip of 0.1 mm in ten hours."""
 _LIKELY = (0.5 * MM_PER_HOUR, 500.0 * MM_PER_HOUR)
@@ -90,7 +90,7 @@ def implausible(lowest: float, highest: float, where: str = "") -> list[str]:
     Examples
     --------
     >>> implausible(0.0, 60.0)
-    ['rain: the heaviest rate is 2.16e+08 mm/h, above the 3,000 mm/h that no rain reaches: the wrong unit? (in mm/h it would be 60 mm/h)']
+    ['rain: the heaviest rate is 2.16e+08 mm/h, above the 3,000 mm/h that no rain reaches: the wrong unit? (taken in mm/h it is 60 mm/h); ...']
     """
     at = f" {where}" if where else ""
     found = (
@@ -113,8 +113,8 @@ def _perhaps(highest: float) -> str:
         for given, factor in _UNITS.items():
             number = highest / factor
             if given != meant and _LIKELY[0] <= number * _UNITS[meant] <= _LIKELY[1]:
-                return f" (in {meant} it would be {number * _UNITS[meant] / MM_PER_HOUR:.4g} mm/h)"
-    return " State it with unit=; plausible=False lets it pass"
+                return f" (taken in {meant} it is {number * _UNITS[meant] / MM_PER_HOUR:.4g} mm/h); state it with unit="
+    return " state it with unit=, or let it pass with plausible=False"
 
 
 def refuse(faults: Sequence[str]) -> None:

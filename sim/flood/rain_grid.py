@@ -230,6 +230,7 @@ def _turned(middles: Floats, name: str, *, falls: bool) -> bool:
     """Return whether an axis runs the other way."""
     steps = np.diff(middles)
     if middles.size < 2 or not ((steps > 0).all() or (steps < 0).all()):
-        msg = f"rain: coordinate {name} has {middles.size} values that neither only rise nor only fall; expected the middles of at least two pixels"
+        what = f"rain: coordinate {name} has {middles.size} values that neither only rise nor only fall"
+        msg = f"{what}; expected the middles of at least two pixels"
         raise UsageError(msg)
     return bool(steps[0] > 0) is falls

@@ -137,7 +137,8 @@ def interpolate(places: Floats, values: Floats, x: Floats, y: Floats, *, method:
     x, y : shape (nx,), (ny,)
         Middles of columns and rows.
     method
-        ``"idw"``: sum of v / d^p over sum of 1 / d^p [1]_; ``"nearest"`` or ``"thiessen"``: the nearest station [2]_, the first of two as near.
+        ``"idw"``: sum of v / d^p over sum of 1 / d^p [1]_;
+        ``"nearest"`` or ``"thiessen"``: the nearest station [2]_, the first of two as near.
     power
         p.
 
@@ -163,7 +164,7 @@ def _kernel() -> Any:
     return between_stations
 
 
-def station_rain(  # noqa: PLR0913 - all that a table may leave open is stated here
+def station_rain(
     table: Any,
     places: Mapping[str, tuple[float, float]],
     *,

@@ -174,7 +174,7 @@ class Series(SeriesData):
         if self.origin is not None and start is None:
             return [
                 *found,
-                f"{self.name}: its times are instants (from {self.origin.isoformat()}), the run has no start; give start=, or times since it",
+                f"{self.name}: its times are instants (from {self.origin.isoformat()}), the run has none; give start=, or times since it",
             ]
         if found or self.outside != "refuse" or self.is_constant:
             return found
