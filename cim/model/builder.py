@@ -354,8 +354,9 @@ class CityBuilder:
         new_key[order] = np.arange(self._count)
         tables = {name: _concat(name, self._parts.get(name, [])) for name in SCHEMAS}
         tables.update(objects=objects.take(order), geometries=geometries, sources=self._source_table(objects))
+        del objects, geometries
         tables = {name: remap(name, table, new_key) for name, table in tables.items()}
-        tables = sorted_geometries(tables)
+        tables = _sorted(tables)
         attributes = self._attribute_tables(tables["objects"], new_key)
         extra = _concat("issues", self._parts.get("issues", []))
         tables["issues"] = remap("issues", extra, new_key)
@@ -447,6 +448,7 @@ class CityBuilder:
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
+_LARGE = ("boundaries", "vertices", "semantics", "matrix")
 _RESERVED = frozenset(SCHEMAS["objects"].names) | {"object", "geometry"}
 
 
@@ -463,6 +465,24 @@ def _footprints(shapes: Any) -> tuple[pa.Array, pa.Array]:
     nothing = np.full((len(bounds), 1), np.nan)
     box = bbox_column(np.hstack([bounds[:, :2], nothing]), np.hstack([bounds[:, 2:], nothing]))
     return pa.array(shapely.to_wkb(flat, byte_order=1), pa.binary()), box
+
+
+def _sorted(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Return tables with the geometries in order; what is large is moved a column at a time and let go, the given tables with it."""
+    if not tables["geometries"].num_rows:
+        return sorted_geometries(tables)
+    geometries = tables.pop("geometries")
+    order = pa.array(np.argsort(np.asarray(geometries["object"].to_numpy(), np.int64), kind="stable"))
+    large = {name: geometries[name] for name in _LARGE}
+    tables["geometries"] = geometries.drop_columns(list(large))
+    del geometries
+    done = sorted_geometries(tables)
+    tables.clear()
+    geometries = done["geometries"]
+    for name in _LARGE:
+        column = large.pop(name).take(order)
+        geometries = geometries.set_column(geometries.column_names.index(name), geometries.schema.field(name), column)
+    return {**done, "geometries": geometries}
 
 
 def _concat(name: str, parts: list[pa.Table]) -> pa.Table:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["ATTRIBUTE_SET", "DEFINED", "MEMBER_SET", "add_attributes", "add_members", "column_of", "named"]
+__all__ = ["ATTRIBUTE_SET", "DEFINED", "MEMBER_SET", "Told", "add_attributes", "add_members", "column_of", "told_by"]
 
 ATTRIBUTE_SET, MEMBER_SET = "cityjson.attribute", "cityjson.member"
 """Property sets that hold nested attributes, and members of an object that are neither attribute, geometry nor link, as JSON."""
@@ -44,12 +44,45 @@ _NESTED = {dict, list}
 _KEYS = ("name", "attributes", "identifiers", "ignore", "valid_from", "valid_to", "keep")
 
 
+@dataclass(frozen=True)
+class _Field:
+    """One attribute of the objects of a class."""
+
+    name: str
+    array: pa.Array
+    notes: list[Note]
+    nested: tuple[list[int], list[str]]
+    """Places among the objects of the class whose value is a list or an object, and these values as JSON."""
+
+
 @dataclass
 class _Class:
     """The attributes of the objects of one class."""
 
     rows: list[int] = field(default_factory=list)
     values: list[Mapping[str, Any]] = field(default_factory=list)
+    """As parsed; gone when they are held as fields."""
+    fields: list[_Field] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the objects say beyond class, geometry and links, held as columns so that the parsed values can go."""
+
+    title: str
+    """The attribute that is the name of the objects, empty for none."""
+    names: list[str | None]
+    """Name of each object; empty without a title."""
+    heights: list[Any]
+    """What the objects call their measured height."""
+    classes: dict[str, _Class]
+    known: frozenset[str]
+    """All attributes that occur."""
+    empty: int
+    """How many values are null."""
+    further: list[tuple[int, Record]]
+    """Row and record of the objects with members of other kinds."""
+    notes: list[Note]
 
 
 def column_of(name: str, values: Sequence[Any]) -> tuple[pa.Array, list[Note]]:
@@ -79,53 +112,87 @@ def _texts(values: Sequence[Any]) -> pa.Array:
     return pa.array([value if isinstance(value, str | None) else str(value) for value in values], pa.string())
 
 
-def add_attributes(
-    builder: CityBuilder, keys: Ints, types: Sequence[str], records: Sequence[Record], mapping: Mapping[str, Any], notes: list[Note]
-) -> None:
-    """Give the objects their attributes, identifiers and nested values."""
+def told_by(records: Sequence[Record], types: Sequence[str], mapping: Mapping[str, Any]) -> Told:
+    """Return what the records say of the objects beyond class, geometry and links."""
     classes: dict[str, _Class] = {}
-    title, ignored = named(mapping, records), set(mapping.get("ignore", ()))
-    for row, record in enumerate(records):
-        given = record.members.get("attributes")
+    notes: list[Note] = []
+    listed = [record.members.get("attributes") for record in records]
+    for row, given in enumerate(listed):
         if not given and (given is None or type(given) is dict):
             continue
         if not isinstance(given, dict):
-            notes.append(Note("rejected", f"the attributes of {record.id!r} are a {type(given).__name__}, expected an object", row=row))
+            message = f"the attributes of {records[row].id!r} are a {type(given).__name__}, expected an object"
+            notes.append(Note("rejected", message, row=row))
             continue
         one = classes.get(types[row])
         if one is None:
             one = classes[types[row]] = _Class()
         one.rows.append(row)
         one.values.append(given)
-    fields = {kind: dict.fromkeys(chain.from_iterable(one.values)) for kind, one in classes.items()}
-    _check_mapping(mapping, {name for names in fields.values() for name in names})
+    title = _title(mapping, records)
+    titles = [given.get(title) if isinstance(given, dict) else None for given in listed] if title else []
+    heights = [given.get("measuredHeight") if type(given) is dict else None for given in listed]
+    known: set[str] = set()
+    empty = 0
+    for one in classes.values():
+        known.update(name for given in one.values for name in given)
+        empty += _take_fields(one, title, mapping)
+    further = [(row, record) for row, record in enumerate(records) if not record.members.keys() <= _KNOWN]
+    names = [value if isinstance(value, str) else None for value in titles]
+    return Told(title, names, heights if any(map(_stated, heights)) else [], classes, frozenset(known), empty, further, notes)
+
+
+def _stated(value: Any) -> bool:
+    return value is not None
+
+
+def _take_fields(one: _Class, title: str, mapping: Mapping[str, Any]) -> int:
+    """Hold the attributes of a class as fields, and return how many values are null."""
+    ignored = set(mapping.get("ignore", ()))
+    empty = 0
+    for name in dict.fromkeys(chain.from_iterable(one.values)):
+        values = [given.get(name) for given in one.values]
+        empty += sum(value is None and name in given for value, given in zip(values, one.values, strict=True)) if None in values else 0
+        kinds = set(map(type, values))
+        if name in ignored or (name == title and kinds <= {str, type(None)}):
+            continue
+        nested: list[int] = []
+        texts: list[str] = []
+        if kinds & _NESTED:
+            nested = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
+            texts = [json_text(values[place]) for place in nested]
+            values = [None if isinstance(value, dict | list) else value for value in values]
+        one.fields.append(_Field(name, *column_of(name, values), (nested, texts)))
+    one.values.clear()
+    return empty
+
+
+def add_attributes(builder: CityBuilder, keys: Ints, told: Told, mapping: Mapping[str, Any], notes: list[Note]) -> None:
+    """Give the objects their attributes, identifiers and nested values."""
+    notes += told.notes
+    _check_mapping(mapping, set(told.known))
     unused = [key for key in ("class", "id", "layers", "valid_from", "valid_to") if mapping.get(key)]
     if unused:
         said = f"mapping: {', '.join(unused)} not used; a CityJSON file states class and id of its objects itself"
         notes.append(Note("unsupported", said, count=len(unused)))
-    empty = 0
-    for kind, one in classes.items():
+    for kind, one in told.classes.items():
         owners = keys[np.asarray(one.rows, np.int64)]
         columns: dict[str, Column] = {}
-        for name in fields[kind]:
-            values = [given.get(name) for given in one.values]
-            empty += sum(value is None and name in given for value, given in zip(values, one.values, strict=True)) if None in values else 0
-            found_types = set(map(type, values))
-            if name in ignored or (name == title and found_types <= {str, type(None)}):
-                continue
-            values = _nested_aside(builder, owners, name, values) if found_types & _NESTED else values
-            array, found = column_of(name, values)
-            notes += found
-            _add_identifiers(builder, owners, name, array, mapping)
-            target, column = _target(name, array, columns, mapping, notes)
+        for found in one.fields:
+            places, texts = found.nested
+            if places:
+                builder.add_properties(owners[places], ATTRIBUTE_SET, found.name, texts)
+            notes += found.notes
+            _add_identifiers(builder, owners, found.name, found.array, mapping)
+            target, column = _target(found.name, found.array, columns, mapping, notes)
             columns[target] = column
         builder.add_attributes(owners, kind, columns)
-    if empty:
-        message = f"{empty} attributes are null in the file; they are held as missing and not written again"
-        notes.append(Note("lost", message, "info", count=empty))
+    if told.empty:
+        message = f"{told.empty} attributes are null in the file; they are held as missing and not written again"
+        notes.append(Note("lost", message, "info", count=told.empty))
 
 
-def named(mapping: Mapping[str, Any], records: Sequence[Record]) -> str:
+def _title(mapping: Mapping[str, Any], records: Sequence[Record]) -> str:
     """Return the attribute that holds the name people know an object by; empty when there is none."""
     if mapping.get("name"):
         return str(mapping["name"])
@@ -134,15 +201,6 @@ def named(mapping: Mapping[str, Any], records: Sequence[Record]) -> str:
         if type(given) is dict and "name" in given and isinstance(given["name"], str):
             return "name"
     return ""
-
-
-def _nested_aside(builder: CityBuilder, owners: Ints, name: str, values: list[Any]) -> list[Any]:
-    """Move lists and objects among the values to the properties; return the rest, None in their place."""
-    nested = [place for place, value in enumerate(values) if isinstance(value, dict | list)]
-    if not nested:
-        return values
-    builder.add_properties(owners[nested], ATTRIBUTE_SET, name, [json_text(values[place]) for place in nested])
-    return [None if isinstance(value, dict | list) else value for value in values]
 
 
 def _target(name: str, array: pa.Array, taken: Mapping[str, Column], mapping: Mapping[str, Any], notes: list[Note]) -> tuple[str, Column]:
@@ -214,12 +272,10 @@ def _check_mapping(mapping: Mapping[str, Any], fields: set[str]) -> None:
         raise UsageError(msg)
 
 
-def add_members(builder: CityBuilder, keys: Ints, records: Sequence[Record], points: NDArray[np.float64], notes: list[Note]) -> None:
+def add_members(builder: CityBuilder, keys: Ints, told: Told, points: NDArray[np.float64], notes: list[Note]) -> None:
     """Keep every other member of the objects (address, extent, those of extensions) as JSON properties."""
     owners, names, values = [], [], []
-    for row, record in enumerate(records):
-        if record.members.keys() <= _KNOWN:
-            continue
+    for row, record in told.further:
         for name, value in record.members.items():
             if name in _KNOWN:
                 continue

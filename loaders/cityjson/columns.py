@@ -170,13 +170,13 @@ class _Room:
         return bool(fine) and self.top[self.kernel.VERTEX] > 0 and self.top[self.kernel.GEOMETRY] > 0
 
     def columns(self, limits: Limits) -> Columns:
-        """Return what was found, in arrays of its own."""
+        """Return what was found; the arrays are cut to what is in them, not copied, and this room is used up."""
         names = self.kernel
         numbers, rings, faces, shells, solids, geometries = (
             int(self.top[k]) for k in (names.NUMBER, names.RING, names.SURFACE, names.SHELL, names.SOLID, names.GEOMETRY)
         )
         counts = tuple(
-            one[:many].copy()
+            _cut(one, many)
             for one, many in zip((self.rings, self.faces, self.shells, self.solids, self.geometries),
                                  (rings, faces, shells, solids, geometries), strict=True)
         )  # fmt: skip
@@ -185,10 +185,10 @@ class _Room:
         themes = self._texts(worn[:, 1].copy(), worn[:, 2].copy()).dictionary_encode()
         code = np.asarray(themes.indices.to_numpy(zero_copy_only=False), np.int32)
         return Columns(
-            self.points[: 3 * self.top[names.VERTEX]].reshape(-1, 3).copy(), kinds, _levels(self.lods[:geometries]),
-            self.about[2, :geometries].copy(), self.index[:numbers].copy(), counts, self.about[1, :geometries].copy(),
-            self.face[: self.top[names.FACE]].copy(), self._described(limits), np.stack([worn[:, 0], code, worn[:, 3]], axis=1),
-            [_text(one) for one in themes.dictionary.to_pylist()], self.look[: self.top[names.LOOK]].copy(),
+            _cut(self.points, 3 * int(self.top[names.VERTEX])).reshape(-1, 3), kinds, _levels(self.lods[:geometries]),
+            self.about[2, :geometries].copy(), _cut(self.index, numbers), counts, self.about[1, :geometries].copy(),
+            _cut(self.face, int(self.top[names.FACE])), self._described(limits), np.stack([worn[:, 0], code, worn[:, 3]], axis=1),
+            [_text(one) for one in themes.dictionary.to_pylist()], _cut(self.look, int(self.top[names.LOOK])),
         )  # fmt: skip
 
     def _texts(self, first: Ints, last: Ints) -> pa.Array:
@@ -214,6 +214,12 @@ class _Room:
             np.repeat(np.arange(len(sizes)), sizes), np.asarray(texts.indices.to_numpy(zero_copy_only=False), np.int64), described,
             [json_text(one) if one else None for one in extra],
         )  # fmt: skip
+
+
+def _cut(array: NDArray[Any], many: int) -> NDArray[Any]:
+    """Return an array that nothing else looks at with only its first elements, in its own memory."""
+    array.resize(many, refcheck=False)
+    return array
 
 
 def _text(json: str) -> str:

@@ -5,11 +5,13 @@ Every level of detail, geometry kind and semantic surface becomes a row; what th
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ import pyarrow as pa
 
 from cim.errors import CorruptFileError, CRSError, FormatError
 from cim.loaders.cityjson.appearance import Library, Looks, add_appearances, add_library, defaults, library_of, looks_of
-from cim.loaders.cityjson.attributes import add_attributes, add_members, named
+from cim.loaders.cityjson.attributes import Told, add_attributes, add_members, told_by
 from cim.loaders.cityjson.checks import Transform, check_heights, lost_parts, points_of, template_points, transform_of, welded
 from cim.loaders.cityjson.columns import Columns, NotPlainError
 from cim.loaders.cityjson.document import Document, Note, load
@@ -50,7 +52,10 @@ _ARRAY = re.compile(rb'^\s*\{\s*"(?:vertices|transform|appearance|metadata|versi
 _TAIL = 1 << 16
 _MOST = 50
 """Issues of one kind that are named one by one; the rest is counted."""
-_BLOCK = 16_000
+_LARGE, _LARGEST = 1 << 22, 1 << 25
+"""Blocks that are mapped one by one while a file is read, and where glibc itself ends up [byte]."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+_BLOCK = 2_000
 """Geometries checked at a time, so that what the checks need stays small."""
 _ROLES = {"MultiPoint": "point", "MultiLineString": "line", "MultiSurface": "multi_surface", "CompositeSurface": "multi_surface"}
 
@@ -111,9 +116,10 @@ class CityJSONReader:
 
 
 def _read(path: Path, options: ReadOptions, *, plain: bool) -> City:
-    document = load(path, options.limits, encoding=options.encoding, plain=plain)
-    crs, notes = _crs(document, options, path)
-    return _assemble(document, crs, notes, path, options)
+    document = [load(path, options.limits, encoding=options.encoding, plain=plain)]
+    _give_back()
+    crs, notes = _crs(document[0], options, path)
+    return _assemble(document.pop(), crs, notes, path, options)
 
 
 @contextmanager
@@ -133,10 +139,32 @@ def _system_memory() -> Iterator[None]:
     """Let Arrow take memory from the system and give it back at once: large columns come and go, and its own pool keeps all of them."""
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
+    _large_apart(_LARGE)
     try:
         yield
     finally:
+        _large_apart(_LARGEST)
         pa.set_memory_pool(before)
+
+
+def _large_apart(size: int) -> None:
+    """Have the C library map blocks from some size on [byte] one by one, so that each goes back to the system when it is freed.
+
+    By itself glibc raises that size to its largest with the first such block that is freed, and what comes after stays with the process.
+    """
+    _c_library("mallopt", _MMAP_THRESHOLD, size)
+    _c_library("mallopt", _TRIM_THRESHOLD, 2 * size)
+
+
+def _give_back() -> None:
+    """Return freed memory to the system where the C library can: of what a step worked with, little is of the size that the next needs."""
+    _c_library("malloc_trim", 0)
+
+
+def _c_library(name: str, *numbers: int) -> None:
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library than glibc
+            getattr(ctypes.CDLL(None), name)(*numbers)
 
 
 def _fields(document: Document, kind: str) -> tuple[tuple[str, str], ...]:
@@ -186,15 +214,27 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     types = [names[kind] for kind in kinds]
     links = links_of(document.records, kinds)
     library = library_of(document, path, notes)
-    own, shapes, instances = _geometries(document, points, ids, library, crs, path, notes)
-    title = named(options.mapping, document.records)
+    corners = template_points(document, path)
+    shown = gather(document, len(corners))
+    told = told_by(document.records, types, options.mapping)
+    document.records.clear()  # each large thing goes as soon as what follows from it is there
+    del kinds
+    ids = [one.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass") for one in ids]  # no longer among all that was parsed
+    document = replace(document, vertices=np.empty((0, 3)))
+    _give_back()
+    own, shapes, instances = _geometries(document, shown, corners, points, ids, library, crs, path, notes)
+    document = replace(document, columns=None)
+    if not told.further:
+        points = np.empty((0, 3))
+    _give_back()
     table, ground = _all_explicit(own, shapes, instances)
     places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types, known=outlines_of(table, ground))
     del table, ground
-    notes += [*links.notes, *_height_notes(document, places, ids)]
+    _give_back()
+    notes += [*links.notes, *check_heights(told.heights, places.z_ground, places.z_roof, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
-    source = builder.add_source(_source(document, crs, path, options))
-    keys = _add_objects(builder, document, ids, types, links, places, source, title)
+    source = builder.add_source(_source(document, len(ids), crs, path, options))
+    keys = _add_objects(builder, told, ids, types, links, places, source)
     materials, textures = add_library(builder, library, path, source, notes)
     tkeys = _add_templates(builder, shapes)
     gkeys = _add_geometries(builder, keys, own, shapes, instances, tkeys, source)
@@ -202,12 +242,12 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
         _add_surfaces(builder, made, part.surfaces)
         add_appearances(builder, made, part.looks, materials, textures)
     _add_links(builder, keys, links, source)
-    add_attributes(builder, keys, types, document.records, options.mapping, notes)
-    add_members(builder, keys, document.records, points, notes)
+    add_attributes(builder, keys, told, options.mapping, notes)
+    add_members(builder, keys, told, points, notes)
     _add_issues(builder, keys, notes, source)
-    kept = {"cityjson": _extra(document, transform, title)}
-    del own, shapes, instances, places, points, library, ids, types, kinds, links
-    document.records.clear()  # before everything is put in order
+    kept = {"cityjson": _extra(document, transform, told.title)}
+    del own, shapes, instances, places, points, library, ids, types, links, told, shown
+    _give_back()  # before everything is put in order
     return replace(builder.build(keep=False), extra=kept)
 
 
@@ -225,11 +265,11 @@ class _Part:
 
 
 def _geometries(
-    document: Document, points: NDArray[np.float64], ids: list[str], library: Library, crs: CityCRS, path: Path, notes: list[Note]
-) -> tuple[_Part, _Part, Instances]:
+    document: Document, shown: tuple[Found, Found], corners: NDArray[np.float64], points: NDArray[np.float64], ids: list[str],
+    library: Library, crs: CityCRS, path: Path, notes: list[Note],
+) -> tuple[_Part, _Part, Instances]:  # fmt: skip
     """Return all usable geometries, templates and their uses; a file without any usable one among several is corrupt."""
-    corners = template_points(document, path)
-    found, templates = gather(document, len(corners))
+    found, templates = shown
     if document.columns is None:
         own = _part(geometries_of(found, points, ids), ids, library, crs, notes)
     else:
@@ -321,19 +361,13 @@ def _turned(table: pa.Table, rows: Ints) -> tuple[pa.Table, Ints]:
     return pa.concat_tables([table, mended]).take(pa.array(place)).combine_chunks(), turned
 
 
-def _height_notes(document: Document, places: Places, ids: list[str]) -> list[Note]:
-    given = [record.members.get("attributes") for record in document.records]
-    stated = [one.get("measuredHeight") if type(one) is dict else None for one in given]
-    return check_heights(stated, places.z_ground, places.z_roof, ids)
-
-
-def _source(document: Document, crs: CityCRS, path: Path, options: ReadOptions) -> Any:
+def _source(document: Document, count: int, crs: CityCRS, path: Path, options: ReadOptions) -> Any:
     metadata = document.header.get("metadata")
     stated = metadata.get("referenceSystem") if isinstance(metadata, dict) else None
     vertical = crs.vertical.name if crs.vertical is not None else None
     format = f"{'CityJSONSeq' if document.sequence else 'CityJSON'} {document.version}"
     left_out = sum(note.code == "rejected" and note.record is not None and not note.record.startswith("line ") for note in document.notes)
-    records = len(document.records) + document.rejected + left_out
+    records = count + document.rejected + left_out
     return source_record(
         path, reader="cityjson", format=format, mapping=options.mapping, shown=options.extra.get("_shown"), encoding=document.encoding,
         declared_crs=str(stated) if stated else None, used_crs=crs.to_string(), declared_vertical=vertical if stated else None,
@@ -341,22 +375,8 @@ def _source(document: Document, crs: CityCRS, path: Path, options: ReadOptions) 
     )  # fmt: skip
 
 
-def _add_objects(
-    builder: CityBuilder,
-    document: Document,
-    ids: list[str],
-    types: Sequence[str],
-    links: Links,
-    places: Places,
-    source: int,
-    title: str,
-) -> Ints:
-    names: list[str | None] = []
-    for record in document.records if title else ():
-        given = record.members.get("attributes")
-        value = given.get(title) if isinstance(given, dict) else None
-        names.append(value if isinstance(value, str) else None)
-    titles = pa.array(names, pa.string()) if title else None
+def _add_objects(builder: CityBuilder, told: Told, ids: list[str], types: Sequence[str], links: Links, places: Places, source: int) -> Ints:
+    titles = pa.array(told.names, pa.string()) if told.title else None
     keys = builder.add_objects(
         types, ids, footprints=places.footprint, names=titles, z_ground=places.z_ground, z_roof=places.z_roof,
         parents=[ids[row] if row >= 0 else None for row in links.parent.tolist()], source=source,
