@@ -8,6 +8,7 @@ import numpy as np
 
 from cim.errors import CRSError, CRSMismatchError, ObjectNotFoundError, UsageError
 from cim.model.coverages import Raster, raster_ids, read_raster
+from cim.scenario.terrain_edits import EditedRaster, edited
 from cim.sim.buildings import crs_of, crs_problem
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ Terrain = Any
 
 
 def read_terrain(city: City, terrain: Terrain = None, bbox: Box | None = None) -> Raster:
-    """Return the ground as a raster in the horizontal system of the city.
+    """Return the ground as a raster in the horizontal system of the city, with what changes have done to it.
+
+    Edits of the terrain (`cim.scenario.terrain_edits`) are put on whatever raster is read, unless it holds them already. What each did
+    stands in ``notes`` of the result, which is then an `EditedRaster`; a field names the edits it holds in its attribute
+    ``terrain_edits``, a list of ids.
 
     Parameters
     ----------
@@ -39,7 +44,7 @@ def read_terrain(city: City, terrain: Terrain = None, bbox: Box | None = None) -
     UsageError
         If there is none, or several to choose from, or the values are not metres.
     CRSMismatchError
-        If it is in another horizontal system than the city.
+        If it is in another horizontal system than the city, or an edit states an elevation in another height system.
     CRSError
         If lengths cannot be measured in it.
     """
@@ -49,7 +54,7 @@ def read_terrain(city: City, terrain: Terrain = None, bbox: Box | None = None) -
         raster = terrain if isinstance(terrain, Raster) else _from_field(terrain, city)
         raster = raster if bbox is None else raster.window(bbox)
     _check(raster, city)
-    return raster
+    return edited(city, raster)
 
 
 def _only(city: City) -> str:
@@ -91,7 +96,7 @@ def _from_field(field: xarray.DataArray, city: City) -> Raster:
     dx, dy = _step(x, "x", field), _step(-y, "y", field)
     values = np.array(plane.values, float)
     values[~np.isfinite(values)] = np.nan
-    return Raster(
+    return EditedRaster(
         values,
         float(x[0]) - dx / 2,
         float(y[0]) + dy / 2,
@@ -100,6 +105,7 @@ def _from_field(field: xarray.DataArray, city: City) -> Raster:
         _crs(field, city),
         str(field.attrs.get("units", "m")),
         "" if field.name is None else str(field.name),
+        tuple(str(one) for one in field.attrs.get("terrain_edits", ())),
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cim.errors import UsageError
 
 if TYPE_CHECKING:
     from cim.model import City
-    from cim.scenario.steps import AddBuilding, RaiseBuilding, RemoveBuilding
-
-    AnyStep = RaiseBuilding | RemoveBuilding | AddBuilding
+    from cim.scenario.steps import AnyStep
 
 __all__ = ["Change"]
 
@@ -86,6 +85,130 @@ class Change:
             }
         )
 
+    def move_building(
+        self, id: str, *, dx: float | None = None, dy: float | None = None, to: tuple[float, float] | None = None, dz: float | None = None
+    ) -> Change:
+        """Move a building with its parts by metres east and north, or the middle of its footprint to a point.
+
+        Its elevations follow the terrain of the city, where there is one; how much is marked. `dz` [m] says it instead.
+        """
+        return self._and({"do": "move_building", "id": id, "dx": dx, "dy": dy, "to": to, "dz": dz})
+
+    def close_road(
+        self,
+        id: str,
+        *,
+        between: tuple[str, str] | None = None,
+        direction: str = "both",
+        start: str | datetime | None = None,
+        until: str | datetime | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Change:
+        """Close a road, in the attribute ``closed`` and on its links.
+
+        Parameters
+        ----------
+        between
+            Two nodes of the network: only the link of the road between them.
+        direction
+            ``"both"``, ``"forward"`` (as its line is drawn) or ``"backward"``.
+        start, until
+            Instants, UTC; without zone: in that of the city. Left out: from the beginning, for good.
+        classes
+            Vehicle classes of `cim.scenario.network.VEHICLE_CLASSES`; all when left out.
+        """
+        return self._and(
+            {"do": "close_road", "id": id, "between": between, "direction": direction, "start": start, "until": until, "classes": classes}
+        )
+
+    def add_road(
+        self,
+        id: str,
+        line: Any,
+        *,
+        lanes: int,
+        speed_limit: float,
+        width: float | None = None,
+        oneway: bool = False,
+        network: str = "road",
+        snap: float = 1.0,
+        road_class: str | None = None,
+        name: str | None = None,
+    ) -> Change:
+        """Build a new road and join it to the network where it comes near nodes and roads.
+
+        Parameters
+        ----------
+        line
+            Line as shapely geometry, WKT or points [[x, y], …], in the coordinate system of the city.
+        lanes
+            Of both directions together.
+        speed_limit
+            Highest speed allowed [m/s].
+        width
+            Across all lanes [m].
+        snap
+            Vertices this near to a node, and ends this near to a road, join it [m].
+        """
+        step = {"do": "add_road", "id": id, "line": line, "lanes": lanes, "speed_limit": speed_limit, "width": width, "oneway": oneway,
+                "network": network, "snap": snap, "road_class": road_class, "name": name}  # fmt: skip
+        return self._and(step)
+
+    def remove_road(self, id: str) -> Change:
+        """Take a road away, with its sections and links."""
+        return self._and({"do": "remove_road", "id": id})
+
+    def change_terrain(
+        self,
+        id: str,
+        area: Any,
+        *,
+        by: float | None = None,
+        to: float | None = None,
+        slope: float | None = None,
+        only: str | None = None,
+        name: str | None = None,
+    ) -> Change:
+        """Raise or lower the ground in an area by some metres, or bring it to an elevation.
+
+        Parameters
+        ----------
+        id
+            Of the edit, which is an object of its own; rasters stay as they are, and `cim.sim.terrain.read_terrain` puts it on.
+        area
+            Polygon as shapely geometry, WKT or points [[x, y], …].
+        by, to
+            Metres to add; or elevation [m] in the height system of the city.
+        slope
+            Rise over run of the sides, which lie outside the area; vertical when left out.
+        only
+            ``"fill"``: ground is only raised; ``"cut"``: only lowered.
+        """
+        return self._and({"do": "change_terrain", "id": id, "area": area, "by": by, "to": to, "slope": slope, "only": only, "name": name})
+
+    def change_land_use(self, id: str, to: str, *, area: Any = None, code: str | None = None) -> Change:
+        """Give a plot another land use; with an area, cut it out of the plots there as a new one with this id."""
+        return self._and({"do": "change_land_use", "id": id, "to": to, "area": area, "code": code})
+
+    def change_pipe(
+        self,
+        id: str,
+        *,
+        diameter: float | None = None,
+        upstream_invert: float | None = None,
+        downstream_invert: float | None = None,
+        slope: float | None = None,
+        roughness: float | None = None,
+    ) -> Change:
+        """Change a pipe: inner diameter [m], inverts [m] or the slope from its first point, Manning's n [s/m^(1/3)]."""
+        step = {"do": "change_pipe", "id": id, "diameter": diameter, "upstream_invert": upstream_invert,
+                "downstream_invert": downstream_invert, "slope": slope, "roughness": roughness}  # fmt: skip
+        return self._and(step)
+
+    def remove_pipe(self, id: str) -> Change:
+        """Take a pipe away, with its link; its nodes stay."""
+        return self._and({"do": "remove_pipe", "id": id})
+
     def _and(self, step: Mapping[str, Any]) -> Change:
         return Change(self.name, (*self.steps, _read_step({name: value for name, value in step.items() if value is not None})))
 
@@ -106,8 +229,7 @@ class Change:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as a scenario file holds them."""
-        steps = [{"do": step.do, **step.model_dump(exclude={"do"}, exclude_none=True, exclude_defaults=True)} for step in self.steps]
-        return {"name": self.name, "change": steps}
+        return {"name": self.name, "change": [_plain(step) for step in self.steps]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Change:
@@ -119,6 +241,12 @@ class Change:
             If a step is not known or lacks something.
         """
         return cls(str(values.get("name", "")), tuple(_read_step(step) for step in values.get("change", ())))
+
+
+def _plain(step: AnyStep) -> dict[str, Any]:
+    """Return a step as plain values; tuples as lists, as JSON and TOML give them back."""
+    values = step.model_dump(exclude={"do"}, exclude_none=True, exclude_defaults=True)
+    return {"do": step.do, **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}}
 
 
 def _anchored(city: City) -> City:

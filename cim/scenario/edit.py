@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ import pyarrow.compute as pc
 from cim.errors import UsageError
 from cim.model.geometry import Flat, flatten, vertices_from
 from cim.model.instances import put_out
-from cim.model.schema import SCHEMAS, make_table
+from cim.model.schema import SCHEMAS, make_table, one_array
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from cim.model import City
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     Keys = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-__all__ = ["Fact", "add_claims", "eaves", "move_boxes", "set_values", "shift", "stretch"]
+__all__ = ["Fact", "add_claims", "eaves", "move_boxes", "set_footprints", "set_values", "shift", "stretch"]
 
 _GROUND_TOLERANCE = 0.01
 """Vertices this near above the lowest one [m] stand on the ground, where no GroundSurface says so."""
@@ -35,7 +38,15 @@ class Fact:
     type: str
     name: str
     keys: Keys
-    values: Floats
+    values: NDArray[Any]
+    """Numbers, NaN where the value is not known any more; or texts and None as objects."""
+    unit: str = ""
+    """Unit of an attribute that does not exist yet."""
+
+    @property
+    def kind(self) -> pa.DataType:
+        """Arrow type of the values."""
+        return pa.string() if self.values.dtype.kind in "OU" else pa.float64()
 
 
 def set_values(city: City, fact: Fact) -> City:
@@ -44,7 +55,8 @@ def set_values(city: City, fact: Fact) -> City:
         return _with_tables(city, objects=_set(city.tables["objects"], "key", fact))
     table = city.attributes[fact.type]
     if fact.name not in table.column_names:
-        table = table.append_column(pa.field(fact.name, pa.float64()), pa.nulls(table.num_rows, pa.float64()))
+        metadata = {"unit": fact.unit} if fact.unit else None
+        table = table.append_column(pa.field(fact.name, fact.kind, metadata=metadata), pa.nulls(table.num_rows, fact.kind))
     return _with_tables(city, attributes={fact.type: _set(table, "object", fact)})
 
 
@@ -52,18 +64,27 @@ def _set(table: pa.Table, key: str, fact: Fact) -> pa.Table:
     """Return a table with the column `fact.name` changed in the rows of the keys; whole numbers become real where they must."""
     row = np.searchsorted(np.asarray(table[key].to_numpy(), np.int64), fact.keys)
     field = table.schema.field(fact.name)
-    if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-        msg = f"{fact.type}.{fact.name} holds {field.type}, expected numbers"
-        raise UsageError(msg)
-    whole = pa.types.is_integer(field.type) and bool((fact.values == np.round(fact.values)).all())
-    kind = field.type if whole or pa.types.is_floating(field.type) else pa.float64()
+    kind = _kind(field.type, fact)
     mask = np.zeros(table.num_rows, bool)
     mask[row] = True
     order = np.argsort(row)
-    values = pa.array(fact.values[order], pa.float64()).cast(kind)
-    old = table[fact.name].cast(kind).combine_chunks()
-    column = pc.replace_with_mask(old.combine_chunks() if isinstance(old, pa.ChunkedArray) else old, pa.array(mask), values)
+    values = pa.array(fact.values[order], fact.kind, from_pandas=True).cast(kind)
+    column = pc.replace_with_mask(one_array(table[fact.name].cast(kind)), pa.array(mask), values)
     return table.set_column(table.column_names.index(fact.name), field.with_type(kind), column)
+
+
+def _kind(held: pa.DataType, fact: Fact) -> pa.DataType:
+    """Return the type a column has afterwards: its own, or real numbers where whole ones no longer do."""
+    if fact.kind == pa.string():
+        if pa.types.is_string(held) or pa.types.is_large_string(held):
+            return held
+    elif pa.types.is_floating(held):
+        return held
+    elif pa.types.is_integer(held):
+        known = fact.values[np.isfinite(fact.values)]
+        return held if (known == np.round(known)).all() else pa.float64()
+    msg = f"{fact.type}.{fact.name} holds {held}, expected {'texts' if fact.kind == pa.string() else 'numbers'}"
+    raise UsageError(msg)
 
 
 def _with_tables(city: City, **tables: Any) -> City:
@@ -71,7 +92,7 @@ def _with_tables(city: City, **tables: Any) -> City:
     return city.replace_tables(**tables)
 
 
-def add_claims(changed: City, before: City, fact: Fact, method: str) -> City:
+def add_claims(changed: City, before: City, fact: Fact, method: str, *, old: list[Any] | None = None) -> City:
     """Return the city with a chosen claim for each new value; what was chosen before stays as a claim that is not.
 
     Parameters
@@ -82,9 +103,9 @@ def add_claims(changed: City, before: City, fact: Fact, method: str) -> City:
         City that still holds the old values.
     method
         How the new value came about.
+    old
+        What the values were; read from `before` when left out.
     """
-    import json
-
     claims = changed.tables["claims"]
     mine = pc.and_(pc.is_in(claims["object"], pa.array(fact.keys)), pc.equal(claims["attribute"], fact.name))
     had = set(claims.filter(pc.and_(mine, claims["chosen"]))["object"].to_pylist())
@@ -92,21 +113,28 @@ def add_claims(changed: City, before: City, fact: Fact, method: str) -> City:
     claims = claims.set_column(claims.column_names.index("chosen"), SCHEMAS["claims"].field("chosen"), chosen)
     unit = _unit(before, changed, fact) or None
     parts = [claims, make_table("claims", {
-        "object": fact.keys, "attribute": fact.name, "value": [json.dumps(value) for value in fact.values.tolist()], "unit": unit,
+        "object": fact.keys, "attribute": fact.name, "value": [_json(value) for value in fact.values.tolist()], "unit": unit,
         "method": method, "chosen": True,
     })]  # fmt: skip
-    old = _old_values(before, fact)
+    old = _old_values(before, fact) if old is None else old
     bare = [place for place, (key, value) in enumerate(zip(fact.keys.tolist(), old, strict=True)) if key not in had and value is not None]
     if bare:
         core = before.tables["objects"].take(pa.array(before.row_of_key(fact.keys[bare])))
         parts.append(make_table("claims", {
-            "object": fact.keys[bare], "attribute": fact.name, "value": [json.dumps(old[place]) for place in bare], "unit": unit,
+            "object": fact.keys[bare], "attribute": fact.name, "value": [_json(old[place]) for place in bare], "unit": unit,
             "source": core["source"], "method": "read", "chosen": False,
         }))  # fmt: skip
     return _with_tables(changed, claims=pa.concat_tables(parts))
 
 
+def _json(value: Any) -> str:
+    """Return a value as JSON; what is not known is null."""
+    return json.dumps(None if isinstance(value, float) and np.isnan(value) else value, ensure_ascii=False)
+
+
 def _unit(before: City, changed: City, fact: Fact) -> str:
+    if fact.kind == pa.string():
+        return ""
     known = fact.name in SCHEMAS["objects"].names or fact.name in before.attributes.schema(fact.type).names
     return (before if known else changed).unit(fact.type, fact.name)
 
@@ -122,17 +150,55 @@ def move_boxes(city: City, keys: Keys, delta: float, names: tuple[str, ...] = ("
     """Return the city with sides of the boxes of some objects `delta` [m] higher; a box without height stays as it is."""
     if not len(keys):
         return city
-    objects = city.tables["objects"]
-    boxes = objects["bbox"].combine_chunks()
-    boxes = boxes.combine_chunks() if isinstance(boxes, pa.ChunkedArray) else boxes
-    rows, kind = city.row_of_key(keys), SCHEMAS["objects"].field("bbox").type
+    boxes = one_array(city.core_rows(["bbox"], keys)["bbox"])
+    sides = {name: np.asarray(pc.struct_field(boxes, name).to_numpy(zero_copy_only=False), float) + delta for name in names}
+    known = np.flatnonzero(np.asarray(pc.is_valid(boxes).to_numpy(zero_copy_only=False), bool))
+    return _with_boxes(city, keys[known], {name: values[known] for name, values in sides.items()}) if len(known) else city
+
+
+def set_footprints(city: City, keys: Keys, shapes: NDArray[Any], *, boxes: bool = True) -> City:
+    """Return the city with other footprints for some objects.
+
+    Parameters
+    ----------
+    shapes : shape (n,)
+        shapely geometries in the CRS of the city.
+    boxes
+        Whether the boxes become those of the footprints, east and north.
+    """
+    import shapely
+
+    if not len(keys):
+        return city
+    objects, schema = city.tables["objects"], SCHEMAS["objects"]
+    rows = city.row_of_key(keys)
+    mask = np.zeros(objects.num_rows, bool)
+    mask[rows] = True
+    order = np.argsort(rows)
+    wkb = pa.array(shapely.to_wkb(shapes[order]).tolist(), pa.binary())
+    column = pc.replace_with_mask(one_array(objects["footprint"]), pa.array(mask), wkb)
+    objects = objects.set_column(objects.column_names.index("footprint"), schema.field("footprint"), column)
+    changed = _with_tables(city, objects=objects)
+    if not boxes:
+        return changed
+    bounds = shapely.bounds(shapes)
+    return _with_boxes(changed, keys, {name: bounds[:, place] for place, name in enumerate(("xmin", "ymin", "xmax", "ymax"))})
+
+
+def _with_boxes(city: City, keys: Keys, sides: Mapping[str, Floats]) -> City:
+    """Return the city with some sides of the boxes of some objects set."""
+    objects, field = city.tables["objects"], SCHEMAS["objects"].field("bbox")
+    boxes, rows = one_array(objects["bbox"]), city.row_of_key(keys)
+    null = np.asarray(pc.is_null(boxes).to_numpy(zero_copy_only=False), bool)
+    null[rows] = False
     children = []
-    for field in kind:
-        values = np.array(pc.struct_field(boxes, field.name).to_numpy(zero_copy_only=False), float)
-        values[rows] += delta if field.name in names else 0.0
+    for side in field.type:
+        values = np.array(pc.struct_field(boxes, side.name).to_numpy(zero_copy_only=False), float)
+        if side.name in sides:
+            values[rows] = sides[side.name]
         children.append(pa.array(values, from_pandas=True))
-    made = pa.StructArray.from_arrays(children, fields=list(kind), mask=pc.is_null(boxes))
-    return _with_tables(city, objects=objects.set_column(objects.column_names.index("bbox"), SCHEMAS["objects"].field("bbox"), made))
+    made = pa.StructArray.from_arrays(children, fields=list(field.type), mask=pa.array(null))
+    return _with_tables(city, objects=objects.set_column(objects.column_names.index("bbox"), field, made))
 
 
 def stretch(city: City, keys: Keys, delta: float, id: str) -> City:
@@ -156,15 +222,15 @@ def stretch(city: City, keys: Keys, delta: float, id: str) -> City:
     moves = _above_ground(city, part, flat)
     owner = np.repeat(np.arange(len(mine)), np.diff(flat.vertex_start))
     _refuse_sunken(flat, moves, owner, delta, id)
-    return _with_vertices(city, mine, flat, moves, delta)
+    return _with_vertices(city, mine, flat, moves, (0.0, 0.0, delta))
 
 
-def shift(city: City, keys: Keys, delta: float) -> City:
-    """Return the city with the geometries of some objects moved by `delta` [m] as a whole."""
+def shift(city: City, keys: Keys, delta: tuple[float, float, float]) -> City:
+    """Return the city with the geometries of some objects moved by `delta` (east, north, up) [m] as a whole."""
     city = put_out(city, keys)
     table = city.tables["geometries"]
     mine = np.flatnonzero(np.isin(np.asarray(table["object"].to_numpy(), np.int64), keys))
-    if not len(mine) or delta == 0:
+    if not len(mine) or not any(delta):
         return city
     flat = flatten(table.take(pa.array(mine)))
     return _with_vertices(city, mine, flat, np.ones(len(flat.vertices), bool), delta)
@@ -181,11 +247,11 @@ def eaves(city: City, key: int) -> float:
     return float(np.asarray(city.core_rows(["z_roof"], [key])["z_roof"].cast(pa.float64()).to_numpy(), float)[0])
 
 
-def _with_vertices(city: City, mine: Keys, flat: Flat, moves: NDArray[np.bool_], delta: float) -> City:
+def _with_vertices(city: City, mine: Keys, flat: Flat, moves: NDArray[np.bool_], delta: tuple[float, float, float]) -> City:
     """Return the city with some vertices of the geometries in the rows `mine` moved by `delta` [m]."""
     table = city.tables["geometries"]
     vertices = flat.vertices.copy()
-    vertices[moves, 2] += delta
+    vertices[moves] += np.array(delta, float)
     column = vertices_from(vertices, np.diff(flat.vertex_start))
     place = np.arange(table.num_rows)
     place[mine] = table.num_rows + np.arange(len(mine))

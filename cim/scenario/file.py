@@ -1,4 +1,4 @@
-"""The scenario file: base city, changes, checks, simulations and outputs in one TOML text, every fault of which is found at once.
+"""The scenario file: base city, changes, options, checks, simulations, axes and outputs in one TOML text; all faults are found at once.
 
 A section belongs to the plug-in of its name: ``[inundation]`` to the simulator, ``[checks.far]`` to the check. They say which
 parameters they know; this module knows none of them.
@@ -10,25 +10,34 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cim import plugins
 from cim.errors import FormatError, InputError
+from cim.scenario.axes import NONE, flat_axes, section_faults
 from cim.scenario.change import Change
+from cim.scenario.faults import Fault, Key, line_of, lines_of, near, read_model
 from cim.scenario.steps import AnyStep
 
-if TYPE_CHECKING:
-    Key = tuple[str | int, ...]
-
-__all__ = ["Fault", "Scenario", "ScenarioFile", "read_scenario", "validate"]
+__all__ = ["Fault", "Option", "Scenario", "ScenarioFile", "read_scenario", "validate"]
 
 _MAX_BYTES = 16 * 1024 * 1024
-Output = Literal["excel", "geopackage", "geotiff", "parquet"]
+Output = Literal["excel", "geopackage", "geotiff", "parquet", "zarr"]
+_MAPPINGS = ("simulations", "checks", "axes", "options", "settings", "sections")
+
+
+class Option(BaseModel):
+    """One option 方案: steps under a name, which come after those of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="name; stands in the claims that its changes make")
+    change: tuple[AnyStep, ...] = Field(default=(), description="what differs from the city after the changes of the file, in order")
 
 
 class ScenarioFile(BaseModel):
@@ -38,8 +47,10 @@ class ScenarioFile(BaseModel):
 
     city: str = Field(min_length=1, description="the city to start from: a .cim folder, relative to this file")
     name: str = Field(default="", description="name of the scenario; stands in the claims that its changes make")
-    outputs: tuple[Output, ...] = Field(default=(), description='further files: "excel", "geopackage", "geotiff", "parquet"')
+    outputs: tuple[Output, ...] = Field(default=(), description='further files: "excel", "geopackage", "geotiff", "parquet", "zarr"')
+    seed: int | None = Field(default=None, ge=0, description="what random numbers start from, in sections that know a seed and state none")
     change: tuple[AnyStep, ...] = Field(default=(), description="what differs from the city, in order")
+    option: tuple[Option, ...] = Field(default=(), description="named options, which the axis change chooses from")
 
 
 @dataclass(frozen=True)
@@ -58,26 +69,31 @@ class Scenario:
     path: Path | None = None
     sha256: str = ""
     """Hash of the file's bytes."""
+    seed: int | None = None
+    axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Values by dotted key, in the order of the file; see `cim.scenario.members`."""
+    options: Mapping[str, Change] = field(default_factory=dict)
+    """Changes by name of the option, those of the file first in each."""
+    member: str = ""
+    """Name of the member of an ensemble; empty for what a file states."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Value that a member has on each axis, by dotted key."""
+    sections: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What the file states, by section: ``"flood"``, ``"checks.far"``."""
 
     def __post_init__(self) -> None:
         """Make the mappings unchangeable."""
-        for name in ("simulations", "checks"):
+        for name in _MAPPINGS:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
+    def __reduce__(self) -> Any:
+        """Let a member travel to another process: a mapping that cannot be changed cannot be pickled either."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return _revived, ({name: dict(value) if name in _MAPPINGS else value for name, value in values.items()},)
 
-@dataclass(frozen=True)
-class Fault:
-    """One thing wrong with a scenario file."""
 
-    line: int | None
-    """Line of the file, None where it has none."""
-    key: str
-    """Where, such as ``checks.far.limit``."""
-    message: str
-
-    def __str__(self) -> str:
-        """Return line, key and message."""
-        return (f"line {self.line}: " if self.line else "") + (f"{self.key}: " if self.key else "") + self.message
+def _revived(values: dict[str, Any]) -> Scenario:
+    return Scenario(**values)
 
 
 def read_scenario(path: str | Path) -> Scenario:
@@ -95,8 +111,6 @@ def read_scenario(path: str | Path) -> Scenario:
     if scenario is None:
         listed = "\n  ".join(str(fault) for fault in faults)
         raise FormatError(path, f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in the scenario:\n  {listed}")
-    from dataclasses import replace
-
     return replace(scenario, sha256=digest)
 
 
@@ -131,124 +145,106 @@ def _read(text: str, path: Path) -> tuple[Scenario | None, list[Fault]]:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
         return None, [Fault(int(found[1]) if found else max(len(text.splitlines()), 1), "", f"not TOML: {error}")]
-    lines = _lines(text)
-    simulators, checks = plugins.available("cim.simulators"), plugins.available("cim.checks")
-    sections = {name: value for name, value in content.items() if name in simulators}
-    stated_checks = content.pop("checks", {})
+    lines = lines_of(text)
     faults: list[Fault] = []
-    if not isinstance(stated_checks, dict):
-        faults.append(Fault(lines.get(("checks",)), "checks", "expected sections such as [checks.far]"))
-        stated_checks = {}
-    base = _model(
-        ScenarioFile, {name: value for name, value in content.items() if name not in sections}, (), lines, faults, known=simulators
-    )
-    simulations = _sections("cim.simulators", sections, (), lines, faults)
-    check_parameters = _sections("cim.checks", stated_checks, ("checks",), lines, faults, known=checks)
-    city = content.get("city")
-    if isinstance(city, str) and city and not (path.parent / city).exists():
-        faults.append(Fault(lines.get(("city",)), "city", f"{path.parent / city} is not there; paths are relative to the scenario file"))
+    simulators = plugins.available("cim.simulators")
+    stated_axes = content.pop("axes", {})
+    sections = _stated(content, simulators, lines, faults)
+    own = {name: value for name, value in content.items() if name not in simulators and name != "checks"}
+    base = read_model(ScenarioFile, own, (), lines, faults, known=(*simulators, "axes", "checks"))
+    kinds = _kinds(sections, lines, faults)
+    names = _options(content.get("option"), lines, faults)
+    axes = flat_axes(stated_axes, sections, kinds, names, lines, faults)
+    _unused(names, axes, lines, faults)
+    seed = content.get("seed", axes.get("seed", (None,))[0])
+    parameters = {name: _section(kinds[name], sections[name], name, seed, axes, lines, faults) for name in kinds}
+    faults += _lost_city(content.get("city"), path, lines)
     if faults or not isinstance(base, ScenarioFile):
         return None, sorted(faults, key=lambda fault: (fault.line or 0, fault.key))
+    return _scenario(base, path, axes, sections, {name: model for name, model in parameters.items() if model is not None}), []
+
+
+def _scenario(
+    base: ScenarioFile, path: Path, axes: Mapping[str, tuple[Any, ...]], sections: Mapping[str, Any], parameters: Mapping[str, BaseModel]
+) -> Scenario:
     name = base.name or path.stem
     return Scenario(
-        name, (path.parent / base.city).resolve(), Change(name, base.change), simulations, check_parameters, base.outputs, path.resolve()
-    ), []
+        name,
+        (path.parent / base.city).resolve(),
+        Change(name, base.change),
+        {key: model for key, model in parameters.items() if not key.startswith("checks.")},
+        {key.removeprefix("checks."): model for key, model in parameters.items() if key.startswith("checks.")},
+        base.outputs,
+        path.resolve(),
+        seed=base.seed,
+        axes=axes,
+        options={one.name: Change(one.name, (*base.change, *one.change)) for one in base.option},
+        sections=sections,
+    )
 
 
-def _sections(
-    group: str, sections: Mapping[str, Any], prefix: Key, lines: Mapping[Key, int], faults: list[Fault], known: Iterable[str] | None = None
-) -> dict[str, BaseModel]:  # fmt: skip
-    """Read each section with the parameters of its plug-in."""
-    made = {}
-    for name, values in sections.items():
-        key = (*prefix, name)
-        if known is not None and name not in known:
-            faults.append(Fault(lines.get(key), ".".join(map(str, key)), f"there is no check {name!r}{_near(name, known)}"))
-            continue
-        model = _model(plugins.load(group, name).parameters, values, key, lines, faults)
-        if model is not None:
-            made[name] = model
-    return made
+def _stated(content: Mapping[str, Any], simulators: Iterable[str], lines: Mapping[Key, int], faults: list[Fault]) -> dict[str, Any]:
+    """Return what the file states by section: simulators, then checks, in its order."""
+    checks = content.get("checks", {})
+    if not isinstance(checks, dict):
+        faults.append(Fault(lines.get(("checks",)), "checks", "expected sections such as [checks.far]"))
+        checks = {}
+    own = {name: value for name, value in content.items() if name in simulators}
+    return {**own, **{f"checks.{name}": value for name, value in checks.items()}}
 
 
-def _model(
-    kind: type[BaseModel], values: Any, prefix: Key, lines: Mapping[Key, int], faults: list[Fault], known: Iterable[str] = ()
+def _kinds(sections: Iterable[str], lines: Mapping[Key, int], faults: list[Fault]) -> dict[str, type[BaseModel]]:
+    """Return the parameters of each section, as its plug-in states them."""
+    checks = plugins.available("cim.checks")
+    kinds: dict[str, type[BaseModel]] = {}
+    for section in sections:
+        name = section.removeprefix("checks.")
+        if name == section:
+            kinds[section] = plugins.load("cim.simulators", name).parameters
+        elif name in checks:
+            kinds[section] = plugins.load("cim.checks", name).parameters
+        else:
+            faults.append(Fault(line_of(("checks", name), lines), section, f"there is no check {name!r}{near(name, checks)}"))
+    return kinds
+
+
+def _section(
+    kind: type[BaseModel], values: Any, section: str, seed: Any, axes: Mapping[str, tuple[Any, ...]], lines: Mapping[Key, int],
+    faults: list[Fault],
 ) -> BaseModel | None:  # fmt: skip
-    """Read values with a pydantic model; what is wrong is added to the faults."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        for one in error.errors():
-            key = (*prefix, *_location(one["loc"]))
-            words = one["msg"].removeprefix("Value error, ")
-            if one["type"] == "extra_forbidden":
-                words = f"is not known{_near(str(key[-1]), [*kind.model_fields, *known])}"
-            elif one["type"] != "missing" and not isinstance(one["input"], dict | list):
-                words += f" (found {one['input']!r})"
-            faults.append(Fault(_line(key, lines), ".".join(map(str, key)), words))
-        return None
+    """Read one section; it gets the seed of the file where it knows one and states none."""
+    if seed is not None and "seed" in kind.model_fields and isinstance(values, dict) and "seed" not in values:
+        values = {**values, "seed": seed}
+    return section_faults(kind, values, section, axes, lines, faults)
 
 
-def _location(place: tuple[str | int, ...]) -> Key:
-    """Return where in the file a fault lies: without the names of steps and of types that pydantic puts between."""
-    steps = {"raise_building", "remove_building", "add_building"}
-    kept = [one for at, one in enumerate(place) if not (at == 2 and place[0] == "change" and one in steps)]
-    return tuple(one for one in kept if isinstance(one, int) or not re.search(r"[\[(]|^(str|float|int|dict|list|none)$", one))
+def _options(stated: Any, lines: Mapping[Key, int], faults: list[Fault]) -> list[str]:
+    """Return the names of the options; one that stands twice or is a word of its own is a fault."""
+    rows = stated if isinstance(stated, list) else []
+    names: list[str] = []
+    for number, row in enumerate(rows):
+        name = row.get("name") if isinstance(row, dict) else None
+        if not isinstance(name, str):
+            continue  # told with the rest of the file
+        if name in names or name == NONE:
+            why = "stands twice" if name in names else "means no option at all"
+            faults.append(
+                Fault(line_of(("option", number, "name"), lines), f"option.{number}.name", f"{name!r} {why}; choose another name")
+            )
+        names.append(name)
+    return names
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names)}"
-
-
-def _line(key: Key, lines: Mapping[Key, int]) -> int | None:
-    """Return the line of a key, or of the nearest section it would stand in."""
-    for end in range(len(key), 0, -1):
-        if key[:end] in lines:
-            return lines[key[:end]]
-    return None
+def _unused(names: Iterable[str], axes: Mapping[str, tuple[Any, ...]], lines: Mapping[Key, int], faults: list[Fault]) -> None:
+    """Name the options that no member would have."""
+    if "change" in axes or ("axes", "change") not in lines:
+        for number, name in enumerate(names):
+            if name not in axes.get("change", ()):
+                words = f"no member has the option {name!r}; name it in change = [...] under [axes], or take it out"
+                faults.append(Fault(line_of(("option", number), lines), f"option.{number}", words))
 
 
-_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]#]+?)\s*\]\]?\s*(?:#.*)?$")
-_ASSIGNMENT = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
-
-
-def _lines(text: str) -> dict[Key, int]:
-    """Return the line of each section and key of a TOML text; keys inside inline tables have none of their own."""
-    found: dict[Key, int] = {}
-    section: Key = ()
-    counts: dict[Key, int] = {}
-    quoted, depth = "", 0  # inside a text, or inside a list, of several lines
-    for number, line in enumerate(text.splitlines(), start=1):
-        if quoted:
-            quoted = "" if quoted in line else quoted
-            continue
-        if depth > 0:
-            depth += _brackets(line)
-            continue
-        header, assignment = _HEADER.match(line), _ASSIGNMENT.match(line)
-        if header:
-            section = _names(header[2])
-            if header[1] == "[[":
-                counts[section] = counts.get(section, -1) + 1
-                section = (*section, counts[section])
-            found.setdefault(section, number)
-            found.setdefault(section[:1], number)
-        elif assignment:
-            found.setdefault((*section, *_names(assignment[1])), number)
-            quoted = next((mark for mark in ('"""', "'''") if line.count(mark) == 1), "")
-            depth = 0 if quoted else max(_brackets(line[assignment.end() :]), 0)
-    return found
-
-
-def _brackets(line: str) -> int:
-    """Return how many lists a line leaves open, texts and comments left out."""
-    bare = re.sub(r"""("(?:[^"\\]|\\.)*"|'[^']*')|#.*$""", "", line)
-    return bare.count("[") - bare.count("]")
-
-
-def _names(text: str) -> Key:
-    return tuple(one.strip().strip("\"'") for one in re.findall(r"""[\w-]+|"[^"]*"|'[^']*'""", text))
+def _lost_city(city: Any, path: Path, lines: Mapping[Key, int]) -> list[Fault]:
+    if isinstance(city, str) and city and not (path.parent / city).exists():
+        return [Fault(lines.get(("city",)), "city", f"{path.parent / city} is not there; paths are relative to the scenario file")]
+    return []

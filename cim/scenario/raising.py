@@ -48,7 +48,7 @@ def raise_whole(city: City, key: int, id: str, delta: float, method: str) -> Cit
     grows = (below.types == "BuildingPart") & ~upon
     _refuse_lost_parts(below, grows, delta)
     grown, moved = np.append(key, below.keys[grows]).astype(np.int64), below.keys[upon]
-    changed = shift(stretch(city, grown, delta, id), moved, delta)
+    changed = shift(stretch(city, grown, delta, id), moved, (0.0, 0.0, delta))
     changed = move_boxes(changed, grown, delta)
     changed = move_boxes(changed, moved, delta, ("zmin", "zmax"))
     for fact in [*_facts(city, grown, delta, ("z_roof", "height")), *_facts(city, moved, delta, ("z_ground", "z_roof"))]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from cim import plugins
 from cim.errors import UsageError
+from cim.scenario.faults import models_in
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,8 +28,10 @@ _HEAD = """\
 city = "district.cim"
 # name of the scenario; stands in the claims that its changes make
 name = "option A"
-# further files beside Parquet and JSON: "excel", "geopackage", "geotiff", "parquet"
+# further files beside Parquet and JSON: "excel", "geopackage", "geotiff", "parquet", "zarr"
 outputs = ["geopackage", "excel"]
+# what random numbers start from, in sections that know a seed and state none
+# seed = 1
 
 # What differs from the city, in order. Each step begins with [[change]].
 # [[change]]
@@ -31,6 +39,12 @@ outputs = ["geopackage", "excel"]
 # id = "b12"
 # by = 6.0          # or: to = 24.0
 # storeys = 8
+
+# [[change]]
+# do = "move_building"
+# id = "b12"
+# dx = 4.0          # east; or: to = [500010.0, 3460010.0]
+# dy = -2.5         # north
 
 # [[change]]
 # do = "remove_building"
@@ -43,6 +57,63 @@ outputs = ["geopackage", "excel"]
 # height = 18.0
 # storeys = 6
 # z_ground = 3.2
+
+# [[change]]
+# do = "close_road"
+# id = "r7"
+# start = 2026-07-01T07:00:00Z
+# until = 2026-07-01T19:00:00Z
+# direction = "both"          # or "forward", "backward"
+# classes = ["car", "truck"]  # left out: all
+
+# [[change]]
+# do = "add_road"
+# id = "new-road"
+# line = [[500000.0, 3460000.0], [500100.0, 3460000.0]]
+# lanes = 2
+# speed_limit = 13.9          # m/s
+# width = 7.0
+# oneway = false
+
+# [[change]]
+# do = "remove_road"
+# id = "r8"
+
+# [[change]]
+# do = "change_terrain"
+# id = "embankment"
+# area = [[500000.0, 3460000.0], [500030.0, 3460000.0], [500030.0, 3460020.0]]
+# to = 6.5                    # elevation; or: by = -1.2
+# slope = 0.5                 # sides rise 1 over 2
+# only = "fill"               # or "cut"
+
+# [[change]]
+# do = "change_land_use"
+# id = "P3"
+# to = "park"
+
+# [[change]]
+# do = "change_pipe"
+# id = "pipe-4"
+# diameter = 0.8
+# slope = 0.003
+
+# [[change]]
+# do = "remove_pipe"
+# id = "pipe-5"
+
+# Options 比选方案: further steps under a name, for the axis change.
+# [[option]]
+# name = "wall"
+# [[option.change]]
+# do = "raise_building"
+# id = "b7"
+# by = 3.0
+
+# An ensemble: every combination of these values is a member. Keys: seed, change, and those of the sections below.
+# [axes]
+# seed = [1, 2, 3]
+# change = ["none", "wall"]
 """
 
 
@@ -76,30 +147,89 @@ def template(kind: str = "all") -> str:
 def _section(group: str, name: str) -> str:
     """Return one section: its title, then each parameter with what it means."""
     plugin = plugins.load(group, name)
-    parameters: type[BaseModel] = plugin.parameters
     title = f"checks.{name}" if group == "cim.checks" else name
-    lines = [f"\n# {plugin.title_en} {plugin.title_zh}", f"[{title}]"]
-    for field_name, field in parameters.model_fields.items():
-        lines.append(f"# {field.description or field_name}")
-        lines.append(_assignment(field_name, field))
+    lines = [f"\n# {plugin.title_en} {plugin.title_zh}", f"[{title}]", *_table(plugin.parameters, title)]
     return "\n".join(lines) + "\n"
+
+
+def _table(kind: type[BaseModel], title: str, *, used: bool = True, held: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the lines of a table below its header: first its own keys, as TOML wants them, then the tables within.
+
+    Parameters
+    ----------
+    used
+        Whether the table stands in the file as it is; otherwise all its lines are comments.
+    held
+        Values to print in place of the defaults.
+    """
+    own: list[str] = []
+    inner: list[str] = []
+    for name, field in kind.model_fields.items():
+        key, given = field.alias or name, (held or {}).get(name)
+        models = models_in(field.annotation)
+        if models and not _plain_default(field):
+            inner += _inner(key, field, models, title, used=used)
+            continue
+        own += [f"# {line}" for line in (field.description or key).splitlines()]
+        line = _assignment(key, field) if given is None else f"{key} = {_toml(given)}"
+        own.append(line if used or line.startswith("#") else f"# {line}")
+    return own + inner
+
+
+def _plain_default(field: FieldInfo) -> bool:
+    """Say whether a field that may hold tables has a default without any, such as a number or text."""
+    return not field.is_required() and isinstance(field.get_default(call_default_factory=True), str | int | float | bool)
+
+
+def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title: str, *, used: bool) -> list[str]:
+    """Return the tables of a field that holds models: the first as it is when it must be given or is the default, others as comments."""
+    from pydantic import BaseModel
+
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    several = _is_list(field.annotation)
+    brackets = ("[[", "]]") if several else ("[", "]")
+    stands = isinstance(default, BaseModel) or (field.is_required() and not several)
+    order = [type(default), *(one for one in models if one is not type(default))] if isinstance(default, BaseModel) else list(models)
+    lines = []
+    for number, model in enumerate(order):
+        mine = used and stands and number == 0
+        held = default.model_dump(exclude_none=True) if isinstance(default, model) else None
+        said = field.description or key
+        lines += ["", f"# {said}" if number == 0 else f"# or: {_first_line(model) or model.__name__}"]
+        header = f"{brackets[0]}{title}.{key}{brackets[1]}"
+        lines += [header if mine else f"# {header}", *_table(model, f"{title}.{key}", used=mine, held=held)]
+    return lines
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().split("\n", 1)[0]
+
+
+def _is_list(annotation: Any) -> bool:
+    """Say whether a type is a list of something, or a union that holds one."""
+    origin = get_origin(annotation)
+    if origin in {list, tuple, Sequence}:
+        return True
+    return origin is not None and any(_is_list(one) for one in get_args(annotation))
 
 
 def _assignment(name: str, field: FieldInfo) -> str:
     """Return a line with the default, or with an example that is commented out unless the parameter must be given."""
     if field.is_required():
         return f"{name} = {_toml(_example(field))}"
-    if field.default is None:
-        return f"# {name} = {_toml(_example(field))}"
-    return f"{name} = {_toml(field.default)}"
+    default = field.get_default(call_default_factory=True)
+    return f"# {name} = {_toml(_example(field))}" if default is None else f"{name} = {_toml(default)}"
 
 
 def _example(field: FieldInfo) -> Any:
     """Return a value of the right kind; a plug-in may give its own as ``examples``."""
     if field.examples:
         return field.examples[0]
+    if get_origin(field.annotation) is Literal:
+        return get_args(field.annotation)[0]
     words = str(field.annotation)
     for mark, value in (
+        ("datetime", datetime(2026, 7, 1, 7, tzinfo=UTC)),
         ("list[float]", [1.0]),
         ("tuple[float", [0.0, 0.0, 1.0, 1.0]),
         ("str", "…"),
@@ -113,7 +243,25 @@ def _example(field: FieldInfo) -> Any:
 
 
 def _toml(value: Any) -> str:
-    """Return a value as TOML; lists and text are written as in JSON, which TOML shares."""
+    """Return a value as TOML: texts as in JSON, which TOML shares, models and mappings as inline tables."""
+    from pydantic import BaseModel
+
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True)
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml_key(key)} = {_toml(one)}" for key, one in value.items()) + " }" if value else "{}"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
+    return json.dumps(value if isinstance(value, int | float) else str(value), ensure_ascii=False)
+
+
+def _toml_key(key: Any) -> str:
+    return str(key) if re.fullmatch(r"[\w-]+", str(key), re.ASCII) else json.dumps(str(key), ensure_ascii=False)

@@ -1,0 +1,170 @@
+"""Faults of a scenario file, each with the line and key it lies at, and reading sections so that all are found at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+__all__ = ["Fault", "Key", "dotted", "line_of", "lines_of", "models_in", "near", "read_model"]
+
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a scenario file."""
+
+    line: int | None
+    """Line of the file, None where it has none."""
+    key: str
+    """Where, such as ``checks.far.limit``."""
+    message: str
+
+    def __str__(self) -> str:
+        """Return line, key and message."""
+        return (f"line {self.line}: " if self.line else "") + (f"{self.key}: " if self.key else "") + self.message
+
+
+def dotted(key: Key) -> str:
+    """Return a key as the messages name it."""
+    return ".".join(map(str, key))
+
+
+def read_model(
+    kind: type[BaseModel], values: Any, prefix: Key, lines: Mapping[Key, int], faults: list[Fault], known: Iterable[str] = ()
+) -> BaseModel | None:  # fmt: skip
+    """Read values with a pydantic model; what is wrong is added to the faults.
+
+    Parameters
+    ----------
+    prefix
+        Where in the file the values stand.
+    known
+        Further words that may be meant at the top.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        for one in error.errors():
+            place = _location(one["loc"], values, missing=one["type"] == "missing")
+            key = (*prefix, *place)
+            words = one["msg"].removeprefix("Value error, ")
+            if one["type"] == "extra_forbidden":
+                words = f"is not known{near(str(key[-1]), [*_fields_at(kind, place[:-1]), *(known if len(place) == 1 else ())])}"
+            elif one["type"] != "missing" and not isinstance(one["input"], dict | list):
+                words += f" (found {one['input']!r})"
+            faults.append(Fault(line_of(key, lines), dotted(key), words))
+        return None
+
+
+def _location(place: tuple[str | int, ...], values: Any, *, missing: bool) -> Key:
+    """Return where in the file a fault lies: without the names of steps, types and models that pydantic puts between.
+
+    What can be found in the values is a key of the file; a key that is missing is the last of the place.
+    """
+    kept: list[str | int] = []
+    for at, one in enumerate(place):
+        held = (isinstance(values, dict) and one in values) or (isinstance(values, list) and isinstance(one, int) and one < len(values))
+        if held:
+            values = values[one]
+        if held or (missing and at == len(place) - 1):
+            kept.append(one)
+    return tuple(kept)
+
+
+def models_in(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """Return the models that a type may hold, such as those of a union or a list.
+
+    Examples
+    --------
+    >>> class Rain(BaseModel): ...
+    >>> [model.__name__ for model in models_in(list[Rain] | None)]
+    ['Rain']
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation,)
+    return tuple(dict.fromkeys(model for one in get_args(annotation) for model in models_in(one)))
+
+
+def _fields_at(kind: type[BaseModel], place: Key) -> list[str]:
+    """Return the words known at a place of a model, those of every model that may stand there."""
+    kinds: tuple[type[BaseModel], ...] = (kind,)
+    for one in place:
+        if isinstance(one, str):
+            kinds = tuple(model for held in kinds if one in held.model_fields for model in models_in(held.model_fields[one].annotation))
+    return list(dict.fromkeys(name for held in kinds for name in held.model_fields))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a hint: the nearest known word, else all of them."""
+    import difflib
+
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(names) or 'none'}"
+
+
+def line_of(key: Key, lines: Mapping[Key, int]) -> int | None:
+    """Return the line of a key, or of the nearest section it would stand in."""
+    for end in range(len(key), 0, -1):
+        if key[:end] in lines:
+            return lines[key[:end]]
+    return None
+
+
+_HEADER = re.compile(r"""^\s*(\[\[?)\s*((?:[^\[\]#"']|"[^"]*"|'[^']*')+?)\s*\]\]?\s*(?:#.*)?$""")
+_ASSIGNMENT = re.compile(r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+
+
+def lines_of(text: str) -> dict[Key, int]:
+    """Return the line of each section and key of a TOML text; keys inside inline tables have none of their own."""
+    found: dict[Key, int] = {}
+    section: Key = ()
+    counts: dict[Key, int] = {}
+    quoted, depth = "", 0  # inside a text, or inside a list, of several lines
+    for number, line in enumerate(text.splitlines(), start=1):
+        if quoted:
+            quoted = "" if quoted in line else quoted
+            continue
+        if depth > 0:
+            depth += _brackets(line)
+            continue
+        header, assignment = _HEADER.match(line), _ASSIGNMENT.match(line)
+        if header:
+            section = _section(_names(header[2]), header[1] == "[[", counts)
+            for end in range(1, len(section) + 1):
+                found.setdefault(section[:end], number)
+        elif assignment:
+            key = (*section, *_names(assignment[1]))
+            for end in range(len(section) + 1, len(key) + 1):
+                found.setdefault(key[:end], number)
+            quoted = next((mark for mark in ('"""', "'''") if line.count(mark) == 1), "")
+            depth = 0 if quoted else max(_brackets(line[assignment.end() :]), 0)
+    return found
+
+
+def _section(names: Key, one_more: bool, counts: dict[Key, int]) -> Key:  # noqa: FBT001  # whether the header has two brackets
+    """Return the place of a header: tables of a list are counted, also where they stand inside another list."""
+    place: Key = ()
+    for at, name in enumerate(names):
+        place = (*place, name)
+        last = at == len(names) - 1
+        if last and one_more:
+            counts[place] = counts.get(place, -1) + 1
+        if place in counts:
+            place = (*place, counts[place])
+    return place
+
+
+def _brackets(line: str) -> int:
+    """Return how many lists a line leaves open, texts and comments left out."""
+    bare = re.sub(r"""("(?:[^"\\]|\\.)*"|'[^']*')|#.*$""", "", line)
+    return bare.count("[") - bare.count("]")
+
+
+def _names(text: str) -> Key:
+    return tuple(one.strip().strip("\"'") for one in re.findall(r"""[\w-]+|"[^"]*"|'[^']*'""", text))
