@@ -83,9 +83,12 @@ def layers_of_result(scene: Scene, result: Any, options: Mapping[str, Any]) -> t
     from cim.results import Fields, Verdicts
     from cim.scenes.depth import depth_layer
     from cim.scenes.verdicts import verdict_layer
+    from cim.scenes.water import changes_with_time, flood_layer
 
     if isinstance(result, Verdicts):
         return (verdict_layer(scene, result, **options),)
+    if isinstance(result, Fields) and not options and changes_with_time(result):
+        return (flood_layer(scene.context, result),)
     if isinstance(result, Fields):
         return (depth_layer(scene.context, result, **options),)
     msg = f"a {type(result).__name__} cannot be added to a scene; add the verdicts of a check, the fields of a simulation, or a Layer"

@@ -1,4 +1,7 @@
-"""The layer of standing or flowing water: wet cells of a field of depth, at the height of the water surface, coloured by depth."""
+"""The layer of still water: wet cells of one field of depth, at the height of the water surface, coloured by depth.
+
+Water that changes with time is drawn by `cim.scenes.water`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["DEPTH_CELLS", "WET", "depth_layer"]
+__all__ = ["DEPTH_CELLS", "WET", "depth_layer", "same_crs"]
 
 WET = 0.01
 """Depth [m] from which a cell is drawn as wet."""
@@ -47,7 +50,7 @@ def depth_layer(context: Context, result: Fields, *, at: Mapping[str, Any] | Non
         If there is no such field, or `at` names a dimension it does not have.
     """
     depth, said = _select(result, at or {})
-    _same_crs(context, result)
+    same_crs(context, result)
     x, y = np.asarray(depth["x"].values, float), np.asarray(depth["y"].values, float)
     values = np.asarray(depth.values, float)
     if len(y) > 1 and y[0] > y[-1]:
@@ -113,7 +116,14 @@ def _name(dimension: str) -> Text:
     return Text(standard.label_en, standard.label_zh) if standard else Text(dimension.replace("_", " "), dimension)
 
 
-def _same_crs(context: Context, result: Fields) -> None:
+def same_crs(context: Context, result: Fields) -> None:
+    """Refuse fields in another coordinate system than the city.
+
+    Raises
+    ------
+    CRSMismatchError
+        If they are.
+    """
     crs = result.crs
     if crs is not None and not crs.horizontal.equals(context.city.crs.horizontal, ignore_axis_order=True):
         reason = f"the fields are in {crs.to_string()} but the city in {context.city.crs.to_string()}"

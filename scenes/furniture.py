@@ -50,7 +50,7 @@ def words(language: str) -> Words:
 
 def legends(scene: Scene) -> list[Legend]:
     """Return the legends of the visible layers, results first, the ground last."""
-    shown = [layer for layer in scene.layers if layer.visible and len(layer.triangles)]
+    shown = [layer for layer in scene.layers if layer.visible and (len(layer.triangles) or layer.motion is not None)]
     results = [layer for layer in shown if layer.overlay or not len(layer.ids)]
     rest = [layer for layer in shown if layer not in results and layer.name not in {"terrain", "imagery"}]
     ground = [layer for layer in shown if layer.name == "terrain"]
@@ -111,6 +111,7 @@ def compose(picture: Image, scene: Scene, camera: Camera) -> Image:
     _legend(pen, scene, camera, shown, picture.size, unit, title_bottom)
     _north(pen, camera, picture.size, unit, words(scene.language))
     _foot(pen, scene, camera, picture.size, unit)
+    _clock(pen, scene, picture.size, unit)
     return Images.alpha_composite(picture, sheet)
 
 
@@ -162,6 +163,7 @@ class _Row:
     legend: Legend | None = None
 
 
+_SHARE = 0.42  # of the height left for the legend of a scene that changes with time
 _ROW_HEIGHT = {"title": 30, "entry": 24, "ramp": 46, "more": 24, "note": 22}
 
 
@@ -206,6 +208,8 @@ def _legend(pen: ImageDraw, scene: Scene, camera: Camera, shown: list[Legend], s
     if not shown:
         return
     room = (size[1] - top - 90 * unit) / unit
+    if scene.clock is not None:
+        room *= _SHARE  # what moves is not hidden behind a list of what stands still
     rows = _fitting(_rows(scene, shown), room, words(scene.language).more)
     wide = max(
         pen.textlength(row.text, font=font(round((18 if row.kind == "title" else 16) * unit)))
@@ -234,7 +238,9 @@ def _free_corner(
         (size[0] - box[0] - margin, bottom - 46 * unit),
         (size[0] - box[0] - margin, 130 * unit),
     ]
-    clouds = [layer.points[:: max(1, len(layer.points) // 3000)] for layer in scene.layers if layer.visible and len(layer.points)]
+    # what moves is left out, so that in a film the legend stands still
+    still = [layer for layer in scene.layers if layer.visible and len(layer.points) and layer.motion is None]
+    clouds = [layer.points[:: max(1, len(layer.points) // 3000)] for layer in still]
     seen = camera.project(np.concatenate(clouds), size) if clouds else np.empty((0, 3))
 
     def hidden(place: tuple[float, float]) -> int:
@@ -328,3 +334,30 @@ def _foot(pen: ImageDraw, scene: Scene, camera: Camera, size: tuple[int, int], u
     for end in (right - bar, right):
         pen.line((end, y - 6 * unit, end, y + 6 * unit), fill=INK, width=max(1, round(2 * unit)))
     pen.text((right, y - 10 * unit), label, font=face, fill=INK, anchor="rb")
+
+
+def _clock(pen: ImageDraw, scene: Scene, size: tuple[int, int], unit: float) -> None:
+    """Draw which moment is shown, and where it lies between the first and the last; nothing where all stands still."""
+    from cim.scenes.clock import HIGHEST
+
+    clock = scene.clock
+    if clock is None or not any(layer.visible and layer.motion is not None for layer in scene.layers):
+        return
+    place = None if scene.moment is None else clock.place(scene.moment)
+    text = HIGHEST(scene.language) if place is None else f"{clock.labels[place]}  {clock.suffix(scene.language)}"
+    large, small = font(round(22 * unit)), font(round(13 * unit))
+    wide = max(pen.textlength(text, font=large) + 40 * unit, 380 * unit)
+    left, bottom = (size[0] - wide) / 2, size[1] - 46 * unit
+    tall = 44 * unit if place is None or len(clock) < 2 else 76 * unit
+    pen.rounded_rectangle((left, bottom - tall, left + wide, bottom), 10 * unit, fill=PAPER, outline=(200, 204, 208, 255))
+    pen.text((size[0] / 2, bottom - tall + 22 * unit), text, font=large, fill=INK, anchor="mm")
+    if place is None or len(clock) < 2:
+        return
+    seconds = (clock.instants - clock.instants[0]) / np.timedelta64(1, "s")
+    low, high, y = left + 20 * unit, left + wide - 20 * unit, bottom - 30 * unit
+    knob = low + (high - low) * float(seconds[place] / seconds[-1])
+    pen.line((low, y, high, y), fill=(200, 204, 208, 255), width=max(1, round(4 * unit)))
+    pen.line((low, y, knob, y), fill=(34, 112, 184, 255), width=max(1, round(4 * unit)))
+    pen.ellipse((knob - 6 * unit, y - 6 * unit, knob + 6 * unit, y + 6 * unit), fill=(34, 112, 184, 255), outline=(255, 255, 255, 255))
+    pen.text((low, bottom - 12 * unit), clock.labels[0], font=small, fill=PALE, anchor="lm")
+    pen.text((high, bottom - 12 * unit), clock.labels[-1], font=small, fill=PALE, anchor="rm")

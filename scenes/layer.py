@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cim.scenes.clock import Motion
+    from cim.scenes.sheet import Sheet
+
 __all__ = ["IMAGE_MARKS", "SEVERITIES", "Label", "Layer", "Legend", "LegendEntry", "Text", "drawing_order", "join"]
 
 OUTLINE_LIMIT = 600_000
@@ -151,6 +154,10 @@ class Layer:
     """Texts drawn over the scene; where several would cover each other, the first is."""
     through: bool = False
     """Drawn translucent so that what lies below is seen: a click meets it only where nothing else is."""
+    motion: Motion | None = None
+    """How the layer changes with time; the other fields say how it looks at one moment. None for what stands still."""
+    sheet: Sheet | None = None
+    """Depth of water that the texture shows: where it is dry nothing is drawn, and a click goes through."""
     behind: int = 0
     """Steps that the faces are pushed back in depth: what another layer covers in the very same place stays under it."""
 
@@ -193,6 +200,11 @@ class Layer:
         return len(self.colours)
 
     @property
+    def times(self) -> NDArray[np.datetime64] | None:
+        """Instants at which the layer changes, shape (t,), UTC; None where it stands still."""
+        return None if self.motion is None else self.motion.times
+
+    @property
     def images(self) -> tuple[bytes, ...]:
         """Image files of the texture."""
         return (self.texture,) if isinstance(self.texture, bytes) else self.texture or ()
@@ -227,7 +239,7 @@ class Layer:
 
     def recoloured(self, colours: NDArray[np.uint8], legend: Legend, values: NDArray[np.float32] | None = None, unit: str = "") -> Layer:
         """Return the same mesh in other colours, without texture and materials."""
-        bare = replace(self, texture=None, uv=None, cell_image=None, point_colours=None)
+        bare = replace(self, texture=None, uv=None, cell_image=None, point_colours=None, motion=None, sheet=None)
         return replace(bare, colours=colours, legend=legend, values=values, unit=unit)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.scenes.camera import INSET
+from cim.scenes.clock import HIGHEST, latest
 from cim.scenes.facts import scene_facts
 from cim.scenes.furniture import source_line
 from cim.scenes.layer import SEVERITIES, Text
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cim.scenes.clock import Motion
     from cim.scenes.layer import Layer, Legend
     from cim.scenes.scene import Scene
 
@@ -92,7 +94,8 @@ def page(scene: Scene) -> str:
         "camera": _camera(scene),
         "light": {"key": KEY, "fill": FILL, "sky": SKY},
         "source": {"en": source_line(scene, "en"), "zh": source_line(scene, "zh")},
-        "layers": [_layer(layer, block) for layer in within_budget(scene.layers) if len(layer.triangles)],
+        "clock": _clock(scene),
+        "layers": [_layer(layer, block, scene) for layer in within_budget(scene.layers) if layer.motion or len(layer.triangles)],
     }
     fillings = {
         "title": html.escape(scene.title or "CIM"),
@@ -197,8 +200,20 @@ def described_layer(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
+def _clock(scene: Scene) -> dict[str, Any] | None:
+    """Return the instants of the scene as people write them, and which is shown; None where all stands still."""
+    clock = scene.clock
+    if clock is None:
+        return None
+    shown = None if scene.moment is None else clock.place(scene.moment)
+    return {"labels": list(clock.labels), "suffix": _text(clock.suffix), "highest": _text(HIGHEST), "place": shown}
+
+
+def _layer(layer: Layer, block: _Block, scene: Scene) -> dict[str, Any]:
     """Describe a layer and add its arrays to the block."""
+    moving = None
+    if layer.motion is not None:
+        layer, moving = _moving(layer, layer.motion, block, scene)
     points, low, span = _positions(layer)
     layer, parts = _by_severity(layer)
     layer, prints = _by_image(layer)
@@ -233,7 +248,16 @@ def _layer(layer: Layer, block: _Block) -> dict[str, Any]:
         "edge_colour": layer.edge_colour,
         "edge_opacity": layer.edge_opacity,
     }
-    return {**described_layer(layer), **place}
+    return {**described_layer(layer), **place, "motion": moving}
+
+
+def _moving(layer: Layer, motion: Motion, block: _Block, scene: Scene) -> tuple[Layer, dict[str, Any]]:
+    """Return the mesh that all times of a layer share, and its times; each says which it shows at each instant of the clock."""
+    motion = motion.for_page()
+    shown = latest(motion, scene.times)
+    said = {**motion.described(block.add), "at": shown.tolist(), "count": len(motion.times)}
+    notes = tuple(dict.fromkeys((*layer.notes, *motion.notes)))
+    return replace(motion.whole(layer), notes=notes, sheet=None), said
 
 
 def _by_severity(layer: Layer) -> tuple[Layer, list[int] | None]:

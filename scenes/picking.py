@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IdBuffer", "Pick", "Picker", "id_buffer", "pickable"]
 
+_CLEAR = 64  # clear faces of a sheet that a ray goes through at most
+_STEP = 0.01  # m behind a clear face where the ray goes on
 _MOST = 2**24 - 1  # objects that three bytes of colour can number
 
 
@@ -172,6 +174,8 @@ class Picker:
         absolute = point + self.scene.origin
         ground = self.scene.context.ground.at(point[:1], point[1:2])[0] + self.scene.origin[2]
         value = None if layer.values is None else float(layer.values[row])
+        if layer.sheet is not None:
+            value = float(layer.sheet.at(point[0], point[1]))
         id = str(layer.ids[row]) if len(layer.ids) else None
         return Pick(layer.name, id, (float(absolute[0]), float(absolute[1]), float(absolute[2])), float(ground), value)
 
@@ -190,10 +194,15 @@ class Picker:
         start, direction = self.camera.rays(x, y, self.size)
         low, high = self.scene.bounds
         reach = float(np.linalg.norm((low + high) / 2 - start[0]) + np.linalg.norm(high - low))
-        t, cell, sub = reference(0.0), reference(-1), reference(0)
-        point, local = [0.0] * 3, [0.0] * 3
-        found = locator.IntersectWithLine(start[0], start[0] + direction[0] * reach, 0.0, t, point, local, sub, cell)
-        if not found:
-            return None
-        number = int(cell)
-        return int(places[number]), int(owners[number]), np.array(point)
+        end, begin = start[0] + direction[0] * reach, start[0]
+        for _ in range(_CLEAR):
+            t, cell, sub = reference(0.0), reference(-1), reference(0)
+            point, local = [0.0] * 3, [0.0] * 3
+            if not locator.IntersectWithLine(begin, end, 0.0, t, point, local, sub, cell):
+                return None
+            number, hit = int(cell), np.array(point)
+            sheet = self.layers[int(places[number])].sheet
+            if sheet is None or np.isfinite(sheet.at(hit[0], hit[1])):
+                return int(places[number]), int(owners[number]), hit
+            begin = hit + direction[0] * _STEP  # through the clear part of a sheet
+        return None

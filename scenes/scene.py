@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.model import City
+    from cim.results import Fields
+    from cim.scenes.clock import Clock
     from cim.scenes.display import Frame
     from cim.scenes.style import Style
 
@@ -63,11 +65,13 @@ class Scene:
         self.context: Context = context_of(self.city, language)
         self.layers: tuple[Layer, ...] = base_layers(self.context, underground=underground)
         self.results: tuple[Any, ...] = ()
+        self._asked: np.datetime64 | str | None = None  # what was asked for; None: the peak of what was added last
+        self._shown: np.datetime64 | None = None
         self.date = datetime.now(UTC).date()
 
     def _with(self, **changed: Any) -> Scene:
         other = object.__new__(Scene)
-        other.__dict__.update({name: value for name, value in self.__dict__.items() if name not in {"bounds", "hull"}})
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name not in {"bounds", "hull", "clock"}})
         other.__dict__.update(changed)
         return other
 
@@ -95,7 +99,13 @@ class Scene:
         name
             Name of the layer; made from the result when left out.
         **options
-            Of the layer: ``at={"time": "..."}`` chooses the moment of a field (see `cim.scenes.depth.depth_layer`).
+            Of the layer: ``at={"water_level": 3.0}`` chooses one of several fields (see `cim.scenes.depth.depth_layer`).
+
+        Returns
+        -------
+        Scene
+            Where the result changes with time and no moment was chosen before (`at`), it shows the peak of the new layer: of
+            water the time of the largest volume.
 
         Raises
         ------
@@ -103,6 +113,7 @@ class Scene:
             If there is no way to draw it.
         """
         from cim.scenes.building import layers_of_result
+        from cim.scenes.clock import moved
 
         added = (result,) if isinstance(result, Layer) else layers_of_result(self, result, options)
         if name is not None and len(added) == 1:
@@ -112,28 +123,92 @@ class Scene:
             taken = {one.name for one in (*self.layers, *fresh)}
             free = (layer.name, *(f"{layer.name} {number}" for number in range(2, len(taken) + 3)))
             fresh.append(replace(layer, name=next(text for text in free if text not in taken)))
-        return self._with(layers=(*self.layers, *fresh), results=(*self.results, result))
+        grown = self._with(layers=(*self.layers, *fresh), results=(*self.results, result))
+        motions = [layer.motion for layer in fresh if layer.motion is not None]
+        if not motions or grown.clock is None:
+            return grown
+        if self._asked is not None:
+            return grown.at(self._asked)
+        shown = motions[-1].times[motions[-1].peak]
+        return self._with(layers=tuple(moved(layer, shown) for layer in grown.layers), results=grown.results, _shown=shown)
 
-    def color_by(self, attribute: str | None = None, *, layer: str = "buildings", style: Style | None = None) -> Scene:
-        """Return the scene with one layer coloured by an attribute; by class when it is None.
+    @cached_property
+    def clock(self) -> Clock | None:
+        """The clock of all layers that change with time, None where none does."""
+        from cim.scenes.clock import clock_of
+
+        return clock_of(self.layers, self.city.time_zone)
+
+    @property
+    def times(self) -> NDArray[np.datetime64]:
+        """Instants at which something in the scene changes, rising, UTC, shape (n,); empty where all stands still."""
+        return np.empty(0, "M8[us]") if self.clock is None else self.clock.instants
+
+    @property
+    def moment(self) -> np.datetime64 | None:
+        """The instant shown; None where nothing changes with time, or the highest values are shown."""
+        return self._shown
+
+    def at(self, moment: float | str | datetime | np.datetime64) -> Scene:
+        """Return the scene at another moment: every layer that changes with time shows its last state not after it.
+
+        Parameters
+        ----------
+        moment
+            Number of one of `times` (negative from the end); an instant (UTC where it names no zone), taken to the nearest of them;
+            seconds since the start, as a float, for runs without a date; or ``"maximum"`` for the highest value at every place.
+
+        Raises
+        ------
+        UsageError
+            If nothing in the scene changes with time, or there is no such time.
+        """
+        from cim.scenes.clock import MAXIMUM, moved
+
+        if self.clock is None:
+            msg = f"at({moment!r}): nothing in this scene changes with time; add the result of a simulation over time first"
+            raise UsageError(msg)
+        shown = None if isinstance(moment, str) and moment == MAXIMUM else self.clock.instants[self.clock.place(moment)]
+        layers = tuple(moved(layer, shown) for layer in self.layers)
+        return self._with(layers=layers, _shown=shown, _asked=MAXIMUM if shown is None else shown)
+
+    def color_by(
+        self, attribute: str | Fields | None = None, *, layer: str = "buildings", style: Style | None = None, table: str | None = None,
+        column: str | None = None,
+    ) -> Scene:  # fmt: skip
+        """Return the scene with one layer coloured by an attribute, or by a column of a result; by class when it is None.
 
         Parameters
         ----------
         attribute
-            Attribute or core column, such as ``"height"``, ``"z_roof"``, ``"function"``.
+            Attribute or core column, such as ``"height"``, ``"z_roof"``, ``"function"``; or the result of a simulation that has
+            tables by object id, with `column`.
         layer
             Layer to colour.
         style
-            How values become colours; a ramp for numbers and a palette for the rest when left out.
+            How values become colours; a ramp for numbers, classes for depths of a result, and a palette for the rest when left out.
+        table
+            Table of the result; the first that has the column when left out.
+        column
+            Column of the table, such as ``"maximum_depth"``.
 
         Raises
         ------
         ObjectNotFoundError
-            If no object of the layer has the attribute.
+            If no object of the layer has the attribute, or the result no such table or column.
+        UsageError
+            If `column` is missing, or given without a result; or no row of the table is an object of the layer.
         """
         from cim.scenes.solids import colour_by
+        from cim.scenes.tables import colour_by_table
 
-        changed = colour_by(self.context, self.layer(layer), attribute, style)
+        if attribute is None or isinstance(attribute, str):
+            if table is not None or column is not None:
+                msg = f"table={table!r}, column={column!r} belong to a result: color_by(result, column=...)"
+                raise UsageError(msg)
+            changed = colour_by(self.context, self.layer(layer), attribute, style)
+        else:
+            changed = colour_by_table(self.context, self.layer(layer), attribute, table, column, style)
         return self._with(layers=tuple(changed if one.name == layer else one for one in self.layers))
 
     def explode(self, id: str, *, gap: float | None = None) -> Scene:
@@ -238,6 +313,15 @@ class Scene:
 
         return screenshot(self, path, size=size, camera=camera)
 
+    def film(
+        self, path: str | Path, *, fps: float = 5.0, start: float | str | datetime | np.datetime64 | None = None,
+        end: float | str | datetime | np.datetime64 | None = None, size: tuple[int, int] = (1280, 720), camera: Camera | None = None,
+    ) -> Path:  # fmt: skip
+        """Write a film of all times, or of those from `start` to `end`; see `cim.scenes.film`."""
+        from cim.scenes.film import film
+
+        return film(self, path, fps=fps, start=start, end=end, size=size, camera=camera)
+
     def html(self, path: str | Path) -> Path:
         """Write the scene as one HTML file that opens from disk without network; see `cim.scenes.page`."""
         from cim.scenes.page import write_page
@@ -264,7 +348,9 @@ class Scene:
         west, south, low, east, north, high = (float(value) for value in (self.bounds + self.origin).ravel())
         described = {
             "title": self.title, "language": self.language, "crs": self.city.crs.to_string(), "date": self.date.isoformat(),
-            "bounds": [west, south, low, east, north, high], "layers": [described_layer(layer) for layer in self.layers],
+            "bounds": [west, south, low, east, north, high],
+            "times": [] if self.clock is None else list(self.clock.labels),
+            "moment": None if self.moment is None else str(self.moment), "layers": [described_layer(layer) for layer in self.layers],
         }  # fmt: skip
         return json.dumps(described, ensure_ascii=False, indent=1)
 

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from cim.scenes.layer import Layer
     from cim.scenes.scene import Scene
 
-__all__ = ["LARGEST", "SKY_COLOURS", "add_layer", "apply_camera", "check_size", "clipping", "pixels_of", "plotter", "poly_data"]
+__all__ = [
+    "LARGEST",
+    "SKY_COLOURS",
+    "add_layer",
+    "apply_camera",
+    "check_size",
+    "clipping",
+    "pixels_of",
+    "plotter",
+    "poly_data",
+    "remove_layer",
+]
 
 SKY_COLOURS = ("#f4f1ea", "#c9dcea")
 """Background at the bottom and at the top."""
@@ -67,10 +78,17 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> None:
             reset_camera=False,
         )
         if image >= 0 and uv is not None:
-            _print(actor, layer.images[image], uv[used])
+            _print(actor, layer.images[image], uv[used], clear=layer.sheet is not None)
         _lift(actor, -2.0 if layer.overlay else 1.0 + layer.behind)
     if layer.edges is not None and len(layer.edges):
         _add_edges(stage, layer, width)
+
+
+def remove_layer(stage: Any, layer: Layer) -> None:
+    """Take the actors of a layer off the stage, whatever it showed."""
+    for name in [name for name in stage.actors if name.startswith(f"{layer.name} ") and name[len(layer.name) + 1 :].lstrip("-").isdigit()]:
+        stage.remove_actor(name, render=False)
+    stage.remove_actor(f"{layer.name} edges", render=False)
 
 
 def _by_image(layer: Layer) -> list[tuple[int, NDArray[np.int64] | slice]]:
@@ -111,19 +129,22 @@ def poly_data(points: NDArray[np.float32], triangles: NDArray[np.int32], colours
     return mesh
 
 
-def _print(actor: Any, image: bytes, uv: NDArray[np.float32]) -> None:
-    """Print an image on the faces of an actor; the colours of its points, which hold the light, are multiplied with it."""
+def _print(actor: Any, image: bytes, uv: NDArray[np.float32], *, clear: bool = False) -> None:
+    """Print an image on the faces of an actor; the colours of its points, which hold the light, are multiplied with it.
+
+    With `clear`, what the image leaves clear is not drawn.
+    """
     pyvista = load_pyvista()
     actor.mapper.dataset.active_texture_coordinates = uv
-    texture = pyvista.Texture(pixels_of(image))
+    texture = pyvista.Texture(pixels_of(image, mode="RGBA" if clear else "RGB"))
     texture.InterpolateOn()
     texture.MipmapOn()
     texture.SetRepeat(bool((uv < -1e-3).any() or (uv > 1 + 1e-3).any()))
     actor.SetTexture(texture)
 
 
-def pixels_of(image: bytes) -> NDArray[np.uint8]:
-    """Return an image file as an array, shape (rows, columns, 3), no larger than a renderer takes.
+def pixels_of(image: bytes, *, mode: str = "RGB") -> NDArray[np.uint8]:
+    """Return an image file as an array, shape (rows, columns, 3), or 4 as ``"RGBA"``; no larger than a renderer takes.
 
     Raises
     ------
@@ -139,7 +160,7 @@ def pixels_of(image: bytes) -> NDArray[np.uint8]:
         picture = images.open(BytesIO(image), formats=("PNG", "JPEG"))
         if max(picture.size) > LARGEST:
             picture.thumbnail((LARGEST, LARGEST))
-        return np.asarray(picture.convert("RGB"), np.uint8)
+        return np.asarray(picture.convert(mode), np.uint8)
     except (OSError, ValueError, images.DecompressionBombError, images.DecompressionBombWarning) as error:
         msg = f"a texture cannot be read as an image: {error}"
         raise UsageError(msg) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cim.scenes.camera import Camera
     from cim.scenes.scene import Scene
 
-__all__ = ["hatch", "render", "screenshot"]
+__all__ = ["hatch", "render", "screenshot", "shot"]
 
 
 def screenshot(scene: Scene, path: str | Path, *, size: tuple[int, int] = (1600, 1000), camera: Camera | None = None) -> Path:
@@ -51,16 +51,21 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int], *, smooth: bool 
     """
     check_size(size)
     factor = 2 if smooth and max(size) * 2 <= LARGEST else 1
-    window = (size[0] * factor, size[1] * factor)
-    stage = plotter(window)
+    stage = plotter((size[0] * factor, size[1] * factor))
     try:
         stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
         for layer, _ in drawing_order(scene.layers):
             add_layer(stage, layer, width=factor)
         apply_camera(stage, camera, scene)
-        picture = np.asarray(stage.screenshot(return_img=True))
+        return shot(stage, size)
     finally:
         stage.close()
+
+
+def shot(stage: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return what is on a stage that is a whole number of times as large as the picture, shape (height, width, 3)."""
+    picture = np.asarray(stage.screenshot(return_img=True))
+    factor = picture.shape[0] // size[1]
     if factor == 1:
         return picture
     small = picture.reshape(size[1], factor, size[0], factor, -1).mean(axis=(1, 3))[..., :3]

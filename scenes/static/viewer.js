@@ -7,11 +7,13 @@ const WORDS = {
     why: 'who says so', chosen: 'chosen', other: 'not chosen', verdicts: 'Checks', value: 'value', limit: 'limit', centre: 'at the centre', reset: 'reset view',
     noValue: 'no value', position: 'position', ground: 'ground height', close: 'close', help: 'drag: turn · right drag or Shift: move · wheel: zoom · arrows, + −, N',
     noGl: 'This page needs WebGL 2; switch on hardware or software 3D in the browser.', pass: 'pass', fail: 'fail', not_assessed: 'not assessed',
-    confidence: 'confidence', unsaid: 'source not stated', read: 'read', field: 'field', notDrawn: 'Not drawn as it should be', top: 'from above' },
+    confidence: 'confidence', unsaid: 'source not stated', read: 'read', field: 'field', notDrawn: 'Not drawn as it should be', top: 'from above',
+    play: 'play', pause: 'pause', before: 'one time back', after: 'one time on', time: 'time', highest: 'maximum', dry: 'dry' },
   zh: { layers: '图层', search: '按编号或名称查找', none: '未找到', pick: '点击对象查看属性。', opacity: '不透明度', why: '数据依据', chosen: '采用', other: '未采用',
     verdicts: '检查结果', value: '值', limit: '限值', centre: '画面中心处', reset: '复位', noValue: '无数据', position: '位置', ground: '地面高程', close: '关闭',
     help: '拖动：旋转 · 右键或 Shift 拖动：平移 · 滚轮：缩放 · 方向键、+ −、N', noGl: '此页面需要 WebGL 2，请在浏览器中启用三维绘图。', pass: '符合', fail: '不符合',
-    not_assessed: '未评估', confidence: '置信度', unsaid: '未注明来源', read: '读取', field: '字段', notDrawn: '未能完整绘制', top: '俯视' },
+    not_assessed: '未评估', confidence: '置信度', unsaid: '未注明来源', read: '读取', field: '字段', notDrawn: '未能完整绘制', top: '俯视',
+    play: '播放', pause: '暂停', before: '上一时刻', after: '下一时刻', time: '时间', highest: '最大值', dry: '未淹' },
 };
 const TYPES = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array };
 const $ = id => document.getElementById(id);
@@ -81,23 +83,60 @@ const canvas = $('canvas');
 const gl = canvas.getContext('webgl2', { antialias: true, alpha: false, powerPreference: 'high-performance' });
 const VERTEX = `#version 300 es
 precision highp float; precision highp int; precision highp sampler2D;
-uniform mat4 u_view; uniform vec3 u_low, u_span; uniform sampler2D u_colours; uniform bool u_own, u_printed; uniform vec2 u_shift;
+uniform mat4 u_view; uniform vec3 u_low, u_span; uniform sampler2D u_colours; uniform bool u_own, u_printed; uniform vec2 u_shift; WATER_FETCH
 in vec3 a_position; in uint a_object; in float a_shade; in vec3 a_colour; in vec2 a_uv;
 flat out uint v_object; flat out float v_mark; out vec3 v_colour; out vec3 v_world; out vec2 v_uv;
 void main() {
   v_world = u_low + u_span * a_position; v_object = a_object;
+  if (u_water) v_world.z = surface(v_world);
   vec4 texel = texelFetch(u_colours, ivec2(int(a_object & 2047u), int(a_object >> 11u)), 0);
   v_mark = texel.a; v_uv = a_uv; v_colour = (u_printed ? vec3(1.0) : u_own ? a_colour : texel.rgb) * a_shade * 1.275;
   gl_Position = u_view * vec4(v_world, 1.0); gl_Position.xy += u_shift * gl_Position.w;
 }`;
+// Water: a byte a cell holds the depth, as cim/scenes/sheet.py writes and reads it; the same sums as there.
+const WATER = `uniform bool u_water; uniform highp usampler2D u_sheet, u_bed; uniform vec2 u_corner, u_step, u_bed_range; uniform ivec2 u_size; uniform float u_wet, u_above, u_range;
+float value(uint code) { float part = code >= 64u ? float(code - 64u) / 191.0 : float(64u - code) / 63.0; return code >= 64u ? u_range * part * part : -4.0 * part * part; }
+uint code(ivec2 cell) { return any(lessThan(cell, ivec2(0))) || any(greaterThanEqual(cell, u_size)) ? 0u : texelFetch(u_sheet, cell, 0).r; }
+float surface(vec3 at) { // mean level of the wet cells that touch a corner, never below the ground
+  ivec2 first = ivec2(floor((at.xy - u_corner) / u_step + 0.5)) - 1;
+  float total = 0.0, count = 0.0;
+  for (int k = 0; k < 4; k++) {
+    ivec2 cell = first + ivec2(k & 1, k >> 1);
+    uint found = code(cell);
+    if (found < 64u) continue;
+    total += u_bed_range.x + u_bed_range.y * float(texelFetch(u_bed, cell, 0).r) + value(found) + u_wet; count += 1.0;
+  }
+  return (count > 0.0 ? max(total / count, at.z) : at.z) + u_above;
+}
+float above(vec2 at) { // depth above the least that is drawn; below zero where it is dry
+  vec2 place = (at - u_corner) / u_step; ivec2 own = ivec2(floor(place));
+  if (code(own) == 0u) return -1.0;
+  vec2 low = floor(place - 0.5), share = place - 0.5 - low;
+  float total = 0.0, weight = 0.0;
+  for (int k = 0; k < 4; k++) {
+    ivec2 o = ivec2(k & 1, k >> 1), cell = clamp(ivec2(low) + o, ivec2(0), u_size - 1);
+    uint found = code(cell);
+    if (found == 0u) continue;
+    float w = (o.x == 1 ? share.x : 1.0 - share.x) * (o.y == 1 ? share.y : 1.0 - share.y);
+    total += w * value(found); weight += w;
+  }
+  return weight > 0.0 ? total / weight : -1.0;
+}`;
 const FRAGMENT = `#version 300 es
 precision highp float; precision highp int;
-uniform sampler2D u_image; uniform vec3 u_eye; uniform bool u_lit, u_line, u_same, u_printed; uniform float u_opacity, u_pixel; uniform vec4 u_edge; uniform int u_hover, u_chosen;
+uniform sampler2D u_image; uniform vec3 u_eye; uniform bool u_lit, u_line, u_same, u_printed; uniform float u_opacity, u_pixel; uniform vec4 u_edge; uniform int u_hover, u_chosen; WATER_FETCH
+uniform float u_bounds[6]; uniform vec3 u_shades[6];
 flat in uint v_object; flat in float v_mark; in vec3 v_colour; in vec3 v_world; in vec2 v_uv; out vec4 colour;
 const vec3 KEY = normalize(vec3(LIGHT_KEY)), FILL = normalize(vec3(LIGHT_FILL));
 void main() {
   if (u_line) { colour = u_same ? vec4(v_colour, u_edge.a) : u_edge; if (u_same && int(v_object) == u_chosen) colour.rgb = vec3(1.0, 0.78, 0.10); return; }
-  vec3 base = v_colour;
+  vec3 base = v_colour; float clear = 1.0;
+  if (u_water) {
+    float deep = above(v_world.xy), soft = max(fwidth(deep), 1e-6);
+    if (deep < 0.0) discard;
+    clear = min(1.0, deep / soft + 0.4); base = u_shades[0];
+    for (int k = 1; k < 6; k++) if (deep + u_wet >= u_bounds[k]) base = u_shades[k];
+  }
   if (u_printed) base *= texture(u_image, v_uv).rgb;
   if (u_lit) {
     vec3 n = normalize(cross(dFdx(v_world), dFdy(v_world)));
@@ -105,20 +144,20 @@ void main() {
     base *= LIGHT_SKY + 0.47 * max(dot(n, KEY), 0.0) + 0.10 * max(dot(n, FILL), 0.0) + 0.15 * max(n.z, 0.0);
   }
   if (v_mark < 0.9 && mod(gl_FragCoord.x + gl_FragCoord.y, 9.0 * u_pixel) < 2.4 * u_pixel) base *= 0.62;
-  if (int(v_object) == u_chosen) base = mix(base, vec3(1.0, 0.78, 0.10), 0.65);
+  if (u_water) {} else if (int(v_object) == u_chosen) base = mix(base, vec3(1.0, 0.78, 0.10), 0.65);
   else if (int(v_object) == u_hover) base = mix(base, vec3(1.0), 0.35);
-  colour = vec4(base, int(v_object) == u_chosen ? 1.0 : u_opacity);
+  colour = vec4(base, u_water ? u_opacity * clear : int(v_object) == u_chosen ? 1.0 : u_opacity);
 }`;
 const NUMBERS = `#version 300 es
 precision highp float; precision highp int;
-uniform int u_first; flat in uint v_object; in vec3 v_world; out uvec4 answer;
-void main() { answer = uvec4(uint(u_first) + v_object, floatBitsToUint(v_world.x), floatBitsToUint(v_world.y), floatBitsToUint(v_world.z)); }`;
+uniform int u_first; flat in uint v_object; in vec3 v_world; out uvec4 answer; WATER_FETCH
+void main() { if (u_water && above(v_world.xy) < 0.0) discard; answer = uvec4(uint(u_first) + v_object, floatBitsToUint(v_world.x), floatBitsToUint(v_world.y), floatBitsToUint(v_world.z)); }`;
 
 function program(fragment) {
   const made = gl.createProgram();
   for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, fragment]]) {
     const shader = gl.createShader(kind);
-    gl.shaderSource(shader, source); gl.compileShader(shader);
+    gl.shaderSource(shader, source.replace('WATER_FETCH', WATER)); gl.compileShader(shader);
     if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
     gl.attachShader(made, shader);
   }
@@ -163,7 +202,25 @@ async function upload(layer, block) {
   gl.bindTexture(gl.TEXTURE_2D, layer.texture);
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 2048, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);
   for (const which of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, which, gl.NEAREST);
+  if (layer.motion) water(layer, data);
   layer.prints_of = await Promise.all(layer.images.map(said => print(new TYPES[said.type](block, said.at, said.length))));
+}
+function bytes2d(unit, format, kind, type, [width, height], values) { // a texture of whole numbers, read cell by cell
+  const made = gl.createTexture();
+  gl.activeTexture(unit); gl.bindTexture(gl.TEXTURE_2D, made);
+  gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+  gl.texImage2D(gl.TEXTURE_2D, 0, format, width, height, 0, kind, type, values);
+  for (const which of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, which, gl.NEAREST);
+  gl.activeTexture(gl.TEXTURE0);
+  return made;
+}
+function water(layer, data) { // sheets come as differences to the one before
+  const { motion } = layer, cells = motion.size[0] * motion.size[1], changes = new Uint8Array(data.block, motion.sheets.at, motion.sheets.length);
+  motion.codes = new Uint8Array(changes);
+  for (let i = cells; i < changes.length; i++) motion.codes[i] = motion.codes[i - cells] + changes[i];
+  motion.bed_of = bytes2d(gl.TEXTURE3, gl.R16UI, gl.RED_INTEGER, gl.UNSIGNED_SHORT, motion.size, new Uint16Array(data.block, motion.bed.at, motion.bed.length));
+  motion.sheet_of = bytes2d(gl.TEXTURE2, gl.R8UI, gl.RED_INTEGER, gl.UNSIGNED_BYTE, motion.size, motion.codes.subarray(0, cells));
+  motion.shown = 0;
 }
 async function print(bytes) { // an image file of the block becomes a texture whose first row is the lowest
   const turned = { imageOrientation: 'flipY', premultiplyAlpha: 'none', colorSpaceConversion: 'none' };
@@ -186,6 +243,15 @@ function bind(layer, { at }, seen) {
   gl.uniformMatrix4fv(at.u_view, false, seen);
   gl.uniform3fv(at.u_low, layer.low); gl.uniform3fv(at.u_span, layer.span);
   if (at.u_own) gl.uniform1i(at.u_own, layer.own);
+  gl.uniform1i(at.u_water, layer.motion ? 1 : 0); gl.uniform1i(at.u_sheet, 2); gl.uniform1i(at.u_bed, 3);
+  const { motion } = layer;
+  gl.activeTexture(gl.TEXTURE2); gl.bindTexture(gl.TEXTURE_2D, motion ? motion.sheet_of : dry);
+  gl.activeTexture(gl.TEXTURE3); gl.bindTexture(gl.TEXTURE_2D, motion ? motion.bed_of : dry); gl.activeTexture(gl.TEXTURE0);
+  if (!motion) return;
+  gl.uniform2fv(at.u_corner, motion.corner); gl.uniform2fv(at.u_step, motion.step); gl.uniform2iv(at.u_size, motion.size);
+  gl.uniform2f(at.u_bed_range, motion.bed.low, motion.bed.step);
+  gl.uniform1f(at.u_wet, motion.drawn); gl.uniform1f(at.u_above, motion.lift); gl.uniform1f(at.u_range, motion.span);
+  if (at['u_bounds[0]']) { gl.uniform1fv(at['u_bounds[0]'], motion.bounds); gl.uniform3fv(at['u_shades[0]'], motion.colours.flat().map(c => c / 255)); }
 }
 function faces(layer, { at }, first, count) { // image by image: triangles are sorted by it; a layer in parts has none
   let from = 0;
@@ -210,8 +276,8 @@ function strokes(layer, { at }) { // lines of some pixels: WebGL draws them one 
   gl.uniform2f(at.u_shift, 0, 0);
 }
 const isGround = layer => layer.name === 'terrain' || layer.name === 'imagery';
-const shown = () => scene.layers.filter(layer => layer.visible && layer.faces);
-let drawing, numbering, target, dirty = true, hover = null, chosen = null;
+const shown = () => scene.layers.filter(layer => layer.visible && layer.faces && !(layer.motion && layer.motion.shown < 0));
+let dry, drawing, numbering, target, dirty = true, hover = null, chosen = null;
 const hit = (mark, layer) => mark && mark.row >= 0 && (mark.layer === layer || (layer.overlay && layer.row_of && layer.row_of.has(mark.id)));
 const row = (mark, layer) => !hit(mark, layer) ? -1 : mark.layer === layer ? mark.row : layer.row_of.get(mark.id);
 function draw() {
@@ -277,6 +343,59 @@ function sky() { // two bands of a gradient, by clearing strips: cheap and needs
     gl.clear(gl.COLOR_BUFFER_BIT);
   }
   gl.disable(gl.SCISSOR_TEST);
+}
+
+// ------------------------------------------------------------------------------------------------ time
+const now = { place: scene.clock && scene.clock.place, playing: false, last: 0 }; // place null: the highest values over all times
+function goto(place) {
+  now.place = place === null ? null : Math.max(0, Math.min(scene.clock.labels.length - 1, place));
+  for (const layer of scene.layers) {
+    const { motion } = layer;
+    if (!motion) continue;
+    const wanted = now.place === null ? motion.count : motion.at[now.place];
+    if (wanted === motion.shown) continue;
+    motion.shown = wanted;
+    if (wanted < 0) continue;
+    const [width, height] = motion.size, cells = width * height;
+    gl.activeTexture(gl.TEXTURE2); gl.bindTexture(gl.TEXTURE_2D, motion.sheet_of); gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RED_INTEGER, gl.UNSIGNED_BYTE, motion.codes.subarray(wanted * cells, (wanted + 1) * cells));
+    gl.activeTexture(gl.TEXTURE0);
+  }
+  timeline(); if (chosen && chosen.layer.motion) details();
+  dirty = true;
+}
+function timeline() {
+  if (!scene.clock) return;
+  const { labels, suffix, highest } = scene.clock, text = now.place === null ? say(highest) : `${labels[now.place]} ${say(suffix)}`;
+  $('clock').hidden = false; $('time').max = labels.length - 1; $('time').value = now.place === null ? labels.length - 1 : now.place;
+  $('time').setAttribute('aria-label', word('time')); $('time').setAttribute('aria-valuetext', text); $('instant').textContent = text;
+  $('play').textContent = now.playing ? '⏸' : '▶'; $('play').title = word(now.playing ? 'pause' : 'play'); $('highest').textContent = word('highest');
+  $('highest').setAttribute('aria-pressed', now.place === null); $('before').title = word('before'); $('after').title = word('after');
+}
+function play(on) {
+  now.playing = on; now.last = performance.now();
+  if (on && (now.place === null || now.place >= scene.clock.labels.length - 1)) goto(0);
+  timeline();
+}
+function tick(time) { // five times a second, and never in less than three seconds in all
+  const { length } = scene.clock.labels;
+  if (time - now.last < Math.max(200, Math.min(1000, 3000 / length))) return;
+  now.last = time;
+  if (now.place >= length - 1) play(false); else goto(now.place + 1);
+}
+function step(by) { play(false); goto((now.place === null ? scene.clock.labels.length - 1 : now.place) + by); }
+function depth(motion, x, y) { // the depth drawn at a place, as the shader reads it; null where it is dry
+  const [nx, ny] = motion.size, u = (x - motion.corner[0]) / motion.step[0], v = (y - motion.corner[1]) / motion.step[1], first = motion.shown * nx * ny;
+  const code = (i, j) => motion.codes[first + Math.max(0, Math.min(ny - 1, j)) * nx + Math.max(0, Math.min(nx - 1, i))];
+  if (motion.shown < 0 || u < 0 || v < 0 || u >= nx || v >= ny || !code(Math.floor(u), Math.floor(v))) return null;
+  const i = Math.floor(u - 0.5), j = Math.floor(v - 0.5), [s, t] = [u - 0.5 - i, v - 0.5 - j];
+  const value = c => c >= 64 ? motion.span * ((c - 64) / 191) ** 2 : -4 * ((64 - c) / 63) ** 2;
+  let total = 0, weight = 0;
+  for (const [di, dj] of [[0, 0], [1, 0], [0, 1], [1, 1]]) {
+    const found = code(i + di, j + dj), w = (di ? s : 1 - s) * (dj ? t : 1 - t);
+    if (found) { total += w * value(found); weight += w; }
+  }
+  return weight > 0 && total / weight >= 0 ? total / weight + motion.drawn : null;
 }
 
 // ------------------------------------------------------------------------------------------------ picking
@@ -345,6 +464,7 @@ function legend(said) {
     for (const mark of said.marks) ends.append(make('span', mark));
     box.append(bar, ends);
   }
+  if (said.entries.length && said.unit && !said.ramp.length) box.append(make('div', `${say(said.title)} [${said.unit}]`));
   for (const entry of said.entries) {
     const line = make('div', undefined, 'entry');
     line.append(swatch(entry.colour, entry.hatch), make('span', say(entry.label)), make('span', entry.count === null ? '' : entry.count.toLocaleString('en'), 'count'));
@@ -374,7 +494,7 @@ function panel() {
     if (layer.notes.length) { const note = make('div', '⚠ ' + layer.notes.map(say).join('; '), 'note'); note.title = word('notDrawn'); item.append(note); }
     list.append(item);
   }
-  details();
+  details(); timeline();
 }
 const number = value => typeof value === 'number' && !Number.isInteger(value) ? String(Math.abs(value) >= 1 ? +value.toFixed(3) : +value.toPrecision(4)) : String(value);
 function line(table, name, value, unit, claims) {
@@ -423,6 +543,11 @@ function details() {
       }
     }
   } else box.append(make('h2', say(layer.label)));
+  if (layer.motion && xyz) { // a byte knows a depth to half a step of its own
+    const found = depth(layer.motion, xyz[0], xyz[1]), half = found === null ? 0 : layer.motion.span / 191 * (Math.sqrt(Math.min(1, (found - layer.motion.drawn) / layer.motion.span)) + 0.5 / 191);
+    line(table, say(layer.legend.title), found === null ? word('dry') : `${found.toFixed(2)} ± ${Math.max(0.01, half).toFixed(2)}`, found === null ? '' : 'm');
+    line(table, word('time'), $('instant').textContent, '');
+  }
   if (layer.values) line(table, say(layer.legend.title), Number.isNaN(layer.values[row]) ? null : +layer.values[row].toPrecision(4), layer.unit);
   if (xyz) line(table, word('position'), xyz.map((v, axis) => (v + scene.origin[axis]).toFixed(2)).join(', '), '');
   box.append(table);
@@ -502,6 +627,7 @@ function listen() {
   canvas.addEventListener('keydown', event => {
     const act = { ArrowLeft: () => orbit(-15, 0), ArrowRight: () => orbit(15, 0), ArrowUp: () => orbit(0, 12), ArrowDown: () => orbit(0, -12), '+': () => zoom(0.85), '=': () => zoom(0.85),
       '-': () => zoom(1.18), n: () => { view.turn = 0; dirty = true; }, Home: () => { home(); dirty = true; }, a: () => slide(40, 0), d: () => slide(-40, 0), w: () => slide(0, 40), s: () => slide(0, -40),
+      ' ': () => { if (scene.clock) play(!now.playing); }, ',': () => { if (scene.clock) step(-1); }, '.': () => { if (scene.clock) step(1); },
       Escape: () => { chosen = null; details(); dirty = true; } }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (act) { event.preventDefault(); act(); }
   });
@@ -509,6 +635,10 @@ function listen() {
   $('home').onclick = () => { touched = false; home(); dirty = true; };
   $('top').onclick = () => { touched = true; fit(0, Math.PI / 2 - 0.001); dirty = true; };
   $('fold').onclick = () => { $('panel').classList.toggle('folded'); };
+  $('time').oninput = event => { play(false); goto(+event.target.value); };
+  $('play').onclick = () => play(!now.playing);
+  $('before').onclick = () => step(-1); $('after').onclick = () => step(1);
+  $('highest').onclick = () => { play(false); goto(now.place === null ? 0 : null); };
   $('search').oninput = event => find(event.target.value);
   new ResizeObserver(resize).observe(canvas);
 }
@@ -523,7 +653,8 @@ function resize() {
   const ratio = Math.min(2, window.devicePixelRatio || 1), width = Math.max(1, Math.round(canvas.clientWidth * ratio)), height = Math.max(1, Math.round(canvas.clientHeight * ratio));
   if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; if (!touched) home(); dirty = true; }
 }
-function frame() {
+function frame(time) {
+  if (now.playing) tick(time);
   if (waiting && !fingers.size) { const event = waiting; waiting = null; glance(event); }
   if (dirty) { dirty = false; draw(); }
   requestAnimationFrame(frame);
@@ -536,8 +667,11 @@ async function start() {
   if (!gl) { $('message').textContent = word('noGl'); return; }
   drawing = program(FRAGMENT.replace('LIGHT_KEY', scene.light.key.join(',')).replace('LIGHT_FILL', scene.light.fill.join(',')).replace('LIGHT_SKY', String(scene.light.sky)));
   numbering = program(NUMBERS);
+  dry = bytes2d(gl.TEXTURE2, gl.R8UI, gl.RED_INTEGER, gl.UNSIGNED_BYTE, [1, 1], new Uint8Array(1));
   const block = await unpack('block');
   for (const layer of scene.layers) await upload(layer, block);
+  const moment = new URLSearchParams(location.search).get('time'); // ?time=3 or ?time=maximum: shown first
+  if (scene.clock) goto(moment === null ? now.place : moment === 'maximum' ? null : Math.round(+moment) || 0);
   resize(); panel(); listen(); draw();
   scene.details = JSON.parse(new TextDecoder().decode(await unpack('facts')));
   for (const layer of scene.layers) {

@@ -83,6 +83,7 @@ def test_the_mesh_comes_back_from_the_page(full: Scene, document: str, described
     data = gzip.decompress(base64.b64decode(block(document, "block")))
     for said in described["layers"]:
         layer = full.layer(said["name"])
+        layer = layer if layer.motion is None else layer.motion.whole(layer)
         arrays = {name: np.frombuffer(data, f"<{a['type']}", a["length"], a["at"]) for name, a in said["arrays"].items()}
         scale = 65535 if arrays["points"].dtype.kind == "u" else 1
         points = np.array(said["low"]) + arrays["points"].reshape(-1, 3) / scale * np.array(said["span"])

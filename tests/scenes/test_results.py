@@ -94,29 +94,40 @@ def test_verdicts_of_another_city_are_refused(scene: Scene) -> None:
         scene.add(verdicts_from("far", RunRecord("far", "1"), columns))
 
 
-def test_the_deepest_water_over_time_is_drawn_at_its_level(scene: Scene, flood: Fields) -> None:
-    layer = scene.add(flood).layer("water depth")
+def still(flood: Fields) -> Fields:
+    """Return the same water by level instead of time: nothing that changes by itself."""
+    return replace(flood, dataset=flood.dataset.rename(time="water_level"))
+
+
+def test_the_deepest_water_over_levels_is_drawn_at_its_level(scene: Scene, flood: Fields) -> None:
+    layer = scene.add(still(flood)).layer("water depth")
     assert len(layer) == 15 * 30  # wet cells
     assert sorted(set(np.round(layer.values, 6).tolist())) == [0.5, 2.0]  # type: ignore[arg-type]  # it has values
     assert (layer.legend.unit, layer.legend.low, layer.legend.high) == ("m", 0.0, 2.0)
-    assert (layer.legend.note.en, layer.legend.note.zh) == ("highest over time", "时间最大值")
+    assert (layer.legend.note.en, layer.legend.note.zh) == ("highest over water level", "水位最大值")
     deep = layer.points[layer.triangles[layer.values[layer.cell_object] == 2.0]].reshape(-1, 3)  # type: ignore[index]
     above = deep[:, 2] - scene.context.ground.at(deep[:, 0], deep[:, 1])
     assert np.median(above) == pytest.approx(2.4, abs=0.1)  # 2 m of water and 0.42 m above roads
 
 
-def test_a_moment_can_be_chosen(scene: Scene, flood: Fields) -> None:
-    layer = scene.add(flood, at={"time": 10.0}).layer("water depth")
+def test_a_level_can_be_chosen(scene: Scene, flood: Fields) -> None:
+    layer = scene.add(still(flood), at={"water_level": 10.0}).layer("water depth")
     assert len(layer) == 10 * 30
     with pytest.raises(UsageError, match="no dimension level"):
-        scene.add(flood, at={"level": 1.0})
+        scene.add(still(flood), at={"level": 1.0})
+
+
+def test_a_moment_can_be_drawn_alone(scene: Scene, flood: Fields) -> None:
+    alone = scene.add(flood, at={"time": 10.0})
+    assert len(alone.layer("water depth")) == 10 * 30
+    assert alone.clock is None
 
 
 def test_dry_and_unknown_cells_are_not_drawn(scene: Scene, flood: Fields) -> None:
     dataset = flood.dataset.copy(deep=True)
     dataset["water_depth"][:] = WET
     dataset["water_depth"][0, 0, 0] = np.nan
-    assert len(scene.add(replace(flood, dataset=dataset)).layer("water depth")) == 0
+    assert len(scene.add(still(replace(flood, dataset=dataset))).layer("water depth")) == 0
 
 
 def test_water_in_another_system_is_refused(scene: Scene, flood: Fields) -> None:
