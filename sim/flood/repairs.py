@@ -1,0 +1,473 @@
+"""Taking out of a terrain what stands in the way of water but is not there in truth: decks, embankments over culverts and underpasses.
+
+Each repair works on all things of a kind at once, lowers cells only, and says what it did to which object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cim.sim.cells import cells_inside
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.model.coverages import Raster
+    from cim.sim.flood.crossings import Crossings
+
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Shapes = NDArray[np.object_]
+
+__all__ = ["LONGEST", "Path", "breach_culverts", "burn_underpasses", "deck_areas", "named", "open_passages", "path_cells", "remove_decks"]
+
+LONGEST = 200.0
+"""Longest culvert or underpass that is cut into the terrain [m]; a longer one is a tunnel, whose water the terrain cannot carry."""
+_DECK = 0.5
+"""A deck is one where the terrain lies this high above the ground from both sides [m]."""
+_OPEN = 2.0
+"""An underpass lies open where the ground beside it is this much higher than its floor [m]."""
+_CLEAR = 3.0
+"""Height under what crosses that is taken for a way [m]; less, and the floor at the ends is not believed."""
+_REACH = 3
+"""Cells beyond a deck in which ground is looked for."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """Cells along lines, in their order; neighbours share an edge."""
+
+    line: Ints
+    cell: Ints
+    share: Floats
+    """Place along the line, 0 to 1."""
+
+
+def named(ids: NDArray[np.object_] | list[str], most: int = 5) -> str:
+    """Return the first ids and how many more there are."""
+    unique = list(dict.fromkeys(ids))
+    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
+
+
+def path_cells(lines: Shapes, grid: Raster) -> Path:
+    """Return the cells that lines pass through; where a line cuts a corner, one cell beside it belongs to the path."""
+    import shapely
+
+    steps = np.maximum(np.ceil(shapely.length(lines) / (grid.dx / 4)), 1).astype(np.int64) + 1
+    line = np.repeat(np.arange(len(lines)), steps)
+    share = (np.arange(len(line)) - np.repeat(np.cumsum(steps) - steps, steps)) / np.repeat(steps - 1, steps)
+    points = shapely.get_coordinates(shapely.line_interpolate_point(lines[line], share, normalized=True))
+    column = np.floor((points[:, 0] - grid.x_min) / grid.dx).astype(np.int64)
+    row = np.floor((grid.y_max - points[:, 1]) / grid.dy).astype(np.int64)
+    corner = np.flatnonzero((line[1:] == line[:-1]) & (row[1:] != row[:-1]) & (column[1:] != column[:-1]))
+    line, share = np.insert(line, corner + 1, line[corner]), np.insert(share, corner + 1, share[corner])
+    row, column = np.insert(row, corner + 1, row[corner]), np.insert(column, corner + 1, column[corner + 1])
+    ny, nx = grid.shape
+    here = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
+    return Path(line[here], (row * nx + column)[here], share[here])
+
+
+# ---------------------------------------------------------------- decks
+
+
+def remove_decks(grid: Raster, bridges: Crossings) -> tuple[Floats, list[str]]:
+    """Return the terrain without the decks it holds.
+
+    Parameters
+    ----------
+    grid
+        Terrain [m], NaN where unknown.
+    bridges
+        Decks as polygons, or the middle lines of ways on them.
+
+    Notes
+    -----
+    Decks that touch are one. Across each, in the direction in which the ground beside it is lower (a deck's own ends are as high as the
+    deck), the ground under it is the straight line between both sides; a cell is a deck where it is unknown or half a metre above that.
+    """
+    import shapely
+
+    if not len(bridges):
+        return grid.values, []
+    areas = deck_areas(bridges, grid.dx)
+    parts = shapely.get_parts(shapely.union_all(areas))
+    pairs = cells_inside(parts, grid)
+    flat = grid.values.reshape(-1)
+    bare = grid.values.copy()
+    bare.reshape(-1)[pairs.cell] = np.nan
+    ground = _under(replace(grid, values=bare), parts, pairs.shape, pairs.cell)
+    with np.errstate(invalid="ignore"):
+        high = np.isfinite(ground) & ~(flat[pairs.cell] <= ground + _DECK)
+    out = grid.values.copy()
+    out.reshape(-1)[pairs.cell[high]] = ground[high]
+    return out, _deck_notes(bridges, areas, parts, pairs.shape, pairs.cell, high, ground, flat)
+
+
+def deck_areas(bridges: Crossings, cell: float) -> Shapes:
+    """Return the areas of decks, half a cell wider than they are, for cells at the rim hold a mixture."""
+    import shapely
+
+    area = bridges.shapes.copy()
+    line = np.isin(shapely.get_type_id(area), (1, 5))
+    area[line] = shapely.buffer(area[line], bridges.width[line] / 2, cap_style="flat", join_style="mitre")
+    return np.asarray(shapely.buffer(area, cell / 2, join_style="mitre"), object)
+
+
+def _under(bare: Raster, parts: Shapes, part: Ints, cell: Ints) -> Floats:
+    """Return the ground under each cell of the decks, from the two sides of the direction in which it is lower."""
+    import shapely
+
+    if not len(cell):
+        return np.empty(0)
+    ring = shapely.get_coordinates(shapely.oriented_envelope(parts), return_index=True)
+    first = np.searchsorted(ring[1], np.arange(len(parts)))
+    along = ring[0][first + 1] - ring[0][first]
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    found = [_between(bare, parts, part, cell, direction) for direction in (along, across)]
+    mean = [_group_mean(one, part, len(parts)) for one in found]
+    use_first = (mean[0] < mean[1]) | ~np.isfinite(mean[1])
+    return np.asarray(np.where(use_first[part], found[0], found[1]), np.float64)
+
+
+def _group_mean(values: Floats, group: Ints, count: int) -> Floats:
+    known = np.isfinite(values)
+    number = np.bincount(group[known], minlength=count)
+    total = np.bincount(group[known], values[known], count)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def _between(bare: Raster, parts: Shapes, part: Ints, cell: Ints, direction: Floats) -> Floats:
+    """Return the straight line between the ground at both sides, NaN where one side has none."""
+    import shapely
+
+    nx = bare.shape[1]
+    centre = np.stack([bare.x[cell % nx], bare.y[cell // nx]], axis=1)
+    size = shapely.bounds(parts)
+    reach = np.hypot(size[:, 2] - size[:, 0], size[:, 3] - size[:, 1])[part][:, None]
+    step = direction[part]
+    rays = shapely.linestrings(np.stack([centre - reach * step, centre + reach * step], axis=1))
+    points, ray = shapely.get_coordinates(shapely.intersection(rays, shapely.boundary(parts)[part]), return_index=True)
+    place = np.einsum("ij,ij->i", points - centre[ray], step[ray])
+    ahead, behind = np.full(len(cell), np.inf), np.full(len(cell), -np.inf)
+    np.minimum.at(ahead, ray[place >= 0], place[place >= 0])
+    np.maximum.at(behind, ray[place < 0], place[place < 0])
+    z_ahead, d_ahead = _beyond(bare, centre, step, ahead, 1.0)
+    z_behind, d_behind = _beyond(bare, centre, step, -behind, -1.0)
+    return np.asarray((z_ahead * d_behind + z_behind * d_ahead) / (d_ahead + d_behind), np.float64)
+
+
+def _beyond(bare: Raster, centre: Floats, step: Floats, edge: Floats, sign: float) -> tuple[Floats, Floats]:
+    """Return the first known ground behind the edge of a deck, and how far away it is."""
+    start = np.where(np.isfinite(edge), edge, 0.0)
+    z, far = np.full(len(edge), np.nan), np.ones(len(edge))
+    for cells in range(1, _REACH + 1):
+        away = start + cells * bare.dx
+        at = centre + sign * away[:, None] * step
+        found = bare.sample(at[:, 0], at[:, 1])
+        new = np.isnan(z) & np.isfinite(found) & np.isfinite(edge)
+        z[new], far[new] = found[new], away[new]
+    return z, far
+
+
+def _deck_notes(
+    bridges: Crossings, areas: Shapes, parts: Shapes, part: Ints, cell: Ints, high: Bools, ground: Floats, flat: Floats
+) -> list[str]:  # fmt: skip
+    import shapely
+
+    removed = np.bincount(part[high], minlength=len(parts))
+    unsure = np.bincount(part[np.isnan(ground)], minlength=len(parts))
+    inside = np.bincount(part, minlength=len(parts)) > 0
+    held, owner = shapely.STRtree(parts).query(shapely.point_on_surface(areas), predicate="intersects")
+    of = {name: bridges.ids[np.unique(held[flags[owner]])] for name, flags in {
+        "off": removed > 0, "none": inside & (removed + unsure == 0), "unsure": (unsure > 0) & (removed == 0)}.items()}  # fmt: skip
+    said = []
+    if len(of["off"]):
+        with np.errstate(invalid="ignore"):
+            drop = np.nanmax((flat[cell] - ground)[high], initial=0.0)
+        said.append(
+            f"{len(of['off'])} bridge decks taken off the terrain, {int(high.sum())} cells, the deck up to {drop:.2f} m above the ground "
+            f"interpolated from both sides ({named(of['off'])})"
+        )
+    if len(of["none"]):
+        said.append(f"{len(of['none'])} bridges stand over terrain that holds no deck ({named(of['none'])})")
+    if len(of["unsure"]):
+        said.append(f"{len(of['unsure'])} bridges have no ground known at both sides: left as they are ({named(of['unsure'])})")
+    return said
+
+
+# ---------------------------------------------------------------- culverts
+
+
+def breach_culverts(grid: Raster, culverts: Crossings) -> tuple[Floats, Bools, list[str]]:
+    """Return the terrain with a channel, one cell wide or more, where each culvert is, and the cells of the channels.
+
+    Notes
+    -----
+    Its floor runs straight from the inlet to the outlet: at the level the model states, else at the lowest cell at each end, assumed.
+    """
+    return _cut(grid, culverts, kind="culverts", clearance=None)
+
+
+def burn_underpasses(grid: Raster, ways: Crossings, *, clearance: float) -> tuple[Floats, Bools, list[str]]:
+    """Return the terrain with the floor of each underpass, and the cells of the floors.
+
+    Parameters
+    ----------
+    clearance
+        Height of the way under what crosses it [m], where neither model nor terrain says.
+
+    Notes
+    -----
+    The floor runs straight between its ends: at the level the model states, else that of the terrain there. It is not believed where
+    the terrain between rises less than 3 m above it: then the floor lies `clearance` below the highest ground over the way.
+    An underpass that lies open already is left as it is.
+    """
+    return _cut(grid, ways, kind="underpasses", clearance=clearance)
+
+
+def open_passages(grid: Raster, passages: Crossings) -> tuple[Bools, list[str]]:
+    """Return the cells of ways that lead through a building at the level of the ground."""
+    open_cells = np.zeros(grid.shape, bool)
+    if not len(passages):
+        return open_cells, []
+    open_cells.reshape(-1)[_floor_cells(passages.shapes, passages.width, grid).cell] = True
+    return open_cells, [f"{len(passages)} passages through buildings are kept open ({named(passages.ids)})"]
+
+
+def _cut(grid: Raster, given: Crossings, *, kind: str, clearance: float | None) -> tuple[Floats, Bools, list[str]]:
+    """Lower the terrain along middle lines to a floor that runs straight between the ends."""
+    import shapely
+
+    cut = np.zeros(grid.shape, bool)
+    if not len(given):
+        return grid.values, cut, []
+    given = _merged(given)
+    lines, width = given.shapes, given.width
+    length = shapely.length(lines)
+    long = length > LONGEST
+    notes = [f"{int(long.sum())} {kind} longer than {LONGEST:g} m are left alone ({named(given.ids[long])})"] if long.any() else []
+    chained = np.logical_and(~long, _ends_in_another(lines)) if clearance is not None else np.zeros(len(lines), bool)
+    if chained.any():
+        notes.append(f"{int(chained.sum())} {kind} are part of a branching tunnel and are left alone ({named(given.ids[chained])})")
+    kept = given.take(~long & ~chained)
+    lines, width = lines[~long & ~chained], width[~long & ~chained]
+    if not len(kept):
+        return grid.values, cut, notes
+    floor = _floors(grid, lines, width, kept, clearance)
+    lowered, cut = _lower(grid, floor, lines, width)
+    return lowered, cut, notes + _cut_notes(kept, floor, kind, clearance, int((lowered < grid.values).sum()))
+
+
+def _merged(given: Crossings) -> Crossings:
+    """Return the same with a middle line for each polygon, lines that follow each other as one."""
+    import shapely
+
+    lines, width = _middle_lines(given)
+    merged = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(lines)))
+    middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
+    row, owner = shapely.STRtree(merged).query_nearest(middle, all_matches=False)
+    order = np.lexsort((row, owner))
+    row, owner = row[order], owner[order]
+    first = np.searchsorted(owner, np.arange(len(merged)))
+    first = first[np.diff([*first, len(owner)]) > 0]
+    if len(first) == len(lines):
+        return replace(given, shapes=lines, width=width)
+    ids = np.array([" + ".join(given.ids[one].tolist()) for one in np.split(row, first[1:])], object)
+    alone = np.diff([*first, len(owner)]) == 1  # the levels of one of several stretches are not those of the whole
+    start, end = (np.where(alone, values[row[first]], np.nan) for values in (given.start_level, given.end_level))
+    shapes = np.where(alone, lines[row[first]], merged[owner[first]])
+    return replace(
+        given.take(row[first]), ids=ids, shapes=shapes, width=np.maximum.reduceat(width[row], first),
+        assumed=np.logical_or.reduceat(given.assumed[row], first), start_level=start, end_level=end,
+    )  # fmt: skip
+
+
+def _middle_lines(given: Crossings) -> tuple[Shapes, Floats]:
+    """Return lines, the middle one of each polygon, and widths [m]."""
+    import shapely
+
+    lines, width = given.shapes.copy(), given.width.copy()
+    several = shapely.get_type_id(lines) == 5
+    lines[several] = shapely.line_merge(lines[several])
+    several = shapely.get_type_id(lines) == 5
+    lines[several] = [max(shapely.get_parts(one), key=shapely.length) for one in lines[several]]
+    area = np.isin(shapely.get_type_id(lines), (3, 6))
+    if area.any():
+        ring = shapely.get_coordinates(shapely.get_exterior_ring(shapely.oriented_envelope(lines[area]))).reshape(-1, 5, 2)
+        one, other = (np.linalg.norm(ring[:, at + 1] - ring[:, at], axis=1) for at in (0, 1))
+        turned = (one < other)[:, None]
+        start = np.where(turned, (ring[:, 0] + ring[:, 1]) / 2, (ring[:, 1] + ring[:, 2]) / 2)
+        end = np.where(turned, (ring[:, 2] + ring[:, 3]) / 2, (ring[:, 3] + ring[:, 0]) / 2)
+        lines[area] = shapely.linestrings(np.stack([start, end], axis=1))
+        width[area] = np.minimum(one, other)
+    return shapely.force_2d(lines), np.maximum(width, 0.0)
+
+
+def _ends_in_another(lines: Shapes) -> Bools:
+    """Say which lines end where another of them does."""
+    import shapely
+
+    ends = np.stack([shapely.get_coordinates(shapely.get_point(lines, at)) for at in (0, -1)], axis=1).round(2)
+    _, node, count = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True, return_counts=True)
+    return np.asarray((count[node] > 1).reshape(-1, 2).any(axis=1), bool)
+
+
+@dataclass(frozen=True)
+class _Floors:
+    """Floors of channels, one row each; level at both ends [m]."""
+
+    start: Floats
+    end: Floats
+    status: NDArray[np.str_]
+    """"model", "terrain", "assumed", "open" (nothing to do) or "unknown" (no terrain)."""
+    entry: Floats
+    """Shape (n, 2, 2): the middle of the lowest cell at either end."""
+
+
+def _floors(grid: Raster, lines: Shapes, width: Floats, given: Crossings, clearance: float | None) -> _Floors:
+    entry, level = _entries(grid, lines)
+    stated = np.stack([given.start_level, given.end_level], axis=1)
+    known = np.isfinite(stated).all(axis=1)
+    floor = np.where(known[:, None], stated, level)
+    status = np.where(known, "model", np.where(np.isfinite(level).all(axis=1), "terrain", "unknown")).astype("<U7")
+    if clearance is not None:
+        over, beside = _profile(grid, lines, width, floor)
+        shallow = (status == "terrain") & ~(over >= _CLEAR)
+        is_open = shallow & (over <= _DECK) & (beside >= _OPEN)
+        status[shallow & ~is_open], status[is_open] = "assumed", "open"
+        floor -= np.where(status == "assumed", np.maximum(clearance - np.nan_to_num(over), 0.0), 0.0)[:, None]
+    return _Floors(floor[:, 0], floor[:, 1], status, entry)
+
+
+def _entries(grid: Raster, lines: Shapes) -> tuple[Floats, Floats]:
+    """Return place and elevation of the lowest of the 3 × 3 cells one cell beyond each end of the lines, shapes (n, 2, 2) and (n, 2)."""
+    import shapely
+
+    ny, nx = grid.shape
+    ends = np.stack([shapely.get_coordinates(shapely.get_point(lines, at)) for at in (0, -1)], axis=1)
+    inner = np.stack([shapely.get_coordinates(shapely.get_point(lines, at)) for at in (1, -2)], axis=1)
+    away = ends - inner
+    away /= np.maximum(np.linalg.norm(away, axis=2, keepdims=True), 1e-9)
+    beyond = (ends + grid.dx * away).reshape(-1, 2)
+    column = np.floor((beyond[:, 0] - grid.x_min) / grid.dx).astype(np.int64)
+    row = np.floor((grid.y_max - beyond[:, 1]) / grid.dy).astype(np.int64)
+    rows, columns = (row[:, None] + np.repeat([-1, 0, 1], 3)), (column[:, None] + np.tile([-1, 0, 1], 3))
+    here = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
+    z = np.where(here, grid.values[np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)], np.nan)
+    z = np.where(np.isfinite(z), z, np.inf)
+    best = np.argmin(z, axis=1)
+    at = np.arange(len(best))
+    place = np.stack([grid.x_min + (columns[at, best] + 0.5) * grid.dx, grid.y_max - (rows[at, best] + 0.5) * grid.dy], axis=1)
+    level = np.where(np.isfinite(z[at, best]), z[at, best], np.nan)
+    place = np.where(np.isfinite(level)[:, None], place, ends.reshape(-1, 2))
+    return place.reshape(-1, 2, 2), level.reshape(-1, 2)
+
+
+def _profile(grid: Raster, lines: Shapes, width: Floats, floor: Floats) -> tuple[Floats, Floats]:
+    """Return how high the terrain rises over the floor on each line, and the median height of the ground beside it."""
+    import shapely
+
+    path = path_cells(lines, grid)
+    chord = floor[path.line, 0] * (1 - path.share) + floor[path.line, 1] * path.share
+    over = np.full(len(lines), -np.inf)
+    np.fmax.at(over, path.line, grid.values.reshape(-1)[path.cell] - chord)
+    aside = width / 2 + 2 * grid.dx
+    beside = np.full(len(lines), np.nan)
+    heights = []
+    for sign in (-1.0, 1.0):
+        offset = shapely.offset_curve(lines, sign * aside, join_style="mitre")
+        usable = np.flatnonzero(~shapely.is_empty(offset) & (shapely.get_type_id(offset) == 1))
+        side = path_cells(offset[usable], grid)
+        line = usable[side.line]
+        share = side.share
+        ahead = floor[line, 0] * (1 - share) + floor[line, 1] * share
+        heights.append((line, grid.values.reshape(-1)[side.cell] - ahead))
+    line, height = (np.concatenate([one[at] for one in heights]) for at in (0, 1))
+    order = np.lexsort((height, line))
+    line, height = line[order], height[order]
+    known = np.isfinite(height)
+    line, height = line[known], height[known]
+    first = np.searchsorted(line, np.arange(len(lines)))
+    count = np.searchsorted(line, np.arange(len(lines)), side="right") - first
+    has = count > 0
+    beside[has] = height[(first + count // 2)[has]]
+    return over, beside
+
+
+def _floor_cells(lines: Shapes, width: Floats, grid: Raster) -> Path:
+    """Return the cells of strips around lines, each with its place along the line."""
+    import shapely
+
+    path = path_cells(lines, grid)
+    strips = shapely.buffer(lines, np.maximum(width, 0.01) / 2, cap_style="flat", join_style="mitre")
+    strips[shapely.is_empty(strips)] = None
+    inside = cells_inside(strips, grid)
+    centre = shapely.points(grid.x[inside.cell % grid.shape[1]], grid.y[inside.cell // grid.shape[1]])
+    share = shapely.line_locate_point(lines[inside.shape], centre, normalized=True)
+    return Path(
+        np.concatenate([path.line, inside.shape]), np.concatenate([path.cell, inside.cell]), np.concatenate([path.share, share])
+    )
+
+
+def _lower(grid: Raster, floor: _Floors, lines: Shapes, width: Floats) -> tuple[Floats, Bools]:
+    """Return the terrain lowered to the floors, and their cells."""
+    import shapely
+
+    out, cut = grid.values.copy(), np.zeros(grid.shape, bool)
+    rows = np.flatnonzero(np.isin(floor.status, ("model", "terrain", "assumed")))
+    ways = np.flatnonzero(floor.status != "unknown")
+    cut.reshape(-1)[_floor_cells(lines[ways], width[ways], grid).cell] = True
+    if not len(rows):
+        return out, cut
+    level = np.stack([floor.start, floor.end], axis=1)[rows]
+    cells = _floor_cells(lines[rows], width[rows], grid)
+    links = [_links(floor.entry[rows, side], lines[rows], -side) for side in (0, 1)]
+    flat = out.reshape(-1)
+    _lower_to(flat, cells.cell, level[cells.line, 0] * (1 - cells.share) + level[cells.line, 1] * cells.share)
+    for side, link in enumerate(links):
+        usable = np.flatnonzero(shapely.length(link) > 0)
+        path = path_cells(link[usable], grid)
+        _lower_to(flat, path.cell, level[usable[path.line], side])
+        cut.reshape(-1)[path.cell] = True
+    return out, cut
+
+
+def _links(entry: Floats, lines: Shapes, end: int) -> Shapes:
+    """Return the lines from the entries to the ends of the lines (0: first, -1: last)."""
+    import shapely
+
+    ends = shapely.get_coordinates(shapely.get_point(lines, end))
+    return np.asarray(shapely.linestrings(np.stack([entry, ends], axis=1)), object)
+
+
+def _lower_to(flat: Floats, cell: Ints, level: Floats) -> None:
+    """Lower cells to a level; cells without elevation take it."""
+    lowest = np.full(len(flat), np.inf)
+    np.fmin.at(lowest, cell, level)
+    touched = np.isfinite(lowest)
+    flat[touched] = np.fmin(flat[touched], lowest[touched])
+
+
+def _cut_notes(given: Crossings, floor: _Floors, kind: str, clearance: float | None, cells: int) -> list[str]:
+    of = {status: given.ids[floor.status == status] for status in ("model", "terrain", "assumed", "open", "unknown")}
+    verb = "burned in" if clearance is not None else "breached"
+    where = {
+        "model": f"{kind} {verb} at the levels of the model",
+        "terrain": f"{kind} {verb} between the levels of the terrain at their ends",
+        "assumed": f"{kind} {verb} with an assumed clearance of {clearance or 0:g} m, without ramps",
+        "open": f"{kind} lie open in the terrain already",
+        "unknown": f"{kind} have no terrain at an end: left alone",
+    }
+    said = [f"{len(of[status])} {text} ({named(of[status])})" for status, text in where.items() if len(of[status])]
+    done = np.isin(floor.status, ("model", "terrain", "assumed"))
+    if done.any():
+        said.append(f"{cells} cells lowered for {kind}")
+    guessed = given.ids[done & given.assumed]
+    if len(guessed) and clearance is not None:
+        said.append(f"{len(guessed)} {kind} have an assumed width, by lanes or class ({named(guessed)})")
+    return said
