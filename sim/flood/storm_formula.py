@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from cim.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["FormulaKind", "StormFormula", "formula_of_place", "places"]
 
@@ -32,9 +34,9 @@ class StormFormula:
 
     Notes
     -----
-    Published as q = 167 A₁ (1 + C lg P) / (t + b)^n [L/(s·ha)] (GB 50014-2021, 4.1.9). The 167 only turns mm/min into L/(s·ha) and is
-    rounded from 1000/6; depths are therefore taken from i = q / 167 [mm/min], as the official tables of depth are, not from q with the exact
-    factor, which is 0.2 % more.
+    Published as q = 167 A₁ (1 + C lg P) / (t + b)^n [L/(s·ha)] (GB 50014-2021). The 167 only turns mm/min into L/(s·ha) and is
+    rounded from 1000/6; depths are therefore taken from i = q / 167 [mm/min], as the official tables of depth are, not from q with the
+    exact factor, which is 0.2 % more.
     """
 
     A: float
@@ -164,7 +166,7 @@ def formula_of_place(place: str, return_period: float, kind: FormulaKind | None 
     city, zone, notes = _find(place)
     _check_return_period(return_period, place)
     given = _shipped()[city]["zones"][zone]
-    wanted: FormulaKind = kind or next(one for one in _COEFFICIENTS if one in given)
+    wanted: FormulaKind = kind if kind is not None else next(one for one in _COEFFICIENTS if one in given)
     if wanted not in given:
         msg = f"{city}/{zone} has no formula of kind {wanted!r}; it has {', '.join(one for one in given if one != 'english')}"
         raise UsageError(msg)

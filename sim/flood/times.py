@@ -159,7 +159,8 @@ def _moment_of_text(text: str) -> datetime | None:
     numbers = [int(part) for part in match.groups("0")]
     midnight = numbers[3:] == [24, 0, 0]  # 24:00 of a day is 0:00 of the next, as gauges write it
     try:
-        found = datetime(*numbers[:3], *([0, 0, 0] if midnight else numbers[3:]))  # type: ignore[arg-type] # noqa: DTZ001 - the caller says the zone
+        year, month, day, hour, minute, second = numbers[:3] + ([0, 0, 0] if midnight else numbers[3:])
+        found = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the caller says the zone
     except ValueError:
         return None
     return found + timedelta(days=1) if midnight else found
