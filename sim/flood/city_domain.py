@@ -312,8 +312,9 @@ def _whole(
     if bridges is None or not len(bridges):
         return ground, notes
     values, said = repairs.remove_decks(ground, bridges)
-    ground, more = _filled(city, replace(ground, values=values), inside, told, standing, options, levels=levels)
-    return ground, notes + said + (more if np.isnan(values[deck & inside & told]).any() else [])
+    left = deck | np.isfinite(values)  # gaps elsewhere have been decided on
+    ground, more = _filled(city, replace(ground, values=values), inside & left, told & left, standing, options, levels=levels)
+    return ground, notes + said + more
 
 
 def _filled(

@@ -223,9 +223,9 @@ def burn_underpasses(grid: Raster, ways: Crossings, *, clearance: float) -> tupl
 
     Notes
     -----
-    The floor runs straight between its ends: at the level the model states, else that of the terrain there. It is not believed where
-    the terrain between rises less than 3 m above it: then the floor lies `clearance` below the highest ground over the way.
-    An underpass that lies open already is left as it is.
+    The floor runs straight between its ends at the level the model states; else, under what stands on the way in the terrain, from the
+    ground on its one side to that on the other. That is not believed where the terrain rises less than 3 m above it: then the floor lies
+    `clearance` below the highest ground over the way. An underpass that lies open already is left as it is.
     """
     return _cut(grid, ways, kind="underpasses", clearance=clearance)
 
@@ -249,9 +249,9 @@ def _cut(grid: Raster, given: Crossings, *, kind: str, clearance: float | None) 
     given = _merged(given)
     lines, width = given.shapes, given.width
     length = shapely.length(lines)
-    long = length > LONGEST
+    long = np.asarray(length > LONGEST, bool)
     notes = [f"{int(long.sum())} {kind} longer than {LONGEST:g} m are left alone ({named(given.ids[long])})"] if long.any() else []
-    chained = np.logical_and(~long, _ends_in_another(lines)) if clearance is not None else np.zeros(len(lines), bool)
+    chained: Bools = ~long & _ends_in_another(lines) if clearance is not None else np.zeros(len(lines), bool)
     if chained.any():
         notes.append(f"{int(chained.sum())} {kind} are part of a branching tunnel and are left alone ({named(given.ids[chained])})")
     kept = given.take(~long & ~chained)
@@ -319,10 +319,12 @@ def _ends_in_another(lines: Shapes) -> Bools:
 
 @dataclass(frozen=True)
 class _Floors:
-    """Floors of channels, one row each; level at both ends [m]."""
+    """Floors of channels, one row each."""
 
-    start: Floats
-    end: Floats
+    level: Floats
+    """Where the cut begins and ends [m], shape (n, 2); straight in between."""
+    share: Floats
+    """Places along the line where it begins and ends, 0 to 1, shape (n, 2)."""
     status: NDArray[np.str_]
     """"model", "terrain", "assumed", "open" (nothing to do) or "unknown" (no terrain)."""
     entry: Floats
@@ -332,16 +334,58 @@ class _Floors:
 def _floors(grid: Raster, lines: Shapes, width: Floats, given: Crossings, clearance: float | None) -> _Floors:
     entry, level = _entries(grid, lines)
     stated = np.stack([given.start_level, given.end_level], axis=1)
-    known = np.isfinite(stated).all(axis=1)
-    floor = np.where(known[:, None], stated, level)
+    known = np.asarray(np.isfinite(stated).all(axis=1), bool)
+    level = np.where(known[:, None], stated, level)
     status = np.where(known, "model", np.where(np.isfinite(level).all(axis=1), "terrain", "unknown")).astype("<U7")
-    if clearance is not None:
-        over, beside = _profile(grid, lines, width, floor)
-        shallow = (status == "terrain") & ~(over >= _CLEAR)
-        is_open = shallow & (over <= _DECK) & (beside >= _OPEN)
-        status[shallow & ~is_open], status[is_open] = "assumed", "open"
-        floor -= np.where(status == "assumed", np.maximum(clearance - np.nan_to_num(over), 0.0), 0.0)[:, None]
-    return _Floors(floor[:, 0], floor[:, 1], status, entry)
+    share = np.tile([0.0, 1.0], (len(lines), 1))
+    if clearance is None:
+        return _Floors(level, share, status, entry)
+    over, inner_level, inner_share = _blocked(grid, lines, level)
+    by_terrain = status == "terrain"
+    enough = by_terrain & (over >= _CLEAR)
+    is_open = np.asarray(by_terrain & (over <= _DECK) & (_beside(grid, lines, width, level) >= _OPEN), bool)
+    assumed = by_terrain & ~enough & ~is_open
+    status[assumed], status[is_open] = "assumed", "open"
+    level = np.where(enough[:, None], inner_level, level)
+    level = level - np.where(assumed, np.maximum(clearance - np.maximum(over, 0.0), 0.0), 0.0)[:, None]
+    return _Floors(level, np.where(enough[:, None], inner_share, share), status, entry)
+
+
+def _blocked(grid: Raster, lines: Shapes, level: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return what stands on the straight floor between the ends of each line.
+
+    Returns
+    -------
+    height : shape (n,)
+        Of the terrain over the floor from the one side of what stands there to the other [m]; over the straight floor where nothing does.
+    level, share : shape (n, 2)
+        Ground on either side of it [m], and where that is along the line.
+    """
+    import shapely
+
+    path, count = path_cells(lines, grid), len(lines)
+    z = grid.values.reshape(-1)[path.cell]
+    chord = level[path.line, 0] * (1 - path.share) + level[path.line, 1] * path.share
+    over = np.full(count, -np.inf)
+    np.fmax.at(over, path.line, z - chord)
+    high = z > chord + _DECK
+    first, last = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(first, path.line[high], path.share[high])
+    np.maximum.at(last, path.line[high], path.share[high])
+    near = (_REACH * grid.dx / np.maximum(shapely.length(lines), grid.dx))[path.line]
+    sides, share = level.copy(), np.tile([0.0, 1.0], (count, 1))
+    for side, edge in ((0, first), (1, last)):
+        away = (edge[path.line] - path.share) * (1 if side == 0 else -1)
+        beside = (away > 0) & (away <= near) & np.isfinite(z)
+        lowest = np.full(count, np.inf)
+        np.minimum.at(lowest, path.line[beside], z[beside])
+        found = np.isfinite(lowest)
+        sides[found, side], share[found, side] = lowest[found], edge[found]
+    at = np.clip((path.share - share[path.line, 0]) / np.maximum(np.diff(share)[path.line, 0], 1e-9), 0, 1)
+    floor = sides[path.line, 0] * (1 - at) + sides[path.line, 1] * at
+    height = over.copy()
+    np.fmax.at(height, path.line[high], (z - floor)[high])
+    return height, sides, share
 
 
 def _entries(grid: Raster, lines: Shapes) -> tuple[Floats, Floats]:
@@ -368,35 +412,26 @@ def _entries(grid: Raster, lines: Shapes) -> tuple[Floats, Floats]:
     return place.reshape(-1, 2, 2), level.reshape(-1, 2)
 
 
-def _profile(grid: Raster, lines: Shapes, width: Floats, floor: Floats) -> tuple[Floats, Floats]:
-    """Return how high the terrain rises over the floor on each line, and the median height of the ground beside it."""
+def _beside(grid: Raster, lines: Shapes, width: Floats, level: Floats) -> Floats:
+    """Return the median height over the straight floor of the ground on both sides of each line [m], NaN where there is none."""
     import shapely
 
-    path = path_cells(lines, grid)
-    chord = floor[path.line, 0] * (1 - path.share) + floor[path.line, 1] * path.share
-    over = np.full(len(lines), -np.inf)
-    np.fmax.at(over, path.line, grid.values.reshape(-1)[path.cell] - chord)
-    aside = width / 2 + 2 * grid.dx
-    beside = np.full(len(lines), np.nan)
-    heights = []
+    lines_of, heights = [], []
     for sign in (-1.0, 1.0):
-        offset = shapely.offset_curve(lines, sign * aside, join_style="mitre")
+        offset = shapely.offset_curve(lines, sign * (width / 2 + 2 * grid.dx), join_style="mitre")
         usable = np.flatnonzero(~shapely.is_empty(offset) & (shapely.get_type_id(offset) == 1))
         side = path_cells(offset[usable], grid)
         line = usable[side.line]
-        share = side.share
-        ahead = floor[line, 0] * (1 - share) + floor[line, 1] * share
-        heights.append((line, grid.values.reshape(-1)[side.cell] - ahead))
-    line, height = (np.concatenate([one[at] for one in heights]) for at in (0, 1))
+        lines_of.append(line)
+        heights.append(grid.values.reshape(-1)[side.cell] - level[line, 0] * (1 - side.share) - level[line, 1] * side.share)
+    line, height = np.concatenate(lines_of), np.concatenate(heights)
+    line, height = line[np.isfinite(height)], height[np.isfinite(height)]
     order = np.lexsort((height, line))
-    line, height = line[order], height[order]
-    known = np.isfinite(height)
-    line, height = line[known], height[known]
-    first = np.searchsorted(line, np.arange(len(lines)))
-    count = np.searchsorted(line, np.arange(len(lines)), side="right") - first
-    has = count > 0
-    beside[has] = height[(first + count // 2)[has]]
-    return over, beside
+    first = np.searchsorted(line[order], np.arange(len(lines)))
+    count = np.bincount(line, minlength=len(lines))
+    found = np.full(len(lines), np.nan)
+    found[count > 0] = height[order][(first + count // 2)[count > 0]]
+    return found
 
 
 def _floor_cells(lines: Shapes, width: Floats, grid: Raster) -> Path:
@@ -424,14 +459,20 @@ def _lower(grid: Raster, floor: _Floors, lines: Shapes, width: Floats) -> tuple[
     cut.reshape(-1)[_floor_cells(lines[ways], width[ways], grid).cell] = True
     if not len(rows):
         return out, cut
-    level = np.stack([floor.start, floor.end], axis=1)[rows]
+    level, share = floor.level[rows], floor.share[rows]
     cells = _floor_cells(lines[rows], width[rows], grid)
-    links = [_links(floor.entry[rows, side], lines[rows], -side) for side in (0, 1)]
+    begin, length = share[cells.line, 0], np.maximum(np.diff(share)[cells.line, 0], 1e-9)
+    at = (cells.share - begin) / length
+    slack = grid.dx / np.maximum(shapely.length(lines[rows])[cells.line] * length, grid.dx)
+    mine = (at >= -slack) & (at <= 1 + slack)
+    at = np.clip(at, 0, 1)
     flat = out.reshape(-1)
-    _lower_to(flat, cells.cell, level[cells.line, 0] * (1 - cells.share) + level[cells.line, 1] * cells.share)
-    for side, link in enumerate(links):
-        usable = np.flatnonzero(shapely.length(link) > 0)
-        path = path_cells(link[usable], grid)
+    _lower_to(flat, cells.cell[mine], (level[cells.line, 0] * (1 - at) + level[cells.line, 1] * at)[mine])
+    for side in (0, 1):
+        usable = np.flatnonzero(share[:, side] == side)  # the cut begins at the end of the line
+        link = _links(floor.entry[rows[usable], side], lines[rows[usable]], -side)
+        usable, link = usable[shapely.length(link) > 0], link[shapely.length(link) > 0]
+        path = path_cells(link, grid)
         _lower_to(flat, path.cell, level[usable[path.line], side])
         cut.reshape(-1)[path.cell] = True
     return out, cut
