@@ -39,13 +39,16 @@ class DamageCurves:
     name: str
     source: str
     """Who states them."""
-    points: Mapping[str, Any]
-    """Depths [m] and fractions by use."""
+    points: Any
+    """By use: depths [m] and fractions."""
     notes: tuple[str, ...] = ()
     """What was put in place of what."""
 
     def __post_init__(self) -> None:
         """Refuse what is no curve."""
+        if not isinstance(self.points, Mapping):
+            msg = f"damage curves {self.name!r} are a {type(self.points).__name__}; expected [depths, fractions] by use"
+            raise UsageError(msg)
         faults = [f"{use}: {fault}" for use, one in self.points.items() for fault in _faults(one)]
         if faults or not self.points:
             msg = f"damage curves {self.name!r} cannot be used: {'; '.join(faults) or 'there are none'}"
@@ -143,5 +146,5 @@ def read_curves(path: str | Path) -> DamageCurves:
         raise FormatError(path, f"has no {', '.join(missing)}; expected name, source and curves by use: [depths in m, fractions]")
     try:
         return DamageCurves(str(content["name"]), str(content["source"]), content["curves"])
-    except (UsageError, AttributeError) as error:
+    except UsageError as error:
         raise FormatError(path, str(error)) from error

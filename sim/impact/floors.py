@@ -82,7 +82,8 @@ def floor_columns(
     assessed = (found["status"] != "not_assessed") & np.isfinite(inside)
     answer = np.where(inside > 0, "yes", np.where(unsure, "not_assessed", "no")).astype(object)
     return {
-        "floor_source": source, "floor_level": level, "threshold_height": height, "depth_inside": np.where(assessed, inside, np.nan),
+        "floor_source": source, "floor_level": level, "threshold_height": height,
+        "depth_inside": np.where(assessed & (answer != "not_assessed"), inside, np.nan),
         "water_inside": np.where(assessed, answer, "not_assessed").astype(object),
     }  # fmt: skip
 

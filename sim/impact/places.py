@@ -148,7 +148,8 @@ def _cut(start: Floats, end: Floats, grid: Raster) -> tuple[Ints, Floats, Floats
         return np.empty(0, np.int64), np.empty((0, 2)), np.empty(0)
     length = np.hypot(*(end - start).T)
     cuts = [(np.arange(len(start)), np.zeros(len(start))), (np.arange(len(start)), np.ones(len(start)))]
-    cuts += [_crossings(start[:, axis], end[:, axis], *place) for axis, place in ((0, (grid.x_min, grid.dx)), (1, (grid.y_max, grid.dy)))]
+    ny, nx = grid.shape
+    cuts += [_crossings(start[:, 0], end[:, 0], grid.x_min, grid.dx, nx), _crossings(start[:, 1], end[:, 1], grid.y_max, -grid.dy, ny)]
     segment = np.concatenate([one[0] for one in cuts])
     share = np.concatenate([one[1] for one in cuts])
     order = np.lexsort((share, segment))
@@ -161,12 +162,12 @@ def _cut(start: Floats, end: Floats, grid: Raster) -> tuple[Ints, Floats, Floats
     return segment, middle, (last - first) * length[segment]
 
 
-def _crossings(start: Floats, end: Floats, origin: float, step: float) -> tuple[Ints, Floats]:
-    """Return where segments cross the lines origin + k step, as a share of their length."""
+def _crossings(start: Floats, end: Floats, origin: float, step: float, count: int) -> tuple[Ints, Floats]:
+    """Return where segments cross the lines origin + k step, k from 0 to `count`, as a share of their length."""
     a, b = (start - origin) / step, (end - origin) / step
     low, high = np.minimum(a, b), np.maximum(a, b)
-    first = np.floor(low).astype(np.int64) + 1
-    number = np.maximum(np.ceil(high).astype(np.int64) - first, 0)
+    first = np.clip(np.floor(low) + 1, 0, count + 1).astype(np.int64)
+    number = np.maximum(np.clip(np.ceil(high), 0, count + 1).astype(np.int64) - first, 0)
     segment = np.repeat(np.arange(len(a)), number)
     within = np.arange(len(segment)) - np.repeat(np.cumsum(number) - number, number)
     return segment, (first[segment] + within - a[segment]) / (b - a)[segment]
