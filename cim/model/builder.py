@@ -336,7 +336,8 @@ class CityBuilder:
         Parameters
         ----------
         keep
-            Whether the builder keeps what it was given; without, it lets the geometry go once it has been moved, and is used up.
+            Whether the builder keeps what it was given; without, it lets each table go as soon as what follows from it is there, and is
+            used up.
         """
         objects = _concat("objects", self._parts.get("objects", []))
         objects = self._unique_ids(objects)
@@ -355,6 +356,8 @@ class CityBuilder:
         tables = {name: _concat(name, self._parts.get(name, [])) for name in SCHEMAS}
         tables.update(objects=objects.take(order), geometries=geometries, sources=self._source_table(objects))
         del objects, geometries
+        if not keep:
+            self._parts = {"issues": self._parts.get("issues", [])}
         tables = {name: remap(name, table, new_key) for name, table in tables.items()}
         tables = _sorted(tables)
         attributes = self._attribute_tables(tables["objects"], new_key)

@@ -6,6 +6,7 @@ other one keeps the name the file gives it, unless the mapping says otherwise. T
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -59,7 +60,7 @@ class _Field:
 class _Class:
     """The attributes of the objects of one class."""
 
-    rows: list[int] = field(default_factory=list)
+    rows: array[int] = field(default_factory=lambda: array("q"))
     values: list[Mapping[str, Any]] = field(default_factory=list)
     """As parsed; gone when they are held as fields."""
     fields: list[_Field] = field(default_factory=list)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Transform", "check_heights", "lost_parts", "points_of", "template_points", "transform_of", "welded"]
+__all__ = ["Transform", "check_heights", "lost_parts", "points_of", "template_points", "transform_of", "welded", "within"]
 
 _UNITS = ((1000.0, "millimetres"), (100.0, "centimetres"), (1 / 0.3048, "feet"))
 _MANY = 100_000
@@ -76,12 +76,17 @@ def points_of(document: Document, transform: Transform | None, notes: list[Note]
     stored = document.vertices
     if transform is None:
         return stored
-    whole = np.isfinite(stored) & (stored == np.round(stored))
-    broken = int(np.sum(~whole.all(axis=1) & np.isfinite(stored).all(axis=1)))
+    broken = 0 if document.columns is not None else _broken(stored)  # columns are of whole numbers only
     if broken:
         message = f"{broken} vertices are not integers although the file has a transform; they are scaled as they are"
         notes.append(Note("repaired", message, count=broken))
     return np.asarray(stored * np.asarray(transform.scale) + np.asarray(transform.translate))
+
+
+def _broken(stored: Reals) -> int:
+    """Return how many vertices are not whole numbers."""
+    whole = np.isfinite(stored) & (stored == np.round(stored))
+    return int(np.sum(~whole.all(axis=1) & np.isfinite(stored).all(axis=1)))
 
 
 def template_points(document: Document, path: Path) -> Reals:
@@ -96,13 +101,18 @@ def welded(points: Reals, used: Ints, notes: list[Note]) -> None:
     same = _repeated(points)
     if same:
         notes.append(Note("repaired", f"{same} duplicate vertices stand at the place of another; they count as one point", count=same))
-    wild = int(np.sum(~np.isfinite(points).all(axis=1) | (np.abs(np.nan_to_num(points)) > FARTHEST).any(axis=1)))
+    wild = 0 if within(points) else int(np.sum(~np.isfinite(points).all(axis=1) | (np.abs(np.nan_to_num(points)) > FARTHEST).any(axis=1)))
     if wild:
         message = f"{wild} vertices are out of range: they overflow 53 bit or lie over {FARTHEST:g} m; geometry that uses them is left out"
         notes.append(Note("rejected", message, "error", count=wild))
     idle = len(points) - len(used)
     if idle:
         notes.append(Note("lost", f"{idle} of {len(points)} vertices are used by no geometry; they are not kept", "info", count=idle))
+
+
+def within(points: Reals) -> bool:
+    """Return whether all points are finite and no farther out than any city."""
+    return not points.size or bool(points.min() >= -FARTHEST and points.max() <= FARTHEST)  # neither holds where one is no number
 
 
 def _repeated(points: Reals) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ FARTHEST = 1e10
 class Found:
     """Geometries as they stand in the file, one entry each."""
 
-    owner: list[int] = field(default_factory=list)
+    owner: array[int] = field(default_factory=lambda: array("q"))
     """Row of the object; of a template its number."""
     type: list[str] = field(default_factory=list)
     lod: list[str] = field(default_factory=list)

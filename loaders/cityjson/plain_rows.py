@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from cim.loaders.cityjson.appearance import Looks
+from cim.loaders.cityjson.checks import within
 from cim.loaders.cityjson.columns import NotPlainError, kernel
-from cim.loaders.cityjson.geometry import FARTHEST, Geometries
+from cim.loaders.cityjson.geometry import Geometries
 from cim.loaders.cityjson.semantics import SurfaceRows, Surfaces, parents_of
 from cim.loaders.cityjson.texture import no_textures
 from cim.model.classes import from_cityjson
@@ -41,8 +42,7 @@ def geometries_from(columns: Columns, owners: Ints, points: Reals, notes: list[N
         All vertices, transformed.
     """
     compiled = kernel()
-    wild = not bool(np.isfinite(points).all()) or bool((np.abs(points) > FARTHEST).any())
-    if compiled is None or wild or len(owners) != int(columns.array[-1]) + 1:
+    if compiled is None or not within(points) or len(owners) != int(columns.array[-1]) + 1:
         raise NotPlainError
     rings, surfaces, shells, solids, parts = columns.counts
     start = _starts(parts)

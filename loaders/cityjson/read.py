@@ -217,9 +217,10 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     corners = template_points(document, path)
     shown = gather(document, len(corners))
     told = told_by(document.records, types, options.mapping)
+    packed = pa.array(ids, pa.string())
     document.records.clear()  # each large thing goes as soon as what follows from it is there
-    del kinds
-    ids = [one.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass") for one in ids]  # no longer among all that was parsed
+    del kinds, ids
+    ids = packed.to_pylist()  # apart from what went: memory that a few of its objects keep in use would not be given back
     document = replace(document, vertices=np.empty((0, 3)))
     _give_back()
     own, shapes, instances = _geometries(document, shown, corners, points, ids, library, crs, path, notes)
