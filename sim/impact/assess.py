@@ -157,7 +157,7 @@ def _building_tables(case: _Case) -> dict[str, pa.Table]:
 
 
 def _road_tables(case: _Case) -> dict[str, pa.Table]:
-    keys, roads = read_roads(case.city, case.limits)
+    keys, roads = read_roads(case.city, case.water, case.limits)
     area = read_areas(roads)
     links = read_links(case.city, keys, roads)
     linked = road_columns(links, case.water, case.limits, case.roofs)

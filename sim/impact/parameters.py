@@ -67,7 +67,8 @@ class ImpactParameters(BaseModel):
     floor_height: str = Field(default="threshold_height", description="attribute of a building: its ground floor above the ground [m]")
     pipe_types: tuple[str, ...] = Field(default=("GenericOccupiedSpace",), description="classes of pipes and manholes")
     tunnels: Literal["not_assessed", "terrain"] = Field(
-        default="not_assessed", description='roads in tunnels: "not_assessed", or "terrain" where the run has their ground, not that above'
+        default="not_assessed",
+        description='roads in tunnels that the run does not name as open: "not_assessed", or "terrain" as if it had their ground',
     )
     continent: str | None = Field(
         default=None, description="continent of the JRC damage curves, such as asia or europe; left out: no damage"

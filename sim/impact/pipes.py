@@ -61,14 +61,14 @@ def pipe_columns(city: City, water: Water, limits: ImpactParameters, roofs: Bool
     """Return the columns of `PIPES` for every pipe that is a line."""
     keys, shapes = _read(city, limits, (1, 5))
     places = line_places(shapes, water.place)
-    return {"object": np.asarray(city.ids(keys) if len(keys) else [], object), **measure(places, water, limits, roofs)}
+    return {"object": np.asarray(city.ids(keys) if len(keys) else [], object), **measure(places, water, limits, places.under(roofs))}
 
 
 def manhole_columns(city: City, water: Water, limits: ImpactParameters, roofs: Bools) -> dict[str, Any]:
     """Return the columns of `MANHOLES` for every node that is a point; the cell that holds it tells."""
     keys, shapes = _read(city, limits, (0,))
     places = _points(shapes, water)
-    found = measure(places, water, limits, roofs)
+    found = measure(places, water, limits, places.under(roofs))
     rim = numbers(city, "rim_level", keys)
     ground = places.greatest(places.at(water.ground))
     assessed = (found["status"] != "not_assessed") & water.comparable

@@ -81,6 +81,10 @@ class Places:
             found[self.row[start]] = ufunc.reduceat(values, start)
         return found
 
+    def under(self, mask: Bools) -> Bools:
+        """Return which pairs have a cell of a mask, shape (ny * nx,)."""
+        return (self.cell >= 0) & mask[np.maximum(self.cell, 0)] if mask.size else np.zeros(len(self.cell), bool)
+
     def at(self, field: Floats) -> Floats:
         """Return the values of a flat field at the cells, NaN beyond the grid."""
         return np.where(self.cell >= 0, field[np.maximum(self.cell, 0)], np.nan) if len(field) else np.full(len(self.cell), np.nan)
@@ -173,14 +177,19 @@ def _crossings(start: Floats, end: Floats, origin: float, step: float, count: in
     return segment, (first[segment] + within - a[segment]) / (b - a)[segment]
 
 
-def measure(places: Places, water: Water, limits: ImpactParameters, roofs: Bools | None = None) -> dict[str, Any]:
+def measure(places: Places, water: Water, limits: ImpactParameters, covered: Bools | None = None) -> dict[str, Any]:
     """Return the columns of `MEASURED` for every object, and ``cells`` and ``unknown``: how many tell, and the share that does not.
 
     An object is wet as soon as one known cell is; dry only when (nearly) all its cells are known and dry; else not assessed.
+
+    Parameters
+    ----------
+    covered
+        Pairs whose cell tells nothing of the object, such as a roof above a road.
     """
     depth = places.at(water.depth)
-    if roofs is not None:
-        depth[(places.cell >= 0) & roofs[np.maximum(places.cell, 0)]] = np.nan
+    if covered is not None:
+        depth[covered] = np.nan
     known = ~np.isnan(depth)
     deepest = places.greatest(depth)
     full = np.maximum(places.total(places.weight), 1e-300)

@@ -62,16 +62,16 @@ def road_schema(limits: ImpactParameters, *, links: bool) -> pa.Schema:
     )
 
 
-def read_roads(city: City, limits: ImpactParameters) -> tuple[Ints, Pieces]:
+def read_roads(city: City, water: Water, limits: ImpactParameters) -> tuple[Ints, Pieces]:
     """Return the keys of all roads, and the roads as pieces."""
     import shapely
 
     keys = np.sort(np.concatenate([np.empty(0, np.int64), *(city.keys(type) for type in _TYPES if type in city.types())]))
     shapes = city.footprints(keys) if len(keys) else np.empty(0, object)
     kind = shapely.get_type_id(shapes) if len(keys) else np.empty(0, np.int64)
-    reason = _crossing_reasons(city, keys, limits)
-    reason[~np.isin(kind, _LINES + _AREAS)] = "missing_footprint"
     ids = np.asarray(city.ids(keys), object) if len(keys) else np.empty(0, object)
+    reason = _crossing_reasons(city, keys, limits, _opened(ids, water))
+    reason[~np.isin(kind, _LINES + _AREAS)] = "missing_footprint"
     return keys, Pieces(ids, shapes, reason, np.full(len(keys), "", object), np.full(len(keys), np.nan))
 
 
@@ -82,7 +82,12 @@ def read_areas(pieces: Pieces) -> Bools:
     return np.isin(shapely.get_type_id(pieces.shapes), _AREAS) if len(pieces.ids) else np.zeros(0, bool)
 
 
-def _crossing_reasons(city: City, keys: Ints, limits: ImpactParameters) -> NDArray[np.object_]:
+def _opened(ids: NDArray[np.object_], water: Water) -> Bools:
+    """Return which ways the run has the ground of, although something stands on them."""
+    return np.array([one in water.open_ways for one in ids.tolist()], bool)
+
+
+def _crossing_reasons(city: City, keys: Ints, limits: ImpactParameters, opened: Bools) -> NDArray[np.object_]:
     """Return why the water on the terrain is not that on the road: it runs over or under it."""
     reason = np.full(len(keys), None, object)
     layer = numbers(city, "layer", keys) if len(keys) else np.empty(0)
@@ -91,7 +96,7 @@ def _crossing_reasons(city: City, keys: Ints, limits: ImpactParameters) -> NDArr
         under = tunnel | ((layer < 0) & ~bridge)
         over = bridge | ((layer > 0) & ~tunnel)
     if limits.tunnels == "not_assessed":
-        reason[under] = "in_a_tunnel"
+        reason[under & ~opened] = "in_a_tunnel"
     reason[over] = "on_a_bridge"
     return reason
 
@@ -172,19 +177,19 @@ def road_columns(pieces: Pieces, water: Water, limits: ImpactParameters, roofs: 
     places = ring_places(pieces.shapes, np.zeros_like(roofs), water.place, 0.0) if areas else line_places(pieces.shapes, water.place)
     reason = np.where([one is None for one in pieces.reason], places.reason, pieces.reason)
     places = Places(places.count, places.row, places.cell, places.weight, places.beyond, reason)
-    found = measure(places, water, limits, roofs)
+    covered = places.under(roofs) & ~_opened(pieces.ids, water)[places.row]
+    found = measure(places, water, limits, covered)
     for name, vehicle in limits.vehicles.items():
-        found[f"passable_{name}"] = _passable(places, water, found, vehicle, roofs, limits.unknown_share)
+        found[f"passable_{name}"] = _passable(places, water, found, vehicle, covered, limits.unknown_share)
     return {"object": pieces.ids, "place": pieces.place, "length": pieces.length, **found}
 
 
 def _passable(
-    places: Places, water: Water, found: dict[str, Any], vehicle: VehicleLimits, roofs: Bools, share: float
+    places: Places, water: Water, found: dict[str, Any], vehicle: VehicleLimits, covered: Bools, share: float
 ) -> NDArray[np.object_]:  # fmt: skip
     """Return "yes", "no" or "not_assessed": one known cell is enough for no, every cell must be known for yes."""
     depth, velocity, product = (places.at(one) for one in (water.depth, water.velocity, water.depth_velocity))
-    if roofs.any():
-        depth[(places.cell >= 0) & roofs[np.maximum(places.cell, 0)]] = np.nan
+    depth[covered] = np.nan
     still = ~np.isnan(depth) & np.isnan(velocity)
     with np.errstate(invalid="ignore"):
         too_deep = (depth > vehicle.depth) | (product > vehicle.depth_velocity) | (velocity > vehicle.velocity)

@@ -54,6 +54,8 @@ class Water:
     """Whether heights of the city can be compared with those of the water."""
     vertical: str
     """Height system of the ground, "unknown" where the run does not say."""
+    open_ways: frozenset[str]
+    """Ids of ways in tunnels and through buildings whose own ground the run has: its parameter ``open_ways``."""
     start: datetime | None
     notes: tuple[str, ...]
     """What had to be taken for granted."""
@@ -115,8 +117,9 @@ def read_water(city: City, water: Fields, wet_depth: float | None = None) -> Wat
     place = Raster(depth.reshape(grid.ny, grid.nx), grid.x_min, grid.y_max, grid.dx, grid.dy, crs)
     comparable = _comparable(city, ground, vertical, notes)
     start = _start(water, notes)
+    ways = frozenset(map(str, water.run.parameters.get("open_ways") or ()))
     return Water(
-        place, depth, velocity, product, hazard, arrival, duration, ground, asked, comparable, vertical, start, tuple(notes)
+        place, depth, velocity, product, hazard, arrival, duration, ground, asked, comparable, vertical, ways, start, tuple(notes)
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ def make_water(
     depth: Any, *, velocity: Any = 0.0, ground: Any = 0.0, arrival: float | np.ndarray = 600.0, duration: float | np.ndarray = 1800.0,
     dx: float = 2.0, wet_depth: float | None = 0.05, vertical: str | None = "own", start: datetime | None = START,
     drop: tuple[str, ...] = (), x_min: float = 0.0, series: Any = None, crs: str = CRS, inputs: dict[str, str] | None = None,
+    open_ways: list[str] | None = None,
 ) -> Fields:  # fmt: skip
     """Return a run as `flood.simulate` makes one; the lower left corner lies at (x_min, 0)."""
     d = np.array(depth, float)
@@ -45,7 +46,7 @@ def make_water(
         times = np.datetime64("2026-07-01T07:00", "us") + np.arange(len(series)) * np.timedelta64(600, "s")
         dataset = dataset.assign_coords(time=("time", times))
         dataset["water_depth"] = (("time", "y", "x"), np.array(series, np.float32), about("water_depth", "m"))
-    parameters = {} if wet_depth is None else {"wet_depth": wet_depth}
+    parameters = {"open_ways": open_ways} | ({} if wet_depth is None else {"wet_depth": wet_depth})
     return Fields("flood", dataset, {}, RunRecord("flood", "1", inputs or {}, parameters, start=start))
 
 

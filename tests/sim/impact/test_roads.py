@@ -95,6 +95,19 @@ def test_a_bridge_and_a_tunnel_are_not_assessed_by_the_ground_below_and_above() 
     assert (cut["main"]["reason"], cut["side"]["status"]) == ("on_a_bridge", "wet")
 
 
+def test_a_way_whose_ground_the_run_has_is_assessed_under_roof_and_earth() -> None:
+    builder = CityBuilder(CRS)
+    add_buildings(builder, {"gate": shapely.box(14, 2, 18, 6)})
+    shapes = [shapely.LineString([(1, 3), (39, 3)]), shapely.LineString([(1, 9), (39, 9)])]
+    keys = builder.add_objects("Road", ["passage", "under"], footprints=np.array(shapes, object))
+    builder.add_attributes(keys, "Road", {"tunnel": Column(["building_passage", "yes"])})
+    city, field = builder.build(), puddle(8, 1, 0.4)
+    closed, opened = (rows(exposure(city, make_water(field, open_ways=ways)), "roads") for ways in ([], ["passage", "under"]))
+    assert {row["reason"] for row in closed.values()} == {"in_a_tunnel"}
+    assert (opened["passage"]["status"], opened["passage"]["passable_small_car"]) == ("wet", "no")
+    assert (opened["under"]["status"], opened["under"]["passable_small_car"]) == ("dry", "yes")
+
+
 def test_bridge_no_is_no_bridge() -> None:
     assert rows(exposure(make_roads(bridge=["no", "no"]), make_water(DRY)), "roads")["main"]["status"] == "dry"
 
