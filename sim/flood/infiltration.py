@@ -228,7 +228,7 @@ class CurveNumber:
     Notes
     -----
     With S = 25.4 (1000 / CN - 10) mm and Ia = initial_abstraction × S, rain P runs off by Q = (P - Ia)² / (P - Ia + S) once P > Ia [1]_.
-    Each step takes the growth of P - Q from the rain that fell on the cell; where the water has already flowed away it comes out of the next
+    Each step takes the growth of P - Q from the rain that fell on the cell; where the water has already flowed away it comes from the next
     water there. Water that flows to a cell from elsewhere is not lost a second time: the law knows only rain.
 
     References

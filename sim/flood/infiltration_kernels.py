@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numba import njit, prange
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -30,11 +30,11 @@ def _stride(parameter: Any) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _settle(depth: Depth, owed: Floats, row: int, column: int, law: float) -> float:
-    """Take what the law wants from one cell, never more than is there; return what the stored depth lost."""
-    old = float(depth[row, column])
+    """Take what the law wants from one cell, never more than is there; return what the stored depth lost (float() would stay float32)."""
+    old = np.float64(depth[row, column])
     wanted = law + owed[row, column]
     depth[row, column] = max(0.0, old - max(0.0, wanted))
-    lost = old - float(depth[row, column])
+    lost = old - np.float64(depth[row, column])
     owed[row, column] = wanted - lost
     return lost
 
@@ -97,7 +97,7 @@ def _green_ampt_row(
     lost = 0.0
     r, a, s, d = _stride(rain), _stride(active), _stride(k), _stride(front)
     for column in range(depth.shape[1]):
-        water, conductivity = float(depth[row, column]), k[row * s[0], column * s[1]]
+        water, conductivity = np.float64(depth[row, column]), k[row * s[0], column * s[1]]
         if not water > 0.0 or conductivity <= 0.0 or not active[row * a[0], column * a[1]]:
             continue
         fallen = min(max(rain[row * r[0], column * r[1]], 0.0), water)
@@ -166,7 +166,7 @@ def _horton_row(
     r, a, i, j, k = _stride(rain), _stride(active), _stride(first), _stride(last), _stride(decay)
     known, gone = 0.0, 0.0
     for column in range(depth.shape[1]):
-        water = float(depth[row, column])
+        water = np.float64(depth[row, column])
         if not water > 0.0 or not active[row * a[0], column * a[1]]:
             continue
         speed, end = decay[row * k[0], column * k[1]], last[row * j[0], column * j[1]]
@@ -204,7 +204,7 @@ def _constant_row(row: int, depth: Depth, active: Bools, rate: Floats, dt: float
     lost = 0.0
     a, s = _stride(active), _stride(rate)
     for column in range(depth.shape[1]):
-        water = float(depth[row, column])
+        water = np.float64(depth[row, column])
         if water > 0.0 and active[row * a[0], column * a[1]]:
             lost += _settle(depth, owed, row, column, min(water, rate[row * s[0], column * s[1]] * dt))
     return lost
@@ -233,7 +233,7 @@ def _curve_number_row(
     lost = 0.0
     r, a, s, i = _stride(rain), _stride(active), _stride(retention), _stride(share)
     for column in range(depth.shape[1]):
-        water = float(depth[row, column])
+        water = np.float64(depth[row, column])
         if math.isnan(water) or not active[row * a[0], column * a[1]]:
             continue
         most, fallen = retention[row * s[0], column * s[1]], max(rain[row * r[0], column * r[1]], 0.0)

@@ -25,7 +25,6 @@ _PER_HECTARE = 167.0
 """L/(s·ha) in one mm/min as the published formulas round it; exactly it is 1000/6."""
 _SHORTEST, _LONGEST = 5.0, 180.0
 """Durations [min] for which GB 50014 has the formulas fitted to the records."""
-_INHABITED = "市省县区 "
 
 
 @dataclass(frozen=True)
