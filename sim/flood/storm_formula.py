@@ -197,12 +197,7 @@ def _find(place: str) -> tuple[str, str, tuple[str, ...]]:
 
 def _is(said: str, name: str, english: list[str]) -> bool:
     plain = said.casefold().removesuffix(" city")
-    return (
-        plain in english
-        or said == name
-        or (len(said) > 1 and said.rstrip(_INHABITED) == name.rstrip(_INHABITED))
-        or name.startswith(said + "流域")
-    )
+    return plain in english or (len(said) > 1 and name.startswith(said))
 
 
 def _of_interval(ranges: list[Mapping[str, Any]], years: float, name: str) -> tuple[float, float, float]:
