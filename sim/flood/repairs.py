@@ -108,13 +108,13 @@ def remove_decks(grid: Raster, bridges: Crossings) -> tuple[Floats, list[str]]:
 
 
 def deck_areas(bridges: Crossings, cell: float) -> Shapes:
-    """Return the areas of decks, half a cell wider than they are, for cells at the rim hold a mixture."""
+    """Return the areas of decks, a little over half a cell wider than they are: cells at the rim hold a mixture, and none lies on the line."""
     import shapely
 
     area = bridges.shapes.copy()
     line = np.isin(shapely.get_type_id(area), (1, 5))
     area[line] = shapely.buffer(area[line], bridges.width[line] / 2, cap_style="flat", join_style="mitre")
-    return np.asarray(shapely.buffer(area, cell / 2, join_style="mitre"), object)
+    return np.asarray(shapely.buffer(area, 0.501 * cell, join_style="mitre"), object)
 
 
 def _under(bare: Raster, parts: Shapes, part: Ints, cell: Ints) -> Floats:
