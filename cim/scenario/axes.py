@@ -70,7 +70,7 @@ def _member(scenario: Scenario, settings: Mapping[str, Any], made: dict[str, Bas
         for section, base in getattr(scenario, part).items():
             mine = {key[len(prefix + section) + 1 :]: value for key, value in settings.items() if key.startswith(f"{prefix}{section}.")}
             seeded = {"seed": seed} if _takes_seed(scenario, prefix + section, base, seed) else {}
-            known = json.dumps([part, section, {**mine, **seeded}], sort_keys=True, default=str)
+            known = json.dumps([part, section, {**seeded, **mine}], sort_keys=True, default=str)
             if known not in made:
                 made[known] = _parameters(base, scenario.sections.get(prefix + section), {**seeded, **mine}, name)
             parts[part][section] = made[known]
@@ -226,23 +226,34 @@ def section_faults(
     """Read a section as its first member has it where the file leaves a varied key open, and try every value of its axes alone."""
     prefix: Key = tuple(section.split("."))
     mine = {tuple(key[len(section) + 1 :].split(".")): row for key, row in axes.items() if key.startswith(f"{section}.")}
-    filled = values
-    for path, row in mine.items():
-        if not _has(values, path):
-            filled = with_setting(filled, path, row[0]) if isinstance(filled, Mapping) else filled
+    filled = _with_first(values, {path: row for path, row in mine.items() if not _has(values, path)})
     found: list[Fault] = []
     model = read_model(kind, filled, prefix, lines, found)
     said = {(fault.key, fault.message) for fault in found}
-    faults += [fault for fault in found if not any(fault.key.startswith(dotted((*prefix, *path))) for path in mine)]
+    new = [fault for fault in found if not any(fault.key.startswith(dotted((*prefix, *path))) for path in mine)]
     for path, row in mine.items():
+        place: Key = ("axes", *_as_stated(section, path, lines))
+        here = dotted((*prefix, *path))
         for number, value in enumerate(row):
-            place: Key = ("axes", *_as_stated(section, path, lines))
             tried: list[Fault] = []
             read_model(kind, with_setting(filled, path, value), prefix, {}, tried)
-            here = dotted((*prefix, *path))
-            new = [one for one in tried if one.key.startswith(here) or (one.key, one.message) not in said]
-            faults += [Fault(line_of(place, lines), dotted((*place, number)), f"{one.message}{_elsewhere(one.key, here)}") for one in new]
+            key = dotted((*place, number))
+            new += [
+                Fault(line_of(place, lines), key, f"{one.message}{_elsewhere(one.key, here)}")
+                for one in tried
+                if one.key.startswith(here) or (one.key, one.message) not in said
+            ]
+    if model is None and not new:  # what the file states makes sense only with values of the axes
+        model = read_model(kind, _with_first(values, mine), prefix, lines, new)
+    faults += new
     return model
+
+
+def _with_first(values: Any, rows: Mapping[tuple[str, ...], Sequence[Any]]) -> Any:
+    """Return the values of a section with the first value of each axis."""
+    for path, row in rows.items():
+        values = with_setting(values, path, row[0]) if isinstance(values, Mapping) else values
+    return values
 
 
 def _elsewhere(key: str, here: str) -> str:

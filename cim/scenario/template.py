@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from cim import plugins
 from cim.errors import UsageError
@@ -238,8 +238,23 @@ def _example(field: FieldInfo) -> Any:
         ("bool", True),
     ):
         if mark in words:
-            return value
+            return value if not isinstance(value, int | float) or isinstance(value, bool) else _allowed(field, value)
     return "…"
+
+
+def _allowed(field: FieldInfo, value: float) -> float:
+    """Return a number within the limits of a field: the given one, else the first of a few that fits."""
+    from pydantic import TypeAdapter, ValidationError
+
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    for one in (value, *(type(value)(other) for other in (2, 10, 100, 1000, 0.5, 0.1, 0.01, -1))):
+        try:
+            adapter.validate_python(one)
+        except ValidationError:
+            continue
+        return one
+    return value
 
 
 def _toml(value: Any) -> str:
