@@ -50,7 +50,7 @@ class UniformRain:
         known = values[np.isfinite(values)]
         if "missing" in (self.series.gaps, self.series.outside):
             found.append('rain: "missing" is for stations, which stand in for each other; say "zero", "bridge" or "hold"')
-        return found + (implausible(known.min(), known.max()) if self.plausible and known.size else [])
+        return found + (implausible(known.min(), known.max(), factor=self.series.factor) if self.plausible and known.size else [])
 
     def prepare(self, grid: Grid, start: datetime | None, until: float) -> PreparedRain:  # noqa: ARG002 - the same on every grid
         """Return it on the clock of a run without faults."""

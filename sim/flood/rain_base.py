@@ -29,15 +29,7 @@ LOWEST_PEAK = 0.01 * MM_PER_HOUR
 """No gauge sees a rain whose heaviest moment is weaker [m/s]: one tip of 0.1 mm in ten hours."""
 _LIKELY = (0.5 * MM_PER_HOUR, 500.0 * MM_PER_HOUR)
 """Heaviest moment of a usual rain [m/s], to name the unit that was perhaps meant."""
-_UNITS = {
-    "m/s": 1.0,
-    "mm/s": 1e-3,
-    "mm/min": 1e-3 / 60.0,
-    "mm/5min": 1e-3 / 300.0,
-    "in/h": 0.0254 / 3600.0,
-    "mm/h": MM_PER_HOUR,
-    "mm/d": 1e-3 / 86400.0,
-}
+_UNITS = {"mm/h": MM_PER_HOUR, "m/s": 1.0, "mm/min": 1e-3 / 60.0, "mm/s": 1e-3, "mm/d": 1e-3 / 86400.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +69,7 @@ class RainSource(Protocol):
         """Return it with all rates multiplied."""
 
 
-def implausible(lowest: float, highest: float, where: str = "") -> list[str]:
+def implausible(lowest: float, highest: float, where: str = "", *, factor: float | None = None) -> list[str]:
     """Return why rates cannot be rain: below zero, above every record, or so weak that the unit must be wrong.
 
     Parameters
@@ -86,11 +78,13 @@ def implausible(lowest: float, highest: float, where: str = "") -> list[str]:
         Smallest and largest rate [m/s].
     where
         Said behind the value found: "at station A".
+    factor
+        m/s in one of the unit that was stated, to name the unit that was perhaps meant.
 
     Examples
     --------
-    >>> implausible(0.0, 60.0)[0][42:]
-    'above the 3,000 mm/h that no rain reaches: the wrong unit? (taken in mm/h it is 60 mm/h); ...'
+    >>> implausible(0.0, 60.0, factor=1.0)[0][42:]
+    'above the 3,000 mm/h that no rain reaches: the wrong unit? State another with unit= (60 in mm/h is 60 mm/h), or let it pass with ...'
     """
     at = f" {where}" if where else ""
     found = (
@@ -100,21 +94,23 @@ def implausible(lowest: float, highest: float, where: str = "") -> list[str]:
     )
     if highest > HIGHEST_RATE:
         limit = f"above the {HIGHEST_RATE / MM_PER_HOUR:,.0f} mm/h that no rain reaches"
-        found.append(f"rain: the heaviest rate{at} is {highest / MM_PER_HOUR:.4g} mm/h, {limit}: the wrong unit?{_perhaps(highest)}")
     elif 0.0 < highest < LOWEST_PEAK:
         limit = f"below the {LOWEST_PEAK / MM_PER_HOUR:g} mm/h that a gauge can see"
-        found.append(f"rain: the heaviest rate{at} is {highest / MM_PER_HOUR:.4g} mm/h, {limit}: the wrong unit?{_perhaps(highest)}")
-    return found
+    else:
+        return found
+    remedy = f"the wrong unit? State another with unit={_perhaps(highest, factor)}, or let it pass with plausible=False"
+    return [*found, f"rain: the heaviest rate{at} is {highest / MM_PER_HOUR:.4g} mm/h, {limit}: {remedy}"]
 
 
-def _perhaps(highest: float) -> str:
-    """Say which unit would make it rain, for a number that was given in some usual unit; plausible pairs only."""
-    for meant in ("mm/h", "m/s"):
-        for given, factor in _UNITS.items():
-            number = highest / factor
-            if given != meant and _LIKELY[0] <= number * _UNITS[meant] <= _LIKELY[1]:
-                return f" (taken in {meant} it is {number * _UNITS[meant] / MM_PER_HOUR:.4g} mm/h); state it with unit="
-    return " state it with unit=, or let it pass with plausible=False"
+def _perhaps(highest: float, factor: float | None) -> str:
+    """Say in which unit the number given would be rain."""
+    if factor is None:
+        return ""
+    number = highest / factor
+    for unit, size in _UNITS.items():
+        if _LIKELY[0] <= number * size <= _LIKELY[1]:
+            return f" ({number:.4g} in {unit} is {number * size / MM_PER_HOUR:.4g} mm/h)"
+    return ""
 
 
 def refuse(faults: Sequence[str]) -> None:

@@ -93,7 +93,7 @@ class GridRain:
         if missing and self.missing == "refuse":
             found.append(f'rain: {missing} pixels in {self.step.size} frames have no value; give them, or say missing="zero"')
         if self.plausible and np.isfinite(high):
-            found += implausible(low, high)
+            found += implausible(low, high, factor=None if self.scale.per_step else self.scale.factor)
         if not np.isfinite(high):
             found.append("rain: no pixel has a value; expected rates in at least one frame")
         return found + self._place_faults(grid)

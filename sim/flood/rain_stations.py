@@ -61,7 +61,9 @@ class StationRain:
         found = [fault for one in self.series for fault in one.faults(start, until)]
         for name, one in zip(self.names, self.series, strict=True):
             known = one.values[np.isfinite(one.values)]
-            found += implausible(known.min(), known.max(), f"at station {name!r}") if self.plausible and known.size else []
+            found += (
+                implausible(known.min(), known.max(), f"at station {name!r}", factor=one.factor) if self.plausible and known.size else []
+            )
         return found + self._place_faults(grid) + ([] if found else self._nobody(start, until))
 
     def _place_faults(self, grid: Grid) -> list[str]:

@@ -123,7 +123,20 @@ class Series(SeriesData):
             return data.expect(kind, name)
         scale = scale_of(unit, kind, name)
         given = Given(data, times, time_unit, time_zone, None if step is None else seconds(step), label, cumulative)
-        return build(given, scale, cls(np.zeros(0), np.zeros(0), scale.si, how=how, outside=outside, gaps=gaps, name=name))
+        return build(
+            given,
+            scale,
+            cls(
+                np.zeros(0),
+                np.zeros(0),
+                scale.si,
+                how=how,
+                outside=outside,
+                gaps=gaps,
+                factor=None if scale.per_step else scale.factor,
+                name=name,
+            ),
+        )
 
     @classmethod
     def constant(cls, value: float, unit: str, *, kind: str | None = None, name: str = "series") -> Series:

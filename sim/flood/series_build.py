@@ -138,8 +138,9 @@ def _in_steps(series: S, given: Given, scale: Scale) -> S:
     notes, times, values = list(series.notes), series.times, series.values
     if given.cumulative:
         return _from_total(series, scale)
-    if usual is None and (given.label == "end" or (scale.per_step and times.size < 2)):
-        return replace(series, problems=("its steps are uneven and none is stated; give step=",))
+    needed = given.label == "end" or (scale.per_step and times.size < 2) or (series.gaps == "zero" and times.size > 1)
+    if usual is None and needed:
+        return replace(series, problems=("its step cannot be told from its times, and none is stated; give step=",))
     if given.label == "end" and usual is not None:
         times = times - usual
     if scale.per_step:

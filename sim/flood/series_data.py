@@ -45,6 +45,8 @@ class SeriesData:
     gaps: Gaps = "refuse"
     """Where values are missing: refuse, take zero, bridge (hold the last value; straight line of a linear series), or leave missing
     (stations only: the others stand in)."""
+    factor: float | None = None
+    """SI in one of the unit that was stated; None for depths of steps."""
     name: str = "series"
     notes: tuple[str, ...] = ()
     """What was taken for granted, with counts."""

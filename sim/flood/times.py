@@ -21,7 +21,7 @@ _PARTS = {
     "ms": (1e-3, "ms millisecond milliseconds 毫秒"),
 }
 _SECONDS = {word: factor for factor, words in _PARTS.values() for word in words.split()}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([^\W\d_]+)\s*")
+_PART = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d_]+)\s*")
 _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)")
 _CHINESE_DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日\s*(?:(\d{1,2})[时点:]\s*(?:(\d{1,2})(?:分|:(?=\d)|$)\s*(?:(\d{1,2})秒?)?)?)?")
 _SLASHED = re.compile(r"(\d{4})[/.\-](\d{1,2})[/.\-](\d{1,2})(?:[T\s]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.0*)?)?)?")
