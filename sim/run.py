@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cim import plugins
-from cim.errors import ObjectNotFoundError, UsageError
+from cim.errors import InputError, ObjectNotFoundError, UsageError
 from cim.progress import track
 from cim.results import Fields, Verdicts, city_fingerprint
 from cim.results.runs import export_result, save_run
-from cim.scenario import Change, Scenario, read_scenario
+from cim.scenario import Change, Scenario, members, read_scenario
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -39,9 +39,13 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
     FormatError
         If the scenario file is wrong.
     UsageError
-        If a change or a parameter makes no sense for this city.
+        If a change or a parameter makes no sense for this city, or the scenario is an ensemble: it has axes or options.
     """
     plan = scenario if isinstance(scenario, Scenario) else read_scenario(scenario)
+    if plan.axes or plan.options:
+        what = f"axes ({', '.join(plan.axes)})" if plan.axes else f"options ({', '.join(plan.options)})"
+        msg = f"the scenario {plan.name!r} has {what}: it is an ensemble; run its members one by one, cim.scenario.members gives them"
+        raise UsageError(msg)
     base = _open(plan.city) if city is None else city
     option = plan.change.apply(base)
     jobs = [("cim.simulators", name, values) for name, values in plan.simulations.items()]
@@ -84,17 +88,37 @@ def added_issues(base: City, option: City) -> list[dict[str, Any]]:
 def check_scenario(scenario: Scenario, city: City) -> list[str]:
     """Return what is wrong with a scenario for its city, one sentence each: changes that cannot be made, checks without plots.
 
-    A step that cannot be made is left out, and the next one is tried, so that all faults are found at once.
+    A step that cannot be made is left out, and the next one is tried, so that all faults are found at once. Each option is tried on the
+    city as the changes of the file leave it.
     """
-    faults = []
-    for number, step in enumerate(scenario.change.steps):
-        try:
-            city = Change(scenario.change.name, (step,)).apply(city)
-        except (ObjectNotFoundError, UsageError) as error:
-            faults.append(f"change[{number}] {step.do}: {error}")
+    faults, city = _change_faults(scenario.change, city, "change")
+    for name, change in scenario.options.items():
+        own = Change(change.name, change.steps[len(scenario.change) :])
+        faults += _change_faults(own, city, f"option {name!r} change")[0]
+    faults += _member_faults(scenario)
     for name, values in scenario.checks.items():
         faults += [f"checks.{name}: {fault}" for fault in _plot_faults(values, city)]
     return faults
+
+
+def _change_faults(change: Change, city: City, where: str) -> tuple[list[str], City]:
+    """Return what is wrong with the steps of a change, and the city after those that can be made."""
+    faults = []
+    for number, step in enumerate(change.steps):
+        try:
+            city = Change(change.name, (step,)).apply(city)
+        except (InputError, ObjectNotFoundError, UsageError) as error:
+            faults.append(f"{where}[{number}] {step.do}: {error}")
+    return faults, city
+
+
+def _member_faults(scenario: Scenario) -> list[str]:
+    """Return what makes no sense together though each value alone does."""
+    try:
+        members(scenario)
+    except UsageError as error:
+        return [f"axes: {error}"]
+    return []
 
 
 def _plot_faults(values: BaseModel, city: City) -> list[str]:
