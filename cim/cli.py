@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cim.loaders.update import Update
     from cim.model import City
     from cim.results import Comparison
+    from cim.scenes import Scene
 
 __all__ = ["app", "main"]
 
@@ -575,29 +576,51 @@ def render(
     color_by: Annotated[str | None, typer.Option(help="Attribute that colours the buildings; by class without it.")] = None,
     language: Annotated[str, typer.Option(help="en, zh or both.")] = "both",
     title: Annotated[str | None, typer.Option(help="Title of the picture.")] = None,
+    at: Annotated[str | None, typer.Option(help="Time shown: number, instant (UTC without zone) or maximum; else the peak.")] = None,
+    fps: Annotated[float, typer.Option(help="Times shown in a second of a film.")] = 5.0,
     crs: Crs = None,
 ) -> None:
-    """Draw a city as a picture (.png) or as a page to click in (.html)."""
+    """Draw a city as a picture (.png), as a page to click in (.html), or as a film of a run over time (.mp4, .webp, .gif, .apng)."""
+    from cim.scenes.film import FORMATS, encoder
+
+    ending = output.suffix.lower()
+    if ending not in {".png", ".html", *FORMATS}:
+        msg = f"{output} ends in {output.suffix or 'nothing'}; give a name that ends in .png, .html, {', '.join(FORMATS)}"
+        raise UsageError(msg)
+    if ending in FORMATS:
+        encoder(output)  # what cannot be written is said before anything is drawn
     city = _open(path, crs=crs)
     from cim.scenes import Scene
 
     scene = Scene(city, title=title, language=language)
+    if run_folder is not None:
+        scene = _with_results(scene, run_folder, coloured=color_by is not None)
     if color_by:
         scene = scene.color_by(color_by)
-    if run_folder is not None:
-        from cim.results import load_result, load_run
-
-        alone = (run_folder / "result.json").is_file()
-        for result in [load_result(run_folder)] if alone else load_run(run_folder).values():
-            scene = scene.add(result)
-    if output.suffix.lower() == ".html":
-        scene.html(output)
-    elif output.suffix.lower() == ".png":
-        scene.screenshot(output)
+    if at is not None:
+        scene = scene.at(int(at) if at.removeprefix("-").isdigit() else at)
+    if ending in FORMATS:
+        scene.film(output, fps=fps)
     else:
-        msg = f"{output} ends in {output.suffix or 'nothing'}; give a name that ends in .png or .html"
-        raise UsageError(msg)
+        scene.html(output) if ending == ".html" else scene.screenshot(output)
     _show(str(output))
+
+
+def _with_results(scene: Scene, folder: Path, *, coloured: bool) -> Scene:
+    """Return the scene with what a run found: layers, and buildings coloured by the depth at them where nothing else colours them."""
+    from cim.results import Fields, load_result, load_run
+
+    alone = (folder / "result.json").is_file()
+    for result in [load_result(folder)] if alone else load_run(folder).values():
+        if not isinstance(result, Fields) or "water_depth" in result.dataset:
+            scene = scene.add(result)
+            continue
+        depths = [name for name, table in result.tables.items() if {"object", "maximum_depth"} <= set(table.column_names)]
+        if "buildings" in depths and not coloured and any(layer.name == "buildings" for layer in scene.layers):
+            scene = scene.color_by(result, table="buildings", column="maximum_depth")
+        else:
+            _say(f"{result.name} has no layer of its own and is not drawn: it holds tables only")
+    return scene
 
 
 @app.command()

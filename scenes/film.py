@@ -211,7 +211,7 @@ def _animation(pictures: Iterator[Any], part: Path, fps: float, size: tuple[int,
     kept = list(pictures)
     if ending == ".gif":
         # one palette for all, from all times: colours do not flicker
-        palette = _together(kept).quantize(255, method=images.Quantize.MEDIANCUT, dither=images.Dither.NONE)
+        palette = _together(kept).quantize(256, method=images.Quantize.MAXCOVERAGE, dither=images.Dither.NONE)
         kept = [one.quantize(palette=palette, dither=images.Dither.NONE) for one in kept]
         options |= {"optimize": False, "disposal": 1}
     if ending == ".webp":

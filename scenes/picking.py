@@ -11,7 +11,7 @@ import numpy as np
 from cim.errors import UsageError
 from cim.plugins import load_extra
 from cim.scenes.offscreen import load_pyvista
-from cim.scenes.stage import apply_camera, check_size, plotter, poly_data
+from cim.scenes.stage import apply_camera, check_size, plotter, poly_data, print_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +120,8 @@ def _add_numbered(stage: Any, layer: Layer, first: int) -> None:
     mesh = poly_data(layer.points.astype(np.float32), layer.triangles, colours)
     actor = stage.add_mesh(mesh, scalars="colour", rgb=True, lighting=False, show_scalar_bar=False, copy_mesh=False, reset_camera=False)
     actor.mapper.SetResolveCoincidentTopologyToOff()
+    if layer.sheet is not None and layer.uv is not None and layer.images:
+        print_image(actor, layer.images[0], layer.uv, stencil=True)
 
 
 class Picker:

@@ -27,6 +27,7 @@ __all__ = [
     "pixels_of",
     "plotter",
     "poly_data",
+    "print_image",
     "remove_layer",
 ]
 
@@ -76,19 +77,23 @@ def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> None:
             copy_mesh=False,
             name=f"{layer.name} {image}",
             reset_camera=False,
+            render=False,  # drawn before it has its image, a face would never show it
         )
         if image >= 0 and uv is not None:
-            _print(actor, layer.images[image], uv[used], clear=layer.sheet is not None)
+            print_image(actor, layer.images[image], uv[used], clear=layer.sheet is not None)
         _lift(actor, -2.0 if layer.overlay else 1.0 + layer.behind)
     if layer.edges is not None and len(layer.edges):
         _add_edges(stage, layer, width)
 
 
 def remove_layer(stage: Any, layer: Layer) -> None:
-    """Take the actors of a layer off the stage, whatever it showed."""
-    for name in [name for name in stage.actors if name.startswith(f"{layer.name} ") and name[len(layer.name) + 1 :].lstrip("-").isdigit()]:
+    """Take the actors of a layer off the stage, whatever it showed, and give back what they hold of the graphics card."""
+    for name, actor in list(stage.actors.items()):
+        kind = name.removeprefix(f"{layer.name} ")
+        if name == kind or not (kind == "edges" or kind.lstrip("-").isdigit()):
+            continue
         stage.remove_actor(name, render=False)
-    stage.remove_actor(f"{layer.name} edges", render=False)
+        actor.ReleaseGraphicsResources(stage.render_window)
 
 
 def _by_image(layer: Layer) -> list[tuple[int, NDArray[np.int64] | slice]]:
@@ -117,6 +122,7 @@ def _add_edges(stage: Any, layer: Layer, width: int) -> None:
         copy_mesh=False,
         name=f"{layer.name} edges",
         reset_camera=False,
+        render=False,
     )
     _lift(edge, -3.0 if layer.overlay else 0.0)
 
@@ -129,16 +135,19 @@ def poly_data(points: NDArray[np.float32], triangles: NDArray[np.int32], colours
     return mesh
 
 
-def _print(actor: Any, image: bytes, uv: NDArray[np.float32], *, clear: bool = False) -> None:
+def print_image(actor: Any, image: bytes, uv: NDArray[np.float32], *, clear: bool = False, stencil: bool = False) -> None:
     """Print an image on the faces of an actor; the colours of its points, which hold the light, are multiplied with it.
 
-    With `clear`, what the image leaves clear is not drawn.
+    With `clear`, what the image leaves clear is not drawn; with `stencil`, the colours of the points stay besides.
     """
     pyvista = load_pyvista()
     actor.mapper.dataset.active_texture_coordinates = uv
-    texture = pyvista.Texture(pixels_of(image, mode="RGBA" if clear else "RGB"))
-    texture.InterpolateOn()
-    texture.MipmapOn()
+    pixels = pixels_of(image, mode="RGBA" if clear or stencil else "RGB")
+    if stencil:
+        pixels = np.dstack([np.full((*pixels.shape[:2], 3), 255, np.uint8), pixels[..., 3:]])
+    texture = pyvista.Texture(pixels)
+    texture.SetInterpolate(not stencil)
+    texture.SetMipmap(not stencil)
     texture.SetRepeat(bool((uv < -1e-3).any() or (uv > 1 + 1e-3).any()))
     actor.SetTexture(texture)
 

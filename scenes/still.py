@@ -64,6 +64,7 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int], *, smooth: bool 
 
 def shot(stage: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return what is on a stage that is a whole number of times as large as the picture, shape (height, width, 3)."""
+    stage.render()  # a stage that was drawn before does not draw again by itself
     picture = np.asarray(stage.screenshot(return_img=True))
     factor = picture.shape[0] // size[1]
     if factor == 1:

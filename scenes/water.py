@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
-from cim.scenes.clock import HIGHEST, instants_of
+from cim.scenes.clock import instants_of
 from cim.scenes.context import BUILDINGS, WATER, members
 from cim.scenes.depth import same_crs
 from cim.scenes.layer import Layer, Text
@@ -154,11 +154,9 @@ class Water:
         image = sheet.picture() if len(triangles) else None
         span = np.array([sheet.codes.shape[1] * sheet.dx, sheet.codes.shape[0] * sheet.dy])
         uv = (points[:, :2] - [sheet.west, sheet.south]) / span
-        note = depth_legend(_TITLE).note
-        when = Text(f"{HIGHEST.en}; {note.en}", f"{HIGHEST.zh}；{note.zh}") if place is None else note
         return replace(
             layer, points=points, triangles=triangles, cell_object=np.zeros(len(triangles), np.int32),
-            texture=image, uv=np.clip(uv, 0, 1).astype(np.float32) if image else None, sheet=sheet, legend=replace(layer.legend, note=when),
+            texture=image, uv=np.clip(uv, 0, 1).astype(np.float32) if image else None, sheet=sheet,
         )  # fmt: skip
 
     def whole(self, layer: Layer) -> Layer:
