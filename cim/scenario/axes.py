@@ -226,11 +226,14 @@ def section_faults(
     """Read a section as its first member has it where the file leaves a varied key open, and try every value of its axes alone."""
     prefix: Key = tuple(section.split("."))
     mine = {tuple(key[len(section) + 1 :].split(".")): row for key, row in axes.items() if key.startswith(f"{section}.")}
-    filled = _with_first(values, {path: row for path, row in mine.items() if not _has(values, path)})
+    lacking = {path: row for path, row in mine.items() if not _has(values, path)}
+    filled = values
+    for path, row in lacking.items():
+        filled = with_setting(filled, path, row[0]) if isinstance(filled, Mapping) else filled
     found: list[Fault] = []
     model = read_model(kind, filled, prefix, lines, found)
     said = {(fault.key, fault.message) for fault in found}
-    new = [fault for fault in found if not any(fault.key.startswith(dotted((*prefix, *path))) for path in mine)]
+    new = [fault for fault in found if not any(fault.key.startswith(dotted((*prefix, *path))) for path in lacking)]
     for path, row in mine.items():
         place: Key = ("axes", *_as_stated(section, path, lines))
         here = dotted((*prefix, *path))
@@ -243,17 +246,8 @@ def section_faults(
                 for one in tried
                 if one.key.startswith(here) or (one.key, one.message) not in said
             ]
-    if model is None and not new:  # what the file states makes sense only with values of the axes
-        model = read_model(kind, _with_first(values, mine), prefix, lines, new)
     faults += new
     return model
-
-
-def _with_first(values: Any, rows: Mapping[tuple[str, ...], Sequence[Any]]) -> Any:
-    """Return the values of a section with the first value of each axis."""
-    for path, row in rows.items():
-        values = with_setting(values, path, row[0]) if isinstance(values, Mapping) else values
-    return values
 
 
 def _elsewhere(key: str, here: str) -> str:

@@ -200,6 +200,8 @@ def test_a_scenario_without_axes_is_its_only_member(folder: Path) -> None:
 
 def test_a_whole_table_may_vary(folder: Path) -> None:
     text = GOOD.replace("rain.return_period = [10, 50, 100]", 'dummy.rain = [{ kind = "constant", rate = 5.0 }, { kind = "constant" }]')
+    assert faults_of(folder, text) == {(30, "dummy.rain.return_period"): "Field required"}
+    text = text.replace('[dummy.rain]\nkind = "chicago"\nduration = "2h"\n', "")
     simulations: list[Any] = [one.simulations["dummy"] for one in members(read_scenario(write(folder, text)))]
     assert {one.rain.rate for one in simulations} == {5.0, 60.0}
 
@@ -237,6 +239,11 @@ def test_every_fault_is_named_at_its_line(old: str, new: str, line: int, key: st
 def test_a_required_key_that_nobody_gives_is_missing_at_its_table(folder: Path) -> None:
     found = faults_of(folder, GOOD.replace("rain.return_period = [10, 50, 100]\n", ""))
     assert found == {(30, "dummy.rain.return_period"): "Field required"}
+
+
+def test_a_wrong_value_is_a_fault_even_where_every_member_has_another(folder: Path) -> None:
+    found = faults_of(folder, GOOD.replace('duration = "2h"', "return_period = -1"))
+    assert found == {(32, "dummy.rain.return_period"): "Input should be greater than 1 (found -1)"}
 
 
 def test_too_many_members_are_refused_before_any_is_made(folder: Path) -> None:
