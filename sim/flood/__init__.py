@@ -1,0 +1,1 @@
+"""The flood simulator: full shallow water on the city."""

@@ -1,0 +1,1 @@
+"""Local inertial flow (screening)."""

@@ -1,0 +1,482 @@
+"""The flood solver: a state of water on a grid that is moved on in time, with a ledger of every cubic metre.
+
+It knows arrays only. What they mean, and where they come from, is the business of `domain` and `run_flood`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from cim.errors import RunError
+from cim.sim.flood import inertial, kernels
+from cim.sim.flood.kernels import CLOSED, INFLOW, PAD, STAGE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+__all__ = ["MAXIMA", "Case", "Edge", "Series", "Solver", "Source"]
+
+COURANT = 0.45
+"""Share of a cell that a wave may cross in one step."""
+SLOWEST = 0.1
+"""Wave speed that is at least reckoned with [m/s]: it bounds the first step on dry ground."""
+FILM = 1e-3
+"""Depth below which no velocity is recorded [m]: surface tension moves such films more than gravity does."""
+RECORD_EVERY = 10
+"""Steps between two looks at maxima, arrival, duration, gauges and sections."""
+HARD_STOP = 0.01
+"""Share of the water that may be missing before a run stops."""
+_NO_GROUND = 1.0e6
+_TILE = (32, 1024)
+_DRY = {"float32": 1e-6, "float64": 1e-12}
+MAXIMA = ("depth", "velocity", "unit_discharge", "hazard", "arrival", "duration")
+
+
+class Series(Protocol):
+    """A quantity over time."""
+
+    def mean(self, first: float, last: float) -> float:
+        """Return the mean between two times [s]."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Cells of one side of the grid through which water passes."""
+
+    side: int
+    """0 west, 1 east, 2 north, 3 south."""
+    cells: Ints
+    """Rows (west, east) or columns (north, south), from 0."""
+    kind: int
+    """`kernels.FREE`, `STAGE` or `INFLOW`."""
+    series: Series | None = None
+    """Level [m] or discharge [m³/s] of all cells together; none for `FREE`."""
+    depth: float = 0.0
+    """Depth of an inflow that is faster than its waves [m]; 0: critical."""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Cells into which water is poured, or (`drain`) from which all of it leaves."""
+
+    cells: tuple[Ints, Ints]
+    """Rows and columns."""
+    series: Series | None = None
+    """Discharge of all cells together [m³/s]."""
+    drain: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything a run needs, as arrays of shape (ny, nx)."""
+
+    elevation: Floats
+    """Ground [m], NaN where there is none: a wall."""
+    dx: float
+    """Edge of a cell [m]."""
+    roughness: float | Floats
+    """Manning's n [s/m^(1/3)]."""
+    rain: Any = None
+    """`breaks` [s] and `rate(i)` [m/s] between two of them."""
+    rain_to: tuple[Ints, Ints] | None = None
+    """Flat cells whose rain falls elsewhere, and where."""
+    infiltration: Any = None
+    """A law with `start` and `step`."""
+    edges: Sequence[Edge] = ()
+    sources: Sequence[Source] = ()
+    controls: Sequence[Callable[[Solver, float], None]] = ()
+    """Called before each step with the solver and the length of the step [s]: pumps, breaches."""
+    depth: Floats | None = None
+    """Water at the start [m]."""
+    momentum: tuple[Floats, Floats] | None = None
+    """Unit discharge at the start, east and south [m²/s]."""
+    scheme: str = "standard"
+    precision: str = "float32"
+    wet_depth: float = 0.05
+    """Depth that counts as flooded [m]."""
+
+
+@dataclass
+class Ledger:
+    """Volumes since the start, by term [m³]."""
+
+    initial: float = 0.0
+    rain: float = 0.0
+    inflow: float = 0.0
+    boundary_in: float = 0.0
+    boundary_out: float = 0.0
+    infiltration: float = 0.0
+    pumped_in: float = 0.0
+    pumped_out: float = 0.0
+    stored: float = 0.0
+
+    @property
+    def entered(self) -> float:
+        """All that came in."""
+        return self.initial + self.rain + self.inflow + self.boundary_in + self.pumped_in
+
+    @property
+    def error(self) -> float:
+        """What is stored beyond what came in and did not leave."""
+        return self.stored - (self.entered - self.boundary_out - self.infiltration - self.pumped_out)
+
+    @property
+    def relative_error(self) -> float:
+        """The error as a share of the water that came in, or is there."""
+        return self.error / max(self.entered, self.stored, 1e-30)
+
+
+@dataclass
+class Solver:
+    """Water on a grid. `advance` moves it on; everything a checkpoint must hold is in `state`."""
+
+    case: Case
+    threads: int = field(default_factory=lambda: min(len(os.sched_getaffinity(0)), 16))
+
+    def __post_init__(self) -> None:
+        """Lay the arrays out."""
+        case, number = self.case, np.dtype(self.case.precision)
+        self.number = number.type
+        self.ny, self.nx = case.elevation.shape
+        self.padded = (self.ny + 2 * PAD, self.nx + 2 * PAD)
+        self.inside = (slice(PAD, -PAD), slice(PAD, -PAD))
+        self.ground_known = np.isfinite(case.elevation)
+        self.all_known = bool(self.ground_known.all())
+        self.base = float(np.nanmin(case.elevation)) if self.ground_known.any() else 0.0
+        self.z = np.full(self.padded, _NO_GROUND, number)
+        self.z[self.inside] = case.elevation - self.base
+        if not self.all_known:
+            self.z[self.inside][~self.ground_known] = _NO_GROUND
+        self.dry = self.number(_DRY[case.precision])
+        self.h, self.qx, self.qy = (np.zeros(self.padded, number) for _ in range(3))
+        self.next = tuple(np.zeros(self.padded, number) for _ in range(3))
+        compensated = case.precision == "float32"
+        self.carry = np.zeros(self.padded if compensated else (1, 1), number)
+        self.carry_next = np.zeros(self.padded if compensated and case.scheme == "accurate" else (1, 1), number)
+        self.friction = self._field(kernels.GRAVITY * np.square(case.roughness))
+        self.maxima = {name: np.zeros(case.elevation.shape, np.float32) for name in MAXIMA}
+        self.maxima["arrival"][:] = -1.0
+        self._lay_tiles()
+        self._lay_edges()
+        self.ledger = Ledger()
+        self.time, self.steps, self.recorded = 0.0, 0, 0.0
+        self.infiltrated = None if case.infiltration is None else case.infiltration.start(case.elevation.shape)
+        self._rain_interval = -1
+        self._set_water()
+
+    def _field(self, values: float | Array) -> Array:
+        """Return a padded field, or one row where the value is the same everywhere."""
+        if np.ndim(values) == 0:
+            return np.full((1, self.padded[1]), values, self.number)
+        made = np.zeros(self.padded, self.number)
+        made[self.inside] = np.nan_to_num(values)
+        return made
+
+    def _lay_tiles(self) -> None:
+        high, wide = _TILE
+        rows, columns = np.arange(0, self.ny, high), np.arange(0, self.nx, wide)
+        first, left = (one.ravel() for one in np.meshgrid(rows, columns, indexing="ij"))
+        ends = np.minimum(first + high, self.ny), np.minimum(left + wide, self.nx)
+        self.tiles = np.stack([np.arange(len(first)), first + PAD, ends[0] + PAD, left + PAD, ends[1] + PAD], axis=1)
+        self.tile_grid = (len(rows), len(columns))
+        self.speed = np.zeros(len(self.tiles), self.number)
+        self.awake = np.zeros(len(self.tiles), bool)
+        self.always = np.zeros(len(self.tiles), bool)
+        width = min(wide, self.nx) + 2 * PAD + 4
+        self.scratch = []
+        for _ in range(self.threads):
+            cube = np.zeros(width, np.float32)
+            self.scratch.append((np.zeros((kernels.WORK, width), self.number), cube, cube.view(np.int32)))
+        self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+
+    def _tile_of(self, rows: Array, columns: Array) -> Array:
+        return (np.asarray(rows) // _TILE[0]) * self.tile_grid[1] + np.asarray(columns) // _TILE[1]
+
+    def _tiles_with(self, mask: Array) -> Array:
+        """Return which tiles hold a marked cell."""
+        rows = np.logical_or.reduceat(mask, np.arange(0, self.ny, _TILE[0]), axis=0)
+        return np.asarray(np.logical_or.reduceat(rows, np.arange(0, self.nx, _TILE[1]), axis=1).ravel())
+
+    def _lay_edges(self) -> None:
+        most = max(self.ny, self.nx)
+        self.edge_kind = np.full((4, most), CLOSED, np.int8)
+        self.edge_value, self.edge_bed, self.edge_depth, self.edge_out = (np.zeros((4, most), self.number) for _ in range(4))
+        z = self.z[self.inside]
+        self.edge_ground = [z[:, 0], z[:, -1], z[0], z[-1]]
+        behind = [z[:, min(1, self.nx - 1)], z[:, max(self.nx - 2, 0)], z[min(1, self.ny - 1)], z[max(self.ny - 2, 0)]]
+        for edge in self.case.edges:
+            self.edge_kind[edge.side, edge.cells] = edge.kind
+            self.edge_depth[edge.side, edge.cells] = edge.depth
+            step = self.edge_ground[edge.side][edge.cells].astype(float) - behind[edge.side][edge.cells]
+            share = np.clip(2.0 - 2.0 * np.abs(step) / self.case.dx, 0.0, 1.0)
+            self.edge_bed[edge.side, edge.cells] = np.where(np.abs(step) < kernels.WALL, share * step, 0.0)
+            place = [(edge.cells, 0), (edge.cells, self.nx - 1), (0, edge.cells), (self.ny - 1, edge.cells)][edge.side]
+            self.always[self._tile_of(*place)] = True
+        for source in self.case.sources:
+            self.always[self._tile_of(*source.cells)] = True
+
+    def _set_water(self) -> None:
+        case = self.case
+        if case.depth is not None:
+            self.h[self.inside] = np.where(self.ground_known, np.maximum(case.depth, 0.0), 0.0)
+        if case.momentum is not None:
+            wet = self.h[self.inside] > self.dry
+            self.qx[self.inside] = np.where(wet, case.momentum[0], 0.0)
+            self.qy[self.inside] = np.where(wet, case.momentum[1], 0.0)
+        depth = self.h[self.inside]
+        wet = depth > 0
+        self.awake[:] = self._tiles_with(wet)
+        fastest = np.zeros(depth.shape, self.number)
+        np.maximum(np.abs(self.qx[self.inside]), np.abs(self.qy[self.inside]), out=fastest)
+        fastest[wet] = fastest[wet] / depth[wet] + np.sqrt(kernels.GRAVITY * depth[wet])
+        self.speed[:] = float(fastest.max(initial=0.0))  # of all tiles: the first step is computed by the fastest
+        self.ledger.initial = self.ledger.stored = self.volume()
+
+    def volume(self) -> float:
+        """Return the water there is [m³]."""
+        found = np.zeros(len(self.tiles))
+        self._on_tiles(self.tiles, lambda tiles, _: kernels.volumes(self.h, self.carry, tiles, found))
+        return float(found.sum()) * self.case.dx**2
+
+    def _on_tiles(self, tiles: Ints, work: Callable[[Ints, tuple[Array, Array, Array]], None]) -> None:
+        """Do work on the tiles, shared among the threads."""
+        if self.pool is None or len(tiles) == 1:
+            work(tiles, self.scratch[0])
+            return
+        shares = np.array_split(tiles, self.threads)
+        for done in [self.pool.submit(work, share, scratch) for share, scratch in zip(shares, self.scratch, strict=True) if len(share)]:
+            done.result()
+
+    def _active(self) -> Ints:
+        """Return the tiles that have water, may get some from a neighbour, or are poured into."""
+        if self._rains_everywhere or self.awake.all():
+            self.awake[:] = True
+            return self.tiles
+        wet = (self.awake | self.always | self._rained_on).reshape(self.tile_grid)
+        near = wet.copy()
+        near[1:] |= wet[:-1]
+        near[:-1] |= wet[1:]
+        across = near.copy()
+        across[:, 1:] |= near[:, :-1]
+        across[:, :-1] |= near[:, 1:]
+        return self.tiles[across.ravel()]
+
+    def _take_rain(self) -> float:
+        """Set the rain of the present interval and return when it ends [s]."""
+        rain = self.case.rain
+        if rain is None:
+            if self._rain_interval < 0:
+                self._set_rain(0.0, 0)
+            return np.inf
+        breaks = np.asarray(rain.breaks, float)
+        interval = int(np.searchsorted(breaks, self.time, "right")) - 1
+        inside = 0 <= interval < len(breaks) - 1
+        key = interval if inside else len(breaks)
+        if key != self._rain_interval:
+            self._set_rain(rain.rate(interval) if inside else 0.0, key)
+        later = breaks[breaks > self.time]
+        return float(later[0]) if len(later) else np.inf
+
+    def _set_rain(self, rate: float | Floats, interval: int) -> None:
+        """Lay a rate of rain [m/s] on the cells that have ground; that of a roof falls where the roof drains to."""
+        self._rain_interval = interval
+        self._rained_on = np.zeros(len(self.tiles), bool)
+        self._rains_everywhere = False
+        if np.ndim(rate) == 0 and self.all_known and self.case.rain_to is None:
+            self.rain = self._field(float(rate))
+            self.rain_sum = float(self.rain[0, PAD]) * self.ny * self.nx
+            self._rains_everywhere = float(rate) > 0
+            return
+        field = np.where(self.ground_known, rate, 0.0)
+        if self.case.rain_to is not None:
+            fallen, (source, target) = field.ravel(), self.case.rain_to
+            moved = fallen[source].copy()
+            fallen[source] = 0.0
+            np.add.at(fallen, target, moved)
+        self.rain = self._field(field)
+        self.rain_sum = float(self.rain[self.inside].sum(dtype=np.float64))
+        self._rained_on[:] = self._tiles_with(field > 0)
+
+    def _longest(self) -> float:
+        """Return the length of the next step [s] that the waves allow."""
+        fastest = max(float(self.speed.max(initial=0.0)), SLOWEST)
+        if not np.isfinite(fastest):
+            self._stop("a wave speed is not a number")
+        for edge in self.case.edges:
+            value = float(np.max(self.edge_value[edge.side, edge.cells], initial=0.0))
+            if edge.kind == INFLOW and value > 0:
+                fastest = max(fastest, 2.0 * (kernels.GRAVITY * value) ** (1 / 3))
+            if edge.kind == STAGE and value > 0:
+                fastest = max(fastest, 2.0 * (kernels.GRAVITY * value) ** 0.5)
+        for source in self.case.sources:
+            if source.series is not None:
+                rate = source.series.mean(self.time, self.time + 1.0) / (len(source.cells[0]) * self.case.dx)
+                fastest = max(fastest, 2.0 * (kernels.GRAVITY * max(rate, 0.0)) ** (1 / 3))
+        return COURANT * self.case.dx / fastest
+
+    def _set_edges(self, dt: float) -> None:
+        """Set levels and discharges of the boundaries for one step."""
+        for edge in self.case.edges:
+            if edge.series is None:
+                continue
+            value = edge.series.mean(self.time, self.time + dt)
+            if edge.kind == STAGE:
+                ground = self.edge_ground[edge.side][edge.cells].astype(float) + self.base
+                self.edge_value[edge.side, edge.cells] = np.maximum(value - ground, 0.0)
+            else:
+                self.edge_value[edge.side, edge.cells] = max(value, 0.0) / (len(edge.cells) * self.case.dx)
+
+    def advance(self, until: float, *, on_record: Callable[[], None] | None = None) -> None:
+        """Move the water on to a time [s]; `on_record` is called at every look at the maxima."""
+        while self.time < until:
+            change = min(self._take_rain(), until)
+            self._set_edges(0.0)
+            dt = self.number(self._longest())
+            last = self.time + float(dt) >= change - 1e-9
+            if last:
+                dt = self.number(change - self.time)
+            for control in self.case.controls:
+                control(self, float(dt))
+            self._set_edges(float(dt))
+            self._step(dt)
+            self.time = change if last else self.time + float(dt)
+            self.steps += 1
+            if self.steps % RECORD_EVERY == 0 or self.time >= until:
+                self._record()
+                if on_record is not None:
+                    on_record()
+
+    def _step(self, dt: Any) -> None:
+        """Take one step: flow, sources, drains, infiltration; and book it."""
+        tiles, dx = self._active(), self.number(self.case.dx)
+        edges = (self.edge_kind, self.edge_value, self.edge_bed, self.edge_depth, self.edge_out)
+        now, then = (self.h, self.qx, self.qy), self.next
+        if self.case.scheme == "accurate":
+            out = np.zeros_like(self.edge_out, dtype=np.float64)
+            stages: tuple[Any, ...] = ((0, now, then), (1, then, now))
+            for stage, source, target in stages:
+                self._on_tiles(tiles, lambda part, own, stage=stage, source=source, target=target: kernels.stage_second(
+                    stage, *now, self.carry, *source, *target, self.carry_next, self.z, self.friction, self.rain, part, edges, dt, dx,
+                    self.dry, *own, self.speed))  # fmt: skip
+                out += 0.5 * self.edge_out
+        elif self.case.scheme == "standard":
+            self._on_tiles(tiles, lambda part, own: kernels.step_first(
+                *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, *own, self.speed))  # fmt: skip
+            out = self.edge_out.astype(np.float64)
+            (self.h, self.qx, self.qy), self.next = then, now
+        else:
+            inertial.step(self, tiles, edges, dt, dx)
+            out = self.edge_out.astype(np.float64)
+        self.awake[tiles[:, 0]] |= self.speed[tiles[:, 0]] > 0
+        area = self.case.dx**2
+        self.ledger.rain += self.rain_sum * float(dt) * area
+        through = out * float(dt) * self.case.dx
+        self.ledger.boundary_out += float(np.maximum(through, 0.0).sum())
+        self.ledger.boundary_in -= float(np.minimum(through, 0.0).sum())
+        self._pour(float(dt))
+        if self.case.infiltration is not None:
+            rain = self.rain[self.inside] if self.rain.shape[0] > 1 else self.rain[0, PAD : PAD + 1]
+            taken = self.case.infiltration.step(
+                self.h[self.inside], self.infiltrated, self.time, float(dt), rain * dt, None if self.all_known else self.ground_known
+            )
+            self.ledger.infiltration += taken * area
+
+    def _pour(self, dt: float) -> None:
+        """Add the water of the sources and take that of the drains."""
+        for source in self.case.sources:
+            place = (source.cells[0] + PAD, source.cells[1] + PAD)
+            if source.drain:
+                self.ledger.boundary_out += self.take(place)
+            elif source.series is not None:
+                volume = source.series.mean(self.time, self.time + dt) * dt
+                self.ledger.inflow += self.add(place, volume)
+
+    def add(self, place: tuple[Ints, Ints], volume: float) -> float:
+        """Spread a volume [m³] over cells (padded rows and columns), with the digits that the cells cannot hold carried on."""
+        depth = self.number(volume / (len(place[0]) * self.case.dx**2))
+        if self.carry.shape[0] > 1:
+            change = depth - self.carry[place]
+            total = self.h[place] + change
+            self.carry[place] = (total - self.h[place]) - change
+            self.h[place] = total
+        else:
+            self.h[place] += depth
+        return volume
+
+    def take(self, place: tuple[Ints, Ints]) -> float:
+        """Empty cells and return their water [m³]."""
+        held = self.h[place].astype(np.float64)
+        if self.carry.shape[0] > 1:
+            held -= self.carry[place]
+            self.carry[place] = 0
+        self.h[place], self.qx[place], self.qy[place] = 0, 0, 0
+        return float(held.sum()) * self.case.dx**2
+
+    def _record(self) -> None:
+        """Look at maxima, arrival and duration, and whether the water is all there."""
+        tiles = self.tiles[self.awake]
+        lasted, self.recorded = np.float32(self.time - self.recorded), self.time
+        wet, kept = self.number(self.case.wet_depth), [self.maxima[name] for name in MAXIMA]
+        self._on_tiles(tiles, lambda part, _: kernels.record(
+            self.h, self.qx, self.qy, part, np.float32(self.time), lasted, wet, self.number(FILM), *kept)) if len(tiles) else None  # fmt: skip
+        if self.steps % (10 * RECORD_EVERY) == 0:
+            self.check()
+
+    def check(self) -> Ledger:
+        """Book what is stored and stop when more is missing than rounding explains.
+
+        Raises
+        ------
+        RunError
+            If the water holds no numbers, or more than 1 % of it came from nowhere or went nowhere.
+        """
+        self.ledger.stored = self.volume()
+        if not np.isfinite(self.ledger.stored):
+            self._stop("the water holds values that are no numbers")
+        if abs(self.ledger.relative_error) > HARD_STOP:
+            self._stop(f"{self.ledger.relative_error:.2%} of the water ({self.ledger.error:,.1f} m³) cannot be accounted for")
+        return self.ledger
+
+    def _stop(self, why: str) -> None:
+        bad = np.argwhere(~np.isfinite(self.h[self.inside]) | ~np.isfinite(self.qx[self.inside]) | ~np.isfinite(self.qy[self.inside]))
+        row, column = bad[0] if len(bad) else np.unravel_index(int(np.argmax(self.h[self.inside])), (self.ny, self.nx))
+        raise RunError(f"flood: {why}, at {self.time:,.1f} s, in step {self.steps:,}; look at row {row}, column {column}")
+
+    def state(self) -> dict[str, Any]:
+        """Return everything a later run needs to go on with the same bits."""
+        arrays = {"h": self.h, "qx": self.qx, "qy": self.qy, "carry": self.carry, "z": self.z, "speed": self.speed, "awake": self.awake}
+        arrays |= {f"maximum.{name}": values for name, values in self.maxima.items()}
+        arrays |= {f"infiltrated.{name}": values for name, values in (self.infiltrated or {}).items()}
+        numbers = {"time": self.time, "steps": self.steps, "recorded": self.recorded, "base": self.base, **vars(self.ledger)}
+        return {**arrays, "numbers": numbers}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state that `state` gave."""
+        for name in ("h", "qx", "qy", "carry", "z", "speed", "awake"):
+            getattr(self, name)[...] = state[name]
+        for name, values in self.maxima.items():
+            values[...] = state[f"maximum.{name}"]
+        for name in self.infiltrated or {}:
+            self.infiltrated[name][...] = state[f"infiltrated.{name}"]
+        numbers = dict(state["numbers"])
+        self.time, self.steps, self.recorded = float(numbers.pop("time")), int(numbers.pop("steps")), float(numbers.pop("recorded"))
+        self.base = float(numbers.pop("base"))
+        self.ledger = Ledger(**{name: float(value) for name, value in numbers.items()})
+        self._rain_interval = -1
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self.pool is not None:
+            self.pool.shutdown()
