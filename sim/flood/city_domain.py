@@ -230,7 +230,10 @@ def _inside(place: Any, ground: Raster) -> Bools:
 
     shapely.prepare(place)
     mask = np.zeros(ground.shape, bool)
-    for first in range(0, ground.shape[0], 256):  # bounds the memory
+    west, south, east, north = place.bounds
+    if place.equals(shapely.box(*place.bounds)):
+        mask |= ((ground.y >= south) & (ground.y <= north))[:, None] & ((ground.x >= west) & (ground.x <= east))
+    for first in range(0, 0 if mask.any() else ground.shape[0], 256):  # bounds the memory
         x, y = np.meshgrid(ground.x, ground.y[first : first + 256])
         mask[first : first + 256] = shapely.intersects_xy(place, x, y)
     if not mask.any():

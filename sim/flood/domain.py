@@ -104,11 +104,13 @@ class FlowDomain:
             return [f"rain_to has {len(from_cell)} roof cells and {len(to_cell)} targets; expected as many"]
         if len(from_cell) and not (min(from_cell.min(), to_cell.min()) >= 0 and max(from_cell.max(), to_cell.max()) < count):
             return [f"rain_to names cells outside 0 to {count - 1}"]
-        if len(np.unique(from_cell)) != len(from_cell):
+        drained = np.zeros(count, bool)
+        drained[from_cell] = True
+        if int(drained.sum()) != len(from_cell):
             faults.append("rain_to names a roof cell twice: its rain would fall twice")
         if np.isnan(self.elevation.reshape(-1)[to_cell]).any():
             faults.append("rain_to leads rain into cells without elevation")
-        if np.isin(to_cell, from_cell).any():
+        if drained[to_cell].any():
             faults.append("rain_to leads rain onto a roof that is drained itself")
         return faults
 

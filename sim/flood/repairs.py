@@ -108,7 +108,7 @@ def remove_decks(grid: Raster, bridges: Crossings) -> tuple[Floats, list[str]]:
 
 
 def deck_areas(bridges: Crossings, cell: float) -> Shapes:
-    """Return the areas of decks, a little over half a cell wider than they are: cells at the rim hold a mixture, and none lies on the line."""
+    """Return the areas of decks, over half a cell wider than they are: cells at the rim are mixed, and none lies on the line."""
     import shapely
 
     area = bridges.shapes.copy()

@@ -145,8 +145,8 @@ def raise_buildings(elevation: Floats, roofs: Roofs, cell: float) -> tuple[Float
     least = np.where(np.isfinite(least), least, -np.inf) + STEEP * cell + _MARGIN
     low = out[mine] < least[row]
     out[mine] = np.maximum(out[mine], least[row])
-    lifted = np.unique(row[low])
-    said = [f"{len(np.unique(row))} buildings raised, {int(mine.sum())} cells"]
+    lifted = np.flatnonzero(np.bincount(row[low], minlength=len(roofs.ids)))
+    said = [f"{int((np.bincount(row) > 0).sum())} buildings raised, {int(mine.sum())} cells"]
     if len(lifted):
         said.append(
             f"{len(lifted)} buildings are made at least one cell size ({cell:g} m) higher than the ground beside them, so that the solver "
@@ -174,7 +174,8 @@ def _ring(open_cells: Bools, roofs: Roofs) -> tuple[Ints, Ints]:
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     building, cell = np.concatenate(found, axis=1)
-    key = np.unique(building * (ny * nx) + cell)
+    key = np.sort(building * (ny * nx) + cell)
+    key = key[np.diff(key, prepend=-1) > 0]
     return key // (ny * nx), key % (ny * nx)
 
 
@@ -217,7 +218,7 @@ def drain_roofs(elevation: Floats, roofs: Roofs, way: Literal["gutter", "ground"
         note = () if not len(from_cell) else (f"{len(from_cell)} roof cells have no open ground to drain to: their rain stays",)
         return Drained(np.empty(0, np.int64), np.empty(0, np.int64), note) if note else None
     mine = roofs.owner.reshape(-1)[from_cell].astype(np.int64)
-    has = np.isin(mine, building)
+    has = (np.bincount(building, minlength=len(roofs.ids)) > 0)[mine]
     to_cell = np.empty(len(from_cell), np.int64)
     if way == "gutter":
         low = _lowest_quarter(elevation.reshape(-1)[cell_beside], building)
@@ -229,7 +230,7 @@ def drain_roofs(elevation: Floats, roofs: Roofs, way: Literal["gutter", "ground"
     if blocked.any():
         free = np.unique(cell_beside)
         to_cell[blocked] = _nearest(from_cell[blocked], zero, free, zero, elevation.shape[1])
-    area, targets = len(from_cell) * cell**2, len(np.unique(to_cell))
+    area, targets = len(from_cell) * cell**2, int((np.bincount(to_cell) > 0).sum())
     notes = [f"rain of {len(from_cell)} roof cells ({area:,.0f} m²) arrives in {targets} cells beside them"]
     if blocked.any():
         which = roofs.ids[np.unique(mine[blocked])]

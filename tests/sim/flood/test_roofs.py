@@ -9,10 +9,10 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sim.flood.places import make_city, raster
 
 from cim.sim.flood.city_domain import domain_from_city
 from cim.sim.flood.roofs import STEEP, Roofs, drain_roofs, read_roofs
+from tests.sim.flood.places import make_city, raster
 
 PLAIN: dict[str, Any] = {"roughness": 0.03, "infiltration": None}
 HOUSES = {"A": shapely.box(4, 4, 10, 9), "B": shapely.box(10, 4, 15, 12), "C": shapely.box(20.2, 14.2, 25.7, 18.8)}
@@ -48,8 +48,8 @@ def slow_ring(roofs: Roofs, row: int, open_cells: np.ndarray) -> list[int]:
 @given(st.integers(0, 2**31), st.sampled_from(["gutter", "ground"]))
 def test_roof_rain_arrives_in_open_cells_to_the_last_bit(seed: int, way: Any) -> None:
     random = np.random.default_rng(seed)
-    corners = random.uniform(1, 20, (6, 2))
-    shapes = {f"H{n}": shapely.box(x, y, x + w, y + h) for n, ((x, y), (w, h)) in enumerate(zip(corners, random.uniform(1, 9, (6, 2)), strict=True))}
+    corners, sizes = random.uniform(1, 20, (6, 2)), random.uniform(1, 9, (6, 2))
+    shapes = {f"H{n}": shapely.box(*corner, *(corner + size)) for n, (corner, size) in enumerate(zip(corners, sizes, strict=True))}
     ground = random.normal(5, 1, (24, 30))
     ground[random.uniform(size=ground.shape) < 0.05] = np.nan
     roofs = standing(shapes, ground)
@@ -99,9 +99,8 @@ def test_the_ground_around_a_building_gets_alike_much() -> None:
 
 
 def test_a_building_in_the_middle_of_others_drains_past_them_and_is_named() -> None:
-    shapes = {"inner": shapely.box(10, 10, 13, 13)} | {
-        f"o{n}": one for n, one in enumerate([shapely.box(6, 6, 17, 10), shapely.box(6, 13, 17, 17), shapely.box(6, 10, 10, 13), shapely.box(13, 10, 17, 13)])
-    }
+    outer = [(6, 6, 17, 10), (6, 13, 17, 17), (6, 10, 10, 13), (13, 10, 17, 13)]
+    shapes = {"inner": shapely.box(10, 10, 13, 13)} | {f"o{n}": shapely.box(*one) for n, one in enumerate(outer)}
     ground = slope()
     roofs = standing(shapes, ground)
     done = drain_roofs(ground, roofs, "gutter", 1.0)
@@ -193,7 +192,8 @@ def test_buildings_that_are_ignored_leave_the_ground_alone() -> None:
 
 
 def test_sheds_and_cellars_and_buildings_without_a_place_are_counted() -> None:
-    shapes = {"shed": shapely.box(3.1, 3.1, 3.4, 3.4), "cellar": shapely.box(5, 5, 9, 9), "nowhere": None, "house": shapely.box(12, 12, 16, 16)}
+    shed, cellar = shapely.box(3.1, 3.1, 3.4, 3.4), shapely.box(5, 5, 9, 9)
+    shapes = {"shed": shed, "cellar": cellar, "nowhere": None, "house": shapely.box(12, 12, 16, 16)}
     city = make_city(("Building", shapes, {"height": [3.0] * 4, "layer": [None, -1, None, None]}))
     domain = domain_from_city(city, terrain=raster(np.zeros((24, 30))), **PLAIN)
     assert int((domain.elevation > 0).sum()) == 16
