@@ -60,8 +60,11 @@ def green_ampt_advance(infiltrated: float, depth_of_front: float, conducted: flo
     if depth_of_front <= 0.0:
         return conducted
     whole = infiltrated + depth_of_front
-    # u - ln(1 + u) <= u^2 / 2: the root of that quadratic lies left, the first Newton step takes it to the right of the true one
+    # Start from the root of the quadratic that u - ln(1 + u) = u^2 / 2 gives; one Newton step puts it right of the true root
     u = 2.0 * conducted / (infiltrated + math.sqrt(infiltrated * infiltrated + 2.0 * depth_of_front * conducted))
+    if u < 0.1:  # the next term, -u^3 / 3, makes a better start: one step of Newton less
+        more = conducted + depth_of_front * u * u * u / 3.0
+        u = 2.0 * more / (infiltrated + math.sqrt(infiltrated * infiltrated + 2.0 * depth_of_front * more))
     for _ in range(60):
         step = (infiltrated * u + depth_of_front * _log_excess(u) - conducted) / (infiltrated + depth_of_front * u / (1.0 + u))
         u -= step
@@ -76,6 +79,9 @@ def _green_ampt(f: float, front: float, k: float, standing: float, rain: float, 
     rate, available = rain / dt, standing + rain
     if front <= 0.0:
         return min(available, k * dt)
+    capacity: float = green_ampt_advance(f, front, k * dt)
+    if standing >= capacity:  # it cannot fall dry on the way
+        return capacity
     full = k * front / (rate - k) if rate > k else math.inf  # F from which the soil takes less than the rain brings
     if f < full < math.inf:
         until_full = (full - f - front * math.log((full + front) / (f + front))) / k
@@ -85,7 +91,6 @@ def _green_ampt(f: float, front: float, k: float, standing: float, rain: float, 
                 return available
             later: float = green_ampt_advance(full, front, k * (dt - wet_from))
             return full - f + later
-    capacity: float = green_ampt_advance(f, front, k * dt)
     return min(available, capacity)
 
 
@@ -141,6 +146,9 @@ def _horton(
     """Return what infiltrates in a step, and the share of the surplus that is left after it."""
     rate, available = rain / dt, standing + rain
     fall = surplus / decay
+    capacity = last * dt + fall * left * gone
+    if standing >= capacity:  # it cannot fall dry on the way
+        return capacity, left * (1.0 - gone)
     full = (rate - last) / surplus if surplus > 0.0 else 0.0  # share at which the soil takes what the rain brings
     if 0.0 < full < left:
         until_full = math.log(left / full) / decay
@@ -151,7 +159,6 @@ def _horton(
                 return available, left * math.exp(-decay * _horton_time(left, decay, last, surplus, available, dt))
             after = dt - wet_from
             return taken + last * after - fall * full * math.expm1(-decay * after), full * math.exp(-decay * after)
-    capacity = last * dt + fall * left * gone
     if available >= capacity:
         return capacity, left * (1.0 - gone)
     return available, left * math.exp(-decay * _horton_time(left, decay, last, surplus, available, dt))
