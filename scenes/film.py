@@ -186,12 +186,7 @@ def _mp4(program: str, pictures: Iterator[Any], part: Path, fps: float, size: tu
     with tempfile.TemporaryFile() as said:
         running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said)  # noqa: S603  # no shell; the program is ffmpeg
         try:
-            if running.stdin is not None:
-                for picture in pictures:
-                    running.stdin.write(picture.tobytes())
-                running.stdin.close()
-        except BrokenPipeError:
-            pass  # it stopped: its words follow
+            _fed(running, pictures)
         except BaseException:
             running.kill()
             running.wait()
@@ -201,6 +196,19 @@ def _mp4(program: str, pictures: Iterator[Any], part: Path, fps: float, size: tu
         if code:
             msg = f"ffmpeg stopped with code {code}: {said.read().decode(errors='replace').strip()[-400:]}"
             raise RunError(msg)
+
+
+def _fed(running: subprocess.Popen[bytes], pictures: Iterator[Any]) -> None:
+    """Give a program all pictures; where it stops before, its exit code tells."""
+    from contextlib import suppress
+
+    if running.stdin is None:
+        return
+    with suppress(BrokenPipeError):
+        for picture in pictures:
+            running.stdin.write(picture.tobytes())
+    with suppress(BrokenPipeError):
+        running.stdin.close()
 
 
 def _animation(pictures: Iterator[Any], part: Path, fps: float, size: tuple[int, int]) -> None:  # noqa: ARG001  # the pictures have it

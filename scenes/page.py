@@ -288,6 +288,8 @@ def _shares(uv: NDArray[np.float32]) -> NDArray[Any]:
 
 def _positions(layer: Layer) -> tuple[NDArray[Any], list[float], list[float]]:
     """Return positions as 16-bit shares of the box where that is finer than a centimetre, else as float32."""
+    if not len(layer.points):
+        return np.empty((0, 3), "<u2"), [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
     low, high = layer.bounds
     span = np.where(high > low, high - low, 1.0)
     if span.max() / 65535 > _FINE:

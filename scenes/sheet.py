@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Bytes = NDArray[np.uint8]
 
-__all__ = ["BOUNDS", "COLOURS", "DRAWN", "Coding", "Sheet", "around", "depth_legend", "signed_depth"]
+__all__ = ["BOUNDS", "COLOURS", "DRAWN", "SHORE", "Coding", "Sheet", "around", "depth_legend", "signed_depth"]
 
 BOUNDS = (0.05, 0.15, 0.3, 0.5, 1.0, 2.0)
 """Lower bounds of the classes of depth [m]: a wet shoe, a kerb, the axle of a car, the knee, the waist, over the head of a child."""
@@ -31,10 +31,10 @@ COLOURS = tuple(hex_colour(text) for text in ("#bfe6f5", "#86c8ea", "#4a9fd8", "
 """Of each class: light to dark blue, the last one violet, so that deadly depth is no shade of blue."""
 DRAWN = BOUNDS[0]
 """Less water than this is not drawn [m]."""
-_SHORE = 64
+SHORE = 64
 """The byte of exactly `DRAWN`; below it dry, 0 where nothing is known or the edge is far."""
-_TOP = 255 - _SHORE
-_FOOT = _SHORE - 1
+_TOP = 255 - SHORE
+_FOOT = SHORE - 1
 _NEGATIVE = 4.0  # m that the lowest byte stands for
 _TEXTURE = 3072  # texels a side of the picture of a sheet
 _FINEST = 8  # texels a cell and side
@@ -58,8 +58,8 @@ class Coding:
         """Return the bytes of depths less `DRAWN` [m]; 0 for NaN."""
         known = np.isfinite(above)
         u = np.where(known, above, 0.0)
-        wet = _SHORE + np.rint(_TOP * np.sqrt(np.clip(u, 0, self.span) / self.span))
-        dry = np.clip(_SHORE - np.rint(_FOOT * np.sqrt(np.clip(-u, 0, _NEGATIVE) / _NEGATIVE)), 1, _FOOT)
+        wet = SHORE + np.rint(_TOP * np.sqrt(np.clip(u, 0, self.span) / self.span))
+        dry = np.clip(SHORE - np.rint(_FOOT * np.sqrt(np.clip(-u, 0, _NEGATIVE) / _NEGATIVE)), 1, _FOOT)
         return np.asarray(np.where(known, np.where(u >= 0, wet, dry), 0), np.uint8)
 
     def decode(self, codes: Bytes) -> Reals:
@@ -70,7 +70,7 @@ class Coding:
     def table(self) -> Reals:
         """Depth less `DRAWN` of each byte, shape (256,) [m]."""
         byte = np.arange(256, dtype=float)
-        above = np.where(byte >= _SHORE, self.span * ((byte - _SHORE) / _TOP) ** 2, -_NEGATIVE * ((_SHORE - byte) / _FOOT) ** 2)
+        above = np.where(byte >= SHORE, self.span * ((byte - SHORE) / _TOP) ** 2, -_NEGATIVE * ((SHORE - byte) / _FOOT) ** 2)
         above[0] = np.nan
         return above
 
@@ -97,7 +97,7 @@ class Sheet:
     @property
     def wet(self) -> NDArray[np.bool_]:
         """Cells that are drawn wet, shape (ny, nx)."""
-        return np.asarray(self.codes >= _SHORE)
+        return np.asarray(self.codes >= SHORE)
 
     def at(self, x: ArrayLike, y: ArrayLike) -> Reals:
         """Return the depth drawn at places relative to the origin of the scene, NaN where it is dry [m]."""

@@ -13,7 +13,7 @@ from cim.scenes.clock import instants_of
 from cim.scenes.context import BUILDINGS, WATER, members
 from cim.scenes.depth import same_crs
 from cim.scenes.layer import Layer, Text
-from cim.scenes.sheet import BOUNDS, COLOURS, DRAWN, Coding, Sheet, around, depth_legend, signed_depth
+from cim.scenes.sheet import BOUNDS, COLOURS, DRAWN, SHORE, Coding, Sheet, around, depth_legend, signed_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,7 +171,8 @@ class Water:
         difference = np.diff(sheets, axis=0, prepend=np.zeros_like(sheets[:1]))
         low, high = float(np.nanmin(self.ground)), float(np.nanmax(self.ground))
         step = max(high - low, 1e-3) / 65535
-        bed = np.rint((np.nan_to_num(self.ground, nan=low) - low) / step)
+        ever = (sheets >= SHORE).any(axis=0)
+        bed = np.where(ever, np.rint((np.nan_to_num(self.ground, nan=low) - low) / step), 0)
         return {
             "kind": "water", "size": list(sheets.shape[:0:-1]), "corner": [self.place.west, self.place.south],
             "step": [self.place.dx, self.place.dy], "span": self.coding.span, "drawn": DRAWN, "lift": LIFT, "bounds": list(BOUNDS),

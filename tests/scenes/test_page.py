@@ -161,7 +161,7 @@ def test_clicks_in_a_browser_name_the_objects_that_python_names(full: Scene, tmp
         expected.append(None if pick is None or layer is None else f"{layer.name}/{layer.ids[pick[1]] if len(layer.ids) else pick[1]}")
     same = sum(a == b for a, b in zip(answer["picks"], expected, strict=True))
     assert same >= len(expected) - 1  # positions of the page have steps of up to 5 mm: one pixel on an edge may differ
-    assert len(set(expected)) > 10
+    assert len(set(expected)) >= 10
     panel = re.search(r'<section id="details".*?</section>', done.stdout, re.DOTALL)
     assert panel
     assert "<table>" in panel[0]
