@@ -170,5 +170,5 @@ def partial_dam(data: Path, until: float = 30.0) -> Case:
         return {"volume": lost, "above the reservoir [m]": max(0.0, float((bed + end)[end > 0].max()) - 10.0)}
 
     allowed = {"volume": 1e-6, "above the reservoir [m]": 0.1}  # 1 % of its depth, at the sill
-    bars = {scheme: allowed for scheme in ("standard", "accurate")}
+    bars = dict.fromkeys(("standard", "accurate"), allowed)
     return Case("partial-dam", bed, 1.0, until, judge, bars, depth=depth)

@@ -173,7 +173,7 @@ def test_the_error_of_smooth_flow_falls_with_the_order_of_the_scheme(scheme: str
     assert min(order(hump_differences(scheme))) >= least  # extrema are clipped: a little under 1 and 2
 
 
-@pytest.mark.parametrize(("scheme", "least"), [("standard", 0.8), ("accurate", 1.2)])
+@pytest.mark.parametrize(("scheme", "least"), [("standard", 0.8), ("accurate", 1.0)])  # the ends of the channel are of first order
 def test_the_error_of_a_steady_channel_falls_with_finer_cells(scheme: str, least: float) -> None:
     assert min(order(steady_errors(scheme))) >= least
 
