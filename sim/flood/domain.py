@@ -89,10 +89,10 @@ class FlowDomain:
         if values.shape not in {(), self.shape}:
             return [f"roughness has shape {values.shape}, expected one number or {self.shape}"]
         used = values if values.shape == () else values[self.active]
-        bad = ~((used > 0) & (used <= 1))
+        bad = ~((used >= 0) & (used <= 1))
         if bad.any():
             worst = np.atleast_1d(used)[np.atleast_1d(bad)][0]
-            return [f"roughness is {worst:g} in {int(bad.sum())} places; expected Manning's n above 0 and at most 1 s/m^(1/3)"]
+            return [f"roughness is {worst:g} in {int(bad.sum())} places; expected Manning's n from 0 to 1 s/m^(1/3)"]
         return []
 
     def _roof_faults(self) -> list[str]:

@@ -34,6 +34,8 @@ FILM = 1e-3
 """Depth below which no velocity is recorded [m]: surface tension moves such films more than gravity does."""
 RECORD_EVERY = 10
 """Steps between two looks at maxima, arrival, duration, gauges and sections."""
+SEEP_EVERY = 5.0
+"""Time between two looks at what seeps away [s]: the laws hold in any time step, and cost more than the flow."""
 HARD_STOP = 0.01
 """Share of the water that may be missing before a run stops."""
 _NO_GROUND = 1.0e6
@@ -171,8 +173,9 @@ class Solver:
         self._lay_tiles()
         self._lay_edges()
         self.ledger = Ledger()
-        self.time, self.steps, self.recorded = 0.0, 0, 0.0
+        self.time, self.steps, self.recorded, self.seeped = 0.0, 0, 0.0, 0.0
         self.infiltrated = None if case.infiltration is None else case.infiltration.start(case.elevation.shape)
+        self.memory: dict[str, float] = {}
         self._rain_interval = -1
         self._set_water()
 
@@ -299,12 +302,13 @@ class Solver:
             self.rain_sum = float(self.rain[0, PAD]) * self.ny * self.nx
             self._rains_everywhere = float(rate) > 0
             return
-        field = np.where(self.ground_known, rate, 0.0)
-        if self.case.rain_to is not None:
-            fallen, (source, target) = field.ravel(), self.case.rain_to
+        field = np.array(np.broadcast_to(rate, self.case.elevation.shape), np.float64)
+        if self.case.rain_to is not None:  # a roof that is a wall sheds its rain all the same
+            fallen, (source, target) = field.reshape(-1), self.case.rain_to
             moved = fallen[source].copy()
             fallen[source] = 0.0
             np.add.at(fallen, target, moved)
+        field[~self.ground_known] = 0.0
         self.rain = self._field(field)
         self.rain_sum = float(self.rain[self.inside].sum(dtype=np.float64))
         self._rained_on[:] = self._tiles_with(field > 0)
@@ -353,6 +357,8 @@ class Solver:
             self._step(dt)
             self.time = change if last else self.time + float(dt)
             self.steps += 1
+            if self.case.infiltration is not None and (last or self.time - self.seeped >= SEEP_EVERY):
+                self._seep()
             if self.steps % RECORD_EVERY == 0 or self.time >= until:
                 self._record()
                 if on_record is not None:
@@ -386,12 +392,15 @@ class Solver:
         self.ledger.boundary_out += float(np.maximum(through, 0.0).sum())
         self.ledger.boundary_in -= float(np.minimum(through, 0.0).sum())
         self._pour(float(dt))
-        if self.case.infiltration is not None:
-            rain = self.rain[self.inside] if self.rain.shape[0] > 1 else self.rain[0, PAD : PAD + 1]
-            taken = self.case.infiltration.step(
-                self.h[self.inside], self.infiltrated, self.time, float(dt), rain * dt, None if self.all_known else self.ground_known
-            )
-            self.ledger.infiltration += taken * area
+
+    def _seep(self) -> None:
+        """Let water seep away since the last look; the rain of that time is known because no look spans a change of rain."""
+        lasted, self.seeped = self.time - self.seeped, self.time
+        rain = self.rain[self.inside] if self.rain.shape[0] > 1 else float(self.rain[0, PAD])
+        taken = self.case.infiltration.step(
+            self.h[self.inside], self.infiltrated, self.time - lasted, lasted, rain * lasted, None if self.all_known else self.ground_known
+        )
+        self.ledger.infiltration += taken * self.case.dx**2
 
     def _pour(self, dt: float) -> None:
         """Add the water of the sources and take that of the drains."""
@@ -459,7 +468,8 @@ class Solver:
         arrays = {"h": self.h, "qx": self.qx, "qy": self.qy, "carry": self.carry, "z": self.z, "speed": self.speed, "awake": self.awake}
         arrays |= {f"maximum.{name}": values for name, values in self.maxima.items()}
         arrays |= {f"infiltrated.{name}": values for name, values in (self.infiltrated or {}).items()}
-        numbers = {"time": self.time, "steps": self.steps, "recorded": self.recorded, "base": self.base, **vars(self.ledger)}
+        numbers = {"time": self.time, "steps": self.steps, "recorded": self.recorded, "seeped": self.seeped, "base": self.base, **vars(self.ledger)}
+        numbers |= {f"memory.{name}": value for name, value in self.memory.items()}
         return {**arrays, "numbers": numbers}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -471,8 +481,9 @@ class Solver:
         for name in self.infiltrated or {}:
             self.infiltrated[name][...] = state[f"infiltrated.{name}"]
         numbers = dict(state["numbers"])
+        self.memory = {name.removeprefix("memory."): numbers.pop(name) for name in list(numbers) if name.startswith("memory.")}
         self.time, self.steps, self.recorded = float(numbers.pop("time")), int(numbers.pop("steps")), float(numbers.pop("recorded"))
-        self.base = float(numbers.pop("base"))
+        self.base, self.seeped = float(numbers.pop("base")), float(numbers.pop("seeped"))
         self.ledger = Ledger(**{name: float(value) for name, value in numbers.items()})
         self._rain_interval = -1
 
