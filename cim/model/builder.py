@@ -6,6 +6,9 @@ and carries every table along.
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -343,7 +346,7 @@ class CityBuilder:
         objects = self._unique_ids(objects)
         objects = self._parents(objects)
         geometries = _concat("geometries", self._parts.get("geometries", []))
-        objects = boxes_of(objects, geometries, _concat("templates", self._parts.get("templates", [])))
+        objects = boxes_of(objects, _vertices_only(geometries), _concat("templates", self._parts.get("templates", [])))
         origin = self._origin if self._origin is not None else origin_of(objects)
         if not keep:
             self._parts.pop("geometries", None)
@@ -359,6 +362,8 @@ class CityBuilder:
         if not keep:
             self._parts = {"issues": self._parts.get("issues", [])}
         tables = {name: remap(name, table, new_key) for name, table in tables.items()}
+        if not keep:
+            give_back()
         tables = _sorted(tables)
         attributes = self._attribute_tables(tables["objects"], new_key)
         extra = _concat("issues", self._parts.get("issues", []))
@@ -452,6 +457,8 @@ class CityBuilder:
 
 
 _LARGE = ("boundaries", "vertices", "semantics", "matrix")
+_PIECE = 8192
+"""Rows of a nested column that are moved at a time."""
 _RESERVED = frozenset(SCHEMAS["objects"].names) | {"object", "geometry"}
 
 
@@ -470,6 +477,19 @@ def _footprints(shapes: Any) -> tuple[pa.Array, pa.Array]:
     return pa.array(shapely.to_wkb(flat, byte_order=1), pa.binary()), box
 
 
+def give_back() -> None:
+    """Return freed memory to the system where the C library can (glibc): what a step worked with is seldom of the size the next needs."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def _vertices_only(geometries: pa.Table) -> pa.Table:
+    """Return geometries without their surfaces, for what asks for the vertices alone."""
+    at = geometries.column_names.index("boundaries")
+    return geometries.set_column(at, geometries.schema.field(at), without_own(geometries.num_rows)[1])
+
+
 def _sorted(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     """Return tables with the geometries in order; what is large is moved a column at a time and let go, the given tables with it."""
     if not tables["geometries"].num_rows:
@@ -481,11 +501,25 @@ def _sorted(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     del geometries
     done = sorted_geometries(tables)
     tables.clear()
+    give_back()
     geometries = done["geometries"]
     for name in _LARGE:
-        column = large.pop(name).take(order)
+        column = _taken([large.pop(name)], order)
         geometries = geometries.set_column(geometries.column_names.index(name), geometries.schema.field(name), column)
     return {**done, "geometries": geometries}
+
+
+def _taken(held: list[pa.ChunkedArray], order: pa.Array) -> pa.Array:
+    """Return a nested column in another order, piece by piece: at once, Arrow would grow the new one far beyond its size.
+
+    Parameters
+    ----------
+    held
+        The column, in a list that is emptied as soon as it is no longer needed.
+    """
+    pieces = [held[0].take(order.slice(first, _PIECE)) for first in range(0, len(order), _PIECE)]
+    held.clear()
+    return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks]).combine_chunks()
 
 
 def _concat(name: str, parts: list[pa.Table]) -> pa.Table:

@@ -73,11 +73,10 @@ def semantics_from(columns: Columns) -> Surfaces:
     start = _starts(count)
     lists = pa.ListArray.from_arrays(pa.array(start.astype(np.int32)), pa.array(face), mask=pa.array(~given))
     names = [from_cityjson(one["type"]) for one in faces.described]
-    code = pa.array(faces.code)
-    rows = SurfaceRows(
-        faces.geometry, np.arange(len(faces.code)) - first[faces.geometry], pa.array(names, pa.string()).take(code), _above(columns, first),
-        pa.array(faces.attributes, pa.string()).take(code),
-    )  # fmt: skip
+    code = pa.array(faces.code.astype(np.int32))
+    kinds, told = (pa.DictionaryArray.from_arrays(code, pa.array(one, pa.string())) for one in (names, faces.attributes))
+    place = np.arange(len(faces.code)) - first[faces.geometry]
+    rows = SurfaceRows(faces.geometry, place, kinds, _above(columns, first), told)
     is_ground = np.append(np.array([name == "GroundSurface" for name in names], bool)[faces.code], False)
     ground = is_ground[np.where(face >= 0, np.repeat(first, count) + face, len(is_ground) - 1)]
     return Surfaces(rows, lists, np.asarray(ground), [])

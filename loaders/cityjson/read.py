@@ -5,13 +5,11 @@ Every level of detail, geometry kind and semantic surface becomes a row; what th
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,9 +50,6 @@ _ARRAY = re.compile(rb'^\s*\{\s*"(?:vertices|transform|appearance|metadata|versi
 _TAIL = 1 << 16
 _MOST = 50
 """Issues of one kind that are named one by one; the rest is counted."""
-_LARGE, _LARGEST = 1 << 22, 1 << 25
-"""Blocks that are mapped one by one while a file is read, and where glibc itself ends up [byte]."""
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _BLOCK = 2_000
 """Geometries checked at a time, so that what the checks need stays small."""
 _ROLES = {"MultiPoint": "point", "MultiLineString": "line", "MultiSurface": "multi_surface", "CompositeSurface": "multi_surface"}
@@ -117,7 +112,6 @@ class CityJSONReader:
 
 def _read(path: Path, options: ReadOptions, *, plain: bool) -> City:
     document = [load(path, options.limits, encoding=options.encoding, plain=plain)]
-    _give_back()
     crs, notes = _crs(document[0], options, path)
     return _assemble(document.pop(), crs, notes, path, options)
 
@@ -139,32 +133,10 @@ def _system_memory() -> Iterator[None]:
     """Let Arrow take memory from the system and give it back at once: large columns come and go, and its own pool keeps all of them."""
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
-    _large_apart(_LARGE)
     try:
         yield
     finally:
-        _large_apart(_LARGEST)
         pa.set_memory_pool(before)
-
-
-def _large_apart(size: int) -> None:
-    """Have the C library map blocks from some size on [byte] one by one, so that each goes back to the system when it is freed.
-
-    By itself glibc raises that size to its largest with the first such block that is freed, and what comes after stays with the process.
-    """
-    _c_library("mallopt", _MMAP_THRESHOLD, size)
-    _c_library("mallopt", _TRIM_THRESHOLD, 2 * size)
-
-
-def _give_back() -> None:
-    """Return freed memory to the system where the C library can: of what a step worked with, little is of the size that the next needs."""
-    _c_library("malloc_trim", 0)
-
-
-def _c_library(name: str, *numbers: int) -> None:
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library than glibc
-            getattr(ctypes.CDLL(None), name)(*numbers)
 
 
 def _fields(document: Document, kind: str) -> tuple[tuple[str, str], ...]:
@@ -201,7 +173,7 @@ def _crs(document: Document, options: ReadOptions, path: Path) -> tuple[CityCRS,
 
 
 def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, options: ReadOptions) -> City:
-    from cim.model import CityBuilder
+    from cim.model.builder import CityBuilder, give_back
     from cim.model.classes import from_cityjson
     from cim.model.footprints import derive_places
 
@@ -222,16 +194,15 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     del kinds, ids
     ids = packed.to_pylist()  # apart from what went: memory that a few of its objects keep in use would not be given back
     document = replace(document, vertices=np.empty((0, 3)))
-    _give_back()
     own, shapes, instances = _geometries(document, shown, corners, points, ids, library, crs, path, notes)
     document = replace(document, columns=None)
     if not told.further:
         points = np.empty((0, 3))
-    _give_back()
+    give_back()
     table, ground = _all_explicit(own, shapes, instances)
     places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types, known=outlines_of(table, ground))
     del table, ground
-    _give_back()
+    give_back()
     notes += [*links.notes, *check_heights(told.heights, places.z_ground, places.z_roof, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, len(ids), crs, path, options))
@@ -248,7 +219,7 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     _add_issues(builder, keys, notes, source)
     kept = {"cityjson": _extra(document, transform, told.title)}
     del own, shapes, instances, places, points, library, ids, types, links, told, shown
-    _give_back()  # before everything is put in order
+    give_back()  # before everything is put in order
     return replace(builder.build(keep=False), extra=kept)
 
 
@@ -299,6 +270,7 @@ def _plain_part(
     notes += geometries.notes
     table, solid_notes = _checked(geometries, ids, crs)
     notes += solid_notes
+    geometries = replace(geometries, vertices=_one(table["vertices"]), boundaries=_one(table["boundaries"]))
     return _Part(geometries, ids, table, surfaces, looks)
 
 
