@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cim.loaders.update import Update
     from cim.model import City
-    from cim.results import Comparison
+    from cim.results import Comparison, Fields, Verdicts
     from cim.scenes import Scene
 
 __all__ = ["app", "main"]
@@ -592,9 +592,9 @@ def render(
     city = _open(path, crs=crs)
     from cim.scenes import Scene
 
-    scene = Scene(city, title=title, language=language)
-    if run_folder is not None:
-        scene = _with_results(scene, run_folder, coloured=color_by is not None)
+    found = [] if run_folder is None else _results(run_folder)
+    water = any(_is_water(result) for result in found)  # it stands on the ground, which therefore hides what lies below
+    scene = _with_results(Scene(city, title=title, language=language, underground=False if water else None), found, coloured=bool(color_by))
     if color_by:
         scene = scene.color_by(color_by)
     if at is not None:
@@ -606,20 +606,36 @@ def render(
     _show(str(output))
 
 
-def _with_results(scene: Scene, folder: Path, *, coloured: bool) -> Scene:
-    """Return the scene with what a run found: layers, and buildings coloured by the depth at them where nothing else colours them."""
-    from cim.results import Fields, load_result, load_run
+_DEPTHS = ("depth_max", "maximum_depth")
+"""Columns that colour buildings, the first that a result has."""
 
-    alone = (folder / "result.json").is_file()
-    for result in [load_result(folder)] if alone else load_run(folder).values():
-        if not isinstance(result, Fields) or "water_depth" in result.dataset:
+
+def _results(folder: Path) -> list[Verdicts | Fields]:
+    from cim.results import load_result, load_run
+
+    return [load_result(folder)] if (folder / "result.json").is_file() else list(load_run(folder).values())
+
+
+def _is_water(result: Verdicts | Fields) -> bool:
+    from cim.results import Fields
+
+    return isinstance(result, Fields) and "water_depth" in result.dataset
+
+
+def _with_results(scene: Scene, results: list[Verdicts | Fields], *, coloured: bool) -> Scene:
+    """Return the scene with what a run found: layers, and buildings coloured by the depth at them where nothing else colours them."""
+    from cim.results import Verdicts
+
+    for result in results:
+        if isinstance(result, Verdicts) or _is_water(result):
             scene = scene.add(result)
             continue
-        depths = [name for name, table in result.tables.items() if {"object", "maximum_depth"} <= set(table.column_names)]
-        if "buildings" in depths and not coloured and any(layer.name == "buildings" for layer in scene.layers):
-            scene = scene.color_by(result, table="buildings", column="maximum_depth")
+        table = result.tables.get("buildings")
+        depth = next((name for name in _DEPTHS if table is not None and name in table.column_names), None)
+        if depth is not None and not coloured and any(layer.name == "buildings" for layer in scene.layers):
+            scene = scene.color_by(result, table="buildings", column=depth)
         else:
-            _say(f"{result.name} has no layer of its own and is not drawn: it holds tables only")
+            _say(f"{result.name} holds tables only and is not drawn")
     return scene
 
 

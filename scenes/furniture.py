@@ -163,7 +163,7 @@ class _Row:
     legend: Legend | None = None
 
 
-_SHARE = 0.42  # of the height left for the legend of a scene that changes with time
+_SHARE = 0.56  # of the height left for the legend of a scene that changes with time
 _ROW_HEIGHT = {"title": 30, "entry": 24, "ramp": 46, "more": 24, "note": 22}
 
 

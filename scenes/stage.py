@@ -56,6 +56,7 @@ def plotter(size: tuple[int, int], *, off_screen: bool = True) -> Any:
     stage = pyvista.Plotter(off_screen=off_screen, window_size=list(size), lighting="none")
     stage.disable_anti_aliasing()
     stage.render_window.SetMultiSamples(0)
+    stage.renderer.SetUseOIT(False)  # what is seen through is laid on in the order of the layers, as the page does, not averaged
     return stage
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from cim.errors import ObjectNotFoundError, UsageError
 from cim.scenes.layer import Text
-from cim.scenes.sheet import BOUNDS, COLOURS
+from cim.scenes.sheet import BOUNDS
 from cim.scenes.style import Rules, hex_colour, style_for
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ __all__ = ["DEPTHS", "colour_by_table"]
 
 _CLASSES = (*(f"{low:g} – {high:g}" for low, high in pairwise(BOUNDS)), f"≥ {BOUNDS[-1]:g}")
 _DRY = Text(f"dry (< {BOUNDS[0]:g})", f"未淹（< {BOUNDS[0]:g}）")
-DEPTHS = Rules(BOUNDS, (hex_colour("#ece7da"), *COLOURS), (_DRY, *(Text(name, name) for name in _CLASSES)))
-"""Depths at objects, in the colours of the water beside them."""
+_WARM = tuple(hex_colour(text) for text in ("#fde9a9", "#fcc36a", "#f58f45", "#dd4f2b", "#ab1c20", "#5f0a1c"))
+DEPTHS = Rules(BOUNDS, (hex_colour("#ece7da"), *_WARM), (_DRY, *(Text(name, name) for name in _CLASSES)))
+"""Depths at objects: the classes of the water, in yellow to red, so that what is hit stands out of the blue around it."""
 _LEVELS = 4  # how far up a part looks for the object a table names
 
 
@@ -56,7 +57,7 @@ def colour_by_table(context: Context, layer: Layer, result: Fields, table: str |
     taken = values.take(pa.array(np.maximum(place, 0), mask=place < 0))
     array = _array(taken)
     said = unit(rows.schema.field(name))
-    chosen = style or (DEPTHS if said == "m" and name.endswith("depth") else style_for(array))
+    chosen = style or (DEPTHS if said == "m" and "depth" in name.split("_") else style_for(array))
     title = _title(rows.schema.field(name))
     encoded = chosen.encode(array, Text(f"{layer.label.en}: {title.en}", f"{layer.label.zh}：{title.zh}"), said)
     coloured = layer.recoloured(encoded.colours, encoded.legend, encoded.values, said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from cim.errors import MissingExtraError, RunError, UsageError
 from cim.progress import Report, set_sink
-from cim.scenes import Scene, film
+from cim.scenes import Scene
 from cim.scenes.film import FORMATS, frames
 from tests.scenes.test_water import rising
 
@@ -63,14 +64,15 @@ def test_a_film_tells_how_far_it_is(wet: Scene, tmp_path: Path) -> None:
 
 
 def test_what_makes_no_film_is_refused_before_anything_is_drawn(scene: Scene, wet: Scene, tmp_path: Path) -> None:
-    for call, said in (
+    refused: tuple[tuple[Callable[[], Path], str], ...] = (
         (lambda: scene.film(tmp_path / "f.gif"), "nothing in this scene changes with time"),
         (lambda: wet.film(tmp_path / "f.avi"), "ends in .avi"),
         (lambda: wet.film(tmp_path / "f.gif", fps=0), "fps=0"),
         (lambda: wet.film(tmp_path / "f.gif", fps=float("nan")), "fps=nan"),
         (lambda: wet.film(tmp_path / "f.gif", start=3, end=1), "swap start and end"),
         (lambda: wet.film(tmp_path / "f.gif", size=(9000, 9000)), "between 16 and 8192"),
-    ):
+    )
+    for call, said in refused:
         with pytest.raises(UsageError, match=said):
             call()
     assert list(tmp_path.iterdir()) == []
@@ -78,7 +80,7 @@ def test_what_makes_no_film_is_refused_before_anything_is_drawn(scene: Scene, we
 
 def test_mp4_without_ffmpeg_names_what_to_do(wet: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    monkeypatch.setattr(film.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install imageio-ffmpeg .* or give the film a name that ends in \.webp"):
         wet.film(tmp_path / "f.mp4")
     assert list(tmp_path.iterdir()) == []
@@ -97,7 +99,7 @@ def program(folder: Path, text: str) -> str:
 def test_ffmpeg_is_given_every_picture_whole(wet: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     found = program(tmp_path, 'for last; do :; done; echo "$@" > "$last.words"; cat > "$last"')
-    monkeypatch.setattr(film.shutil, "which", lambda _: found)
+    monkeypatch.setattr("shutil.which", lambda _: found)
     path = wet.film(tmp_path / "f.mp4", size=(321, 201), fps=8)
     assert path.stat().st_size == 4 * 320 * 200 * 3
     words = (tmp_path / ".f.part.mp4.words").read_text(encoding="utf-8")
@@ -111,7 +113,7 @@ def test_what_ffmpeg_complains_of_is_told_and_nothing_stays(wet: Scene, tmp_path
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     (tmp_path / "bin").mkdir()
     found = program(tmp_path / "bin", "echo 'Unknown encoder libx264' >&2; exit 3")
-    monkeypatch.setattr(film.shutil, "which", lambda _: found)
+    monkeypatch.setattr("shutil.which", lambda _: found)
     with pytest.raises(RunError, match="code 3: Unknown encoder libx264"):
         wet.film(tmp_path / "f.mp4", size=SIZE)
     assert [one.name for one in tmp_path.iterdir()] == ["bin"]
