@@ -15,7 +15,7 @@ from cim.plugins import load_extra
 from cim.scenes.clock import latest
 from cim.scenes.furniture import compose
 from cim.scenes.layer import drawing_order
-from cim.scenes.stage import LARGEST, SKY_COLOURS, add_layer, apply_camera, check_size, plotter, remove_layer
+from cim.scenes.stage import LARGEST, SKY_COLOURS, add_layer, apply_camera, blend, check_size, plotter, remove_layer
 from cim.scenes.still import hatch, shot
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def frames(scene: Scene, places: range, camera: Camera, size: tuple[int, int]) -
     stage = plotter((size[0] * factor, size[1] * factor))
     try:
         stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
+        blend(stage, scene.layers)
         for layer, _ in drawing_order([layer for layer in scene.layers if layer.motion is None]):
             add_layer(stage, layer, width=factor)
         apply_camera(stage, camera, scene)

@@ -11,6 +11,8 @@ from cim.scenes.offscreen import load_pyvista
 from cim.scenes.shading import shell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cim.scenes.camera import Camera
@@ -22,6 +24,7 @@ __all__ = [
     "SKY_COLOURS",
     "add_layer",
     "apply_camera",
+    "blend",
     "check_size",
     "clipping",
     "pixels_of",
@@ -56,8 +59,17 @@ def plotter(size: tuple[int, int], *, off_screen: bool = True) -> Any:
     stage = pyvista.Plotter(off_screen=off_screen, window_size=list(size), lighting="none")
     stage.disable_anti_aliasing()
     stage.render_window.SetMultiSamples(0)
-    stage.renderer.SetUseOIT(False)  # what is seen through is laid on in the order of the layers, as the page does, not averaged
     return stage
+
+
+def blend(stage: Any, layers: Sequence[Layer]) -> None:
+    """Choose how what is seen through is mixed.
+
+    Averaged, so that panes of glass need no order; but laid on in the order of the layers, as the page does, where water stands on
+    ground that is seen through: the water keeps its colours.
+    """
+    shown = [layer for layer in layers if layer.visible]
+    stage.renderer.SetUseOIT(not (any(layer.sheet is not None for layer in shown) and any(layer.through for layer in shown)))
 
 
 def add_layer(stage: Any, layer: Layer, *, width: int = 1) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cim.scenes.layer import drawing_order
 from cim.scenes.picking import id_buffer
-from cim.scenes.stage import LARGEST, SKY_COLOURS, add_layer, apply_camera, check_size, plotter
+from cim.scenes.stage import LARGEST, SKY_COLOURS, add_layer, apply_camera, blend, check_size, plotter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +54,7 @@ def render(scene: Scene, camera: Camera, size: tuple[int, int], *, smooth: bool 
     stage = plotter((size[0] * factor, size[1] * factor))
     try:
         stage.set_background(SKY_COLOURS[0], top=SKY_COLOURS[1])
+        blend(stage, scene.layers)
         for layer, _ in drawing_order(scene.layers):
             add_layer(stage, layer, width=factor)
         apply_camera(stage, camera, scene)
