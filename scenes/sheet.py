@@ -48,7 +48,7 @@ class Coding:
     --------
     >>> coding = Coding(2.5)
     >>> coding.decode(coding.encode(np.array([0.05, 0.3, 2.0]) - 0.05)).round(2).tolist()
-    [0.0, 0.25, 1.95]
+    [0.0, 0.25, 1.96]
     """
 
     span: float
