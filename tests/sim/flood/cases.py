@@ -87,6 +87,7 @@ class Case:
     """West and south [m]."""
     crs: str | None = None
     wet_depth: float = 0.001
+    """[m]"""
     unit: str = "share"
     """Of the figures: ``share`` (shown in per cent) or ``m``."""
     flow: str = "east"
@@ -141,17 +142,17 @@ def turn_velocity_back(east: Reals, north: Reals, flow: str) -> tuple[Reals, Rea
 # --- the one call of the toolkit ----------------------------------------------------------------------------------------
 def run(case: Case, scheme: str = "standard", precision: str = "float64", **more: Any) -> Run:
     """Simulate a case through the public interface."""
-    from cim.sim.flood import Boundary, FlowDomain, Rain, simulate
+    from cim.sim.flood import FlowDomain, simulate
 
     turned = turn(case.elevation, case.flow)
     rough = turn(case.roughness, case.flow) if isinstance(case.roughness, np.ndarray) else case.roughness
     depth = turn(np.broadcast_to(np.asarray(case.depth, float), case.elevation.shape), case.flow)
     elevation = _located(case, turned)
-    boundaries = [_boundary(Boundary, turn_edge(edge, case.flow), case, turned) for edge in case.edges]
+    boundaries = [_boundary(turn_edge(edge, case.flow), case, turned) for edge in case.edges]
     begun = time.process_time()
     result = simulate(
-        FlowDomain.from_elevation(elevation, roughness=rough),
-        rain=_rain(Rain, case.rain),
+        FlowDomain.from_elevation(elevation, roughness=rough, gaps="wall"),
+        rain=_rain(case.rain),
         until=float(case.until),
         scheme=scheme,
         precision=precision,
@@ -177,24 +178,44 @@ def _located(case: Case, elevation: Reals) -> Any:
     return xr.DataArray(elevation, coords={"y": y, "x": x}, dims=("y", "x"), attrs={"units": "m", **named})
 
 
-def _boundary(kind: Any, edge: Edge, case: Case, turned: Reals) -> Any:
+def _boundary(edge: Edge, case: Case, turned: Reals) -> Any:
     """Return the toolkit's boundary for an edge."""
+    from cim.sim.flood import Boundary
+
+    ny, nx = turned.shape
+    west, south = case.corner
     where: Any = edge.side
+    length = (ny if edge.side in {"west", "east"} else nx) * case.dx
+    made: dict[str, Any] = {"kind": edge.kind}
     if edge.between is not None:
-        ny, nx = turned.shape
-        (west, south), (low, high) = case.corner, edge.between
+        low, high = edge.between
         across = {"west": west, "east": west + nx * case.dx, "south": south, "north": south + ny * case.dx}[edge.side]
-        ends = ((across, low), (across, high)) if edge.side in {"west", "east"} else ((low, across), (high, across))
-        where = ends
-    given = {"discharge": edge.discharge, "depth": edge.depth, "level": edge.level}
-    return kind(where, kind=edge.kind, **{name: value for name, value in given.items() if value is not None})
+        where, length = ((across, low), (across, high)) if edge.side in {"west", "east"} else ((low, across), (high, across)), high - low
+    if edge.kind == "inflow":
+        made |= {"discharge": _series(edge.discharge, "m3/s", length)} | ({} if edge.depth is None else {"depth": edge.depth})
+    elif edge.kind == "stage":
+        made["level"] = _series(edge.level, "m")
+    return Boundary(where, **made)
 
 
-def _rain(kind: Any, rate: float | Series) -> Any:
-    """Return the toolkit's rain; its figures are mm/h."""
+def _series(values: float | Series | None, unit: str, times: float = 1.0) -> Any:
+    """Return the toolkit's series; the last value holds."""
+    from cim.sim.flood import Series as Given
+
+    assert values is not None
+    if not isinstance(values, tuple):
+        return float(values) * times
+    return Given.of(list(zip(values[0].tolist(), (values[1] * times).tolist(), strict=True)), unit=unit, outside="hold")
+
+
+def _rain(rate: float | Series) -> Any:
+    """Return the toolkit's rain; each rate of a series holds until the next, the last as long as the one before."""
+    from cim.sim.flood import Rain
+
     if isinstance(rate, tuple):
-        return kind.uniform((rate[0], rate[1] * 3.6e6))
-    return kind.uniform(rate * 3.6e6) if rate else None
+        pairs = list(zip(rate[0].tolist(), rate[1].tolist(), strict=True))
+        return Rain.uniform(pairs, unit="m/s", step=float(rate[0][1] - rate[0][0]), outside="zero", plausible=False)
+    return Rain.uniform(rate, unit="m/s", plausible=False) if rate else None
 
 
 def _collect(case: Case, result: Any, seconds: float) -> Run:
