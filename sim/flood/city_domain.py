@@ -261,6 +261,7 @@ class _Repaired:
     roofs: Roofs | None
     drained: Drained | None
     notes: list[str]
+    open_ways: tuple[str, ...] = ()
 
 
 def _repaired(city: City, ground: Raster, inside: Bools, told: Bools, options: _Options, *, levels: bool) -> _Repaired:
@@ -269,16 +270,18 @@ def _repaired(city: City, ground: Raster, inside: Bools, told: Bools, options: _
     beyond = int((inside & ~told).sum())
     notes += [f"{beyond} cells of the area lie beyond the terrain: walls"] if beyond else []
     box = ground.bounds
-    kept_open, said = repairs.open_passages(ground, read_passages(city, box))
+    passages = read_passages(city, box)
+    kept_open, said = repairs.open_passages(ground, passages)
+    opened: set[str] = set(passages.ids.tolist())
     standing = read_roofs(city, ground, inside, kept_open)
     bridges = read_bridges(city, box) if options.decks == "remove" else None
     ground, more = _whole(city, ground, inside, told, standing, bridges, options, levels=levels)
     notes += said + more
-    ground, cut, more = _opened(city, ground, options, levels=levels)
+    ground, cut, more = _opened(city, ground, options, opened, levels=levels)
     notes += more
     ground = replace(ground, values=np.where(inside, ground.values, np.nan))
     if options.buildings == "ignore":
-        return _Repaired(ground, ground.values, None, None, [*notes, "buildings are ignored"])
+        return _Repaired(ground, ground.values, None, None, [*notes, "buildings are ignored"], tuple(sorted(opened)))
     standing = _without(standing, cut)
     notes += standing.notes
     if options.buildings == "raise":
@@ -288,7 +291,7 @@ def _repaired(city: City, ground: Raster, inside: Bools, told: Bools, options: _
     way: Any = options.roofs
     drained = drain_roofs(ground.values, standing, way, ground.dx)
     notes += said + list(drained.notes if drained else ("rain on roofs stays where it falls",))
-    return _Repaired(ground, elevation, standing, drained, notes)
+    return _Repaired(ground, elevation, standing, drained, notes, tuple(sorted(opened)))
 
 
 def _without(standing: Roofs, cut: Bools) -> Roofs:
@@ -355,8 +358,10 @@ def _waters(city: City, ground: Raster, *, levels: bool) -> tuple[Bools, Floats]
     return water, level
 
 
-def _opened(city: City, ground: Raster, options: _Options, *, levels: bool) -> tuple[Raster, Bools, list[str]]:
-    """Return the ground with culverts and underpasses, their cells, and what was done."""
+def _opened(
+    city: City, ground: Raster, options: _Options, opened: set[str], *, levels: bool
+) -> tuple[Raster, Bools, list[str]]:  # fmt: skip
+    """Return the ground with culverts and underpasses, their cells, and what was done; ids of underpasses are added to `opened`."""
     cut = np.zeros(ground.shape, bool)
     notes: list[str] = []
     if options.culverts == "breach":
@@ -365,7 +370,7 @@ def _opened(city: City, ground: Raster, options: _Options, *, levels: bool) -> t
         ground, cut, notes = replace(ground, values=values), cut | cells, notes + said
     if options.underpasses == "burn":
         ways, said = read_underpasses(city, ground.bounds, levels=levels)
-        values, cells, more = repairs.burn_underpasses(ground, ways, clearance=options.clearance)
+        values, cells, more = repairs.burn_underpasses(ground, ways, clearance=options.clearance, opened=opened)
         ground, cut, notes = replace(ground, values=values), cut | cells, notes + said + more
     return ground, cut, notes
 
@@ -387,7 +392,7 @@ def _assembled(city: City, done: _Repaired, inside: Bools, covered: CoveredGroun
     standing = done.roofs
     return FlowDomain(
         done.elevation, grid, roughness, pairs, law, open_edge, standing.ids if standing else None, standing.pairs if standing else None,
-        tuple(notes), vertical, covered.code if covered else None, covered.names if covered else (),
+        tuple(notes), vertical, covered.code if covered else None, covered.names if covered else (), done.open_ways,
     )  # fmt: skip
 
 

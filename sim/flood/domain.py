@@ -57,6 +57,8 @@ class FlowDomain:
     covers: NDArray[np.int16] | None = None
     """Kind of ground of each cell: place in `cover_names`."""
     cover_names: tuple[str, ...] = field(default=())
+    open_ways: tuple[str, ...] = ()
+    """Ids of ways in underpasses and through buildings whose own ground the elevation has."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a domain."""

@@ -33,6 +33,8 @@ _OPEN = 2.0
 """An underpass lies open where the ground beside it is this much higher than its floor [m]."""
 _CLEAR = 3.0
 """Height under what crosses that is taken for a way [m]; less, and the floor at the ends is not believed."""
+_AND = " + "
+"""Between the ids of ways that follow each other."""
 _REACH = 3
 """Cells beyond a deck in which ground is looked for."""
 
@@ -213,13 +215,17 @@ def breach_culverts(grid: Raster, culverts: Crossings) -> tuple[Floats, Bools, l
     return _cut(grid, culverts, kind="culverts", clearance=None)
 
 
-def burn_underpasses(grid: Raster, ways: Crossings, *, clearance: float) -> tuple[Floats, Bools, list[str]]:
+def burn_underpasses(
+    grid: Raster, ways: Crossings, *, clearance: float, opened: set[str] | None = None
+) -> tuple[Floats, Bools, list[str]]:  # fmt: skip
     """Return the terrain with the floor of each underpass, and the cells of the floors.
 
     Parameters
     ----------
     clearance
         Height of the way under what crosses it [m], where neither model nor terrain says.
+    opened
+        Gets the ids of the ways whose own floor the terrain has now, or had already.
 
     Notes
     -----
@@ -227,7 +233,7 @@ def burn_underpasses(grid: Raster, ways: Crossings, *, clearance: float) -> tupl
     ground on its one side to that on the other. That is not believed where the terrain rises less than 3 m above it: then the floor lies
     `clearance` below the highest ground over the way. An underpass that lies open already is left as it is.
     """
-    return _cut(grid, ways, kind="underpasses", clearance=clearance)
+    return _cut(grid, ways, kind="underpasses", clearance=clearance, opened=opened)
 
 
 def open_passages(grid: Raster, passages: Crossings) -> tuple[Bools, list[str]]:
@@ -239,13 +245,16 @@ def open_passages(grid: Raster, passages: Crossings) -> tuple[Bools, list[str]]:
     return open_cells, [f"{len(passages)} passages through buildings are kept open ({named(passages.ids)})"]
 
 
-def _cut(grid: Raster, given: Crossings, *, kind: str, clearance: float | None) -> tuple[Floats, Bools, list[str]]:
+def _cut(
+    grid: Raster, given: Crossings, *, kind: str, clearance: float | None, opened: set[str] | None = None
+) -> tuple[Floats, Bools, list[str]]:  # fmt: skip
     """Lower the terrain along middle lines to a floor that runs straight between the ends."""
     import shapely
 
     cut = np.zeros(grid.shape, bool)
     if not len(given):
         return grid.values, cut, []
+    single = set(given.ids.tolist())
     given = _merged(given)
     lines, width = given.shapes, given.width
     length = shapely.length(lines)
@@ -260,6 +269,9 @@ def _cut(grid: Raster, given: Crossings, *, kind: str, clearance: float | None) 
         return grid.values, cut, notes
     floor = _floors(grid, lines, width, kept, clearance)
     lowered, cut = _lower(grid, floor, lines, width)
+    if opened is not None:
+        done = kept.ids[floor.status != "unknown"].tolist()
+        opened.update(one for text in done for one in ([text] if text in single else text.split(_AND)))
     return lowered, cut, notes + _cut_notes(kept, floor, kind, clearance, int((lowered < grid.values).sum()))
 
 
@@ -277,7 +289,7 @@ def _merged(given: Crossings) -> Crossings:
     first = first[np.diff([*first, len(owner)]) > 0]
     if len(first) == len(lines):
         return replace(given, shapes=lines, width=width)
-    ids = np.array([" + ".join(given.ids[one].tolist()) for one in np.split(row, first[1:])], object)
+    ids = np.array([_AND.join(given.ids[one].tolist()) for one in np.split(row, first[1:])], object)
     alone = np.diff([*first, len(owner)]) == 1  # the levels of one of several stretches are not those of the whole
     start, end = (np.where(alone, values[row[first]], np.nan) for values in (given.start_level, given.end_level))
     shapes = np.where(alone, lines[row[first]], merged[owner[first]])

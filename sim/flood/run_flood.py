@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
@@ -11,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cim.errors import UsageError
+from cim.errors import CimError, UsageError
 from cim.progress import track
 from cim.results import Fields, Grid, RunRecord, Stopwatch, array_fingerprint, city_fingerprint
+from cim.scenario.faults import near
 from cim.sim.flood.boundary import Boundary, Inflow, drains, lay_boundaries, lay_inflows
 from cim.sim.flood.checkpoint import Checkpoint
 from cim.sim.flood.fields import Frames, dataset_of, ledger_table
@@ -37,6 +40,8 @@ VERSION = "1"
 SCHEMES = ("standard", "accurate", "screening")
 _FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 16e9
+_MOMENT = 1e-3
+"""[s]"""
 
 
 def simulate(  # noqa: PLR0913 - all that decides a flood, by name
@@ -106,7 +111,12 @@ def simulate(  # noqa: PLR0913 - all that decides a flood, by name
     )
     plan = plan_of(place, ground, rain, (start, until), (boundaries, inflows, structures), (initial_level, initial_depth),
                    (gauges or {}, sections or {}), asked)  # fmt: skip
-    return _result(plan, asked, _run(plan, asked), watch_clock)
+    return run_plan(plan, asked, watch_clock)
+
+
+def run_plan(plan: Plan, asked: Options, clock: Stopwatch) -> Fields:
+    """Run what has been checked and return the result; `clock` began before the checks."""
+    return _result(plan, asked, _run(plan, asked), clock)
 
 
 @dataclass(frozen=True)
@@ -164,22 +174,25 @@ class Plan:
 
 def plan_of(
     place: Any, ground: Mapping[str, Any], rain: Any, when: tuple[Any, Any], forcing: tuple[Any, Any, Any], initial: tuple[Any, Any],
-    looks: tuple[Mapping[str, Any], Mapping[str, Any]], asked: Options,
+    looks: tuple[Mapping[str, Any], Mapping[str, Any]], asked: Options, told: Sequence[str] = (),
 ) -> Plan:  # fmt: skip
-    """Check everything and return the plan.
+    """Check everything and return the plan; `told` are faults that the caller has found already.
+
+    Where the place itself is wrong, its bare elevation stands in for it while the rest is checked, so that all faults are told at once.
 
     Raises
     ------
     UsageError
         With every fault in one message.
     """
-    faults = asked.faults()
+    faults = [*told, *asked.faults()]
     start, until, times = _clock(*when, asked.output_every, faults)
-    domain = _domain(place, ground, faults)
+    domain = _domain(place, ground, faults) or _stand_in(place, ground)
     rain = _rain(rain, faults)
-    if domain is None or until is None:
+    if domain is None:
         _refuse(faults)
         raise AssertionError
+    until = _MOMENT if until is None else until  # a fault is told already; the rest is checked all the same
     known = np.isfinite(domain.elevation)
     begin = None if when[0] is None else start
     if rain is not None:
@@ -264,18 +277,41 @@ def _domain(place: Any, ground: Mapping[str, Any], faults: list[str]) -> FlowDom
     from cim.sim.flood.city_domain import domain_from_city
     from cim.sim.flood.domain import FlowDomain
 
+    if isinstance(place, FlowDomain):
+        if ground:
+            faults.append(f"{', '.join(sorted(ground))}: not for a domain that is made already")
+        return place
+    make: Any = domain_from_city if isinstance(place, City) else FlowDomain.from_elevation
+    known = list(inspect.signature(make).parameters)[1:]
+    unknown = [name for name in ground if name not in known]
+    faults += [f"{name}= is not known{near(name, known)}" for name in unknown]
     try:
-        if isinstance(place, FlowDomain):
-            if ground:
-                faults.append(f"{', '.join(sorted(ground))}: not for a domain that is made already")
-            return place
-        make = domain_from_city if isinstance(place, City) else FlowDomain.from_elevation
-        return make(place, **ground)
-    except TypeError as error:
-        faults.append(f"the ground takes no such option: {error}")
-    except UsageError as error:
-        faults += [one.strip() for one in str(error).splitlines() if one.strip()]
+        return make(place, **{name: value for name, value in ground.items() if name not in unknown})  # type: ignore[no-any-return]
+    except CimError as error:
+        faults += faults_in(error)
     return None
+
+
+def faults_in(error: Exception) -> list[str]:
+    """Return the faults that a message lists, without its headline."""
+    lines = [one.strip() for one in str(error).splitlines() if one.strip()]
+    return [one for one in lines if not re.fullmatch(r"(flood: )?\d+ faults?:", one)]
+
+
+def _stand_in(place: Any, ground: Mapping[str, Any]) -> FlowDomain | None:
+    """Return the cells of a place that is no domain, where they can be told; unknown ones are walls."""
+    from cim.model import City
+    from cim.sim.flood.domain import FlowDomain
+    from cim.sim.terrain import read_terrain
+
+    try:
+        if isinstance(place, City):
+            bare = read_terrain(place, ground.get("terrain"))
+            grid = Grid(bare.x_min, bare.y_max, bare.dx, bare.dx, bare.shape[1], bare.shape[0], bare.crs.to_string())
+            return FlowDomain(np.asarray(bare.values, float), grid)
+        return FlowDomain.from_elevation(place, ground.get("dx"), gaps="wall", crs=ground.get("crs"))
+    except CimError:
+        return None
 
 
 def _rain(rain: Any, faults: list[str]) -> Any:
@@ -452,7 +488,8 @@ def _result(plan: Plan, asked: Options, run: tuple[Solver, Frames, list[dict[str
     balance = {f"{name}_m3": float(value) for name, value in vars(ledger).items()}
     balance |= {"volume_error_m3": ledger.error, "volume_error_relative": max(abs(row["relative"]) for row in rows), "steps": float(solver.steps)}
     grid: Grid = plan.domain.grid
-    parameters = {**plan.said, "grid": [grid.x_min, grid.y_max, grid.dx, grid.nx, grid.ny], "crs": grid.crs}
+    parameters = {**plan.said, "open_ways": list(plan.domain.open_ways), "crs": grid.crs,
+                  "grid": [grid.x_min, grid.y_max, grid.dx, grid.nx, grid.ny]}  # fmt: skip
     record = RunRecord(
         "flood", VERSION, inputs=plan.inputs, parameters=parameters, start=plan.start, balance=balance,
         assumptions=(*plan.notes, *_assumptions(plan, asked)),

@@ -310,6 +310,7 @@ def test_an_underpass_that_lies_open_stays_as_it_is() -> None:
     domain = domain_from_city(underpass([(20, 12), (20, 48)], tunnel=["yes"]), terrain=raster(dip(5.0, covered=False)), **NO_COVER)
     np.testing.assert_array_equal(domain.elevation, dip(5.0, covered=False))
     assert "1 underpasses lie open in the terrain already (U1)" in domain.notes
+    assert domain.open_ways == ("U1",)
 
 
 def test_an_underpass_of_which_nothing_shows_gets_a_marked_clearance() -> None:
@@ -330,6 +331,7 @@ def test_an_underpass_in_two_stretches_is_one() -> None:
     domain = domain_from_city(city, terrain=raster(dip(5.0, covered=True)), **NO_COVER)
     np.testing.assert_allclose(domain.elevation, dip(5.0, covered=False), atol=0.05)
     assert "1 underpasses burned in between the levels of the terrain at their ends (a + b)" in domain.notes
+    assert domain.open_ways == ("a", "b")
 
 
 def test_deep_long_and_branching_tunnels_are_left_alone() -> None:
@@ -341,7 +343,9 @@ def test_deep_long_and_branching_tunnels_are_left_alone() -> None:
     city = make_city(("Road", shapes, {"tunnel": ["yes"] * 5, "layer": [-3, -1, -1, -1, -1], "width": [6.0] * 5}))
     ground = raster(np.full((60, 40), 10.0))
     ways, said = read_underpasses(city, ground.bounds, levels=False)
-    values, cut, notes = burn_underpasses(ground, ways, clearance=4.5)
+    opened: set[str] = set()
+    values, cut, notes = burn_underpasses(ground, ways, clearance=4.5, opened=opened)
+    assert opened == set()
     assert (values == 10).all()
     assert not cut.any()
     assert said == ["1 ways more than one layer down are left alone (deep)"]
