@@ -239,7 +239,7 @@ def _gauges(result: Any, case: Case) -> dict[str, Series]:
     series = {}
     for name in case.gauges:
         rows = table[table["gauge"] == name].sort_values("time")
-        seconds = (rows["time"].to_numpy().astype("datetime64[us]") - start.astype("datetime64[us]")) / np.timedelta64(1, "us") / 1e6
+        seconds = (rows["time"].dt.tz_convert(None).to_numpy() - start) / np.timedelta64(1, "us") / 1e6
         series[name] = (np.asarray(seconds, float), rows["depth"].to_numpy(float))
     return series
 
