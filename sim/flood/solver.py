@@ -178,6 +178,7 @@ class Solver:
         self.memory: dict[str, float] = {}
         self._rain_interval = -1
         self._set_water()
+        self.faces = inertial.faces(self) if case.scheme == "screening" else ()
 
     def _field(self, values: float | Array) -> Array:
         """Return a padded field, or one row where the value is the same everywhere."""
@@ -328,7 +329,7 @@ class Solver:
             if source.series is not None:
                 rate = source.series.mean(self.time, self.time + 1.0) / (len(source.cells[0]) * self.case.dx)
                 fastest = max(fastest, 2.0 * (kernels.GRAVITY * max(rate, 0.0)) ** (1 / 3))
-        return COURANT * self.case.dx / fastest
+        return (inertial.COURANT if self.faces else COURANT) * self.case.dx / fastest
 
     def _set_edges(self, dt: float) -> None:
         """Set levels and discharges of the boundaries for one step."""
@@ -437,6 +438,8 @@ class Solver:
         """Look at maxima, arrival and duration, and whether the water is all there."""
         tiles = self.tiles[self.awake]
         lasted, self.recorded = np.float32(self.time - self.recorded), self.time
+        if self.faces and len(tiles):
+            inertial.to_cells(self, tiles)
         wet, kept = self.number(self.case.wet_depth), [self.maxima[name] for name in MAXIMA]
         self._on_tiles(tiles, lambda part, _: kernels.record(
             self.h, self.qx, self.qy, part, np.float32(self.time), lasted, wet, self.number(FILM), *kept)) if len(tiles) else None  # fmt: skip
@@ -466,6 +469,7 @@ class Solver:
     def state(self) -> dict[str, Any]:
         """Return everything a later run needs to go on with the same bits."""
         arrays = {"h": self.h, "qx": self.qx, "qy": self.qy, "carry": self.carry, "z": self.z, "speed": self.speed, "awake": self.awake}
+        arrays |= {f"face.{number}": values for number, values in enumerate(self.faces)}
         arrays |= {f"maximum.{name}": values for name, values in self.maxima.items()}
         arrays |= {f"infiltrated.{name}": values for name, values in (self.infiltrated or {}).items()}
         numbers = {"time": self.time, "steps": self.steps, "recorded": self.recorded, "seeped": self.seeped, "base": self.base, **vars(self.ledger)}
@@ -476,6 +480,8 @@ class Solver:
         """Take up a state that `state` gave."""
         for name in ("h", "qx", "qy", "carry", "z", "speed", "awake"):
             getattr(self, name)[...] = state[name]
+        if self.faces:  # a branch of a run by another scheme has none
+            self.faces = (state["face.0"].copy(), state["face.1"].copy()) if "face.0" in state else inertial.faces(self)
         for name, values in self.maxima.items():
             values[...] = state[f"maximum.{name}"]
         for name in self.infiltrated or {}:
