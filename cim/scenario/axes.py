@@ -17,9 +17,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cim.errors import UsageError
-from cim.scenario.faults import Fault, Key, dotted, line_of, near, read_model
+from cim.scenario.faults import Fault, Key, dotted, draft_model, line_of, near, read_model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
     from cim.scenario.file import Scenario
@@ -72,7 +74,8 @@ def _member(scenario: Scenario, settings: Mapping[str, Any], made: dict[str, Bas
             seeded = {"seed": seed} if _takes_seed(scenario, prefix + section, base, seed) else {}
             known = json.dumps([part, section, {**seeded, **mine}], sort_keys=True, default=str)
             if known not in made:
-                made[known] = _parameters(base, scenario.sections.get(prefix + section), {**seeded, **mine}, name)
+                folder = None if scenario.path is None else scenario.path.parent
+                made[known] = _parameters(base, scenario.sections.get(prefix + section), {**seeded, **mine}, name, folder)
             parts[part][section] = made[known]
     return replace(
         scenario, change=change, seed=seed, member=name, settings=settings, axes={}, options={}, simulations=parts["simulations"],
@@ -85,7 +88,9 @@ def _takes_seed(scenario: Scenario, section: str, base: BaseModel, seed: int | N
     return seed is not None and "seed" in type(base).model_fields and "seed" not in scenario.sections.get(section, {})
 
 
-def _parameters(base: BaseModel, stated: Mapping[str, Any] | None, mine: Mapping[str, Any], name: str) -> BaseModel:
+def _parameters(
+    base: BaseModel, stated: Mapping[str, Any] | None, mine: Mapping[str, Any], name: str, folder: Path | None
+) -> BaseModel:  # fmt: skip
     """Return the parameters of a section with the values of a member."""
     if not mine:
         return base
@@ -93,7 +98,7 @@ def _parameters(base: BaseModel, stated: Mapping[str, Any] | None, mine: Mapping
     for key, value in mine.items():
         values = with_setting(values, tuple(key.split(".")), value)
     faults: list[Fault] = []
-    model = read_model(type(base), values, (), {}, faults)
+    model = read_model(type(base), values, (), {}, faults, folder=folder)
     if model is None:
         msg = f"member {name}: " + "; ".join(str(fault) for fault in faults)
         raise UsageError(msg)
@@ -221,9 +226,13 @@ def _section_key(path: tuple[str, ...], sections: Mapping[str, Any], kinds: Mapp
 
 
 def section_faults(
-    kind: type[BaseModel], values: Any, section: str, axes: Mapping[str, Sequence[Any]], lines: Mapping[Key, int], faults: list[Fault]
+    kind: type[BaseModel], values: Any, section: str, axes: Mapping[str, Sequence[Any]], lines: Mapping[Key, int], faults: list[Fault],
+    folder: Path | None = None,
 ) -> BaseModel | None:  # fmt: skip
-    """Read a section as its first member has it where the file leaves a varied key open, and try every value of its axes alone."""
+    """Read a section as its first member has it where the file leaves a varied key open, and try every value of its axes alone.
+
+    Where it has faults, what they leave of it is returned, so that the rest can be checked; None where nothing is left.
+    """
     prefix: Key = tuple(section.split("."))
     mine = {tuple(key[len(section) + 1 :].split(".")): row for key, row in axes.items() if key.startswith(f"{section}.")}
     lacking = {path: row for path, row in mine.items() if not _has(values, path)}
@@ -231,7 +240,7 @@ def section_faults(
     for path, row in lacking.items():
         filled = with_setting(filled, path, row[0]) if isinstance(filled, Mapping) else filled
     found: list[Fault] = []
-    model = read_model(kind, filled, prefix, lines, found)
+    model = read_model(kind, filled, prefix, lines, found, folder=folder) or draft_model(kind, filled, folder)
     said = {(fault.key, fault.message) for fault in found}
     new = [fault for fault in found if not any(fault.key.startswith(dotted((*prefix, *path))) for path in lacking)]
     for path, row in mine.items():
@@ -239,7 +248,7 @@ def section_faults(
         here = dotted((*prefix, *path))
         for number, value in enumerate(row):
             tried: list[Fault] = []
-            read_model(kind, with_setting(filled, path, value), prefix, {}, tried)
+            read_model(kind, with_setting(filled, path, value), prefix, {}, tried, folder=folder)
             key = dotted((*place, number))
             new += [
                 Fault(line_of(place, lines), key, f"{one.message}{_elsewhere(one.key, here)}")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["Fault", "Key", "dotted", "line_of", "lines_of", "models_in", "near", "read_model"]
+__all__ = ["Fault", "Key", "dotted", "draft_model", "line_of", "lines_of", "models_in", "near", "read_model"]
 
 Key = tuple[str | int, ...]
+_MOST_TRIES = 5
+"""A value that is left out may bring up another fault, of one that agreed with it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def dotted(key: Key) -> str:
 
 
 def read_model(
-    kind: type[BaseModel], values: Any, prefix: Key, lines: Mapping[Key, int], faults: list[Fault], known: Iterable[str] = ()
+    kind: type[BaseModel], values: Any, prefix: Key, lines: Mapping[Key, int], faults: list[Fault], known: Iterable[str] = (),
+    folder: Path | None = None,
 ) -> BaseModel | None:  # fmt: skip
     """Read values with a pydantic model; what is wrong is added to the faults.
 
@@ -45,9 +49,11 @@ def read_model(
         Where in the file the values stand.
     known
         Further words that may be meant at the top.
+    folder
+        Folder of the scenario file, where paths in it begin; validators find it in their context as ``"folder"``.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         for one in error.errors():
             place = _location(one["loc"], values, missing=one["type"] == "missing")
@@ -59,6 +65,28 @@ def read_model(
                 words += f" (found {one['input']!r})"
             faults.append(Fault(line_of(key, lines), dotted(key), words))
         return None
+
+
+def draft_model(kind: type[BaseModel], values: Any, folder: Path | None = None) -> BaseModel | None:
+    """Return a model without the values that are wrong, so that the rest can be checked; None where it needs them."""
+    for _ in range(_MOST_TRIES):
+        try:
+            return kind.model_validate(values, context={"folder": folder})
+        except ValidationError as error:
+            places = {_location(one["loc"], values, missing=False) for one in error.errors()}  # of a key that is missing: its table
+            if () in places:
+                return None
+            values = _without(values, (), places)
+    return None
+
+
+def _without(values: Any, here: Key, places: set[Key]) -> Any:
+    """Return nested values without those at some places; tables and lists are copied."""
+    if isinstance(values, Mapping):
+        return {key: _without(one, (*here, key), places) for key, one in values.items() if (*here, key) not in places}
+    if isinstance(values, list | tuple):
+        return [_without(one, (*here, at), places) for at, one in enumerate(values) if (*here, at) not in places]
+    return values
 
 
 def _location(place: tuple[str | int, ...], values: Any, *, missing: bool) -> Key:

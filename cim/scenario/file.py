@@ -21,10 +21,10 @@ from cim import plugins
 from cim.errors import FormatError, InputError
 from cim.scenario.axes import NONE, flat_axes, section_faults
 from cim.scenario.change import Change
-from cim.scenario.faults import Fault, Key, line_of, lines_of, near, read_model
+from cim.scenario.faults import Fault, Key, draft_model, line_of, lines_of, near, read_model
 from cim.scenario.steps import AnyStep
 
-__all__ = ["Fault", "Option", "Scenario", "ScenarioFile", "read_scenario", "validate"]
+__all__ = ["Fault", "Option", "Scenario", "ScenarioFile", "draft", "read_scenario", "validate"]
 
 _MAX_BYTES = 16 * 1024 * 1024
 Output = Literal["excel", "geopackage", "geotiff", "parquet", "zarr"]
@@ -126,6 +126,19 @@ def validate(path: str | Path) -> list[Fault]:
     return faults
 
 
+def draft(path: str | Path) -> tuple[Scenario | None, list[Fault]]:
+    """Return a scenario as far as it can be read, without what is wrong with it, and every fault.
+
+    It is there to be held against its city, so that all faults are told at once; what has faults is not run. None where too little is left.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    return _drafted(_text(Path(path))[0], Path(path))
+
+
 def _text(path: Path) -> tuple[str, str]:
     try:
         data = path.read_bytes() if path.stat().st_size <= _MAX_BYTES else None
@@ -140,6 +153,12 @@ def _text(path: Path) -> tuple[str, str]:
 
 def _read(text: str, path: Path) -> tuple[Scenario | None, list[Fault]]:
     """Return the scenario, None when there are faults, and the faults."""
+    scenario, faults = _drafted(text, path)
+    return None if faults else scenario, faults
+
+
+def _drafted(text: str, path: Path) -> tuple[Scenario | None, list[Fault]]:
+    """Return what can be read of the scenario, and the faults."""
     try:
         content = tomllib.loads(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
@@ -151,17 +170,18 @@ def _read(text: str, path: Path) -> tuple[Scenario | None, list[Fault]]:
     stated_axes = content.pop("axes", {})
     sections = _stated(content, simulators, lines, faults)
     own = {name: value for name, value in content.items() if name not in simulators and name != "checks"}
-    base = read_model(ScenarioFile, own, (), lines, faults, known=(*simulators, "axes", "checks"))
+    base = read_model(ScenarioFile, own, (), lines, faults, known=(*simulators, "axes", "checks")) or draft_model(ScenarioFile, own)
     kinds = _kinds(sections, lines, faults)
     names = _options(content.get("option"), lines, faults)
     axes = flat_axes(stated_axes, sections, kinds, names, lines, faults)
     _unused(names, axes, lines, faults)
     seed = content.get("seed", axes.get("seed", (None,))[0])
-    parameters = {name: _section(kinds[name], sections[name], name, seed, axes, lines, faults) for name in kinds}
-    faults += _lost_city(content.get("city"), path, lines)
-    if faults or not isinstance(base, ScenarioFile):
-        return None, sorted(faults, key=lambda fault: (fault.line or 0, fault.key))
-    return _scenario(base, path, axes, sections, {name: model for name, model in parameters.items() if model is not None}), []
+    parameters = {name: _section(kinds[name], sections[name], name, seed, axes, lines, faults, path.parent) for name in kinds}
+    lost = _lost_city(content.get("city"), path, lines)
+    faults = sorted([*faults, *lost], key=lambda fault: (fault.line or 0, fault.key))
+    if lost or not isinstance(base, ScenarioFile):
+        return None, faults
+    return _scenario(base, path, axes, sections, {name: model for name, model in parameters.items() if model is not None}), faults
 
 
 def _scenario(
@@ -210,12 +230,12 @@ def _kinds(sections: Iterable[str], lines: Mapping[Key, int], faults: list[Fault
 
 def _section(
     kind: type[BaseModel], values: Any, section: str, seed: Any, axes: Mapping[str, tuple[Any, ...]], lines: Mapping[Key, int],
-    faults: list[Fault],
+    faults: list[Fault], folder: Path,
 ) -> BaseModel | None:  # fmt: skip
     """Read one section; it gets the seed of the file where it knows one and states none."""
     if seed is not None and "seed" in kind.model_fields and isinstance(values, dict) and "seed" not in values:
         values = {**values, "seed": seed}
-    return section_faults(kind, values, section, axes, lines, faults)
+    return section_faults(kind, values, section, axes, lines, faults, folder)
 
 
 def _options(stated: Any, lines: Mapping[Key, int], faults: list[Fault]) -> list[str]:

@@ -186,6 +186,7 @@ def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title:
     from pydantic import BaseModel
 
     default = None if field.is_required() else field.get_default(call_default_factory=True)
+    example = field.examples[0] if field.is_required() and field.examples and isinstance(field.examples[0], Mapping) else None
     several = _is_list(field.annotation)
     brackets = ("[[", "]]") if several else ("[", "]")
     stands = isinstance(default, BaseModel) or (field.is_required() and not several)
@@ -193,7 +194,7 @@ def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title:
     lines = []
     for number, model in enumerate(order):
         mine = used and stands and number == 0
-        held = default.model_dump(exclude_none=True) if isinstance(default, model) else None
+        held = default.model_dump(exclude_none=True) if isinstance(default, model) else example if number == 0 else None
         said = field.description or key
         lines += ["", f"# {said}" if number == 0 else f"# or: {_first_line(model) or model.__name__}"]
         header = f"{brackets[0]}{title}.{key}{brackets[1]}"
