@@ -392,7 +392,7 @@ def _run(plan: Plan, asked: Options) -> tuple[Solver, Frames, list[dict[str, flo
 def _look(solver: Solver, frames: Frames, rows: list[dict[str, float]], watching: Watch, number: int) -> None:
     """Take down fields, ledger and gauges at an output time."""
     frames.take(number, solver)
-    rows.append({"time": solver.time, **vars(solver.check()), "error": solver.ledger.error, "relative": solver.ledger.relative_error})
+    rows.append({"time": solver.time, **solver.check().terms(), "error": solver.ledger.error, "relative": solver.ledger.relative_error})
     if number == 0:
         watching.look(solver)
 
@@ -485,7 +485,7 @@ def _result(plan: Plan, asked: Options, run: tuple[Solver, Frames, list[dict[str
     dataset = dataset_of(plan.domain.grid, plan.domain.elevation, plan.start, plan.times, frames, solver.maxima, plan.domain.vertical)
     tables = {"ledger": ledger_table(rows, plan.start), **watching.tables(plan.domain.elevation, plan.start)}
     ledger = solver.ledger
-    balance = {f"{name}_m3": float(value) for name, value in vars(ledger).items()}
+    balance = {f"{name}_m3": float(value) for name, value in ledger.terms().items()}
     balance |= {"volume_error_m3": ledger.error, "volume_error_relative": max(abs(row["relative"]) for row in rows), "steps": float(solver.steps)}
     grid: Grid = plan.domain.grid
     parameters = {**plan.said, "open_ways": list(plan.domain.open_ways), "crs": grid.crs,

@@ -15,7 +15,8 @@ import numpy as np
 
 from cim.errors import RunError
 from cim.sim.flood import inertial, kernels
-from cim.sim.flood.kernels import CLOSED, INFLOW, PAD, STAGE
+from cim.sim.flood.kernels import CLOSED, PAD, STAGE
+from cim.sim.flood.ledger import Ledger
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +50,13 @@ class Series(Protocol):
 
     def mean(self, first: float, last: float) -> float:
         """Return the mean between two times [s]."""
+
+
+def highest(series: Series, first: float, last: float) -> Any:
+    """Return the largest value between two times."""
+    knots = getattr(series, "times", np.empty(0))
+    inner = knots[(knots > first) & (knots < last)]
+    return np.maximum.reduce([series.mean(time, time) for time in (first, *inner.tolist(), last)])
 
 
 @dataclass(frozen=True)
@@ -108,36 +116,6 @@ class Case:
     precision: str = "float32"
     wet_depth: float = 0.05
     """Depth that counts as flooded [m]."""
-
-
-@dataclass
-class Ledger:
-    """Volumes since the start, by term [m³]."""
-
-    initial: float = 0.0
-    rain: float = 0.0
-    inflow: float = 0.0
-    boundary_in: float = 0.0
-    boundary_out: float = 0.0
-    infiltration: float = 0.0
-    pumped_in: float = 0.0
-    pumped_out: float = 0.0
-    stored: float = 0.0
-
-    @property
-    def entered(self) -> float:
-        """All that came in."""
-        return self.initial + self.rain + self.inflow + self.boundary_in + self.pumped_in
-
-    @property
-    def error(self) -> float:
-        """What is stored beyond what came in and did not leave."""
-        return self.stored - (self.entered - self.boundary_out - self.infiltration - self.pumped_out)
-
-    @property
-    def relative_error(self) -> float:
-        """The error as a share of the water that came in, or is there."""
-        return self.error / max(self.entered, self.stored, 1e-30)
 
 
 @dataclass
@@ -319,17 +297,23 @@ class Solver:
         fastest = max(float(self.speed.max(initial=0.0)), SLOWEST)
         if not np.isfinite(fastest):
             self._stop("a wave speed is not a number")
-        for edge in self.case.edges:
-            value = float(np.max(self.edge_value[edge.side, edge.cells], initial=0.0))
-            if edge.kind == INFLOW and value > 0:
-                fastest = max(fastest, 2.0 * (kernels.GRAVITY * value) ** (1 / 3))
-            if edge.kind == STAGE and value > 0:
-                fastest = max(fastest, 2.0 * (kernels.GRAVITY * value) ** 0.5)
-        for source in self.case.sources:
-            if source.series is not None:
-                rate = source.series.mean(self.time, self.time + 1.0) / (len(source.cells[0]) * self.case.dx)
-                fastest = max(fastest, 2.0 * (kernels.GRAVITY * max(rate, 0.0)) ** (1 / 3))
-        return (inertial.COURANT if self.faces else COURANT) * self.case.dx / fastest
+        ahead = self._share_of_cell() * self.case.dx / fastest
+        fastest = max([fastest, *(self._wave_of(one, ahead) for one in (*self.case.edges, *self.case.sources))])
+        return self._share_of_cell() * self.case.dx / fastest
+
+    def _share_of_cell(self) -> float:
+        return inertial.COURANT if self.faces else COURANT
+
+    def _wave_of(self, one: Edge | Source, ahead: float) -> float:
+        """Return the speed of the wave that a boundary or a source may send in the next `ahead` seconds [m/s]."""
+        if one.series is None:
+            return 0.0
+        most = highest(one.series, self.time, self.time + ahead)
+        if isinstance(one, Edge) and one.kind == STAGE:
+            ground = self.edge_ground[one.side][one.cells].astype(float) + self.base
+            return 2.0 * float(kernels.GRAVITY * np.max(np.maximum(most - ground, 0.0))) ** 0.5
+        width = (len(one.cells) if isinstance(one, Edge) else len(one.cells[0])) * self.case.dx
+        return 2.0 * float(kernels.GRAVITY * max(float(np.max(most)), 0.0) / width) ** (1 / 3)
 
     def _set_edges(self, dt: float) -> None:
         """Set levels and discharges of the boundaries for one step."""
@@ -347,7 +331,6 @@ class Solver:
         """Move the water on to a time [s]; `on_record` is called at every look at the maxima."""
         while self.time < until:
             change = min(self._take_rain(), until)
-            self._set_edges(0.0)
             dt = self.number(self._longest())
             last = self.time + float(dt) >= change - 1e-9
             if last:
@@ -388,10 +371,10 @@ class Solver:
             out = self.edge_out.astype(np.float64)
         self.awake[tiles[:, 0]] |= self.speed[tiles[:, 0]] > 0
         area = self.case.dx**2
-        self.ledger.rain += self.rain_sum * float(dt) * area
+        self.ledger.book("rain", self.rain_sum * float(dt) * area)
         through = out * float(dt) * self.case.dx
-        self.ledger.boundary_out += float(np.maximum(through, 0.0).sum())
-        self.ledger.boundary_in -= float(np.minimum(through, 0.0).sum())
+        self.ledger.book("boundary_out", float(np.maximum(through, 0.0).sum()))
+        self.ledger.book("boundary_in", -float(np.minimum(through, 0.0).sum()))
         self._pour(float(dt))
 
     def _seep(self) -> None:
@@ -401,17 +384,17 @@ class Solver:
         taken = self.case.infiltration.step(
             self.h[self.inside], self.infiltrated, self.time - lasted, lasted, rain * lasted, None if self.all_known else self.ground_known
         )
-        self.ledger.infiltration += taken * self.case.dx**2
+        self.ledger.book("infiltration", taken * self.case.dx**2)
 
     def _pour(self, dt: float) -> None:
         """Add the water of the sources and take that of the drains."""
         for source in self.case.sources:
             place = (source.cells[0] + PAD, source.cells[1] + PAD)
             if source.drain:
-                self.ledger.boundary_out += self.take(place)
+                self.ledger.book("boundary_out", self.take(place))
             elif source.series is not None:
                 volume = source.series.mean(self.time, self.time + dt) * dt
-                self.ledger.inflow += self.add(place, volume)
+                self.ledger.book("inflow", self.add(place, volume))
 
     def add(self, place: tuple[Ints, Ints], volume: float) -> float:
         """Spread a volume [m³] over cells (padded rows and columns), with the digits that the cells cannot hold carried on."""
@@ -464,7 +447,8 @@ class Solver:
     def _stop(self, why: str) -> None:
         bad = np.argwhere(~np.isfinite(self.h[self.inside]) | ~np.isfinite(self.qx[self.inside]) | ~np.isfinite(self.qy[self.inside]))
         row, column = bad[0] if len(bad) else np.unravel_index(int(np.argmax(self.h[self.inside])), (self.ny, self.nx))
-        raise RunError(f"flood: {why}, at {self.time:,.1f} s, in step {self.steps:,}; look at row {row}, column {column}")
+        msg = f"flood: {why}, at {self.time:,.1f} s, in step {self.steps:,}; look at row {row}, column {column}"
+        raise RunError(msg)
 
     def state(self) -> dict[str, Any]:
         """Return everything a later run needs to go on with the same bits."""
@@ -472,7 +456,9 @@ class Solver:
         arrays |= {f"face.{number}": values for number, values in enumerate(self.faces)}
         arrays |= {f"maximum.{name}": values for name, values in self.maxima.items()}
         arrays |= {f"infiltrated.{name}": values for name, values in (self.infiltrated or {}).items()}
-        numbers = {"time": self.time, "steps": self.steps, "recorded": self.recorded, "seeped": self.seeped, "base": self.base, **vars(self.ledger)}
+        numbers = {"time": self.time, "steps": self.steps, "recorded": self.recorded, "seeped": self.seeped, "base": self.base}
+        numbers |= self.ledger.terms()
+        numbers |= {f"lost.{name}": value for name, value in self.ledger.lost.items()}
         numbers |= {f"memory.{name}": value for name, value in self.memory.items()}
         return {**arrays, "numbers": numbers}
 
@@ -490,7 +476,8 @@ class Solver:
         self.memory = {name.removeprefix("memory."): numbers.pop(name) for name in list(numbers) if name.startswith("memory.")}
         self.time, self.steps, self.recorded = float(numbers.pop("time")), int(numbers.pop("steps")), float(numbers.pop("recorded"))
         self.base, self.seeped = float(numbers.pop("base")), float(numbers.pop("seeped"))
-        self.ledger = Ledger(**{name: float(value) for name, value in numbers.items()})
+        lost = {name.removeprefix("lost."): float(numbers.pop(name)) for name in list(numbers) if name.startswith("lost.")}
+        self.ledger = Ledger(**{name: float(value) for name, value in numbers.items()}, lost=lost)
         self._rain_interval = -1
 
     def close(self) -> None:

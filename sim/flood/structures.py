@@ -141,7 +141,7 @@ class _RunningPump:
         moved = float((depth - left).sum()) * solver.case.dx**2  # what the cells really lost, to the last digit they hold
         solver.h[self.intake] = left
         if self.outlet is None:
-            solver.ledger.pumped_out += moved
+            solver.ledger.book("pumped_out", moved)
         else:
             solver.add(self.outlet, moved)
         total = f"{self.key}.volume"
