@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cim import __version__, plugins
-from cim.errors import CimError, InputError, UsageError
+from cim.errors import CimError, FormatError, InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -406,15 +406,24 @@ def _toml_faults(path: Path) -> list[str]:
         from cim.loaders.build import check_build
 
         return check_build(path)
-    from cim.scenario import read_scenario, validate
+    return _scenario_faults(path)
 
-    faults = [str(fault) for fault in validate(path)]
-    if faults:
-        return faults
+
+def _scenario_faults(path: Path) -> list[str]:
+    """Return the faults of the text and, of what they leave, those that only its city shows."""
+    from cim.scenario import draft
     from cim.sim.run import check_scenario
 
-    plan = read_scenario(path)
-    return check_scenario(plan, _open(plan.city))
+    plan, found = draft(path)
+    faults = [str(fault) for fault in found]
+    if plan is None:
+        return faults
+    try:
+        return [*faults, *check_scenario(plan, _open(plan.city))]
+    except CimError as error:
+        if not faults:
+            raise
+        return [*faults, f"city: {error}"]
 
 
 @app.command()
@@ -484,7 +493,11 @@ def run_scenario(
     from cim.scenario import read_scenario
     from cim.sim.run import run as run_all
 
-    plan = read_scenario(scenario)
+    try:
+        plan = read_scenario(scenario)
+    except FormatError as error:
+        listed = "\n  ".join(_scenario_faults(scenario))
+        raise FormatError(scenario, f"the scenario has faults:\n  {listed}") from error
     results = run_all(plan, output, city=_open(plan.city))
     rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name)} for result in results]
     issues = json.loads((output / "run.json").read_text(encoding="utf-8"))["issues"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cim import plugins
-from cim.errors import InputError, ObjectNotFoundError, UsageError
+from cim.errors import CimError, InputError, ObjectNotFoundError, UsageError
 from cim.progress import track
-from cim.results import Fields, Verdicts, city_fingerprint
+from cim.results import Fields, Needing, Preparing, Resuming, Verdicts, city_fingerprint
 from cim.results.runs import export_result, save_run
 from cim.scenario import Change, Scenario, members, read_scenario
 
@@ -18,11 +20,20 @@ if TYPE_CHECKING:
 
     from cim.model import City
 
+    Job = tuple[str, str, BaseModel]
+
 __all__ = ["added_issues", "check_scenario", "run"]
+
+CHECKPOINTS = "checkpoints"
+"""Folder of a run in which each simulator that can go on has a folder of its own."""
 
 
 def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None = None) -> list[Verdicts | Fields]:
     """Run a scenario and return its results, in the order of the file: simulators first, then checks.
+
+    A section may read the result of an earlier one (`Needing`). Everything that can be checked is checked before the first one computes
+    (`Preparing`). A run that was stopped goes on from where it was when it is called again with the same folder, where a simulator can
+    do so and its section asks for it (`Resuming`).
 
     Parameters
     ----------
@@ -39,7 +50,8 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
     FormatError
         If the scenario file is wrong.
     UsageError
-        If a change or a parameter makes no sense for this city, or the scenario is an ensemble: it has axes or options.
+        If a change or a parameter makes no sense for this city (every fault in one message), or the scenario is an ensemble: it has axes
+        or options.
     """
     plan = scenario if isinstance(scenario, Scenario) else read_scenario(scenario)
     if plan.axes or plan.options:
@@ -48,24 +60,92 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
         raise UsageError(msg)
     base = _open(plan.city) if city is None else city
     option = plan.change.apply(base)
-    jobs = [("cim.simulators", name, values) for name, values in plan.simulations.items()]
-    jobs += [("cim.checks", name, values) for name, values in plan.checks.items()]
+    jobs = _jobs(plan)
+    ready, faults = _prepared(jobs, option, Path(out) / CHECKPOINTS)
+    _refuse(plan.name, [*_need_faults(jobs), *faults])
     results: dict[str, Verdicts | Fields] = {}
     for group, name, values in track(jobs, label=plan.name or "run", unit="results"):
-        results[name] = plugins.load(group, name).run(option, **values.model_dump())
+        plugin = plugins.load(group, name)
+        given = {argument: results[section] for argument, section in _needs(plugin).items()}
+        start = ready.pop(name, None)
+        results[name] = plugin.run(option, **given, **values.model_dump()) if start is None else start(**given)
     facts = {
         "scenario": plan.name,
         "scenario_sha256": plan.sha256,
         "base": city_fingerprint(base),
         "city": city_fingerprint(option),
         "issues": added_issues(base, option),
+        "seed": plan.seed,
+        "member": plan.member,
+        "settings": dict(plan.settings),
         **plan.change.to_dict(),
     }
     target = save_run(results, out, facts)
     for name, result in results.items():
         for kind in plan.outputs:
             export_result(result, option, kind, target / name)
+    _drop_checkpoints(jobs, target / CHECKPOINTS)
     return list(results.values())
+
+
+def _jobs(plan: Scenario) -> list[Job]:
+    """Return group, name and parameters of everything a scenario runs, in its order."""
+    jobs = [("cim.simulators", name, values) for name, values in plan.simulations.items()]
+    return [*jobs, *(("cim.checks", name, values) for name, values in plan.checks.items())]
+
+
+def _needs(plugin: Any) -> Mapping[str, str]:
+    return plugin.needs if isinstance(plugin, Needing) else {}
+
+
+def _need_faults(jobs: list[Job]) -> list[str]:
+    """Return which sections read a result that is not there when they run."""
+    faults = []
+    names = [name for _, name, _ in jobs]
+    for at, (group, name, _) in enumerate(jobs):
+        for section in _needs(plugins.load(group, name)).values():
+            if section not in names:
+                faults.append(f"[{name}] needs the result of [{section}], which the scenario does not have; add that section before it")
+            elif names.index(section) >= at:
+                faults.append(f"[{name}] needs the result of [{section}], which comes later; put [{section}] before it")
+    return faults
+
+
+def _prepared(jobs: list[Job], city: City, folder: Path) -> tuple[dict[str, Callable[..., Fields]], list[str]]:
+    """Return what runs each section that can be prepared, and every fault of those that cannot."""
+    ready: dict[str, Callable[..., Fields]] = {}
+    faults: list[str] = []
+    for group, name, values in jobs:
+        plugin = plugins.load(group, name)
+        if isinstance(plugin, Preparing):
+            keeps = {"checkpoint": folder / name} if isinstance(plugin, Resuming) and plugin.resumes else {}
+            try:
+                ready[name] = plugin.prepare(city, **values.model_dump(), **keeps)
+            except CimError as error:
+                faults += _listed(name, error)
+    return ready, faults
+
+
+def _listed(name: str, error: CimError) -> list[str]:
+    """Return the faults of a message, one by one; each says which section it is of."""
+    lines = [one.strip() for one in str(error).splitlines()]
+    return [f"{name}: {one}" for one in lines[1:]] if len(lines) > 1 and lines[0].endswith(":") else [f"{name}: {error}"]
+
+
+def _refuse(name: str, faults: list[str]) -> None:
+    if faults:
+        listed = "\n  ".join(faults)
+        msg = f"{name or 'the scenario'} has {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  {listed}"
+        raise UsageError(msg)
+
+
+def _drop_checkpoints(jobs: list[Job], folder: Path) -> None:
+    """Remove the states of a run that has ended, but those that were asked for."""
+    for _, name, values in jobs:
+        if not getattr(values, "keep_checkpoints", False):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def added_issues(base: City, option: City) -> list[dict[str, Any]]:
@@ -86,7 +166,10 @@ def added_issues(base: City, option: City) -> list[dict[str, Any]]:
 
 
 def check_scenario(scenario: Scenario, city: City) -> list[str]:
-    """Return what is wrong with a scenario for its city, one sentence each: changes that cannot be made, checks without plots.
+    """Return what is wrong with a scenario for its city, one sentence each.
+
+    Changes that cannot be made, checks without plots, sections whose parameters or files do not fit the city, sections that read a result
+    which no earlier one makes. Sections are tried on the city as the changes of the file leave it, without its options.
 
     A step that cannot be made is left out, and the next one is tried, so that all faults are found at once. Each option is tried on the
     city as the changes of the file leave it.
@@ -98,7 +181,8 @@ def check_scenario(scenario: Scenario, city: City) -> list[str]:
     faults += _member_faults(scenario)
     for name, values in scenario.checks.items():
         faults += [f"checks.{name}: {fault}" for fault in _plot_faults(values, city)]
-    return faults
+    jobs = _jobs(scenario)
+    return [*faults, *_need_faults(jobs), *_prepared(jobs, city, Path())[1]]
 
 
 def _change_faults(change: Change, city: City, where: str) -> tuple[list[str], City]:

@@ -8,7 +8,7 @@
 ``comparison``           `compare`: base against option, with the noise of the difference
 ``files``                `save_result`, `load_result`: a folder of Parquet, GeoTIFF and JSON
 ``runs``                 `load_run`, `compare_runs`: a folder of results
-``export``, ``geotiff``  GeoPackage, Excel, Parquet, GeoTIFF
+``export``, ``geotiff``  GeoPackage, Excel, Parquet, GeoTIFF, Zarr
 ``protocols``            what a simulator and a check look like
 =======================  ========================================================================
 """
@@ -16,12 +16,12 @@
 from __future__ import annotations
 
 from cim.results.comparison import Comparison, Noise, compare
-from cim.results.export import to_excel, to_geopackage, to_parquet
+from cim.results.export import to_excel, to_geopackage, to_parquet, to_zarr
 from cim.results.fields import Fields, Grid, grid_dataset, grid_of
 from cim.results.files import load_result, save_result
 from cim.results.fingerprint import array_fingerprint, city_fingerprint, table_fingerprint
 from cim.results.geotiff import to_geotiff
-from cim.results.protocols import Check, Simulator
+from cim.results.protocols import Check, Needing, Preparing, Resuming, Simulator
 from cim.results.run_record import RunRecord, Stopwatch
 from cim.results.runs import compare_runs, load_run, save_run
 from cim.results.verdicts import Judgement, Verdicts, judge, verdicts_from
@@ -32,7 +32,10 @@ __all__ = [
     "Fields",
     "Grid",
     "Judgement",
+    "Needing",
     "Noise",
+    "Preparing",
+    "Resuming",
     "RunRecord",
     "Simulator",
     "Stopwatch",
@@ -53,5 +56,6 @@ __all__ = [
     "to_geopackage",
     "to_geotiff",
     "to_parquet",
+    "to_zarr",
     "verdicts_from",
 ]

@@ -1,9 +1,11 @@
-"""Results for other programs: GeoPackage for QGIS, Parquet for pandas and DuckDB, Excel for people."""
+"""Results for other programs: GeoPackage for QGIS, Parquet for pandas and DuckDB, Zarr for xarray, Excel for people."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cim import plugins
 from cim.errors import LimitError, UsageError
 from cim.results.columns import title
 from cim.results.comparison import Comparison
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
     Result = Verdicts | Fields | Comparison
 
-__all__ = ["to_excel", "to_geopackage", "to_parquet", "write_workbook"]
+__all__ = ["to_excel", "to_geopackage", "to_parquet", "to_zarr", "write_workbook"]
 
 _MAX_ROWS = 1_048_575  # rows of an Excel sheet below the titles
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -130,6 +133,36 @@ def to_parquet(result: Result, path: str | Path, *, city: City | None = None, ta
     else:
         pq.write_table(chosen, path, compression="zstd")
     return Path(path)
+
+
+def to_zarr(result: Fields, path: str | Path) -> Path:
+    """Write the fields of a simulation as a Zarr store (format 2), which `xarray.open_zarr` opens, and return its path.
+
+    Units and standard names are attributes of each field, the coordinate system is one of the store. It appears whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        If there is a folder of this name that is no Zarr store.
+    MissingExtraError
+        If zarr is not installed.
+    """
+    plugins.load_extra("zarr", "flood")
+    target = Path(path)
+    if target.exists() and not (target / ".zgroup").is_file():
+        msg = f"{target} exists and is no Zarr store; name a new folder"
+        raise UsageError(msg)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        dataset = result.dataset.assign_attrs(run=json.dumps(result.run.to_dict(measured=False), ensure_ascii=False, sort_keys=True))
+        dataset.to_zarr(part, mode="w-", zarr_format=2, consolidated=True)
+        if target.exists():
+            shutil.rmtree(target)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
 
 
 def to_excel(result: Result, path: str | Path) -> Path:

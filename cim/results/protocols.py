@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pydantic import BaseModel
 
     from cim.model import City
     from cim.results.fields import Fields
     from cim.results.verdicts import Verdicts
 
-__all__ = ["Check", "Simulator"]
+__all__ = ["Check", "Needing", "Preparing", "Resuming", "Simulator"]
 
 
 @runtime_checkable
 class Simulator(Protocol):
-    """Turns a city into fields and tables."""
+    """Turns a city into fields and tables. It may also be `Needing`, `Preparing` and `Resuming`."""
 
     @property
     def name(self) -> str:
@@ -68,3 +70,29 @@ class Check(Protocol):
 
     def run(self, city: City, **parameters: Any) -> Verdicts:
         """Return one verdict per object; what is missing makes it not assessed, never a pass."""
+
+
+@runtime_checkable
+class Needing(Protocol):
+    """A simulator or check that reads results which the same scenario makes earlier: an optional member of either."""
+
+    @property
+    def needs(self) -> Mapping[str, str]:
+        """Argument of `run`, and the name of the simulator whose result it takes."""
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A simulator that can check everything before it computes: an optional member of `Simulator`."""
+
+    def prepare(self, city: City, **parameters: Any) -> Callable[..., Fields]:
+        """Return what runs it, which takes the results it needs; a `UsageError` lists every fault of parameters, city and files."""
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A simulator whose `prepare` takes ``checkpoint=``: a folder of its own, from which a run that was stopped goes on."""
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it does."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cim.errors import FormatError, UsageError
 from cim.results.comparison import Comparison, compare
-from cim.results.export import to_excel, to_geopackage, to_parquet
+from cim.results.export import to_excel, to_geopackage, to_parquet, to_zarr
 from cim.results.fields import Fields
 from cim.results.files import load_result, save_result
 from cim.results.geotiff import to_geotiff
@@ -94,7 +94,7 @@ def export_result(result: Verdicts | Fields, city: City, kind: str, folder: Path
     Parameters
     ----------
     kind
-        ``"excel"``, ``"geopackage"``, ``"geotiff"`` (fields on a grid) or ``"parquet"`` (with footprints).
+        ``"excel"``, ``"geopackage"``, ``"geotiff"`` (fields on a grid), ``"parquet"`` (tables with footprints) or ``"zarr"`` (fields).
     """
     if kind == "excel":
         return [to_excel(result, folder / f"{result.name}.xlsx")]
@@ -110,5 +110,7 @@ def export_result(result: Verdicts | Fields, city: City, kind: str, folder: Path
             else []
         )
         return [to_geotiff(result, folder / f"{name}.tif", name) for name in grids if isinstance(result, Fields)]
-    msg = f"results cannot be written as {kind!r}; there are excel, geopackage, geotiff, parquet"
+    if kind == "zarr":
+        return [to_zarr(result, folder / f"{result.name}.zarr")] if isinstance(result, Fields) and len(result.dataset.data_vars) else []
+    msg = f"results cannot be written as {kind!r}; there are excel, geopackage, geotiff, parquet, zarr"
     raise UsageError(msg)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from cim.scenario.axes import members
 from cim.scenario.change import Change
-from cim.scenario.file import Fault, Scenario, read_scenario, validate
+from cim.scenario.file import Fault, Scenario, draft, read_scenario, validate
 from cim.scenario.network import Closure, closures
 from cim.scenario.template import kinds, template
 from cim.scenario.terrain_edits import terrain_edits
@@ -29,6 +29,7 @@ __all__ = [
     "Fault",
     "Scenario",
     "closures",
+    "draft",
     "kinds",
     "members",
     "read_scenario",

@@ -152,13 +152,11 @@ def _section(group: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(kind: type[BaseModel], title: str, *, used: bool = True, held: Mapping[str, Any] | None = None) -> list[str]:
+def _table(kind: type[BaseModel], title: str, held: Mapping[str, Any] | None = None) -> list[str]:
     """Return the lines of a table below its header: first its own keys, as TOML wants them, then the tables within.
 
     Parameters
     ----------
-    used
-        Whether the table stands in the file as it is; otherwise all its lines are comments.
     held
         Values to print in place of the defaults.
     """
@@ -168,11 +166,10 @@ def _table(kind: type[BaseModel], title: str, *, used: bool = True, held: Mappin
         key, given = field.alias or name, (held or {}).get(name)
         models = models_in(field.annotation)
         if models and not _plain_default(field):
-            inner += _inner(key, field, models, title, used=used)
+            inner += _inner(key, field, models, title)
             continue
         own += [f"# {line}" for line in (field.description or key).splitlines()]
-        line = _assignment(key, field) if given is None else f"{key} = {_toml(given)}"
-        own.append(line if used or line.startswith("#") else f"# {line}")
+        own.append(_assignment(key, field) if given is None else f"{key} = {_toml(given)}")
     return own + inner
 
 
@@ -181,24 +178,25 @@ def _plain_default(field: FieldInfo) -> bool:
     return not field.is_required() and isinstance(field.get_default(call_default_factory=True), str | int | float | bool)
 
 
-def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title: str, *, used: bool) -> list[str]:
-    """Return the tables of a field that holds models: the first as it is when it must be given or is the default, others as comments."""
+def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title: str) -> list[str]:
+    """Return the tables of a field that holds models: the first as it is when it must be given or is the default, others as comments.
+
+    The lines of a table that is a comment all begin with ``# ``; without that they are as they should stand.
+    """
     from pydantic import BaseModel
 
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     example = field.examples[0] if field.is_required() and field.examples and isinstance(field.examples[0], Mapping) else None
     several = _is_list(field.annotation)
-    brackets = ("[[", "]]") if several else ("[", "]")
+    header = f"[[{title}.{key}]]" if several else f"[{title}.{key}]"
     stands = isinstance(default, BaseModel) or (field.is_required() and not several)
     order = [type(default), *(one for one in models if one is not type(default))] if isinstance(default, BaseModel) else list(models)
     lines = []
     for number, model in enumerate(order):
-        mine = used and stands and number == 0
         held = default.model_dump(exclude_none=True) if isinstance(default, model) else example if number == 0 else None
-        said = field.description or key
-        lines += ["", f"# {said}" if number == 0 else f"# or: {_first_line(model) or model.__name__}"]
-        header = f"{brackets[0]}{title}.{key}{brackets[1]}"
-        lines += [header if mine else f"# {header}", *_table(model, f"{title}.{key}", used=mine, held=held)]
+        block = [header, *_table(model, f"{title}.{key}", held)]
+        lines += ["", f"# {field.description or key}" if number == 0 else f"# or: {_first_line(model) or model.__name__}"]
+        lines += block if stands and number == 0 else [f"# {line}".rstrip() for line in block]
     return lines
 
 
@@ -226,8 +224,9 @@ def _example(field: FieldInfo) -> Any:
     """Return a value of the right kind; a plug-in may give its own as ``examples``."""
     if field.examples:
         return field.examples[0]
-    if get_origin(field.annotation) is Literal:
-        return get_args(field.annotation)[0]
+    words_known = _choices(field.annotation)
+    if words_known:
+        return words_known[0]
     words = str(field.annotation)
     for mark, value in (
         ("datetime", datetime(2026, 7, 1, 7, tzinfo=UTC)),
@@ -241,6 +240,13 @@ def _example(field: FieldInfo) -> Any:
         if mark in words:
             return value if not isinstance(value, int | float) or isinstance(value, bool) else _allowed(field, value)
     return "…"
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """Return the words that a type takes, those of the first list of words in a union."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next((found for one in get_args(annotation) if (found := _choices(one))), ())
 
 
 def _allowed(field: FieldInfo, value: float) -> float:
