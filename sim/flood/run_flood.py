@@ -223,8 +223,8 @@ def plan_of(
         notes.append(f"no start given: the clock begins at {_FIRST_INSTANT.isoformat()}")
     inputs = {"elevation": array_fingerprint(domain.elevation), "forcing": _digest(case, forcing)} | ({} if city is None else {"city": city})
     said = {"scheme": asked.scheme, "precision": asked.precision, "until": until, "output_every": float(np.diff(times)[0]),
-            "wet_depth": float(asked.wet_depth), "resolution": float(domain.grid.dx), "gauges": sorted(looks[0]), "sections": sorted(looks[1]),
-            **{name: _plain(value) for name, value in ground.items()}}  # fmt: skip
+            "wet_depth": float(asked.wet_depth), "gauges": sorted(looks[0]), "sections": sorted(looks[1]),
+            **{name: _plain(value) for name, value in ground.items()}, "resolution": float(domain.grid.dx)}  # fmt: skip
     return Plan(domain, case, start, until, times, looking, city, inputs, tuple(notes), said)
 
 

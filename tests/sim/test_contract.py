@@ -16,7 +16,7 @@ from cim import plugins
 from cim.crs import parse
 from cim.model import City, CityBuilder, Column
 from cim.model.coverages import Raster, write_raster
-from cim.results import Check, Fields, Simulator, Verdicts, city_fingerprint, compare, load_result, save_result
+from cim.results import Check, Fields, Needing, Preparing, Simulator, Verdicts, city_fingerprint, compare, load_result, save_result
 
 GROUPS = ("cim.simulators", "cim.checks")
 PLUGINS = [(group, name) for group in GROUPS for name in plugins.available(group)]
@@ -24,6 +24,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "inundation": {"levels": [4.0, 5.5], "source": [(45.0, 25.0)]},
     "stays_dry": {"levels": [4.0], "source": "WaterBody", "datum": "terrain"},
     "height_control": {"limit_datum": "ground"},
+    "flood": {"until": "4min", "output_every": "2min", "rain": {"kind": "constant", "intensity": 60.0}},
 }
 """Parameters that have no default, by name; another plug-in's section must do without."""
 
@@ -48,10 +49,15 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     return builder.build()
 
 
+def needs(plugin: Any) -> dict[str, str]:
+    return dict(plugin.needs) if isinstance(plugin, Needing) else {}
+
+
 def run(group: str, name: str, city: City) -> Fields | Verdicts:
     plugin = plugins.load(group, name)
     section = plugin.parameters.model_validate(NEEDED.get(name, {}))
-    result = plugin.run(city, **section.model_dump())
+    results = {argument: run("cim.simulators", other, city) for argument, other in needs(plugin).items()}
+    result = plugin.run(city, **results, **section.model_dump())
     assert isinstance(result, Fields | Verdicts)
     return result
 
@@ -96,6 +102,23 @@ def test_it_returns_its_kind_of_result_and_leaves_the_city_as_it_was(group: str,
     assert result.run.assumptions
     assert result._repr_html_()
     assert len(result.to_pandas())
+
+
+@pytest.mark.parametrize(("group", "name"), PLUGINS)
+def test_what_it_needs_is_made_by_a_simulator_that_needs_nothing_of_it(group: str, name: str) -> None:
+    for other in needs(plugins.load(group, name)).values():
+        assert other in plugins.available("cim.simulators")
+        assert name not in needs(plugins.load("cim.simulators", other)).values()
+
+
+@pytest.mark.parametrize(("group", "name"), PLUGINS)
+def test_what_can_be_prepared_runs_as_prepared(group: str, name: str, city: City) -> None:
+    plugin = plugins.load(group, name)
+    if not isinstance(plugin, Preparing):
+        return
+    section = plugin.parameters.model_validate(NEEDED.get(name, {}))
+    prepared = plugin.prepare(city, **section.model_dump())()
+    assert prepared.run.to_dict(measured=False) == run(group, name, city).run.to_dict(measured=False)
 
 
 @pytest.mark.parametrize(("group", "name"), PLUGINS)
