@@ -18,7 +18,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-__all__ = ["CLOSED", "FREE", "INFLOW", "PAD", "STAGE", "WALL", "WORK", "largest", "record", "stage_second", "step_first", "volumes"]
+__all__ = ["CLOSED", "FREE", "INFLOW", "PAD", "STAGE", "WALL", "WORK", "largest", "record", "stage_second", "step_first", "touch", "volumes"]
 
 PAD = 2
 """Cells around the domain in every array; their ground is a wall."""
@@ -41,30 +41,50 @@ _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"n
 
 
 @_jit
-def _velocities(h, qx, qy, u, v, n, dry):
-    """Write u = q / h of one row."""
+def _velocities(h, qx, qy, at, work, u, v, n, dry):
+    """Write u = q / h of n cells from place `at` to the rows u and v of `work`."""
+    at = np.uintp(at)
+    u = np.uintp(u)
+    v = np.uintp(v)
+    n = np.uintp(n)
+    one = h.dtype.type(1.0)
     for i in range(n):
-        inverse = h.dtype.type(1.0) / max(h[i], dry)
-        u[i] = qx[i] * inverse
-        v[i] = qy[i] * inverse
+        inverse = one / max(h[at + i], dry)
+        work[u + i] = qx[at + i] * inverse
+        work[v + i] = qy[at + i] * inverse
 
 
 @_jit
-def _faces(hl, ul, vl, zl, hr, ur, vr, zr, mass, left, right, side, n, per_dx):
-    """Write the fluxes through n faces between a row of left and a row of right states.
+def _faces(h, hl, hr, z, zl, zr, work, ul, ur, vl, vr, to, wide, n, per_dx, walls):
+    """Write the fluxes through n faces between left and right states to four rows of `work` from place `to`.
 
-    `mass` [m²/s]; momentum that leaves the left cell and that enters the right one, pressure and bed included, [m³/s²]; transverse momentum.
+    Mass [m²/s]; momentum that leaves the left cell and that enters the right one, pressure and bed included, [m³/s²]; transverse momentum.
+    hl, hr, zl, zr, ul, ur, vl, vr: places of the first depth, ground, normal and transverse velocity of each side.
     """
-    number = hl.dtype.type
+    hl = np.uintp(hl)
+    hr = np.uintp(hr)
+    zl = np.uintp(zl)
+    zr = np.uintp(zr)
+    ul = np.uintp(ul)
+    ur = np.uintp(ur)
+    vl = np.uintp(vl)
+    vr = np.uintp(vr)
+    left = np.uintp(to + wide)
+    right = np.uintp(to + 2 * wide)
+    side = np.uintp(to + 3 * wide)
+    to = np.uintp(to)
+    n = np.uintp(n)
+    number = h.dtype.type
     zero, half, quarter, one, two = number(0.0), number(0.5), number(0.25), number(1.0), number(2.0)
     g, half_g, tiny, wall = number(GRAVITY), number(0.5 * GRAVITY), number(1e-30), number(WALL)
     for i in range(n):
-        h_l, h_r, u_l, u_r = hl[i], hr[i], ul[i], ur[i]
-        dz = zr[i] - zl[i]
-        wall_r, wall_l = dz > wall, dz < -wall
-        h_r, u_r = (h_l if wall_r else h_r), (-u_l if wall_r else u_r)
-        h_l, u_l = (h_r if wall_l else h_l), (-u_r if wall_l else u_l)
-        dz = zero if (wall_r or wall_l) else dz
+        h_l, h_r, u_l, u_r = h[hl + i], h[hr + i], work[ul + i], work[ur + i]
+        dz = z[zr + i] - z[zl + i]
+        if walls is not None:  # decided when compiled: the water meets its mirror image
+            wall_r, wall_l = dz > wall, dz < -wall
+            h_r, u_r = (h_l if wall_r else h_r), (-u_l if wall_r else u_r)
+            h_l, u_l = (h_r if wall_l else h_l), (-u_r if wall_l else u_l)
+            dz = zero if (wall_r or wall_l) else dz
         de = dz + (h_r - h_l)
         weight = min(max(two - two * abs(dz) * per_dx, zero), one)
         slope = weight * (max(zero, min(dz, de)) + min(zero, max(dz, de)))
@@ -72,30 +92,25 @@ def _faces(hl, ul, vl, zl, hr, ur, vr, zr, mass, left, right, side, n, per_dx):
         a = max(zero, h_l - max(zero, step))
         b = max(zero, h_r + min(zero, step))
         c_l, c_r = np.sqrt(g * a), np.sqrt(g * b)
-        middle = half * (u_l + u_r) + c_l - c_r
-        c_m = max(zero, half * (c_l + c_r) + quarter * (u_l - u_r))
-        s_l, s_r = min(u_l - c_l, middle - c_m), max(u_r + c_r, middle + c_m)
-        dry_l, dry_r = a <= zero, b <= zero
-        s_l = (u_l - c_l) if dry_r else s_l
-        s_r = (u_l + two * c_l) if dry_r else s_r
-        s_l = (u_r - two * c_r) if dry_l else s_l
-        s_r = (u_r + c_r) if dry_l else s_r
-        s_l, s_r = min(s_l, zero), max(s_r, zero)
-        inverse = one / max(s_r - s_l, tiny)
-        both = s_l * s_r
+        r_l, r_r = (u_r - two * c_r if a <= zero else u_l), (u_l + two * c_l if b <= zero else u_r)  # a dry side follows the front
+        middle = half * (r_l + r_r) + c_l - c_r
+        c_m = max(zero, half * (c_l + c_r) + quarter * (r_l - r_r))
+        s_l, s_r = min(min(r_l - c_l, middle - c_m), zero), max(max(r_r + c_r, middle + c_m), zero)
+        share = s_l / max(s_r - s_l, tiny)
         f_l, f_r = a * u_l, b * u_r
-        flux = (s_r * f_l - s_l * f_r + both * (b - a)) * inverse
-        flux = zero if (wall_r or wall_l) else flux  # a fused multiply-add would leave a last digit
+        flux = f_l + share * ((f_l - f_r) + s_r * (b - a))
+        if walls is not None:
+            flux = zero if (wall_r or wall_l) else flux  # not even a last digit
         p_l, p_r = f_l * u_l + half_g * a * a, f_r * u_r + half_g * b * b
-        push = (s_r * p_l - s_l * p_r + both * (f_r - f_l)) * inverse
+        push = p_l + share * ((p_l - p_r) + s_r * (f_r - f_l))
         less = min(h_l, h_r)
         falls = dz < zero
         e_l, e_r = (h_l if falls else less), (less if falls else h_r)
-        v_l, v_r = vl[i], vr[i]
-        mass[i] = flux
-        left[i] = push + half_g * (h_l * h_l - a * a) + half_g * e_l * slope
-        right[i] = push + half_g * (h_r * h_r - b * b) - half_g * e_r * slope
-        side[i] = flux * (v_l if flux > zero else v_r)
+        v_l, v_r = work[vl + i], work[vr + i]
+        work[to + i] = flux
+        work[left + i] = push + half_g * (h_l * h_l - a * a) + half_g * e_l * slope
+        work[right + i] = push + half_g * (h_r * h_r - b * b) - half_g * e_r * slope
+        work[side + i] = flux * (v_l if flux > zero else v_r)
 
 
 @_jit
@@ -141,154 +156,125 @@ def _boundary(kind, value, bed, given, h, u, dry):
 
 
 @_jit
-def _roots(depth, root, cube, bits, n, dry):
-    """Write depth^(-1/3) of one row: a third of the exponent taken off, then Newton's iteration (error below 1e-9)."""
-    number = depth.dtype.type
+def _roots(h, at, work, to, cube, bits, n, dry):
+    """Write depth^(-1/3) of n cells: a third of the exponent taken off, then Newton's iteration (error below 1e-9)."""
+    at = np.uintp(at)
+    to = np.uintp(to)
+    n = np.uintp(n)
+    number = h.dtype.type
     third, four = number(1.0 / 3.0), number(4.0)
     for i in range(n):
-        cube[i] = max(depth[i], dry)
+        cube[i] = max(h[at + i], dry)
     for i in range(n):
         bits[i] = np.int32(1419967116) - np.int32(np.float32(bits[i]) * np.float32(1.0 / 3.0))
     for i in range(n):
-        wet = max(depth[i], dry)
+        wet = max(h[at + i], dry)
         one = number(cube[i])
         for _ in range(3):
             one = one * (four - wet * one * one * one) * third
-        root[i] = one
+        work[to + i] = one
 
 
 @_jit
-def _rub(depth, root, qx, qy, ground_friction, fastest, dt, n, dry):
-    """Take Manning's friction off one row, backward Euler in closed form; keep the largest wave speed of each column [m/s]."""
-    number = depth.dtype.type
+def _rub(h, at, qx, ax, qy, ay, work, root, friction, af, fastest, dt, n, dry):
+    """Take Manning's friction off n cells, backward Euler in closed form; keep the largest wave speed of each column [m/s]."""
+    at = np.uintp(at)
+    ax = np.uintp(ax)
+    ay = np.uintp(ay)
+    root = np.uintp(root)
+    af = np.uintp(af)
+    fastest = np.uintp(fastest)
+    n = np.uintp(n)
+    number = h.dtype.type
     zero, one, two, four, g = number(0.0), number(1.0), number(2.0), number(4.0), number(GRAVITY)
     for i in range(n):
-        cube = root[i] * root[i] * root[i]
-        q_x, q_y = qx[i], qy[i]
+        depth, third = h[at + i], work[root + i]
+        cube = third * third * third
+        q_x, q_y = qx[ax + i], qy[ay + i]
         size = np.sqrt(q_x * q_x + q_y * q_y)
-        drag = four * dt * ground_friction[i] * size * (cube * cube * root[i])
+        drag = four * dt * friction[af + i] * size * (cube * cube * third)
         factor = two / (one + np.sqrt(one + drag))
-        factor = factor if depth[i] > dry else zero
+        factor = factor if depth > dry else zero
         q_x, q_y = q_x * factor, q_y * factor
-        qx[i], qy[i] = q_x, q_y
-        fastest[i] = max(fastest[i], max(abs(q_x), abs(q_y)) * cube + np.sqrt(g * depth[i]))
+        qx[ax + i], qy[ay + i] = q_x, q_y
+        work[fastest + i] = max(work[fastest + i], max(abs(q_x), abs(q_y)) * cube + np.sqrt(g * depth))
 
 
 @_jit
-def _update(h, qx, qy, carry, work, north, south, rain, h_new, qx_new, qy_new, dt, dt_per_dx, n):
-    """Move one row on by the fluxes and the rain.
-
-    Rows `_X`, `north` and `south` of `work` begin the fluxes (mass, left, right, side) through the faces along the row, north and south of it.
-    """
-    x_mass, x_left, x_right, x_side = work[_X], work[_X + 1], work[_X + 2], work[_X + 3]
-    n_mass, n_right, n_side = work[north], work[north + 2], work[north + 3]
-    s_mass, s_left, s_side = work[south], work[south + 1], work[south + 3]
+def _fill(h, at, carry, ac, work, x, north, south, wide, rain, ar, h_new, to, dt, dt_per_dx, n):
+    """Add to n depths what the faces and the rain bring; the digits that a depth cannot hold are carried on."""
+    at = np.uintp(at)
+    ac = np.uintp(ac)
+    north = np.uintp(north)
+    south = np.uintp(south)
+    ar = np.uintp(ar)
+    to = np.uintp(to)
+    n = np.uintp(n)
+    next_x = np.uintp(x + 1)
+    x = np.uintp(x)
     zero = h.dtype.type(0.0)
     for i in range(n):
-        change = dt * rain[i] - dt_per_dx * ((x_mass[i + 1] - x_mass[i]) + (s_mass[i] - n_mass[i])) - carry[i]
-        total = h[i] + change
-        carry[i] = (total - h[i]) - change
-        h_new[i] = max(total, zero)
-    for i in range(n):
-        qx_new[i] = qx[i] - dt_per_dx * ((x_left[i + 1] - x_right[i]) + (s_side[i] - n_side[i]))
-    for i in range(n):
-        qy_new[i] = qy[i] - dt_per_dx * ((s_left[i] - n_right[i]) + (x_side[i + 1] - x_side[i]))
+        change = dt * rain[ar + i] - dt_per_dx * ((work[next_x + i] - work[x + i]) + (work[south + i] - work[north + i])) - carry[ac + i]
+        total = h[at + i] + change
+        carry[ac + i] = (total - h[at + i]) - change
+        h_new[to + i] = max(total, zero)
 
 
 @_jit
-def _edge_x(kind, value, bed, given, out, edge, row, h, u, v, work, place, dry):
-    """Put the flux of the western (at 0) or eastern outer face of one row in its place."""
+def _push(qx, qy, at, work, x, north, south, wide, qx_new, ax, qy_new, ay, dt_per_dx, n):
+    """Change the momenta of n cells by what the faces push; x, north, south: places of the mass fluxes, before the others."""
+    x_left = np.uintp(x + wide + 1)
+    x_right = np.uintp(x + 2 * wide)
+    x_side = np.uintp(x + 3 * wide)
+    next_side = np.uintp(x + 3 * wide + 1)
+    n_right = np.uintp(north + 2 * wide)
+    n_side = np.uintp(north + 3 * wide)
+    s_left = np.uintp(south + wide)
+    s_side = np.uintp(south + 3 * wide)
+    at = np.uintp(at)
+    ax = np.uintp(ax)
+    ay = np.uintp(ay)
+    n = np.uintp(n)
+    for i in range(n):
+        along = (work[x_left + i] - work[x_right + i]) + (work[s_side + i] - work[n_side + i])
+        qx_new[ax + i] = qx[at + i] - dt_per_dx * along
+    for i in range(n):
+        along = (work[s_left + i] - work[n_right + i]) + (work[next_side + i] - work[x_side + i])
+        qy_new[ay + i] = qy[at + i] - dt_per_dx * along
+
+
+@_jit
+def _edge_x(edges, edge, row, h, u, v, work, x, wide, dry):
+    """Put the flux of the western (0) or eastern outer face of one row in its place."""
+    kind, value, bed, given, out = edges
     out[edge, row] = 0.0
     if kind[edge, row] == CLOSED:  # the ground beyond is a wall already
         return
     outward = -u if edge == 0 else u
     mass, push = _boundary(kind[edge, row], value[edge, row], bed[edge, row], given[edge, row], h, outward, dry)
     out[edge, row] = mass
-    work[_X, place] = -mass if edge == 0 else mass
-    work[_X + 1, place] = push
-    work[_X + 2, place] = push
-    work[_X + 3, place] = max(mass, 0.0) * (-v if edge == 0 else v)
+    work[x] = -mass if edge == 0 else mass
+    work[x + wide] = push
+    work[x + 2 * wide] = push
+    work[x + 3 * wide] = max(mass, 0.0) * (-v if edge == 0 else v)
 
 
 @_jit
-def _edge_y(kind, value, bed, given, out, edge, first, h, u, v, work, rows, n, dry):
-    """Put the fluxes of the northern or southern outer faces of a row of cells in their places."""
+def _edge_y(edges, edge, first, h, at, work, u, v, y, wide, n, dry):
+    """Put the fluxes of the northern (2) or southern outer faces of a row of cells in their places."""
+    kind, value, bed, given, out = edges
     for i in range(n):
         column = first + i
         out[edge, column] = 0.0
         if kind[edge, column] == CLOSED:
             continue
-        outward = -v[i] if edge == 2 else v[i]
-        mass, push = _boundary(kind[edge, column], value[edge, column], bed[edge, column], given[edge, column], h[i], outward, dry)
+        outward = -work[v + i] if edge == 2 else work[v + i]
+        mass, push = _boundary(kind[edge, column], value[edge, column], bed[edge, column], given[edge, column], h[at + i], outward, dry)
         out[edge, column] = mass
-        work[rows, i] = -mass if edge == 2 else mass
-        work[rows + 1, i] = push
-        work[rows + 2, i] = push
-        work[rows + 3, i] = max(mass, 0.0) * (-u[i] if edge == 2 else u[i])
-
-
-@_jit
-def step_first(h, qx, qy, carry, h_new, qx_new, qy_new, z, ground_friction, rain, tiles, edges, dt, dx, dry, work, cube, bits, speed):
-    """Move the tiles on by one step, first order in space and time.
-
-    Parameters
-    ----------
-    h, qx, qy, carry, h_new, qx_new, qy_new, z : padded, shape (ny + 2 PAD, nx + 2 PAD)
-        State before and after; lost digits of h (one row of zeros for float64); ground [m].
-    ground_friction : padded, or shape (1, nx + 2 PAD)
-        g n² [m^(1/3)].
-    rain : padded, or shape (1, nx + 2 PAD)
-        [m/s].
-    tiles : shape (k, 5)
-        Number, first and end row, first and end column of each tile, padding counted.
-    edges : kind, value, bed, given, out
-        Boundaries, shape (4, max(ny, nx)) each: west, east, north, south; `out` receives the outflow [m²/s].
-    speed : shape (tiles of the domain,)
-        Receives the largest wave speed of each tile [m/s].
-    """
-    kind, value, bed, given, out = edges
-    rows, columns = h.shape
-    number = h.dtype.type
-    per_dx, dt_per_dx = number(1.0) / dx, dt / dx
-    kept = carry.shape[0] > 1
-    for t in range(tiles.shape[0]):
-        tile, j0, j1, i0, i1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
-        n = i1 - i0
-        for i in range(n):
-            work[_FASTEST, i] = number(0.0)
-        for j in range(j0 - 1, j0 + 1):
-            _velocities(h[j, i0 - 1 : i1 + 1], qx[j, i0 - 1 : i1 + 1], qy[j, i0 - 1 : i1 + 1], work[j % 2], work[2 + j % 2], n + 2, dry)
-        a, b = (j0 - 1) % 2, j0 % 2
-        fn, fs = _NORTH, _SOUTH
-        _faces(h[j0 - 1, i0:i1], work[2 + a, 1:], work[a, 1:], z[j0 - 1, i0:i1], h[j0, i0:i1], work[2 + b, 1:], work[b, 1:], z[j0, i0:i1],
-               work[fn], work[fn + 1], work[fn + 2], work[fn + 3], n, per_dx)  # fmt: skip
-        if j0 == PAD:
-            _edge_y(kind, value, bed, given, out, 2, i0 - PAD, h[j0, i0:i1], work[b, 1:], work[2 + b, 1:], work, fn, n, dry)
-        for j in range(j0, j1):
-            a, b = j % 2, (j + 1) % 2
-            _faces(h[j, i0 - 1 : i1], work[a], work[2 + a], z[j, i0 - 1 : i1], h[j, i0 : i1 + 1], work[a, 1:], work[2 + a, 1:],
-                   z[j, i0 : i1 + 1], work[_X], work[_X + 1], work[_X + 2], work[_X + 3], n + 1, per_dx)  # fmt: skip
-            if i0 == PAD:
-                _edge_x(kind, value, bed, given, out, 0, j - PAD, h[j, i0], work[a, 1], work[2 + a, 1], work, 0, dry)
-            if i1 == columns - PAD:
-                _edge_x(kind, value, bed, given, out, 1, j - PAD, h[j, i1 - 1], work[a, n], work[2 + a, n], work, n, dry)
-            _velocities(h[j + 1, i0 - 1 : i1 + 1], qx[j + 1, i0 - 1 : i1 + 1], qy[j + 1, i0 - 1 : i1 + 1], work[b], work[2 + b], n + 2, dry)
-            _faces(h[j, i0:i1], work[2 + a, 1:], work[a, 1:], z[j, i0:i1], h[j + 1, i0:i1], work[2 + b, 1:], work[b, 1:], z[j + 1, i0:i1],
-                   work[fs], work[fs + 1], work[fs + 2], work[fs + 3], n, per_dx)  # fmt: skip
-            if j + 1 == rows - PAD:
-                _edge_y(kind, value, bed, given, out, 3, i0 - PAD, h[j, i0:i1], work[a, 1:], work[2 + a, 1:], work, fs, n, dry)
-            if not kept:
-                for i in range(n):
-                    work[_NONE, i] = number(0.0)
-            lost = carry[j, i0:i1] if kept else work[_NONE, :n]
-            _update(h[j, i0:i1], qx[j, i0:i1], qy[j, i0:i1], lost, work, fn, fs,
-                    rain[j if rain.shape[0] > 1 else 0, i0:i1], h_new[j, i0:i1], qx_new[j, i0:i1], qy_new[j, i0:i1],
-                    dt, dt_per_dx, n)  # fmt: skip
-            _roots(h_new[j, i0:i1], work[_ROOT], cube, bits, n, dry)
-            _rub(h_new[j, i0:i1], work[_ROOT], qx_new[j, i0:i1], qy_new[j, i0:i1],
-                 ground_friction[j if ground_friction.shape[0] > 1 else 0, i0:i1], work[_FASTEST], dt, n, dry)  # fmt: skip
-            fn, fs = fs, fn
-        speed[tile] = largest(work[_FASTEST, :n])
+        work[y + i] = -mass if edge == 2 else mass
+        work[y + wide + i] = push
+        work[y + 2 * wide + i] = push
+        work[y + 3 * wide + i] = max(mass, 0.0) * (-work[u + i] if edge == 2 else work[u + i])
 
 
 @_jit
@@ -301,6 +287,90 @@ def largest(values):
 
 
 @_jit
+def _outer(h, at, z, work, u, v, x, wide, west, east, n, per_dx):
+    """Solve the outermost faces of a row again, as walls, where the others look for none."""
+    if west:
+        _faces(h, at - 1, at, z, at - 1, at, work, u, u + 1, v, v + 1, x, wide, 1, per_dx, True)
+    if east:
+        last = at + n
+        _faces(h, last - 1, last, z, last - 1, last, work, u + n, u + n + 1, v + n, v + n + 1, x + n, wide, 1, per_dx, True)
+
+
+@_jit
+def step_first(h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2, friction2, rain2, tiles, edges, dt, dx, dry, work2, cube, bits, speed, walls):
+    """Move the tiles on by one step, first order in space and time.
+
+    All arrays are read as one row of numbers with places: slices of rows would cost more than the numbers in them.
+
+    Parameters
+    ----------
+    h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2 : padded, shape (ny + 2 PAD, nx + 2 PAD)
+        State before and after; lost digits of h (one row of zeros for float64); ground [m].
+    friction2 : padded, or shape (1, nx + 2 PAD)
+        g n² [m^(1/3)].
+    rain2 : padded, or shape (1, nx + 2 PAD)
+        [m/s].
+    tiles : shape (k, 5)
+        Number, first and end row, first and end column of each tile, padding counted.
+    edges : kind, value, bed, given, out
+        Boundaries, shape (4, max(ny, nx)) each: west, east, north, south; `out` receives the outflow [m²/s].
+    speed : shape (tiles of the domain,)
+        Receives the largest wave speed of each tile [m/s].
+    walls
+        True, or None where no cell of the domain is a wall: then no face but the outer ones looks for any.
+    """
+    rows, columns = h2.shape
+    number = h2.dtype.type
+    per_dx, dt_per_dx = number(1.0) / dx, dt / dx
+    kept, rough, rainy = carry2.shape[0] > 1, friction2.shape[0] > 1, rain2.shape[0] > 1
+    h, qx, qy, z, friction, rain = h2.reshape(-1), qx2.reshape(-1), qy2.reshape(-1), z2.reshape(-1), friction2.reshape(-1), rain2.reshape(-1)
+    h_new, qx_new, qy_new, work = h_new2.reshape(-1), qx_new2.reshape(-1), qy_new2.reshape(-1), work2.reshape(-1)
+    wide = work2.shape[1]
+    x, fastest, none, root = _X * wide, _FASTEST * wide, _NONE * wide, _ROOT * wide
+    carry = carry2.reshape(-1) if kept else work
+    for t in range(tiles.shape[0]):
+        tile, j0, j1, i0, i1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
+        n = i1 - i0
+        work[fastest : fastest + n] = number(0.0)
+        for j in range(j0 - 1, j0 + 1):
+            _velocities(h, qx, qy, j * columns + i0 - 1, work, (j % 2) * wide, (2 + j % 2) * wide, n + 2, dry)
+        u, u_next = (j0 - 1) % 2 * wide, j0 % 2 * wide
+        north, south = _NORTH * wide, _SOUTH * wide
+        at = j0 * columns + i0
+        v, v_next = u + 2 * wide, u_next + 2 * wide
+        _faces(h, at - columns, at, z, at - columns, at, work, v + 1, v_next + 1, u + 1, u_next + 1, north, wide, n, per_dx, walls)
+        if j0 == PAD:
+            if walls is None:
+                _faces(h, at - columns, at, z, at - columns, at, work, v + 1, v_next + 1, u + 1, u_next + 1, north, wide, n, per_dx, True)
+            _edge_y(edges, 2, i0 - PAD, h, at, work, u_next + 1, u_next + 2 * wide + 1, north, wide, n, dry)
+        for j in range(j0, j1):
+            at = j * columns + i0
+            u, u_next = j % 2 * wide, (j + 1) % 2 * wide
+            v, v_next = u + 2 * wide, u_next + 2 * wide
+            _faces(h, at - 1, at, z, at - 1, at, work, u, u + 1, v, v + 1, x, wide, n + 1, per_dx, walls)
+            if walls is None:
+                _outer(h, at, z, work, u, v, x, wide, i0 == PAD, i1 == columns - PAD, n, per_dx)
+            if i0 == PAD:
+                _edge_x(edges, 0, j - PAD, h[at], work[u + 1], work[v + 1], work, x, wide, dry)
+            if i1 == columns - PAD:
+                _edge_x(edges, 1, j - PAD, h[at + n - 1], work[u + n], work[v + n], work, x + n, wide, dry)
+            _velocities(h, qx, qy, at + columns - 1, work, u_next, v_next, n + 2, dry)
+            _faces(h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, walls)
+            if j + 1 == rows - PAD:
+                if walls is None:
+                    _faces(h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, True)
+                _edge_y(edges, 3, i0 - PAD, h, at, work, u + 1, v + 1, south, wide, n, dry)
+            if not kept:
+                work[none : none + n] = number(0.0)
+            _fill(h, at, carry, at if kept else none, work, x, north, south, wide, rain, at if rainy else i0, h_new, at, dt, dt_per_dx, n)
+            _push(qx, qy, at, work, x, north, south, wide, qx_new, at, qy_new, at, dt_per_dx, n)
+            _roots(h_new, at, work, root, cube, bits, n, dry)
+            _rub(h_new, at, qx_new, at, qy_new, at, work, root, friction, at if rough else i0, fastest, dt, n, dry)
+            north, south = south, north
+        speed[tile] = largest(work[fastest : fastest + n])
+
+
+@_jit
 def _van_leer(a, b):
     """Return the limited slope between two one-sided differences: their harmonic mean, 0 where they disagree."""
     both = a * b
@@ -308,26 +378,48 @@ def _van_leer(a, b):
 
 
 @_jit
-def _reconstruct(hm, um, vm, zm, hc, uc, vc, zc, hp, up, vp, zp, work, to, n, per_dx, dry):
-    """Write the states on both sides of n cells, and what the bed between them pushes, to nine rows of `work` from row `to`.
+def _reconstruct(h, hm, hc, hp, z, zm, zc, zp, work, um, uc, up, vm, vc, vp, to, wide, n, per_dx, dry):
+    """Write the states on both sides of n cells, and what the bed between them pushes, to nine rows of `work` from place `to`.
 
-    m, c, p: the cell before, the cell, the cell after; u counts along that direction. At the shore, where one neighbour is dry, the surface
-    slope is what the wet side shows, limited by the bed, so that a lake stays at rest and a running front keeps its shape.
+    m, c, p: places of the cell before, the cell, the cell after; u counts along that direction. At the shore, where one neighbour is dry,
+    the surface slope is what the wet side shows, limited by the bed, so that a lake stays at rest and a running front keeps its shape.
     """
-    number = hc.dtype.type
+    to_1 = np.uintp(to + 1 * wide)
+    to_2 = np.uintp(to + 2 * wide)
+    to_3 = np.uintp(to + 3 * wide)
+    to_4 = np.uintp(to + 4 * wide)
+    to_5 = np.uintp(to + 5 * wide)
+    to_6 = np.uintp(to + 6 * wide)
+    to_7 = np.uintp(to + 7 * wide)
+    to_8 = np.uintp(to + 8 * wide)
+    to = np.uintp(to)
+    hm = np.uintp(hm)
+    hc = np.uintp(hc)
+    hp = np.uintp(hp)
+    zm = np.uintp(zm)
+    zc = np.uintp(zc)
+    zp = np.uintp(zp)
+    um = np.uintp(um)
+    uc = np.uintp(uc)
+    up = np.uintp(up)
+    vm = np.uintp(vm)
+    vc = np.uintp(vc)
+    vp = np.uintp(vp)
+    n = np.uintp(n)
+    number = h.dtype.type
     zero, half, one, two, g, wall = number(0.0), number(0.5), number(1.0), number(2.0), number(GRAVITY), number(WALL)
     shore = max(number(1e-8), dry)
-    h_lo, u_lo, v_lo, z_lo = work[to], work[to + 1], work[to + 2], work[to + 3]
-    h_hi, u_hi, v_hi, z_hi, push = work[to + 4], work[to + 5], work[to + 6], work[to + 7], work[to + 8]
     for i in range(n):
-        h, u, v, z = hc[i], uc[i], vc[i], zc[i]
-        wall_m, wall_p = abs(zm[i] - z) > wall, abs(zp[i] - z) > wall
-        h_m, u_m, v_m, z_m = (h if wall_m else hm[i]), (u if wall_m else um[i]), (v if wall_m else vm[i]), (z if wall_m else zm[i])
-        h_p, u_p, v_p, z_p = (h if wall_p else hp[i]), (u if wall_p else up[i]), (v if wall_p else vp[i]), (z if wall_p else zp[i])
-        z_before, z_after = z - z_m, z_p - z
-        before, after = z_before + (h - h_m), z_after + (h_p - h)
+        d, u, v, ground = h[hc + i], work[uc + i], work[vc + i], z[zc + i]
+        wall_m, wall_p = abs(z[zm + i] - ground) > wall, abs(z[zp + i] - ground) > wall
+        h_m, u_m = (d if wall_m else h[hm + i]), (u if wall_m else work[um + i])
+        v_m, z_m = (v if wall_m else work[vm + i]), (ground if wall_m else z[zm + i])
+        h_p, u_p = (d if wall_p else h[hp + i]), (u if wall_p else work[up + i])
+        v_p, z_p = (v if wall_p else work[vp + i]), (ground if wall_p else z[zp + i])
+        z_before, z_after = ground - z_m, z_p - ground
+        before, after = z_before + (d - h_m), z_after + (h_p - d)
         d_eta = _van_leer(before, after)
-        d_h = _van_leer(h - h_m, h_p - h)
+        d_h = _van_leer(d - h_m, h_p - d)
         d_u, d_v = _van_leer(u - u_m, u_p - u), _van_leer(v - v_m, v_p - v)
         dry_m, dry_p = h_m < shore, h_p < shore
         wet_step = z_before if dry_p else z_after
@@ -335,129 +427,156 @@ def _reconstruct(hm, um, vm, zm, hc, uc, vc, zc, hp, up, vp, zp, work, to, n, pe
         bed = weight * _van_leer(z_before, z_after)
         seen = weight * (before if dry_p else after)
         shore_eta = max(zero, min(seen, bed)) + min(zero, max(seen, bed))
-        shore_h = min(max(shore_eta - bed, -two * h), two * h)
+        shore_h = min(max(shore_eta - bed, -two * d), two * d)
         at_shore, alone = dry_m != dry_p, dry_m and dry_p
         d_eta = zero if alone else (shore_eta if at_shore else d_eta)
         d_h = zero if alone else (shore_h if at_shore else d_h)
         d_u = zero if (at_shore or alone) else d_u
         d_v = zero if (at_shore or alone) else d_v
-        low, high = h - half * d_h, h + half * d_h
-        per_h = half / max(h, dry)
+        low, high = d - half * d_h, d + half * d_h
+        per_h = half / max(d, dry)
         d_z = half * (d_eta - d_h)
-        h_lo[i], u_lo[i], v_lo[i], z_lo[i] = low, u - d_u * high * per_h, v - d_v * high * per_h, z - d_z
-        h_hi[i], u_hi[i], v_hi[i], z_hi[i] = high, u + d_u * low * per_h, v + d_v * low * per_h, z + d_z
-        push[i] = -g * h * (d_eta - d_h)
+        work[to + i], work[to_1 + i] = low, u - d_u * high * per_h
+        work[to_2 + i], work[to_3 + i] = v - d_v * high * per_h, ground - d_z
+        work[to_4 + i], work[to_5 + i] = high, u + d_u * low * per_h
+        work[to_6 + i], work[to_7 + i] = v + d_v * low * per_h, ground + d_z
+        work[to_8 + i] = -g * d * (d_eta - d_h)
 
 
 @_jit
-def _rows_y(h, z, work, j, i0, i1, to, per_dx, dry):
-    """Reconstruct row j across the rows."""
-    a, b, c = (j - 1) % 4, j % 4, (j + 1) % 4
-    _reconstruct(h[j - 1, i0:i1], work[4 + a, 2:], work[a, 2:], z[j - 1, i0:i1], h[j, i0:i1], work[4 + b, 2:], work[b, 2:], z[j, i0:i1],
-                 h[j + 1, i0:i1], work[4 + c, 2:], work[c, 2:], z[j + 1, i0:i1], work, to, i1 - i0, per_dx, dry)  # fmt: skip
+def _rows_y(h, z, at, columns, work, j, to, wide, n, per_dx, dry):
+    """Reconstruct n cells of row j from place `at` across the rows; velocities begin two cells before."""
+    a, b, c = (j - 1) % 4 * wide + 2, j % 4 * wide + 2, (j + 1) % 4 * wide + 2
+    v = 4 * wide
+    _reconstruct(h, at - columns, at, at + columns, z, at - columns, at, at + columns, work, a + v, b + v, c + v, a, b, c, to, wide, n, per_dx, dry)
 
 
 @_jit
-def stage_second(stage, h, qx, qy, carry, h_in, qx_in, qy_in, h_out, qx_out, qy_out, carry_out, z, ground_friction, rain, tiles, edges, dt, dx,
-                 dry, work, cube, bits, speed):  # fmt: skip
+def _lean(work, to, push, dt_per_dx, n):
+    """Add to a row what the bed within the cells pushes."""
+    to, push, n = np.uintp(to), np.uintp(push), np.uintp(n)
+    for i in range(n):
+        work[to + i] += dt_per_dx * work[push + i]
+
+
+@_jit
+def _mix(stage, h, h_in, h_out, at, carry, before, carry_out, after, work, x, north, south, rain, ar, dt, dt_per_dx, n):
+    """Write the depths of a stage: predicted (0), or the mean of the state and what follows from the predicted one (1)."""
+    number = h.dtype.type
+    zero, half = number(0.0), number(0.5)
+    next_x = np.uintp(x + 1)
+    at, before, after, x, north, south, ar, n = (np.uintp(at), np.uintp(before), np.uintp(after), np.uintp(x), np.uintp(north),
+                                                 np.uintp(south), np.uintp(ar), np.uintp(n))  # fmt: skip
+    for i in range(n):
+        change = dt * rain[ar + i] - dt_per_dx * ((work[next_x + i] - work[x + i]) + (work[south + i] - work[north + i]))
+        lost = carry[before + i]
+        first = (h_in[at + i] - h[at + i]) - carry_out[after + i] + lost
+        change = (half * (first + change) if stage == 1 else change) - lost
+        total = h[at + i] + change
+        rest = (total - h[at + i]) - change
+        h_out[at + i] = max(total, zero)
+        carry[before + i] = rest if stage == 1 else lost
+        carry_out[after + i] = rest
+
+
+@_jit
+def _carry_over(stage, qx, qy, qx_out, qy_out, at, work, along, across, n):
+    """Write the momenta of a stage: predicted (0), or the mean of the state and what follows from the predicted one (1)."""
+    half = qx.dtype.type(0.5)
+    at, along, across, n = np.uintp(at), np.uintp(along), np.uintp(across), np.uintp(n)
+    if stage == 1:
+        for i in range(n):
+            qx_out[at + i] = half * (qx[at + i] + work[along + i])
+        for i in range(n):
+            qy_out[at + i] = half * (qy[at + i] + work[across + i])
+    else:
+        for i in range(n):
+            qx_out[at + i] = work[along + i]
+        for i in range(n):
+            qy_out[at + i] = work[across + i]
+
+
+@_jit
+def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_out2, qy_out2, carry_out2, z2, friction2, rain2, tiles, edges,
+                 dt, dx, dry, work2, cube, bits, speed):  # fmt: skip
     """Run one of the two stages of Heun's method on the tiles, second order in space (van Leer slopes of level, depth and velocity).
 
     Parameters
     ----------
     stage
-        0: from the state (h, qx, qy = h_in, …) to the predicted one (h_out, …, carry_out); 1: from the predicted one (h_in, …, carry_out) to
-        the mean of both, written over the state (h_out, … = h, …).
+        0: from the state (h2, qx2, qy2 = h_in2, …) to the predicted one (h_out2, …, carry_out2); 1: from the predicted one (h_in2, …, carry_out2) to
+        the mean of both, written over the state (h_out2, … = h2, …).
 
     The others are those of `step_first`.
     """
-    kind, value, bed, given, out = edges
-    rows, columns = h.shape
-    number = h.dtype.type
+    rows, columns = h2.shape
+    number = h2.dtype.type
     zero, half = number(0.0), number(0.5)
     per_dx, dt_per_dx = number(1.0) / dx, dt / dx
-    kept = carry.shape[0] > 1
+    kept, rough, rainy = carry2.shape[0] > 1, friction2.shape[0] > 1, rain2.shape[0] > 1
+    h, qx, qy, z, friction, rain = h2.reshape(-1), qx2.reshape(-1), qy2.reshape(-1), z2.reshape(-1), friction2.reshape(-1), rain2.reshape(-1)
+    h_in, qx_in, qy_in, work = h_in2.reshape(-1), qx_in2.reshape(-1), qy_in2.reshape(-1), work2.reshape(-1)
+    h_out, qx_out, qy_out = h_out2.reshape(-1), qx_out2.reshape(-1), qy_out2.reshape(-1)
+    wide = work2.shape[1]
+    x, fastest, none, root, idle = _X * wide, _FASTEST * wide, _NONE * wide, _ROOT * wide, _IDLE * wide
+    depth, along, across, cells = _DEPTH * wide, _MOMENTUM * wide, (_MOMENTUM + 1) * wide, _ROWS_X * wide
+    carry = carry2.reshape(-1) if kept else work
+    carry_out = carry_out2.reshape(-1) if kept else work
     for t in range(tiles.shape[0]):
         tile, j0, j1, i0, i1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
         n = i1 - i0
-        for i in range(n):
-            work[_FASTEST, i] = zero
+        work[fastest : fastest + n] = zero
         for j in range(j0 - 2, j0 + 2):
-            k = j % 4
-            _velocities(h_in[j, i0 - 2 : i1 + 2], qx_in[j, i0 - 2 : i1 + 2], qy_in[j, i0 - 2 : i1 + 2], work[k], work[4 + k], n + 4, dry)
-        here, below = _ROWS_A, _ROWS_B
-        _rows_y(h_in, z, work, j0 - 1, i0, i1, below, per_dx, dry)
-        _rows_y(h_in, z, work, j0, i0, i1, here, per_dx, dry)
-        north, south = _NORTH, _SOUTH
-        _faces(work[below + 4], work[below + 5], work[below + 6], work[below + 7], work[here], work[here + 1], work[here + 2], work[here + 3],
-               work[north], work[north + 1], work[north + 2], work[north + 3], n, per_dx)  # fmt: skip
-        k = j0 % 4
+            _velocities(h_in, qx_in, qy_in, j * columns + i0 - 2, work, j % 4 * wide, (4 + j % 4) * wide, n + 4, dry)
+        here, below = _ROWS_A * wide, _ROWS_B * wide
+        at = j0 * columns + i0
+        _rows_y(h_in, z, at - columns, columns, work, j0 - 1, below, wide, n, per_dx, dry)
+        _rows_y(h_in, z, at, columns, work, j0, here, wide, n, per_dx, dry)
+        north, south = _NORTH * wide, _SOUTH * wide
+        _faces(work, below + 4 * wide, here, work, below + 7 * wide, here + 3 * wide, work, below + 5 * wide, here + wide, below + 6 * wide,
+               here + 2 * wide, north, wide, n, per_dx, True)  # fmt: skip
+        u = j0 % 4 * wide + 2
         if j0 == PAD:
-            _edge_y(kind, value, bed, given, out, 2, i0 - PAD, h_in[j0, i0:i1], work[k, 2:], work[4 + k, 2:], work, north, n, dry)
+            _edge_y(edges, 2, i0 - PAD, h_in, at, work, u, u + 4 * wide, north, wide, n, dry)
         for j in range(j0, j1):
-            k = (j + 2) % 4
-            _velocities(h_in[j + 2, i0 - 2 : i1 + 2], qx_in[j + 2, i0 - 2 : i1 + 2], qy_in[j + 2, i0 - 2 : i1 + 2], work[k], work[4 + k],
-                        n + 4, dry)  # fmt: skip
-            _rows_y(h_in, z, work, j + 1, i0, i1, below, per_dx, dry)
-            k = j % 4
-            _faces(work[here + 4], work[here + 5], work[here + 6], work[here + 7], work[below], work[below + 1], work[below + 2],
-                   work[below + 3], work[south], work[south + 1], work[south + 2], work[south + 3], n, per_dx)  # fmt: skip
+            at = j * columns + i0
+            k = (j + 2) % 4 * wide
+            _velocities(h_in, qx_in, qy_in, at + 2 * columns - 2, work, k, k + 4 * wide, n + 4, dry)
+            _rows_y(h_in, z, at + columns, columns, work, j + 1, below, wide, n, per_dx, dry)
+            u = j % 4 * wide
+            v = u + 4 * wide
+            _faces(work, here + 4 * wide, below, work, here + 7 * wide, below + 3 * wide, work, here + 5 * wide, below + wide,
+                   here + 6 * wide, below + 2 * wide, south, wide, n, per_dx, True)  # fmt: skip
             if j + 1 == rows - PAD:
-                _edge_y(kind, value, bed, given, out, 3, i0 - PAD, h_in[j, i0:i1], work[k, 2:], work[4 + k, 2:], work, south, n, dry)
-            _reconstruct(h_in[j, i0 - 2 : i1], work[k], work[4 + k], z[j, i0 - 2 : i1], h_in[j, i0 - 1 : i1 + 1], work[k, 1:], work[4 + k, 1:],
-                         z[j, i0 - 1 : i1 + 1], h_in[j, i0 : i1 + 2], work[k, 2:], work[4 + k, 2:], z[j, i0 : i1 + 2], work, _ROWS_X, n + 2,
-                         per_dx, dry)  # fmt: skip
-            _faces(work[_ROWS_X + 4], work[_ROWS_X + 5], work[_ROWS_X + 6], work[_ROWS_X + 7], work[_ROWS_X, 1:], work[_ROWS_X + 1, 1:],
-                   work[_ROWS_X + 2, 1:], work[_ROWS_X + 3, 1:], work[_X], work[_X + 1], work[_X + 2], work[_X + 3], n + 1, per_dx)  # fmt: skip
+                _edge_y(edges, 3, i0 - PAD, h_in, at, work, u + 2, v + 2, south, wide, n, dry)
+            _reconstruct(h_in, at - 2, at - 1, at, z, at - 2, at - 1, at, work, u, u + 1, u + 2, v, v + 1, v + 2, cells, wide, n + 2, per_dx, dry)
+            _faces(work, cells + 4 * wide, cells + 1, work, cells + 7 * wide, cells + 3 * wide + 1, work, cells + 5 * wide, cells + wide + 1,
+                   cells + 6 * wide, cells + 2 * wide + 1, x, wide, n + 1, per_dx, True)  # fmt: skip
             if i0 == PAD:
-                _edge_x(kind, value, bed, given, out, 0, j - PAD, h_in[j, i0], work[k, 2], work[4 + k, 2], work, 0, dry)
+                _edge_x(edges, 0, j - PAD, h_in[at], work[u + 2], work[v + 2], work, x, wide, dry)
             if i1 == columns - PAD:
-                _edge_x(kind, value, bed, given, out, 1, j - PAD, h_in[j, i1 - 1], work[k, n + 1], work[4 + k, n + 1], work, n, dry)
-            for i in range(n):
-                work[_NONE, i] = zero
-            fall = rain[j if rain.shape[0] > 1 else 0, i0:i1]
-            _update(h_in[j, i0:i1], qx_in[j, i0:i1], qy_in[j, i0:i1], work[_NONE], work, north, south, fall, work[_DEPTH],
-                    work[_MOMENTUM], work[_MOMENTUM + 1], dt, dt_per_dx, n)  # fmt: skip
-            push_x, push_y = work[_ROWS_X + 8, 1:], work[here + 8]
-            for i in range(n):
-                work[_MOMENTUM, i] += dt_per_dx * push_x[i]
-                work[_MOMENTUM + 1, i] += dt_per_dx * push_y[i]
-            friction = ground_friction[j if ground_friction.shape[0] > 1 else 0, i0:i1]
+                _edge_x(edges, 1, j - PAD, h_in[at + n - 1], work[u + n + 1], work[v + n + 1], work, x + n, wide, dry)
+            work[none : none + n] = zero
+            ar, af = (at if rainy else i0), (at if rough else i0)
+            _fill(h_in, at, work, none, work, x, north, south, wide, rain, ar, work, depth, dt, dt_per_dx, n)
+            _push(qx_in, qy_in, at, work, x, north, south, wide, work, along, work, across, dt_per_dx, n)
+            _lean(work, along, cells + 8 * wide + 1, dt_per_dx, n)
+            _lean(work, across, here + 8 * wide, dt_per_dx, n)
+            work[none : none + n] = zero
+            work[idle : idle + n] = zero
             if stage == 1:  # friction of the second stage acts on the second stage's own state
-                _roots(work[_DEPTH], work[_ROOT], cube, bits, n, dry)
-                for i in range(n):
-                    work[_IDLE, i] = zero
-                _rub(work[_DEPTH], work[_ROOT], work[_MOMENTUM], work[_MOMENTUM + 1], friction, work[_IDLE], dt, n, dry)
-            x_mass, n_mass, s_mass = work[_X], work[north], work[south]
-            old, new, old_x, old_y, new_x, new_y = h[j, i0:i1], h_out[j, i0:i1], qx[j, i0:i1], qy[j, i0:i1], qx_out[j, i0:i1], qy_out[j, i0:i1]
-            for i in range(n):
-                work[_NONE, i] = zero
-                work[_IDLE, i] = zero
-            before, depth_in = (carry[j, i0:i1] if kept else work[_NONE]), h_in[j, i0:i1]
-            after = carry_out[j, i0:i1] if kept else work[_IDLE]
-            for i in range(n):
-                change = dt * fall[i] - dt_per_dx * ((x_mass[i + 1] - x_mass[i]) + (s_mass[i] - n_mass[i]))
-                lost = before[i]
-                first = (depth_in[i] - old[i]) - after[i] + lost
-                change = (half * (first + change) if stage == 1 else change) - lost
-                total = old[i] + change
-                lost = (total - old[i]) - change
-                new[i] = max(total, zero)
-                before[i] = lost if stage == 1 else before[i]
-                after[i] = lost
-            if stage == 1:
-                for i in range(n):
-                    new_x[i] = half * (old_x[i] + work[_MOMENTUM, i])
-                    new_y[i] = half * (old_y[i] + work[_MOMENTUM + 1, i])
-            else:
-                for i in range(n):
-                    new_x[i], new_y[i] = work[_MOMENTUM, i], work[_MOMENTUM + 1, i]
-            _roots(new, work[_ROOT], cube, bits, n, dry)
-            for i in range(n):
-                work[_NONE, i] = friction[i] if stage == 0 else zero
-            _rub(new, work[_ROOT], new_x, new_y, work[_NONE], work[_FASTEST], dt, n, dry)
+                _roots(work, depth, work, root, cube, bits, n, dry)
+                _rub(work, depth, work, along, work, across, work, root, friction, af, idle, dt, n, dry)
+                work[idle : idle + n] = zero
+            before, after = (at if kept else none), (at if kept else idle)
+            _mix(stage, h, h_in, h_out, at, carry, before, carry_out, after, work, x, north, south, rain, ar, dt, dt_per_dx, n)
+            _carry_over(stage, qx, qy, qx_out, qy_out, at, work, along, across, n)
+            _roots(h_out, at, work, root, cube, bits, n, dry)
+            work[none : none + n] = friction[af : af + n] if stage == 0 else work[idle : idle + n] * zero
+            _rub(h_out, at, qx_out, at, qy_out, at, work, root, work, none, fastest, dt, n, dry)
             north, south = south, north
             here, below = below, here
-        speed[tile] = largest(work[_FASTEST, :n])
+        speed[tile] = largest(work[fastest : fastest + n])
 
 
 @_jit
@@ -472,6 +591,24 @@ def volumes(h, carry, tiles, found):
                 if kept:
                     total -= np.float64(carry[j, i])
         found[tiles[t, 0]] = total
+
+
+@_jit
+def touch(h, tiles, touched):
+    """Say for each tile whether water stands in its two outermost columns in the west and east, and rows in the north and south."""
+    for t in range(tiles.shape[0]):
+        j0, j1, i0, i1 = tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
+        west, east, north, south = False, False, False, False
+        for j in range(j0, j1):
+            for k in range(min(2, i1 - i0)):
+                west |= h[j, i0 + k] > 0
+                east |= h[j, i1 - 1 - k] > 0
+        for k in range(min(2, j1 - j0)):
+            for i in range(i0, i1):
+                north |= h[j0 + k, i] > 0
+                south |= h[j1 - 1 - k, i] > 0
+        touched[tiles[t, 0], 0], touched[tiles[t, 0], 1] = west, east
+        touched[tiles[t, 0], 2], touched[tiles[t, 0], 3] = north, south
 
 
 @_jit

@@ -176,6 +176,7 @@ class Solver:
         self.speed = np.zeros(len(self.tiles), self.number)
         self.awake = np.zeros(len(self.tiles), bool)
         self.always = np.zeros(len(self.tiles), bool)
+        self.touched = np.zeros((len(self.tiles), 4), bool)
         width = min(wide, self.nx) + 2 * PAD + 4
         self.scratch = []
         for _ in range(self.threads):
@@ -211,8 +212,9 @@ class Solver:
 
     def _set_water(self) -> None:
         case = self.case
-        if case.depth is not None:
-            self.h[self.inside] = np.where(self.ground_known, np.maximum(case.depth, 0.0), 0.0)
+        if case.depth is None:
+            return
+        self.h[self.inside] = np.where(self.ground_known, np.maximum(case.depth, 0.0), 0.0)
         if case.momentum is not None:
             wet = self.h[self.inside] > self.dry
             self.qx[self.inside] = np.where(wet, case.momentum[0], 0.0)
@@ -224,6 +226,7 @@ class Solver:
         np.maximum(np.abs(self.qx[self.inside]), np.abs(self.qy[self.inside]), out=fastest)
         fastest[wet] = fastest[wet] / depth[wet] + np.sqrt(kernels.GRAVITY * depth[wet])
         self.speed[:] = float(fastest.max(initial=0.0))  # of all tiles: the first step is computed by the fastest
+        kernels.touch(self.h, self.tiles, self.touched)
         self.ledger.initial = self.ledger.stored = self.volume()
 
     def volume(self) -> float:
@@ -246,14 +249,13 @@ class Solver:
         if self._rains_everywhere or self.awake.all():
             self.awake[:] = True
             return self.tiles
-        wet = (self.awake | self.always | self._rained_on).reshape(self.tile_grid)
-        near = wet.copy()
-        near[1:] |= wet[:-1]
-        near[:-1] |= wet[1:]
-        across = near.copy()
-        across[:, 1:] |= near[:, :-1]
-        across[:, :-1] |= near[:, 1:]
-        return self.tiles[across.ravel()]
+        near = (self.awake | self.always | self._rained_on).reshape(self.tile_grid).copy()
+        touched = self.touched.reshape(*self.tile_grid, 4)  # a tile wakes when water stands at the side of its neighbour
+        near[:, :-1] |= touched[:, 1:, 0]
+        near[:, 1:] |= touched[:, :-1, 1]
+        near[:-1] |= touched[1:, :, 2]
+        near[1:] |= touched[:-1, :, 3]
+        return self.tiles[near.ravel()]
 
     def _take_rain(self) -> float:
         """Set the rain of the present interval and return when it ends [s]."""
@@ -352,7 +354,7 @@ class Solver:
         """Take one step: flow, sources, drains, infiltration; and book it."""
         tiles, dx = self._active(), self.number(self.case.dx)
         edges = (self.edge_kind, self.edge_value, self.edge_bed, self.edge_depth, self.edge_out)
-        now, then = (self.h, self.qx, self.qy), self.next
+        now, then, walls = (self.h, self.qx, self.qy), self.next, None if self.all_known else True
         if self.case.scheme == "accurate":
             out = np.zeros_like(self.edge_out, dtype=np.float64)
             stages: tuple[Any, ...] = ((0, now, then), (1, then, now))
@@ -363,13 +365,15 @@ class Solver:
                 out += 0.5 * self.edge_out
         elif self.case.scheme == "standard":
             self._on_tiles(tiles, lambda part, own: kernels.step_first(
-                *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, *own, self.speed))  # fmt: skip
+                *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, *own, self.speed, walls))  # fmt: skip
             out = self.edge_out.astype(np.float64)
             (self.h, self.qx, self.qy), self.next = then, now
         else:
             inertial.step(self, tiles, edges, dt, dx)
             out = self.edge_out.astype(np.float64)
         self.awake[tiles[:, 0]] |= self.speed[tiles[:, 0]] > 0
+        if not self.awake.all():
+            self._on_tiles(tiles, lambda part, _: kernels.touch(self.h, part, self.touched))
         area = self.case.dx**2
         self.ledger.book("rain", self.rain_sum * float(dt) * area)
         through = out * float(dt) * self.case.dx
@@ -452,7 +456,8 @@ class Solver:
 
     def state(self) -> dict[str, Any]:
         """Return everything a later run needs to go on with the same bits."""
-        arrays = {"h": self.h, "qx": self.qx, "qy": self.qy, "carry": self.carry, "z": self.z, "speed": self.speed, "awake": self.awake}
+        arrays = {"h": self.h, "qx": self.qx, "qy": self.qy, "carry": self.carry, "z": self.z, "speed": self.speed, "awake": self.awake,
+                  "touched": self.touched}  # fmt: skip
         arrays |= {f"face.{number}": values for number, values in enumerate(self.faces)}
         arrays |= {f"maximum.{name}": values for name, values in self.maxima.items()}
         arrays |= {f"infiltrated.{name}": values for name, values in (self.infiltrated or {}).items()}
@@ -464,7 +469,7 @@ class Solver:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a state that `state` gave."""
-        for name in ("h", "qx", "qy", "carry", "z", "speed", "awake"):
+        for name in ("h", "qx", "qy", "carry", "z", "speed", "awake", "touched"):
             getattr(self, name)[...] = state[name]
         if self.faces:  # a branch of a run by another scheme has none
             self.faces = (state["face.0"].copy(), state["face.1"].copy()) if "face.0" in state else inertial.faces(self)
