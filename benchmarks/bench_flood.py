@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from pathlib import Path
 CELLS, CELL, SECONDS, RATE, MANNING = 1024, 2.0, 300.0, 60.0, 0.03
 BARS = {"landlab": 6.0, "triad": 0.30, "dry": 8.0, "memory": 60.0}
 PEER = Path(__file__).parent / ".landlab"
+QUIET = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}  # a thread that waits must not count as work
 PEER_CODE = """
 import json, sys, time
 import numpy as np
@@ -45,7 +47,7 @@ grid.add_zeros("surface_water__depth", at="node")
 flow = OverlandFlow(grid, mannings_n=manning, rainfall_intensity=rate / 3.6e6, steep_slopes=True)
 now, steps = 0.0, 0
 while now < seconds:
-    dt = min(flow.calc_time_step(), seconds - now)
+    dt = min(flow.calc_time_step(), 2.0, seconds - now)  # its first step, of 100 s, gives NaN
     flow.overland_flow(dt=dt)
     now, steps = now + dt, steps + 1
 np.save(folder + "/landlab.npy", grid.at_node["surface_water__depth"].reshape(cells, cells))
@@ -102,7 +104,7 @@ def beside_landlab(folder: Path, repeat: int) -> dict:
     best = {"cim": {"cpu_s": 1e9}, "landlab": {"cpu_s": 1e9}}
     for _ in range(repeat):
         said = subprocess.run([python, "-c", PEER_CODE, str(folder), str(CELLS), *map(str, (CELL, SECONDS, RATE, MANNING))],
-                              check=True, stdout=subprocess.PIPE, text=True).stdout  # fmt: skip
+                              check=True, stdout=subprocess.PIPE, text=True, env=QUIET).stdout  # fmt: skip
         for name, figures in (("cim", own("ours", folder)), ("landlab", json.loads(said.splitlines()[-1]))):
             best[name] = min(best[name], figures, key=lambda one: one["cpu_s"])
     a, b = np.load(folder / "cim.npy"), np.load(folder / "landlab.npy")
@@ -206,7 +208,7 @@ def memory(folder: Path) -> dict:
     domain = FlowDomain.from_elevation(np.tile(tile, (3, 3)), CELL, roughness=MANNING)
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     before = held("VmRSS")
-    simulate(domain, rain=Rain.uniform(RATE, unit="mm/h"), until=20.0, output_every=20.0, threads=2)
+    simulate(domain, rain=Rain.uniform(RATE, unit="mm/h"), until=120.0, output_every=120.0, threads=2)
     per_cell = (held("VmHWM") - before) * 1024 / domain.elevation.size
     return {"bytes_per_cell": round(per_cell, 1), "bar": BARS["memory"], "met": per_cell <= BARS["memory"]}
 

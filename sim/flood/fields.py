@@ -66,8 +66,11 @@ class Frames:
 
     def take(self, number: int, solver: Solver) -> None:
         """Take the water of a solver as frame `number`."""
-        depth = solver.h[solver.inside]
-        known = solver.ground_known
+        depth, known = solver.h[solver.inside], solver.ground_known
+        if solver.steps == 0 and solver.case.depth is None:  # pages that nobody writes to take no memory
+            for values in self.values.values():
+                values[number][~known] = np.nan
+            return
         self.values["water_depth"][number] = depth
         for name, flow, sign in (("flow_velocity_x", solver.qx, 1.0), ("flow_velocity_y", solver.qy, -1.0)):
             if name in self.values:
@@ -103,7 +106,7 @@ def dataset_of(  # noqa: PLR0913 - the parts of one dataset
     dataset["ground_elevation"] = (("y", "x"), elevation.astype(np.float32), said)
     unknown = np.isnan(elevation)
     for key, (name, unit, words) in _MAXIMA.items():
-        values = maxima[key].copy()
+        values = maxima[key]
         if key == "arrival":
             values[values < 0] = np.nan
         values[unknown] = np.nan

@@ -17,7 +17,7 @@ from cim.errors import CimError, UsageError
 from cim.progress import track
 from cim.results import Fields, Grid, RunRecord, Stopwatch, array_fingerprint, city_fingerprint
 from cim.scenario.faults import near
-from cim.sim.flood.boundary import Boundary, Inflow, drains, lay_boundaries, lay_inflows
+from cim.sim.flood.boundary import Boundary, Inflow, drains, lay_boundaries, lay_inflows, series_of
 from cim.sim.flood.checkpoint import Checkpoint
 from cim.sim.flood.fields import Frames, dataset_of, ledger_table
 from cim.sim.flood.gauges import Watch, watch
@@ -189,10 +189,10 @@ def plan_of(
     start, until, times = _clock(*when, asked.output_every, faults)
     domain = _domain(place, ground, faults) or _stand_in(place, ground)
     rain = _rain(rain, faults)
-    if domain is None:
-        _refuse(faults)
-        raise AssertionError
     until = _MOMENT if until is None else until  # a fault is told already; the rest is checked all the same
+    if domain is None:
+        _refuse(faults + _faults_in_time(rain, forcing, None if when[0] is None else start, until))
+        raise AssertionError
     known = np.isfinite(domain.elevation)
     begin = None if when[0] is None else start
     if rain is not None:
@@ -302,6 +302,7 @@ def _stand_in(place: Any, ground: Mapping[str, Any]) -> FlowDomain | None:
     """Return the cells of a place that is no domain, where they can be told; unknown ones are walls."""
     from cim.model import City
     from cim.sim.flood.domain import FlowDomain
+    from cim.sim.flood.elevation import HIGHEST, LOWEST, MARKS, as_grid
     from cim.sim.terrain import read_terrain
 
     try:
@@ -309,9 +310,24 @@ def _stand_in(place: Any, ground: Mapping[str, Any]) -> FlowDomain | None:
             bare = read_terrain(place, ground.get("terrain"))
             grid = Grid(bare.x_min, bare.y_max, bare.dx, bare.dx, bare.shape[1], bare.shape[0], bare.crs.to_string())
             return FlowDomain(np.asarray(bare.values, float), grid)
-        return FlowDomain.from_elevation(place, ground.get("dx"), gaps="wall", crs=ground.get("crs"))
-    except CimError:
+        values, grid, _ = as_grid(place, ground.get("dx"), ground.get("crs"))
+        if values is None:
+            return None
+        heights = np.where((values > LOWEST) & (values < HIGHEST) & ~np.isin(values, MARKS), values, np.nan)
+        return FlowDomain(heights, grid)
+    except (CimError, TypeError):
         return None
+
+
+def _faults_in_time(rain: Any, forcing: tuple[Any, Any, Any], start: datetime | None, until: float) -> list[str]:
+    """Return the faults of series that show without a place: what is left to check where there is none."""
+    from cim.sim.flood.rain import UniformRain
+
+    nowhere = Grid(0.0, 1.0, 1.0, 1.0, 1, 1, "EPSG:3857")
+    found = rain.faults(nowhere, start, until) if isinstance(getattr(rain, "source", None), UniformRain) else []
+    series = [(one.level, "m", one.label) for one in forcing[0]] + [(one.discharge, "m³/s", one.label) for one in (*forcing[0], *forcing[1])]
+    series += [(one.capacity, "m³/s", one.label) for one in forcing[2] if isinstance(one, Pump)]
+    return found + [fault for value, unit, label in series if value is not None for fault in series_of(value, unit, label, start, until)[1]]
 
 
 def _rain(rain: Any, faults: list[str]) -> Any:
@@ -378,6 +394,8 @@ def _run(plan: Plan, asked: Options) -> tuple[Solver, Frames, list[dict[str, flo
                     keeper.save_frame(0, frames.of(0))
             for number in range(at + 1, len(plan.times)):
                 solver.advance(plan.times[number], on_record=lambda: (plan.watch.look(solver), work.update(solver.time)))
+                if number == len(plan.times) - 1:
+                    solver.finish()
                 _look(solver, frames, rows, plan.watch, number)
                 if keeper is not None:
                     keeper.save_frame(number, frames.of(number))

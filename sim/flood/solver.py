@@ -485,7 +485,14 @@ class Solver:
         self.ledger = Ledger(**{name: float(value) for name, value in numbers.items()}, lost=lost)
         self._rain_interval = -1
 
+    def finish(self) -> None:
+        """Give back what only another step would need."""
+        self.next = ()
+        if self.case.scheme == "accurate":
+            self.carry_next = self.carry[:1]
+
     def close(self) -> None:
-        """Let the threads go."""
+        """Let the threads and the water go; ledger and maxima stay."""
+        self.h = self.qx = self.qy = self.carry = self.z = np.zeros((0, 0), self.number)
         if self.pool is not None:
             self.pool.shutdown()
