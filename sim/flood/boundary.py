@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
 
-__all__ = ["Boundary", "Inflow", "cells_of", "drains", "lay_boundaries", "lay_inflows"]
+__all__ = ["Boundary", "Inflow", "cells_of", "drains", "lay_boundaries", "lay_inflows", "series_of"]
 
 SIDES = ("west", "east", "north", "south")
 Kind = Literal["closed", "free", "stage", "inflow"]

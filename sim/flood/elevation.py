@@ -20,11 +20,23 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["HIGHEST", "LOWEST", "as_grid", "crs_faults", "elevation_faults", "hole_sizes", "option_faults", "refuse", "value_faults"]
+__all__ = [
+    "HIGHEST",
+    "LOWEST",
+    "MARKS",
+    "as_grid",
+    "crs_faults",
+    "elevation_faults",
+    "hole_sizes",
+    "option_faults",
+    "refuse",
+    "value_faults",
+]
 
 LOWEST, HIGHEST = -11_500.0, 9_000.0
 """Range of elevations [m]: below the Challenger Deep (-10 935 m), above Everest (8 849 m)."""
-_MARKS = (-9999.0, -999.0, -99.0, -1.0e3, 999.0, 9999.0)
+MARKS = (-9999.0, -999.0, -99.0, -1.0e3, 999.0, 9999.0)
+"""Values with which files mark cells without an elevation."""
 _ALONE = 50.0
 """A mark inside the range of elevations is one when no other cell comes this near to it [m]."""
 
@@ -58,7 +70,7 @@ def value_faults(values: Floats, name: str) -> list[str]:
 def _hidden_marks(known: Floats, name: str) -> list[str]:
     """Return marks for "unknown" inside the range of elevations that stand alone."""
     faults = []
-    for mark in _MARKS:
+    for mark in MARKS:
         if not LOWEST <= mark <= HIGHEST:
             continue
         count = int((known == mark).sum())
