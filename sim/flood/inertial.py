@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 
 from cim.sim.flood.kernels import CLOSED, GRAVITY, INFLOW, PAD, STAGE, _jit
@@ -31,58 +32,88 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+# A call inside a loop over faces would stop the vectoriser; flags as those of `kernels._jit`.
+_inlined: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"}, forceinline=True)
+
 __all__ = ["COURANT", "faces", "step", "to_cells"]
 
 COURANT = 0.65
 """Share of a cell that a wave may cross in one step. With theta 0.9 a chessboard of waves grows from 0.67 on (0.95 along one axis)."""
 THETA = 0.9
 """Share of a face's own discharge in its inertia; the rest comes from the two next to it, and damps [-]."""
+_STEEP = 200.0
+"""Froude number gained per slope: rules friction out as the limit on slopes, down to n = 0.01 and up to 1 m of water [-]."""
+_ROOT_G = float(np.sqrt(GRAVITY))
 _KINEMATIC = 2.36  # a film's wave runs at 5/3 of its velocity; times the root of two where it runs across the cells
 _SURE = 1.0 - 1e-6  # of a cell's water may leave: the rest pays for rounding
-_X, _Y, _SHARE, _DEPTH, _FASTEST, _DEEPEST, _NONE = 0, 2, 5, 7, 8, 9, 10  # rows of the work space: two, three, two, and one of each
+_X, _Y, _SHARE, _FASTEST, _DEEPEST, _NONE = 0, 2, 5, 7, 8, 9  # rows of the work space: two, three, two, and one of each
+
+
+@_inlined
+def _through(h_l, z_l, h_r, z_r, before, q, after, across, rough, dt, dt_per_dx, per_dx, dry):
+    """Return the new unit discharge of a face [m²/s] and its velocity [m/s].
+
+    `before`, `q`, `after`: old discharge of the face before, the face, the face after; `across`: the mean of the four faces around it that
+    lie across; `rough`: g n².
+    """
+    number = type(h_l)
+    zero, one, two, four = number(0.0), number(1.0), number(2.0), number(4.0)
+    dz = z_r - z_l
+    de = dz + (h_r - h_l)
+    flowing = max(h_l - max(zero, dz), h_r + min(zero, dz))  # highest level less highest bed; a wall leaves nothing
+    wet = max(flowing, dry)
+    # wet^(-1/6): a sixth of the exponent taken off, then two steps of third order (error below 1e-8)
+    bits = np.float32(np.float32(wet).view(np.int32))
+    root = number(np.int32(np.int32(1242442726) - np.int32(bits * np.float32(1.0 / 6.0))).view(np.float32))
+    for _ in range(2):
+        squared = root * root
+        short = one - wet * (squared * squared * squared)
+        root = root * (one + short * (number(1.0 / 6.0) + short * number(7.0 / 72.0)))
+    squared = root * root
+    inverse = squared * squared * squared
+    drag = dt * rough * (inverse * inverse * squared)
+    push = number(THETA) * q + number(0.5 - 0.5 * THETA) * (before + after) - number(GRAVITY) * dt_per_dx * flowing * de
+    push_across = across * (one + drag * np.sqrt(q * q + across * across))
+    new = two * push / (one + np.sqrt(one + four * drag * np.sqrt(push * push + push_across * push_across)))
+    weight = min(max(two - two * abs(dz) * per_dx, zero), one)
+    followed = weight * (max(zero, min(dz, de)) + min(zero, max(dz, de)))
+    downhill = max(-followed if new > zero else followed, zero) * per_dx
+    top = number(_ROOT_G) * wet * wet * (squared * root) * (one + number(_STEEP) * downhill)
+    new = min(max(new, -top), top)
+    new = new if flowing > dry else zero
+    return new, abs(new) * inverse
 
 
 @_jit
-def _flow(hl, zl, hr, zr, before, q, after, t0, t1, t2, t3, kl, kr, depth, cube, bits, out, fastest, dt, dt_per_dx, per_dx, dry, n):
-    """Write the new unit discharge of n faces [m²/s], from a row of left and a row of right cells.
+def _row_x(h, z, q, north, south, rough, out, fastest, dt, dt_per_dx, per_dx, dry, n):
+    """Write the unit discharge of n faces between the cells of a row [m²/s]; `fastest` keeps the largest velocity of each [m/s].
 
-    `before`, `q`, `after`: old discharge of the face before, the face, the face after; `t0` to `t3`: of the four faces around it that lie
-    across; `kl`, `kr`: g n²; `fastest` keeps the largest velocity of each face [m/s].
+    The rows begin one cell west of the first face; `north`, `south`: old discharge of the faces on both sides of the cells.
     """
-    number = hl.dtype.type
-    zero, quarter, half, one, two, four = number(0.0), number(0.25), number(0.5), number(1.0), number(2.0), number(4.0)
-    g, theta, side, third, tiny = number(GRAVITY), number(THETA), number(0.5 - 0.5 * THETA), number(1.0 / 3.0), number(1e-9)
+    number = h.dtype.type
+    half, quarter = number(0.5), number(0.25)
     for i in range(n):
-        dz = zr[i] - zl[i]
-        depth[i] = max(hl[i] - max(zero, dz), hr[i] + min(zero, dz))  # highest level less highest bed; a wall leaves nothing
-        cube[i] = max(depth[i], dry)
-    for i in range(n):  # depth^(-1/3): a third of the exponent taken off, then Newton's iteration
-        bits[i] = np.int32(1419967116) - np.int32(np.float32(bits[i]) * np.float32(1.0 / 3.0))
-    for i in range(n):
-        flowing, q_old = depth[i], q[i]
-        wet = max(flowing, dry)
-        root = number(cube[i])
-        for _ in range(3):
-            root = root * (four - wet * root * root * root) * third
-        squared = root * root
-        dz = zr[i] - zl[i]
-        de = dz + (hr[i] - hl[i])
-        across = quarter * ((t0[i] + t1[i]) + (t2[i] + t3[i]))
-        rough = half * (kl[i] + kr[i])
-        drag = dt * rough * (squared * squared * squared * root)
-        push = theta * q_old + side * (before[i] + after[i]) - g * dt_per_dx * flowing * de
-        push_across = across * (one + drag * np.sqrt(q_old * q_old + across * across))
-        new = two * push / (one + np.sqrt(one + four * drag * np.sqrt(push * push + push_across * push_across)))
-        weight = min(max(two - two * abs(dz) * per_dx, zero), one)
-        followed = weight * (max(zero, min(dz, de)) + min(zero, max(dz, de)))
-        downhill = max(-followed if new > zero else followed, zero) * per_dx
-        uniform = downhill * wet * wet * squared / max(rough, tiny)
-        uniform = uniform if rough > tiny else zero
-        top = wet * np.sqrt(g * max(wet, uniform))
-        new = min(max(new, -top), top)
-        new = new if flowing > dry else zero
+        across = quarter * ((north[i] + north[i + 1]) + (south[i] + south[i + 1]))
+        new, velocity = _through(h[i], z[i], h[i + 1], z[i + 1], q[i], q[i + 1], q[i + 2], across, half * (rough[i] + rough[i + 1]),
+                                 dt, dt_per_dx, per_dx, dry)  # fmt: skip
         out[i] = new
-        fastest[i] = max(fastest[i], abs(new) * (squared * root))
+        fastest[i] = max(fastest[i], velocity)
+
+
+@_jit
+def _row_y(h_n, z_n, h_s, z_s, before, q, after, north, south, rough_n, rough_s, out, fastest, dt, dt_per_dx, per_dx, dry, n):
+    """Write the unit discharge of n faces between two rows of cells [m²/s]; `fastest` keeps the largest velocity of each [m/s].
+
+    `north`, `south`: old discharge of the faces along the two rows, from the western one of the first cell on.
+    """
+    number = h_n.dtype.type
+    half, quarter = number(0.5), number(0.25)
+    for i in range(n):
+        across = quarter * ((north[i] + north[i + 1]) + (south[i] + south[i + 1]))
+        new, velocity = _through(h_n[i], z_n[i], h_s[i], z_s[i], before[i], q[i], after[i], across, half * (rough_n[i] + rough_s[i]),
+                                 dt, dt_per_dx, per_dx, dry)  # fmt: skip
+        out[i] = new
+        fastest[i] = max(fastest[i], velocity)
 
 
 @_jit
@@ -173,27 +204,24 @@ def _update(h, carry, x, north, south, rain, h_new, fx_new, fy_new, deepest, dt,
 
 
 @_jit
-def _flow_y(h, fx, fy, z, friction, r, i0, n, work, cube, bits, dt, dt_per_dx, per_dx, dry):
+def _flow_x(h, fx, fy, z, friction, j, i0, n, work, dt, dt_per_dx, per_dx, dry):
+    """Write the faces that lie west of the cells of row j, from one column before on."""
+    a, b = i0 - 2, i0 - 1 + n
+    _row_x(h[j, a:b], z[j, a:b], fx[j, a : b + 1], fy[j, a:b], fy[j + 1, a:b], friction[j if friction.shape[0] > 1 else 0, a:b],
+           work[_X + j % 2], work[_FASTEST], dt, dt_per_dx, per_dx, dry, n)  # fmt: skip
+
+
+@_jit
+def _flow_y(h, fx, fy, z, friction, r, i0, n, work, dt, dt_per_dx, per_dx, dry):
     """Write row r of faces that lie north of cells, one column more on either side."""
     a, b = i0 - 1, i0 - 1 + n
     above, here = (r - 1, r) if friction.shape[0] > 1 else (0, 0)
-    _flow(h[r - 1, a:b], z[r - 1, a:b], h[r, a:b], z[r, a:b], fy[r - 1, a:b], fy[r, a:b], fy[r + 1, a:b], fx[r - 1, a:b],
-          fx[r - 1, a + 1 : b + 1], fx[r, a:b], fx[r, a + 1 : b + 1], friction[above, a:b], friction[here, a:b], work[_DEPTH], cube, bits,
-          work[_Y + r % 3], work[_FASTEST], dt, dt_per_dx, per_dx, dry, n)  # fmt: skip
+    _row_y(h[r - 1, a:b], z[r - 1, a:b], h[r, a:b], z[r, a:b], fy[r - 1, a:b], fy[r, a:b], fy[r + 1, a:b], fx[r - 1, a : b + 1],
+           fx[r, a : b + 1], friction[above, a:b], friction[here, a:b], work[_Y + r % 3], work[_FASTEST], dt, dt_per_dx, per_dx, dry, n)  # fmt: skip
 
 
 @_jit
-def _flow_x(h, fx, fy, z, friction, j, i0, n, work, cube, bits, dt, dt_per_dx, per_dx, dry):
-    """Write the faces that lie west of the cells of row j, from one column before on."""
-    a, b = i0 - 1, i0 - 1 + n
-    k = j if friction.shape[0] > 1 else 0
-    _flow(h[j, a - 1 : b - 1], z[j, a - 1 : b - 1], h[j, a:b], z[j, a:b], fx[j, a - 1 : b - 1], fx[j, a:b], fx[j, a + 1 : b + 1],
-          fy[j, a - 1 : b - 1], fy[j, a:b], fy[j + 1, a - 1 : b - 1], fy[j + 1, a:b], friction[k, a - 1 : b - 1], friction[k, a:b],
-          work[_DEPTH], cube, bits, work[_X + j % 2], work[_FASTEST], dt, dt_per_dx, per_dx, dry, n)  # fmt: skip
-
-
-@_jit
-def move(h, fx, fy, carry, h_new, fx_new, fy_new, z, ground_friction, rain, tiles, edges, dt, dx, dry, work, cube, bits, speed):
+def move(h, fx, fy, carry, h_new, fx_new, fy_new, z, ground_friction, rain, tiles, edges, dt, dx, dry, work, _cube, _bits, speed):
     """Move the tiles on by one step.
 
     A row of cells is finished one row late, when it is known what the cells south of it can give.
@@ -220,11 +248,11 @@ def move(h, fx, fy, carry, h_new, fx_new, fy_new, z, ground_friction, rain, tile
         wide = n + 2 if last else n + 3
         for i in range(n + 3):
             work[_FASTEST, i], work[_DEEPEST, i] = zero, zero
-        _flow_y(h, fx, fy, z, ground_friction, j0 - 1, i0, n + 2, work, cube, bits, dt, dt_per_dx, per_dx, dry)
+        _flow_y(h, fx, fy, z, ground_friction, j0 - 1, i0, n + 2, work, dt, dt_per_dx, per_dx, dry)
         for j in range(j0 - 1, j1 + 1):
             x, north, south, share = work[_X + j % 2], work[_Y + j % 3], work[_Y + (j + 1) % 3], work[_SHARE + j % 2]
             x[n + 2] = zero
-            _flow_x(h, fx, fy, z, ground_friction, j, i0, wide, work, cube, bits, dt, dt_per_dx, per_dx, dry)
+            _flow_x(h, fx, fy, z, ground_friction, j, i0, wide, work, dt, dt_per_dx, per_dx, dry)
             inside = PAD <= j < rows - PAD
             rub = ground_friction[j if ground_friction.shape[0] > 1 else 0]
             if inside and (first or last):
@@ -233,7 +261,7 @@ def move(h, fx, fy, carry, h_new, fx_new, fy_new, z, ground_friction, rain, tile
                 for i in range(n + 2):
                     south[i] = zero
             else:
-                _flow_y(h, fx, fy, z, ground_friction, j + 1, i0, n + 2, work, cube, bits, dt, dt_per_dx, per_dx, dry)
+                _flow_y(h, fx, fy, z, ground_friction, j + 1, i0, n + 2, work, dt, dt_per_dx, per_dx, dry)
                 if j + 1 == PAD or j + 1 == rows - PAD:
                     cell = (PAD if j + 1 == PAD else j) if ground_friction.shape[0] > 1 else 0
                     _edges_y(kind, value, h, z, fy, ground_friction[cell], j + 1, south, i0, i1, columns, dt, dt_per_dx, dry)
