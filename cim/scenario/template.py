@@ -186,18 +186,24 @@ def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title:
     from pydantic import BaseModel
 
     default = None if field.is_required() else field.get_default(call_default_factory=True)
-    example = field.examples[0] if field.is_required() and field.examples and isinstance(field.examples[0], Mapping) else None
     several = _is_list(field.annotation)
     header = f"[[{title}.{key}]]" if several else f"[{title}.{key}]"
-    stands = isinstance(default, BaseModel) or (field.is_required() and not several)
+    stands = isinstance(default, BaseModel) or field.is_required()
     order = [type(default), *(one for one in models if one is not type(default))] if isinstance(default, BaseModel) else list(models)
     lines = []
     for number, model in enumerate(order):
-        held = default.model_dump(exclude_none=True) if isinstance(default, model) else example if number == 0 else None
+        held = default.model_dump(exclude_none=True) if isinstance(default, model) else _model_example(model)
         block = [header, *_table(model, f"{title}.{key}", held)]
         lines += ["", f"# {field.description or key}" if number == 0 else f"# or: {_first_line(model) or model.__name__}"]
         lines += block if stands and number == 0 else [f"# {line}".rstrip() for line in block]
     return lines
+
+
+def _model_example(model: type[BaseModel]) -> Mapping[str, Any] | None:
+    """Return values that make sense together, as a plug-in may give them: ``json_schema_extra={"example": {…}}`` of the model."""
+    extra = model.model_config.get("json_schema_extra")
+    found = extra.get("example") if isinstance(extra, Mapping) else None
+    return found if isinstance(found, Mapping) else None
 
 
 def _first_line(model: type[BaseModel]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cim.sim.flood.parameter_values import Duration, File, Pairs, SeriesValue
+from cim.sim.flood.parameter_values import Duration, Files, Pairs, SeriesValue
 
 if TYPE_CHECKING:
     from cim.sim.flood.rain import Rain
@@ -44,6 +44,8 @@ class NoRain(_Table):
 class ChicagoRain(_Table):
     """A Chicago storm 芝加哥雨型 of a return period."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"place": "Shenzhen", "return_period": 50.0, "duration": "1h"}})
+
     kind: Literal["chicago"] = Field(default="chicago", description='"chicago": a design storm with one peak, by the local formula')
     place: str | None = Field(default=None, description=_PLACE, examples=["Shenzhen"])
     formula: dict[str, float] | None = Field(default=None, description=_FORMULA, examples=[_FORMULAS])
@@ -74,6 +76,8 @@ class ChicagoRain(_Table):
 
 class BlockRain(_Table):
     """A storm of one rate, from a depth or a return period."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"duration": "30min", "depth": 30.0}})
 
     kind: Literal["block"] = Field(default="block", description='"block": one rate for a time')
     duration: Duration = Field(description="length of the storm", examples=["30min"])
@@ -146,7 +150,7 @@ class FileRain(_Table):
     """Rain of a file: a series in text (CSV, SWMM), or fields in time (NetCDF, GeoTIFF)."""
 
     kind: Literal["file"] = Field(default="file", description='"file": a series in text, or fields in time in NetCDF or GeoTIFF')
-    file: File | list[File] = Field(description="file, relative to this one; several GeoTIFFs are one per time", examples=["rain.csv"])
+    file: Files = Field(description="file, relative to this one; several GeoTIFFs are one per time", examples=["rain.csv"])
     unit: str | None = Field(default=None, description=f"{_UNIT}; left out: as the file says", examples=["mm/h"])
     column: str | None = Field(default=None, description="text: header of the values, where there are several", examples=["rain"])
     station: str | None = Field(default=None, description="text of SWMM: the station, where there are several", examples=["S1"])

@@ -15,7 +15,21 @@ from cim.sim.flood.times import instant, seconds
 if TYPE_CHECKING:
     from cim.sim.flood.series import Series
 
-__all__ = ["At", "Duration", "File", "Folder", "Instant", "Pairs", "Place", "SeriesTable", "SeriesValue", "Until", "series_of_value"]
+__all__ = [
+    "At",
+    "Duration",
+    "File",
+    "Files",
+    "Folder",
+    "Instant",
+    "Pairs",
+    "Place",
+    "SeriesTable",
+    "SeriesValue",
+    "Until",
+    "series_of_value",
+    ,
+]
 
 
 def _duration(value: Any) -> Any:
@@ -48,6 +62,15 @@ def _file(value: str, info: ValidationInfo) -> str:
         msg = f"there is no file {path}; paths are relative to the scenario file"
         raise ValueError(msg)
     return str(path)
+
+
+def _files(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        return _file(value, info)
+    if isinstance(value, list | tuple) and value and all(isinstance(one, str) for one in value):
+        return [_file(one, info) for one in value]
+    msg = "expected the path of a file, or a list of paths"
+    raise ValueError(msg)
 
 
 def _folder(value: str, info: ValidationInfo) -> str:
@@ -119,6 +142,8 @@ Until = Annotated[float | str | datetime, BeforeValidator(_until)]
 At = float | str | datetime
 File = Annotated[str, AfterValidator(_file)]
 """A file, relative to the scenario."""
+Files = Annotated[str | list[str], BeforeValidator(_files)]
+"""A file or several."""
 Folder = Annotated[str, AfterValidator(_folder)]
 Pairs = Annotated[list[tuple[At, float]], BeforeValidator(_pairs)]
 """Times and values."""

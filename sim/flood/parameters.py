@@ -12,7 +12,6 @@ from cim.sim.flood.parameter_values import Duration, File, Folder, Instant, Unti
 
 __all__ = ["FloodParameters"]
 
-_STORM = {"kind": "chicago", "place": "Shenzhen", "return_period": 50.0, "duration": "1h"}
 _POINT = {"gate": [500010.0, 3460010.0]}
 _LINE = {"weir": [[500000.0, 3460000.0], [500000.0, 3460040.0]]}
 
@@ -89,7 +88,7 @@ class FloodParameters(BaseModel):
     sections: dict[str, list[tuple[float, float]]] | None = Field(
         default=None, description="lines [[x, y], …] across which the flow is measured, positive to the right", examples=[_LINE]
     )
-    rain: RainTable = Field(description="rain; each kind has keys of its own", examples=[_STORM])
+    rain: RainTable = Field(description="rain; each kind has keys of its own")
     boundary: tuple[BoundaryTable, ...] = Field(default=(), description="open sides of the domain, as many as there are")
     inflow: tuple[InflowTable, ...] = Field(default=(), description="water poured in")
     pump: tuple[PumpTable, ...] = Field(default=(), description="pumps")
