@@ -28,7 +28,6 @@ __all__ = [
     "SeriesValue",
     "Until",
     "series_of_value",
-    ,
 ]
 
 

@@ -240,9 +240,6 @@ def test_a_branch_leaves_a_run_that_kept_its_states(folder: Path) -> None:
     assert isinstance(branch, Fields)
     same = branch["water_depth"].values[:3], base["water_depth"].values[:3]
     other = branch["water_depth"].values[4], base["water_depth"].values[4]
-        (branch["water_depth"].values[:3], base["water_depth"].values[:3]),
-        (branch["water_depth"].values[4], base["water_depth"].values[4]),
-    )
     np.testing.assert_array_equal(*same)
     assert np.nansum(other[0]) > np.nansum(other[1])
     assert branch.run.balance["pumped_out_m3"] < base.run.balance["pumped_out_m3"]
