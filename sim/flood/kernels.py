@@ -18,7 +18,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-__all__ = ["CLOSED", "FREE", "INFLOW", "PAD", "STAGE", "WALL", "WORK", "largest", "record", "stage_second", "step_first", "touch", "volumes"]
+__all__ = ["CLOSED", "FREE", "INFLOW", "PAD", "STAGE", "WALL", "WORK", "largest", "record", "stage_second", "slow", "step_first", "touch", "volumes"]
 
 PAD = 2
 """Cells around the domain in every array; their ground is a wall."""
@@ -591,6 +591,19 @@ def volumes(h, carry, tiles, found):
                 if kept:
                     total -= np.float64(carry[j, i])
         found[tiles[t, 0]] = total
+
+
+@_jit
+def slow(h, before, qx, qy, tiles):
+    """Take the momentum of water that was taken away: what stays keeps its velocity. `before`: depths before, shape (ny, nx)."""
+    for t in range(tiles.shape[0]):
+        for j in range(tiles[t, 1], tiles[t, 2]):
+            for i in range(tiles[t, 3], tiles[t, 4]):
+                old = before[j - PAD, i - PAD]
+                if h[j, i] < old:
+                    share = h[j, i] / old
+                    qx[j, i] *= share
+                    qy[j, i] *= share
 
 
 @_jit

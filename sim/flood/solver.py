@@ -385,10 +385,13 @@ class Solver:
         """Let water seep away since the last look; the rain of that time is known because no look spans a change of rain."""
         lasted, self.seeped = self.time - self.seeped, self.time
         rain = self.rain[self.inside] if self.rain.shape[0] > 1 else float(self.rain[0, PAD])
+        before = self.h[self.inside].copy()
         taken = self.case.infiltration.step(
             self.h[self.inside], self.infiltrated, self.time - lasted, lasted, rain * lasted, None if self.all_known else self.ground_known
         )
         self.ledger.book("infiltration", taken * self.case.dx**2)
+        if not self.faces:
+            self._on_tiles(self.tiles[self.awake], lambda part, _: kernels.slow(self.h, before, self.qx, self.qy, part))
 
     def _pour(self, dt: float) -> None:
         """Add the water of the sources and take that of the drains."""
@@ -411,6 +414,15 @@ class Solver:
         else:
             self.h[place] += depth
         return volume
+
+    def lower(self, place: tuple[Ints, Ints], share: float) -> float:
+        """Take a share of the water of cells, with its momentum, and return it [m³]."""
+        depth = self.h[place].astype(np.float64)
+        self.h[place] = (depth * (1.0 - share)).astype(self.h.dtype)
+        if not self.faces:
+            self.qx[place] *= self.number(1.0 - share)
+            self.qy[place] *= self.number(1.0 - share)
+        return float((depth - self.h[place]).sum()) * self.case.dx**2  # what the cells really lost, to the last digit they hold
 
     def take(self, place: tuple[Ints, Ints]) -> float:
         """Empty cells and return their water [m³]."""

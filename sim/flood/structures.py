@@ -137,9 +137,7 @@ class _RunningPump:
             return
         there = float(depth.sum()) * solver.case.dx**2
         share = min(self.capacity.mean(solver.time, solver.time + dt) * dt / there, 1.0)
-        left = (depth * (1.0 - share)).astype(solver.h.dtype)
-        moved = float((depth - left).sum()) * solver.case.dx**2  # what the cells really lost, to the last digit they hold
-        solver.h[self.intake] = left
+        moved = solver.lower(self.intake, share)
         if self.outlet is None:
             solver.ledger.book("pumped_out", moved)
         else:
