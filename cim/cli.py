@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cim.loaders.update import Update
     from cim.model import City
     from cim.results import Comparison, Fields, Verdicts
+    from cim.scenario import Scenario
     from cim.scenes import Scene
 
 __all__ = ["app", "main"]
@@ -487,9 +488,14 @@ def export(
 def run_scenario(
     scenario: Annotated[Path, typer.Argument(help="Scenario file (TOML).")],
     output: Out = Path("runs/run"),
+    cluster: Annotated[str | None, typer.Option(help='Members side by side: "local", or the address of a Dask scheduler.')] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers with --cluster local; as many as processors without it.", min=1)] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the checks and simulations of a scenario file; one folder of results each."""
+    """Run the checks and simulations of a scenario file; one folder of results each.
+
+    With axes or options it is an ensemble: each member gets a folder, what is done already is kept, and one result sums all of them up.
+    """
     from cim.scenario import read_scenario
     from cim.sim.run import run as run_all
 
@@ -498,6 +504,12 @@ def run_scenario(
     except FormatError as error:
         listed = "\n  ".join(_scenario_faults(scenario))
         raise FormatError(scenario, f"the scenario has faults:\n  {listed}") from error
+    if plan.axes or plan.options:
+        _run_ensemble(plan, output, cluster, workers, as_json=as_json)
+        return
+    if cluster is not None or workers is not None:
+        msg = f"{scenario} has neither axes nor options: it is one run, and needs no cluster; leave --cluster and --workers out"
+        raise UsageError(msg)
     results = run_all(plan, output, city=_open(plan.city))
     rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name)} for result in results]
     issues = json.loads((output / "run.json").read_text(encoding="utf-8"))["issues"]
@@ -507,6 +519,27 @@ def run_scenario(
     _table(rows, str(scenario))
     for issue in issues:
         _show(f"{issue['severity']} ({issue['code']}): {issue['message']}")
+
+
+def _run_ensemble(plan: Scenario, output: Path, cluster: str | None, workers: int | None, *, as_json: bool) -> None:
+    """Run the members of a scenario and say what became of them; exit 1 when one failed."""
+    from cim.sim import ensemble
+
+    made = ensemble.run(plan, output, cluster=cluster, workers=workers, city=None if plan.city.suffix == ".cim" else _open(plan.city))
+    rows = [{"table": name, "rows": table.num_rows} for name, table in made.fields.tables.items()]
+    if as_json:
+        members = {"done": {name: str(folder) for name, folder in made.members.items()}, "failed": dict(made.failed)}
+        notes = list(made.fields.run.assumptions)
+        _print_json(
+            {"scenario": plan.name, "output": str(output), "base": made.base, "ran": made.ran, **members, "tables": rows, "notes": notes}
+        )
+    else:
+        _table(rows, repr(made)[1:-1])
+        _show("\n".join(made.fields.run.assumptions))
+        for name, error in made.failed.items():
+            _say(f"{name} failed: {error}")
+    if made.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -56,7 +56,7 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
     plan = scenario if isinstance(scenario, Scenario) else read_scenario(scenario)
     if plan.axes or plan.options:
         what = f"axes ({', '.join(plan.axes)})" if plan.axes else f"options ({', '.join(plan.options)})"
-        msg = f"the scenario {plan.name!r} has {what}: it is an ensemble; run its members one by one, cim.scenario.members gives them"
+        msg = f"the scenario {plan.name!r} has {what}: it is an ensemble; run it with cim.sim.ensemble.run"
         raise UsageError(msg)
     base = _open(plan.city) if city is None else city
     option = plan.change.apply(base)

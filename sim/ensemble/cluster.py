@@ -137,10 +137,10 @@ def _local(distributed: Any, count: int) -> Iterator[tuple[Any, LocalWorkers]]:
         # A death is told at once: who is tried again, and when alone, is decided here.
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.admin.log-length": 0}))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cim-workers-", ignore_cleanup_errors=True))
+        # Its pages would be at 8787 otherwise, which may be taken.
+        quiet = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}, "silence_logs": logging.CRITICAL}
         cluster = stack.enter_context(
-            distributed.LocalCluster(
-                n_workers=0, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL, local_directory=folder
-            )
+            distributed.LocalCluster(n_workers=0, processes=True, host="127.0.0.1", local_directory=folder, **quiet)
         )
         client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
         mine = LocalWorkers(cluster.scheduler_address, count, folder)
@@ -204,6 +204,7 @@ def on_dask(
             for future in [one for one in running if one.done()]:
                 task = running.pop(future)
                 outcome = _outcome(future, task)
+                future.release()  # or it is computed again when the worker that did it dies
                 if outcome.again and queue.tries[task.name] <= retries:
                     queue.again(task)
                     continue

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cim.results.columns import column, unit
 from cim.sim.ensemble.reading import Rows
@@ -66,22 +67,34 @@ def table_statistics(rows: Rows, group: Group, limits: Limits) -> pa.Table:
     table
         Keys; ``members`` that have the object, ``not_assessed`` among them; for each event ``p_…``, the weighted share of the members that
         assess it in which it happens (null where none does); for each column of numbers mean, min, max and quantiles over the members with
-        a value, and their ``_count``; ``_base``, the mean of what they are compared with; ``_difference``, the mean of each member less its partner;
-        ``_noise``, the standard deviation of such a difference between two seeds (null without seeds); ``p_changed`` and ``change``.
+        a value, and their ``_count``; ``_base``, the mean of what they are compared with; ``_difference``, the mean of each member less its
+        partner; ``_noise``, the standard deviation of such a difference between two seeds (null without seeds); ``p_changed``; ``change``.
     """
     step = max(1, _MOST_VALUES // max(1, len(group.members)))
-    parts = [_part(rows, group, limits, slice(at, min(at + step, rows.count))) for at in range(0, max(rows.count, 1), step)]
+    words = _words(rows, group)
+    parts = [_part(rows, group, limits, words, slice(at, min(at + step, rows.count))) for at in range(0, max(rows.count, 1), step)]
     return pa.concat_tables(parts).combine_chunks()
 
 
-def _part(rows: Rows, group: Group, limits: Limits, here: slice) -> pa.Table:
+def _words(rows: Rows, group: Group) -> dict[str, list[str]]:
+    """Return the words of each column of classes, over all rows and members."""
+    found: dict[str, list[str]] = {}
+    for one in rows.schema:
+        if one.name not in rows.keys.column_names and _is_class(one.name, one.type):
+            members = {*group.members, *group.partners} - {-1}
+            held = {str(word) for member in members for word in pc.unique(rows.column(member, one.name)).to_pylist() if word is not None}
+            found[one.name] = sorted(held)
+    return found
+
+
+def _part(rows: Rows, group: Group, limits: Limits, words: Mapping[str, list[str]], here: slice) -> pa.Table:
     made = _Columns(rows, group, limits, here)
     made.counts()
     for name, kind in ((one.name, one.type) for one in rows.schema):
         if name in rows.keys.column_names:
             continue
-        if _is_class(name, kind):
-            made.classes(name)
+        if name in words:
+            made.classes(name, words[name])
         elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
             made.numbers(name)
     made.change()
@@ -139,7 +152,7 @@ class _Columns:
         with np.errstate(invalid="ignore"):
             self._add(name, np.where(all_ > 0, yes / all_, np.nan), pa.float64(), en=en, zh=zh)
 
-    def classes(self, name: str) -> None:
+    def classes(self, name: str, words: list[str]) -> None:
         """Add the probabilities of a column of classes."""
         texts = np.stack([self._texts(one, name) for one in self.group.members])
         known = self.assessed & (texts != NOT_ASSESSED)
@@ -151,30 +164,18 @@ class _Columns:
                 said = f"probability of {name} {word}" + ("" if place + 1 == len(_ORDERED[name]) else " or worse")
                 self._share(f"p_{name}_{word}", rank >= place, known, en=said, zh=f"达到{word}级的概率")
         else:
-            for word in _events(name, texts):
+            for word in _events(name, words, water="depth_max" in self.rows.schema.names):
                 title = word if name == "status" else f"{name} {word}"
                 self._share(
                     f"p_{word}" if name in {"status", "verdict"} else f"p_{name}_{word}", texts == word, known,
                     en=f"probability of {title}", zh=f"{word}的概率",
                 )  # fmt: skip
-        words = sorted({str(one) for one in texts.reshape(-1) if one is not None})
-        code = np.full(texts.shape, -1, np.int64)
-        for place, word in enumerate(words):
-            code[texts == word] = place
-        against = np.stack([self._codes(name, partner, words) for partner in self.group.partners])
+        code = np.stack([_codes(row, words) for row in texts])
+        nothing = np.full(self.count, None, object)
+        against = np.stack([_codes(self._texts(one, name) if one >= 0 else nothing, words) for one in self.group.partners])
         self._differ(code != against)
         if name in {"status", "verdict"}:
             self.turns = (words, code, against)
-
-    def _codes(self, name: str, member: int, words: list[str]) -> Ints:
-        code = np.full(self.count, -1, np.int64)
-        if member >= 0:
-            texts = self._texts(member, name)
-            for place, word in enumerate(words):
-                code[texts == word] = place
-            strange = np.array([one is not None and one not in words for one in texts], bool)
-            code[strange] = len(words) + 1
-        return code
 
     def numbers(self, name: str) -> None:
         """Add the statistics of a column of numbers, and how often depths are exceeded."""
@@ -250,17 +251,24 @@ class _Columns:
         self._add("change", words_of.tolist(), pa.string(), en="change", zh="变化")
 
 
-def _events(name: str, texts: NDArray[np.object_]) -> tuple[str, ...]:
-    """Return the words of a column whose probabilities are told."""
+def _events(name: str, words: Sequence[str], *, water: bool) -> tuple[str, ...]:
+    """Return the words of a column whose probabilities are told; `water`: the table tells of depths."""
     if name in _EVENTS:
         return _EVENTS[name]
     if name.startswith("passable_"):
         return ("yes",)
-    found = {str(one) for one in texts.reshape(-1) if one is not None} - {NOT_ASSESSED}
-    for words, event in _STATES.items():
-        if found <= words and (found or event == "wet"):
-            return (event,)
-    return tuple(sorted(found))
+    found = set(words) - {NOT_ASSESSED}
+    if not found:
+        return ("wet",) if water else ()
+    return next(((event,) for states, event in _STATES.items() if found <= states), tuple(sorted(found)))
+
+
+def _codes(texts: NDArray[np.object_], words: Sequence[str]) -> Ints:
+    """Return the place of each text among the words, -1 for none."""
+    code = np.full(len(texts), -1, np.int64)
+    for place, word in enumerate(words):
+        code[texts == word] = place
+    return code
 
 
 def _weighted(mask: Bools, weights: Floats) -> Floats:
