@@ -123,7 +123,7 @@ def kinds() -> tuple[str, ...]:
 
 
 def template(kind: str = "all") -> str:
-    """Return the text of a scenario file with comments on every parameter.
+    """Return the text of a scenario file with comments on every parameter; sections whose results another reads stand before it.
 
     Parameters
     ----------
@@ -141,7 +141,16 @@ def template(kind: str = "all") -> str:
         raise UsageError(msg)
     chosen = [("cim.simulators", name) for name in simulators if kind in {name, "all"}]
     chosen += [("cim.checks", name) for name in checks if kind in {name, "all", "planning"}]
-    return _HEAD + "".join(_section(group, name) for group, name in chosen)
+    return _HEAD + "".join(_section(group, name) for group, name in _with_needs(chosen))
+
+
+def _with_needs(chosen: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return sections with those before them that they need; the optional member `needs` of a plug-in names them."""
+    ordered: dict[tuple[str, str], None] = {}
+    for group, name in chosen:
+        needed = [("cim.simulators", other) for other in getattr(plugins.load(group, name), "needs", {}).values()]
+        ordered |= dict.fromkeys([*(_with_needs(needed) if needed else ()), (group, name)])
+    return list(ordered)
 
 
 def _section(group: str, name: str) -> str:

@@ -109,6 +109,14 @@ def test_the_template_passes_and_runs(folder: Path) -> None:
     assert run(plan, folder / "out")[0].run.balance["rain_m3"] > 0
 
 
+def test_the_template_of_the_impact_holds_the_flood_it_reads(folder: Path) -> None:
+    path = folder / "template.toml"
+    path.write_text(template("impact").replace("district.cim", "town.cim"), encoding="utf-8")
+    plan = read_scenario(path)
+    assert list(plan.simulations) == ["flood", "impact"]
+    assert check_scenario(plan, make_city(folder)) == []
+
+
 def test_every_table_of_the_template_that_is_a_comment_is_right_without_its_marks(folder: Path) -> None:
     for name in ("rain.csv", "S1.csv"):
         (folder / name).write_text(STORM, encoding="utf-8")
