@@ -44,11 +44,12 @@ grid = RasterModelGrid((cells, cells), xy_spacing=cell)
 grid.set_closed_boundaries_at_grid_edges(True, True, True, True)
 grid.add_field("topographic__elevation", np.load(folder + "/terrain.npy").ravel().astype(float), at="node")
 grid.add_zeros("surface_water__depth", at="node")
-flow = OverlandFlow(grid, mannings_n=manning, rainfall_intensity=rate / 3.6e6, steep_slopes=True)
-now, steps = 0.0, 0
+flow = OverlandFlow(grid, mannings_n=manning, rainfall_intensity=rate / 3.6e6)
+now, steps, depth = 0.0, 0, grid.at_node["surface_water__depth"]
 while now < seconds:
-    dt = min(flow.calc_time_step(), 2.0, seconds - now)  # its first step, of 100 s, gives NaN
+    dt = min(flow.calc_time_step(), 2.0, seconds - now)  # its first steps are of 100 s otherwise
     flow.overland_flow(dt=dt)
+    np.maximum(depth, 1e-5, out=depth)  # it overdraws cells at walls; below 0 its next step gives NaN
     now, steps = now + dt, steps + 1
 np.save(folder + "/landlab.npy", grid.at_node["surface_water__depth"].reshape(cells, cells))
 print(json.dumps({"cpu_s": time.process_time() - begun, "steps": steps}))
