@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -178,17 +178,13 @@ class _Queue:
         return self.alone.popleft() if self.alone and not self.waiting and running == 0 else None
 
 
-def on_dask(
-    tasks: Sequence[Task], client: Any, mine: LocalWorkers | None, retries: int, started: Callable[[], None] | None = None
-) -> Iterator[Outcome]:
+def on_dask(tasks: Sequence[Task], client: Any, mine: LocalWorkers | None, retries: int) -> Generator[Outcome, None, None]:
     """Yield the outcome of each task as it ends; a finished one is on disk, seen from here.
 
     Parameters
     ----------
     retries
         How often a member is tried again whose worker died, or that ran into a full disk or memory.
-    started
-        Called now and then while members run.
     """
     distributed = load_extra("distributed", "dask")
     queue, running = _Queue(deque(tasks)), cast("dict[Any, Task]", {})
@@ -199,8 +195,6 @@ def on_dask(
                 distributed.wait(list(running), timeout=_STEP, return_when="FIRST_COMPLETED")
             if mine is not None:
                 mine.mend()
-            if started is not None:
-                started()
             for future in [one for one in running if one.done()]:
                 task = running.pop(future)
                 outcome = _outcome(future, task)

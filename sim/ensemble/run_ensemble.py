@@ -292,7 +292,9 @@ def _outcomes(tasks: Sequence[Task], how: _How, stack: ExitStack) -> Iterator[Ou
     if not tasks:
         return iter(())
     client, mine = stack.enter_context(connected(how.cluster, how.workers))
-    return on_dask(tasks, client, mine, how.retries)
+    outcomes = on_dask(tasks, client, mine, how.retries)
+    stack.callback(outcomes.close)  # what is under way is given up before the client goes
+    return outcomes
 
 
 def _patiently(task: Task, how: _How) -> Outcome:

@@ -120,6 +120,23 @@ def test_a_run_whose_driver_was_killed_goes_on_with_what_is_missing(flooded: Pat
     assert_same(flooded / "serial", tmp_path / "resumed")
 
 
+@pytest.mark.heavy
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(flooded: Path, tmp_path: Path) -> None:
+    paths = f"{str(flooded / 'flood.toml')!r}, {str(tmp_path / 'e')!r}"
+    call = f"from cim.sim import ensemble; ensemble.run({paths}, cluster='local', workers=1)"
+    process = subprocess.Popen([sys.executable, "-P", "-c", call], cwd=tmp_path, stderr=subprocess.PIPE)
+    wait_for(2, tmp_path / "e", process)
+    workers = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1].decode()
+    assert said.strip().endswith("KeyboardInterrupt")
+    assert "ignored" not in said  # "Exception ignored in": something was closed too late
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
+    assert 2 <= len(finished(tmp_path / "e")) < 40
+    assert not (tmp_path / "e" / "run.json").exists()
+    assert not list((tmp_path / "e" / "members").glob(".*"))
+
+
 def test_a_second_call_runs_nothing_and_writes_the_same(block: Path) -> None:
     first = ensemble.run(block / "still.toml", block / "e")
     before = contents(block / "e")
