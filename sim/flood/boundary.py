@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.results import Grid
-    from cim.sim.flood.series import PreparedSeries, Series
+    from cim.sim.flood.series import PreparedSeries
 
     Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Boundary:
     """
 
     where: Any
-    """``"west"``, ``"east"``, ``"north"``, ``"south"``, or a line along the edge: points (n, 2) or a shapely geometry in the domain's system."""
+    """``"west"``, ``"east"``, ``"north"``, ``"south"``, or a line along the edge in the domain's system: points or a shapely line."""
     kind: Kind = "free"
     """``"free"``: water leaves as it comes, nothing enters; ``"stage"``: a level; ``"inflow"``: a discharge; ``"closed"``: a wall."""
     discharge: Any = None
@@ -92,7 +92,8 @@ def lay_boundaries(
         wrong = _wrong(one)
         places = {} if wrong else _places(one, grid, np.isfinite(ground))
         if not wrong and not places:
-            wrong = [f"{one.label}: no cell of the domain's edge lies there (its box is {_box(grid)}); give a side, or a line along the edge"]
+            where = f"no cell of the domain's edge lies there (its box is {_box(grid)})"
+            wrong = [f"{one.label}: {where}; give a side, or a line along the edge"]
         if any(taken[side][cells].any() for side, cells in places.items()):
             wrong.append(f"{one.label}: a part of it has another boundary already; each cell of the edge takes one")
         for side, cells in places.items():

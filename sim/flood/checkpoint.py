@@ -38,8 +38,8 @@ class Checkpoint:
     keep_all: bool = False
     """Whether older states stay, so that a branch may begin at any of them."""
 
-    def begin(self, fingerprint: str) -> None:
-        """Say what runs here.
+    def begin(self, fingerprint: str, ground: str) -> None:
+        """Say what runs here, and on which ground.
 
         Raises
         ------
@@ -54,16 +54,17 @@ class Checkpoint:
             if any(self.folder.iterdir()):
                 msg = f"{self.folder} holds other files; name a new folder for checkpoints"
                 raise UsageError(msg)
-            self._write("run.json", json.dumps({"fingerprint": fingerprint}).encode())
-        elif self.fingerprint() != fingerprint:
-            msg = f"{self.folder} holds the checkpoints of another run (ground, forcing or parameters differ); name a new folder, or branch from it"
+            self._write("run.json", json.dumps({"fingerprint": fingerprint, "ground": ground}).encode())
+        elif self.said("fingerprint") != fingerprint:
+            what = "ground, forcing or parameters differ"
+            msg = f"{self.folder} holds the checkpoints of another run ({what}); name a new folder, or branch from it"
             raise UsageError(msg)
 
-    def fingerprint(self) -> str:
-        """Return what runs here."""
+    def said(self, what: str) -> str:
+        """Return the ``"fingerprint"`` of what runs here, or the hash of its ``"ground"``."""
         path = self.folder / "run.json"
         try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+            return str(json.loads(path.read_text(encoding="utf-8"))[what])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptFileError(path, "holds no checkpoint of a flood run", "name the folder given as checkpoint=") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,7 +87,8 @@ class Watch:
                 column("time", pa.timestamp("us", "UTC"), en="time", zh="时间"),
                 column("flow", pa.float64(), unit="m³/s", en="flow to the right of the line", zh="流量"),
             ]
-            made["sections"] = _table(fields, [np.repeat(list(self.sections), len(found)), np.tile(instants, len(self.sections)), flow.T.ravel()])
+            names = np.repeat(list(self.sections), len(found))
+            made["sections"] = _table(fields, [names, np.tile(instants, len(self.sections)), flow.T.ravel()])
         return made
 
 
@@ -101,7 +103,8 @@ def instants_of(start: datetime, seconds: Floats) -> NDArray[Any]:
 def _table(fields: list[pa.Field], values: list[Any]) -> pa.Table:
     import pyarrow as pa
 
-    columns = [pa.array(one.astype("datetime64[us]") if one.dtype.kind == "M" else one, field.type) for one, field in zip(values, fields, strict=True)]
+    exact = [one.astype("datetime64[us]") if one.dtype.kind == "M" else one for one in values]
+    columns = [pa.array(one, field.type) for one, field in zip(exact, fields, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
@@ -135,11 +138,12 @@ def _section(where: Any, grid: Grid, known: NDArray[np.bool_], label: str) -> tu
     if line.geom_type != "LineString" or len(corners) < 2 or not line.length > 0:
         return None, [f"{label}: expected a line of two or more points, found {line.geom_type}"]
     parts = []
-    for (x0, y0), (x1, y1) in zip(corners[:-1], corners[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(corners.tolist()):
         length = float(np.hypot(x1 - x0, y1 - y0))
         count = max(int(np.ceil(4.0 * length / grid.dx)), 1)
         at = (np.arange(count) + 0.5) / count
-        parts.append(np.stack([x0 + at * (x1 - x0), y0 + at * (y1 - y0), np.full(count, (y1 - y0) / count), np.full(count, (x0 - x1) / count)]))
+        east, north = np.full(count, (y1 - y0) / count), np.full(count, (x0 - x1) / count)
+        parts.append(np.stack([x0 + at * (x1 - x0), y0 + at * (y1 - y0), east, north]))
     x, y, east, north = np.concatenate(parts, axis=1)
     row, column = np.floor((grid.y_max - y) / grid.dy).astype(np.int64), np.floor((x - grid.x_min) / grid.dx).astype(np.int64)
     here = (row >= 0) & (row < grid.ny) & (column >= 0) & (column < grid.nx)

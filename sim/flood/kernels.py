@@ -5,9 +5,9 @@ ground above `WALL` is no ground but a wall. Each function works on a list of ti
 share the tiles; a cell is always computed at the same place of the same tile from the same numbers, so that the bits do not depend on
 how many threads there are or which tiles rest.
 
-The face between two cells follows Audusse et al. (2004, doi 10.1137/S1064827503431090) where the bed steps (a wall, a kerb) and takes the
-full gravity g h dz where the water follows the bed (a slope): hydrostatic reconstruction alone drowns or starves sheet flow on slopes. Fluxes
-are HLLC with two-rarefaction speeds (Toro 2001); friction is Manning's, backward Euler in closed form.
+The face between two cells follows Audusse et al. (2004, doi 10.1137/S1064827503431090) where the bed steps (a wall, a kerb) and takes
+the full gravity g h dz where the water follows the bed (a slope): hydrostatic reconstruction alone drowns or starves sheet flow on
+slopes. Fluxes are HLLC with two-rarefaction speeds (Toro 2001); friction is Manning's, backward Euler in closed form.
 """
 
 from __future__ import annotations
@@ -18,7 +18,22 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-__all__ = ["CLOSED", "FREE", "INFLOW", "PAD", "STAGE", "WALL", "WORK", "largest", "record", "stage_second", "slow", "step_first", "touch", "volumes"]
+__all__ = [
+    "CLOSED",
+    "FREE",
+    "INFLOW",
+    "PAD",
+    "STAGE",
+    "WALL",
+    "WORK",
+    "largest",
+    "record",
+    "slow",
+    "stage_second",
+    "step_first",
+    "touch",
+    "volumes",
+]
 
 PAD = 2
 """Cells around the domain in every array; their ground is a wall."""
@@ -95,7 +110,7 @@ def _faces(h, hl, hr, z, zl, zr, work, ul, ur, vl, vr, to, wide, n, per_dx, wall
         r_l, r_r = (u_r - two * c_r if a <= zero else u_l), (u_l + two * c_l if b <= zero else u_r)  # a dry side follows the front
         middle = half * (r_l + r_r) + c_l - c_r
         c_m = max(zero, half * (c_l + c_r) + quarter * (r_l - r_r))
-        s_l, s_r = min(min(r_l - c_l, middle - c_m), zero), max(max(r_r + c_r, middle + c_m), zero)
+        s_l, s_r = min(r_l - c_l, middle - c_m, zero), max(r_r + c_r, middle + c_m, zero)
         share = s_l / max(s_r - s_l, tiny)
         f_l, f_r = a * u_l, b * u_r
         flux = f_l + share * ((f_l - f_r) + s_r * (b - a))
@@ -201,7 +216,7 @@ def _rub(h, at, qx, ax, qy, ay, work, root, friction, af, fastest, dt, n, dry):
 
 
 @_jit
-def _fill(h, at, carry, ac, work, x, north, south, wide, rain, ar, h_new, to, dt, dt_per_dx, n):
+def _fill(h, at, carry, ac, work, x, north, south, rain, ar, h_new, to, dt, dt_per_dx, n):
     """Add to n depths what the faces and the rain bring; the digits that a depth cannot hold are carried on."""
     at = np.uintp(at)
     ac = np.uintp(ac)
@@ -297,7 +312,9 @@ def _outer(h, at, z, work, u, v, x, wide, west, east, n, per_dx):
 
 
 @_jit
-def step_first(h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2, friction2, rain2, tiles, edges, dt, dx, dry, work2, cube, bits, speed, walls):
+def step_first(
+    h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2, friction2, rain2, tiles, edges, dt, dx, dry, work2, cube, bits, speed, walls
+):
     """Move the tiles on by one step, first order in space and time.
 
     All arrays are read as one row of numbers with places: slices of rows would cost more than the numbers in them.
@@ -323,7 +340,14 @@ def step_first(h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2, friction2, ra
     number = h2.dtype.type
     per_dx, dt_per_dx = number(1.0) / dx, dt / dx
     kept, rough, rainy = carry2.shape[0] > 1, friction2.shape[0] > 1, rain2.shape[0] > 1
-    h, qx, qy, z, friction, rain = h2.reshape(-1), qx2.reshape(-1), qy2.reshape(-1), z2.reshape(-1), friction2.reshape(-1), rain2.reshape(-1)
+    h, qx, qy, z, friction, rain = (
+        h2.reshape(-1),
+        qx2.reshape(-1),
+        qy2.reshape(-1),
+        z2.reshape(-1),
+        friction2.reshape(-1),
+        rain2.reshape(-1),
+    )
     h_new, qx_new, qy_new, work = h_new2.reshape(-1), qx_new2.reshape(-1), qy_new2.reshape(-1), work2.reshape(-1)
     wide = work2.shape[1]
     x, fastest, none, root = _X * wide, _FASTEST * wide, _NONE * wide, _ROOT * wide
@@ -358,11 +382,13 @@ def step_first(h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2, friction2, ra
             _faces(h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, walls)
             if j + 1 == rows - PAD:
                 if walls is None:
-                    _faces(h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, True)
+                    _faces(
+                        h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, True
+                    )
                 _edge_y(edges, 3, i0 - PAD, h, at, work, u + 1, v + 1, south, wide, n, dry)
             if not kept:
                 work[none : none + n] = number(0.0)
-            _fill(h, at, carry, at if kept else none, work, x, north, south, wide, rain, at if rainy else i0, h_new, at, dt, dt_per_dx, n)
+            _fill(h, at, carry, at if kept else none, work, x, north, south, rain, at if rainy else i0, h_new, at, dt, dt_per_dx, n)
             _push(qx, qy, at, work, x, north, south, wide, qx_new, at, qy_new, at, dt_per_dx, n)
             _roots(h_new, at, work, root, cube, bits, n, dry)
             _rub(h_new, at, qx_new, at, qy_new, at, work, root, friction, at if rough else i0, fastest, dt, n, dry)
@@ -448,7 +474,9 @@ def _rows_y(h, z, at, columns, work, j, to, wide, n, per_dx, dry):
     """Reconstruct n cells of row j from place `at` across the rows; velocities begin two cells before."""
     a, b, c = (j - 1) % 4 * wide + 2, j % 4 * wide + 2, (j + 1) % 4 * wide + 2
     v = 4 * wide
-    _reconstruct(h, at - columns, at, at + columns, z, at - columns, at, at + columns, work, a + v, b + v, c + v, a, b, c, to, wide, n, per_dx, dry)
+    _reconstruct(
+        h, at - columns, at, at + columns, z, at - columns, at, at + columns, work, a + v, b + v, c + v, a, b, c, to, wide, n, per_dx, dry
+    )
 
 
 @_jit
@@ -511,10 +539,17 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
     """
     rows, columns = h2.shape
     number = h2.dtype.type
-    zero, half = number(0.0), number(0.5)
+    zero = number(0.0)
     per_dx, dt_per_dx = number(1.0) / dx, dt / dx
     kept, rough, rainy = carry2.shape[0] > 1, friction2.shape[0] > 1, rain2.shape[0] > 1
-    h, qx, qy, z, friction, rain = h2.reshape(-1), qx2.reshape(-1), qy2.reshape(-1), z2.reshape(-1), friction2.reshape(-1), rain2.reshape(-1)
+    h, qx, qy, z, friction, rain = (
+        h2.reshape(-1),
+        qx2.reshape(-1),
+        qy2.reshape(-1),
+        z2.reshape(-1),
+        friction2.reshape(-1),
+        rain2.reshape(-1),
+    )
     h_in, qx_in, qy_in, work = h_in2.reshape(-1), qx_in2.reshape(-1), qy_in2.reshape(-1), work2.reshape(-1)
     h_out, qx_out, qy_out = h_out2.reshape(-1), qx_out2.reshape(-1), qy_out2.reshape(-1)
     wide = work2.shape[1]
@@ -549,7 +584,9 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
                    here + 6 * wide, below + 2 * wide, south, wide, n, per_dx, True)  # fmt: skip
             if j + 1 == rows - PAD:
                 _edge_y(edges, 3, i0 - PAD, h_in, at, work, u + 2, v + 2, south, wide, n, dry)
-            _reconstruct(h_in, at - 2, at - 1, at, z, at - 2, at - 1, at, work, u, u + 1, u + 2, v, v + 1, v + 2, cells, wide, n + 2, per_dx, dry)
+            _reconstruct(
+                h_in, at - 2, at - 1, at, z, at - 2, at - 1, at, work, u, u + 1, u + 2, v, v + 1, v + 2, cells, wide, n + 2, per_dx, dry
+            )
             _faces(work, cells + 4 * wide, cells + 1, work, cells + 7 * wide, cells + 3 * wide + 1, work, cells + 5 * wide, cells + wide + 1,
                    cells + 6 * wide, cells + 2 * wide + 1, x, wide, n + 1, per_dx, True)  # fmt: skip
             if i0 == PAD:
@@ -558,7 +595,7 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
                 _edge_x(edges, 1, j - PAD, h_in[at + n - 1], work[u + n + 1], work[v + n + 1], work, x + n, wide, dry)
             work[none : none + n] = zero
             ar, af = (at if rainy else i0), (at if rough else i0)
-            _fill(h_in, at, work, none, work, x, north, south, wide, rain, ar, work, depth, dt, dt_per_dx, n)
+            _fill(h_in, at, work, none, work, x, north, south, rain, ar, work, depth, dt, dt_per_dx, n)
             _push(qx_in, qy_in, at, work, x, north, south, wide, work, along, work, across, dt_per_dx, n)
             _lean(work, along, cells + 8 * wide + 1, dt_per_dx, n)
             _lean(work, across, here + 8 * wide, dt_per_dx, n)

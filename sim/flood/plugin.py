@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cim.model import City
     from cim.results import Fields
-    from cim.sim.flood.run_flood import Options
+    from cim.sim.flood.plan import Options
 
 __all__ = ["SIMULATOR", "Flood"]
 
@@ -39,7 +39,7 @@ class Flood:
     @property
     def version(self) -> str:
         """Version of the method."""
-        from cim.sim.flood.run_flood import VERSION
+        from cim.sim.flood.plan import VERSION
 
         return VERSION
 
@@ -63,7 +63,8 @@ class Flood:
             With every fault of the section, the ground and the forcing in one message.
         """
         from cim.results import Stopwatch
-        from cim.sim.flood.run_flood import plan_of, run_plan
+        from cim.sim.flood.plan import plan_of
+        from cim.sim.flood.run_flood import run_plan
 
         clock = Stopwatch()
         faults: list[str] = []
@@ -108,7 +109,7 @@ def _read(values: Mapping[str, Any], rich: Mapping[str, Any], faults: list[str])
 
 
 def _options(asked: FloodParameters, checkpoint: Any) -> Options:
-    from cim.sim.flood.run_flood import Options
+    from cim.sim.flood.plan import Options
 
     kept = checkpoint if asked.checkpoint_every is not None or asked.keep_checkpoints else None
     return Options(

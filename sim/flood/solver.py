@@ -185,7 +185,7 @@ class Solver:
         self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def _tile_of(self, rows: Array, columns: Array) -> Array:
-        return (np.asarray(rows) // _TILE[0]) * self.tile_grid[1] + np.asarray(columns) // _TILE[1]
+        return np.asarray(np.asarray(rows) // _TILE[0] * self.tile_grid[1] + np.asarray(columns) // _TILE[1])
 
     def _tiles_with(self, mask: Array) -> Array:
         """Return which tiles hold a marked cell."""
@@ -237,6 +237,8 @@ class Solver:
 
     def _on_tiles(self, tiles: Ints, work: Callable[[Ints, tuple[Array, Array, Array]], None]) -> None:
         """Do work on the tiles, shared among the threads."""
+        if not len(tiles):
+            return
         if self.pool is None or len(tiles) == 1:
             work(tiles, self.scratch[0])
             return
@@ -300,7 +302,8 @@ class Solver:
         if not np.isfinite(fastest):
             self._stop("a wave speed is not a number")
         ahead = self._share_of_cell() * self.case.dx / fastest
-        fastest = max([fastest, *(self._wave_of(one, ahead) for one in (*self.case.edges, *self.case.sources))])
+        entering: list[Edge | Source] = [*self.case.edges, *self.case.sources]
+        fastest = max([fastest, *(self._wave_of(one, ahead) for one in entering)])
         return self._share_of_cell() * self.case.dx / fastest
 
     def _share_of_cell(self) -> float:
@@ -313,9 +316,9 @@ class Solver:
         most = highest(one.series, self.time, self.time + ahead)
         if isinstance(one, Edge) and one.kind == STAGE:
             ground = self.edge_ground[one.side][one.cells].astype(float) + self.base
-            return 2.0 * float(kernels.GRAVITY * np.max(np.maximum(most - ground, 0.0))) ** 0.5
+            return 2.0 * float(np.sqrt(kernels.GRAVITY * np.max(np.maximum(most - ground, 0.0))))
         width = (len(one.cells) if isinstance(one, Edge) else len(one.cells[0])) * self.case.dx
-        return 2.0 * float(kernels.GRAVITY * max(float(np.max(most)), 0.0) / width) ** (1 / 3)
+        return 2.0 * float(np.cbrt(kernels.GRAVITY * max(float(np.max(most)), 0.0) / width))
 
     def _set_edges(self, dt: float) -> None:
         """Set levels and discharges of the boundaries for one step."""
@@ -357,15 +360,18 @@ class Solver:
         now, then, walls = (self.h, self.qx, self.qy), self.next, None if self.all_known else True
         if self.case.scheme == "accurate":
             out = np.zeros_like(self.edge_out, dtype=np.float64)
-            stages: tuple[Any, ...] = ((0, now, then), (1, then, now))
-            for stage, source, target in stages:
-                self._on_tiles(tiles, lambda part, own, stage=stage, source=source, target=target: kernels.stage_second(
-                    stage, *now, self.carry, *source, *target, self.carry_next, self.z, self.friction, self.rain, part, edges, dt, dx,
-                    self.dry, *own, self.speed))  # fmt: skip
+            for stage, source, target in ((0, now, then), (1, then, now)):
+
+                def run(part: Ints, own: Any, stage: int = stage, source: Any = source, target: Any = target) -> None:
+                    kernels.stage_second(stage, *now, self.carry, *source, *target, self.carry_next, self.z, self.friction, self.rain, part,
+                                         edges, dt, dx, self.dry, *own, self.speed)  # fmt: skip
+
+                self._on_tiles(tiles, run)
                 out += 0.5 * self.edge_out
         elif self.case.scheme == "standard":
             self._on_tiles(tiles, lambda part, own: kernels.step_first(
-                *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, *own, self.speed, walls))  # fmt: skip
+                *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, *own, self.speed,
+                walls))  # fmt: skip
             out = self.edge_out.astype(np.float64)
             (self.h, self.qx, self.qy), self.next = then, now
         else:
@@ -439,9 +445,9 @@ class Solver:
         lasted, self.recorded = np.float32(self.time - self.recorded), self.time
         if self.faces and len(tiles):
             inertial.to_cells(self, tiles)
-        wet, kept = self.number(self.case.wet_depth), [self.maxima[name] for name in MAXIMA]
-        self._on_tiles(tiles, lambda part, _: kernels.record(
-            self.h, self.qx, self.qy, part, np.float32(self.time), lasted, wet, self.number(FILM), *kept)) if len(tiles) else None  # fmt: skip
+        now, kept = np.float32(self.time), [self.maxima[name] for name in MAXIMA]
+        wet, film = self.number(self.case.wet_depth), self.number(FILM)
+        self._on_tiles(tiles, lambda part, _: kernels.record(self.h, self.qx, self.qy, part, now, lasted, wet, film, *kept))
         if self.steps % (10 * RECORD_EVERY) == 0:
             self.check()
 
@@ -487,8 +493,8 @@ class Solver:
             self.faces = (state["face.0"].copy(), state["face.1"].copy()) if "face.0" in state else inertial.faces(self)
         for name, values in self.maxima.items():
             values[...] = state[f"maximum.{name}"]
-        for name in self.infiltrated or {}:
-            self.infiltrated[name][...] = state[f"infiltrated.{name}"]
+        for name, values in (self.infiltrated or {}).items():
+            values[...] = state[f"infiltrated.{name}"]
         numbers = dict(state["numbers"])
         self.memory = {name.removeprefix("memory."): numbers.pop(name) for name in list(numbers) if name.startswith("memory.")}
         self.time, self.steps, self.recorded = float(numbers.pop("time")), int(numbers.pop("steps")), float(numbers.pop("recorded"))

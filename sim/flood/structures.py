@@ -88,10 +88,8 @@ def lay_structures(
     for number, one in enumerate(structures):
         if isinstance(one, Pump):
             control, wrong = _lay_pump(one, f"pump{number}", grid, known, start, until)
-        elif isinstance(one, Breach):
-            control, wrong = _lay_breach(one, grid, known)
         else:
-            control, wrong = None, [f"structures[{number}] is a {type(one).__name__}; expected a Pump or a Breach"]
+            control, wrong = _lay_breach(one, grid, known)
         faults += wrong
         if control is not None:
             controls.append(control)
@@ -177,4 +175,3 @@ class _RunningBreach:
         share = min(done / self.lasts, 1.0) if self.lasts > 0 else 1.0
         lowered = crest - share * np.maximum(crest - self.level, 0.0)
         solver.z[self.cells] = lowered - solver.base
-

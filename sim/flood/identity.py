@@ -1,0 +1,44 @@
+"""Which run a run is: a hash of everything that decides its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cim.sim.flood.solver import Case
+
+__all__ = ["case_fingerprint"]
+
+
+def case_fingerprint(case: Case, forcing: tuple[Any, Any, Any]) -> str:
+    """Return a hash of rain, roughness, infiltration, boundaries, sources, structures and first water."""
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, [case.dx, case.roughness, case.rain_to, case.infiltration, case.edges, case.sources, forcing, case.depth])
+    if case.rain is not None:
+        _feed(digest, case.rain.breaks)
+        for number in range(len(case.rain.breaks) - 1):
+            _feed(digest, case.rain.rate(number))
+    return f"blake2b:{digest.hexdigest()}"
+
+
+def _feed(digest: Any, value: Any) -> None:
+    """Add a value to a hash: arrays by their bytes, dataclasses by their fields, shapes and plain values by their words."""
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif hasattr(value, "values") and hasattr(value, "dims"):
+        _feed(digest, np.asarray(value.values))
+    elif is_dataclass(value) and not isinstance(value, type):
+        digest.update(type(value).__name__.encode())
+        for one in fields(value):
+            _feed(digest, getattr(value, one.name))
+    elif isinstance(value, list | tuple):
+        digest.update(f"[{len(value)}".encode())
+        for one in value:
+            _feed(digest, one)
+    else:
+        digest.update(f"{value!r};".encode())
