@@ -525,14 +525,14 @@ def _carry_over(stage, qx, qy, qx_out, qy_out, at, work, along, across, n):
 
 
 @_jit
-def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_out2, qy_out2, carry_out2, z2, friction2, rain2, tiles, edges,
-                 dt, dx, dry, work2, cube, bits, speed):  # fmt: skip
+def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_out2, qy_out2, carry_out2, z2, friction2, rain2,
+                 tiles, edges, dt, dx, dry, work2, cube, bits, speed):  # fmt: skip
     """Run one of the two stages of Heun's method on the tiles, second order in space (van Leer slopes of level, depth and velocity).
 
     Parameters
     ----------
     stage
-        0: from the state (h2, qx2, qy2 = h_in2, …) to the predicted one (h_out2, …, carry_out2); 1: from the predicted one (h_in2, …, carry_out2) to
+        0: from the state (h2, qx2, qy2 = h_in2, …) to the predicted one (h_out2, …, carry_out2); 1: from the predicted one (h_in2, …) to
         the mean of both, written over the state (h_out2, … = h2, …).
 
     The others are those of `step_first`.
@@ -587,8 +587,8 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
             _reconstruct(
                 h_in, at - 2, at - 1, at, z, at - 2, at - 1, at, work, u, u + 1, u + 2, v, v + 1, v + 2, cells, wide, n + 2, per_dx, dry
             )
-            _faces(work, cells + 4 * wide, cells + 1, work, cells + 7 * wide, cells + 3 * wide + 1, work, cells + 5 * wide, cells + wide + 1,
-                   cells + 6 * wide, cells + 2 * wide + 1, x, wide, n + 1, per_dx, True)  # fmt: skip
+            _faces(work, cells + 4 * wide, cells + 1, work, cells + 7 * wide, cells + 3 * wide + 1, work, cells + 5 * wide,
+                   cells + wide + 1, cells + 6 * wide, cells + 2 * wide + 1, x, wide, n + 1, per_dx, True)  # fmt: skip
             if i0 == PAD:
                 _edge_x(edges, 0, j - PAD, h_in[at], work[u + 2], work[v + 2], work, x, wide, dry)
             if i1 == columns - PAD:
@@ -665,7 +665,7 @@ def touch(h, tiles, touched):
 def record(h, qx, qy, tiles, time, lasted, wet, film, depth, speed, discharge, hazard, arrival, duration):
     """Keep the largest depth, velocity, unit discharge and hazard d (v + 0.5), when the water came [s] and how long it stayed [s].
 
-    `arrival` holds -1 where no water came yet; `wet`: depth that counts as flooded; `film`: depth below which a velocity is not looked at [m].
+    `arrival` holds -1 where no water came yet; `wet`: depth that counts as flooded; `film`: depth below which nothing is looked at [m].
     """
     number = h.dtype.type
     half = number(0.5)

@@ -39,7 +39,8 @@ def simulate(  # noqa: PLR0913 - all that decides a flood, by name
     structures: Sequence[Pump | Breach] = (), initial_level: Any = None, initial_depth: Any = None,
     gauges: Mapping[str, Any] | None = None, sections: Mapping[str, Any] | None = None, output_every: Any = "10min",
     velocity: bool = False, wet_depth: float = 0.05, threads: int | None = None, checkpoint: str | Path | None = None,
-    checkpoint_every: Any = None, keep_checkpoints: bool = False, branch_from: str | Path | None = None, branch_at: Any = None, **ground: Any,
+    checkpoint_every: Any = None, keep_checkpoints: bool = False, branch_from: str | Path | None = None, branch_at: Any = None,
+    **ground: Any,
 ) -> Fields:  # fmt: skip
     """Return what water does on a city or on a terrain: depth, velocity, maxima, hazard, arrival, duration, and a ledger of its volume.
 
@@ -52,8 +53,8 @@ def simulate(  # noqa: PLR0913 - all that decides a flood, by name
     start, until
         First instant (UTC unless it says its zone) and length: a duration such as ``"6h"``, or the last instant.
     scheme
-        ``"standard"``: full shallow water, first order. ``"accurate"``: the same, second order, about five times dearer. ``"screening"``: local
-        inertia without advection, for slow floods; it is 5 to 10 % off and late on a dam break at any cell size.
+        ``"standard"``: full shallow water, first order. ``"accurate"``: the same, second order, about five times dearer.
+        ``"screening"``: local inertia without advection, for slow floods; it is 5 to 10 % off and late on a dam break at any cell size.
     precision
         ``"float32"`` (with carried digits; mass to 1e-6) or ``"float64"`` (1e-12).
     boundaries, inflows, structures
