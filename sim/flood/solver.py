@@ -225,7 +225,7 @@ class Solver:
         fastest = np.zeros(depth.shape, self.number)
         np.maximum(np.abs(self.qx[self.inside]), np.abs(self.qy[self.inside]), out=fastest)
         fastest[wet] = fastest[wet] / depth[wet] + np.sqrt(kernels.GRAVITY * depth[wet])
-        self.speed[:] = float(fastest.max(initial=0.0))  # of all tiles: the first step is computed by the fastest
+        self.speed[self.awake] = float(fastest.max(initial=0.0))  # tiles that sleep have no say, now or later
         kernels.touch(self.h, self.tiles, self.touched)
         self.ledger.initial = self.ledger.stored = self.volume()
 
@@ -257,6 +257,11 @@ class Solver:
         near[:, 1:] |= touched[:, :-1, 1]
         near[:-1] |= touched[1:, :, 2]
         near[1:] |= touched[:-1, :, 3]
+        if self.case.scheme == "accurate":  # its two stages reach round a corner
+            near[1:, 1:] |= touched[:-1, :-1, 3] & touched[:-1, :-1, 1]
+            near[1:, :-1] |= touched[:-1, 1:, 3] & touched[:-1, 1:, 0]
+            near[:-1, 1:] |= touched[1:, :-1, 2] & touched[1:, :-1, 1]
+            near[:-1, :-1] |= touched[1:, 1:, 2] & touched[1:, 1:, 0]
         return self.tiles[near.ravel()]
 
     def _take_rain(self) -> float:
@@ -419,6 +424,9 @@ class Solver:
             self.h[place] = total
         else:
             self.h[place] += depth
+        tiles = np.unique(self._tile_of(place[0] - PAD, place[1] - PAD))
+        self.awake[tiles] = True
+        kernels.touch(self.h, self.tiles[tiles], self.touched)
         return volume
 
     def lower(self, place: tuple[Ints, Ints], share: float) -> float:
