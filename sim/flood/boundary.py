@@ -111,6 +111,8 @@ def _wrong(one: Boundary) -> list[str]:
         return [f"{one.label}: kind={one.kind!r}; expected {', '.join(get_args(Kind))}"]
     if isinstance(one.where, str) and one.where not in SIDES:
         return [f"{one.label}: there is no side {one.where!r}; expected {', '.join(SIDES)}, or a line"]
+    if not isinstance(one.where, str) and not _is_line(one.where):
+        return [f"{one.label}: where={one.where!r}; expected {', '.join(SIDES)}, or a line: points [[x, y], …] or a shapely geometry"]
     given = {name for name in ("discharge", "unit_discharge", "level", "depth") if getattr(one, name) is not None}
     allowed = {"inflow": {"discharge", "unit_discharge", "depth"}, "stage": {"level", "depth"}}.get(one.kind, set())
     faults = [f"{one.label}: a boundary of the kind {one.kind!r} takes no {name}" for name in sorted(given - allowed)]
@@ -121,6 +123,15 @@ def _wrong(one: Boundary) -> list[str]:
     if one.depth is not None and not (np.isfinite(one.depth) and one.depth >= 0):
         faults.append(f"{one.label}: depth={one.depth!r}; expected metres, not below 0")
     return faults
+
+
+def _is_line(where: Any) -> bool:
+    import shapely
+
+    try:
+        return isinstance(where, shapely.Geometry) or np.shape(np.asarray(where, float))[1:] in {(2,), (3,)}
+    except (TypeError, ValueError):
+        return False
 
 
 def _places(one: Boundary, grid: Grid, known: Bools) -> dict[int, Ints]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cim.results import Grid
-from cim.sim.flood.elevation import as_grid, elevation_faults, option_faults, refuse, value_faults
+from cim.sim.flood.elevation import as_grid, elevation_faults, on_grid, option_faults, refuse, value_faults
 from cim.sim.flood.gaps import dilated, fill_gaps
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class FlowDomain:
 
     @classmethod
     def from_elevation(
-        cls, elevation: xarray.DataArray | Floats, dx: float | None = None, *, roughness: float | Floats = 0.03, gaps: Gaps = "refuse",
+        cls, elevation: xarray.DataArray | Floats, dx: float | None = None, *, roughness: float | Floats | xarray.DataArray = 0.03,
+        gaps: Gaps = "refuse",
         largest_gap: float = LARGEST_GAP, edge: Edge = "closed", crs: str | None = None, infiltration: Any = None,
     ) -> FlowDomain:  # fmt: skip
         """Return the domain of a plain elevation model.
@@ -153,6 +154,8 @@ class FlowDomain:
             ``"closed"`` or ``"free"``: whether water leaves at the outer edge; then a ring of open cells is laid around.
         crs
             Where a field lies that does not say so.
+        roughness
+            Manning's n: one number, an array like that of the elevation, or a field on its cells [s/m^(1/3)].
 
         Raises
         ------
@@ -169,17 +172,26 @@ class FlowDomain:
         faults += option_faults(options)
         if values is not None:
             faults += elevation_faults(values, gaps=gaps)
-        refuse(faults)
+        rough, wrong = on_grid(roughness, grid, "roughness", "s/m^(1/3)") if not faults else (np.zeros(()), [])
+        refuse(faults + wrong)
         ground = np.array(values, np.float64)
         inside = np.ones(ground.shape, bool)
         ground, notes = _without_gaps(ground, inside, gaps, largest_gap, grid.dx)
         open_edge = None
         if edge == "free":
             ground, grid, open_edge = ringed(ground, grid)
-            roughness = roughness if np.ndim(roughness) == 0 else np.pad(np.asarray(roughness, np.float64), 1, mode="edge")
+            rough = np.pad(rough, 1, mode="edge") if rough.ndim else rough
         notes.append(f"the outer edge is {edge}")
         said = tuple(notes)
-        return cls(ground, grid, roughness, infiltration=infiltration, open_edge=open_edge, notes=said, vertical=_vertical(grid.crs))
+        return cls(
+            ground,
+            grid,
+            rough if rough.ndim else float(rough),
+            infiltration=infiltration,
+            open_edge=open_edge,
+            notes=said,
+            vertical=_vertical(grid.crs),
+        )
 
 
 def _vertical(crs: str) -> str | None:

@@ -28,6 +28,7 @@ __all__ = [
     "crs_faults",
     "elevation_faults",
     "hole_sizes",
+    "on_grid",
     "option_faults",
     "refuse",
     "value_faults",
@@ -209,6 +210,31 @@ def _from_field(given: xarray.DataArray, dx: float | None, crs: str | None) -> t
         return values, blank, faults
     size, said = sizes["x"], str(given.attrs.get("crs") or crs or "local")
     return values, Grid(float(x[0]) - size / 2, float(y[0]) + size / 2, size, size, len(x), len(y), said), []
+
+
+def on_grid(given: Any, grid: Grid, name: str, unit: str) -> tuple[Floats, list[str]]:
+    """Return a number or the values of a field on the cells of a grid, northern row first, and what is wrong with them.
+
+    An array counts from the northern row; a `DataArray` is laid by its coordinates, whichever way they run.
+    """
+    try:
+        values = np.asarray(getattr(given, "values", given), np.float64)
+    except (TypeError, ValueError):
+        return np.zeros(()), [f"{name}={given!r}; expected a number or a field over y and x [{unit}]"]
+    if values.shape and hasattr(given, "dims"):
+        if set(given.dims) != {"y", "x"}:
+            return values, [f"{name} has the dimensions {tuple(map(str, given.dims))}; expected y and x"]
+        plane = given.transpose("y", "x")
+        values = np.asarray(plane.values, np.float64)
+        if values.shape == (grid.ny, grid.nx) and {"x", "y"} <= set(plane.coords):
+            x, y = (np.asarray(plane[axis].values, np.float64) for axis in ("x", "y"))
+            values, x = (values[:, ::-1], x[::-1]) if x[0] > x[-1] else (values, x)
+            values, y = (values[::-1], y[::-1]) if y[0] < y[-1] else (values, y)
+            if max(np.abs(x - grid.x).max(), np.abs(y - grid.y).max()) > 1e-3 * grid.dx:
+                return values, [f"{name}: its cells are not those of the elevation; resample it onto them first"]
+    if values.shape not in {(), (grid.ny, grid.nx)}:
+        return values, [f"{name}: shape {values.shape}, expected one number or {(grid.ny, grid.nx)}"]
+    return values, []
 
 
 def _declared_faults(given: xarray.DataArray, crs: str | None) -> list[str]:

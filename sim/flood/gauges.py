@@ -34,6 +34,8 @@ class _Section:
     east: Floats
     """East part of the right-hand normal times the length it stands for [m]."""
     north: Floats
+    beyond: float
+    """Share of the line off the ground of the domain: nothing is counted there."""
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Watch:
     sections: Mapping[str, _Section]
     rows: list[list[float]] = field(default_factory=list)
     """One list per look: time [s], then depth, velocity of each gauge, then the flow of each section."""
+    notes: tuple[str, ...] = ()
+    """Which sections reach beyond the ground."""
 
     def look(self, solver: Solver) -> None:
         """Write down what the water does now."""
@@ -115,6 +119,8 @@ def watch(gauges: Mapping[str, Any], sections: Mapping[str, Any], grid: Grid, kn
     lines: dict[str, _Section] = {}
     for name, where in gauges.items():
         cells, wrong = cells_of(where, grid, known, f"gauge {name!r}")
+        if cells is not None and len(cells[0]) > 1:
+            wrong = [f"gauge {name!r}: it covers {len(cells[0])} cells; expected a point (x, y)"]
         faults += wrong
         if cells is not None:
             points[name] = cells
@@ -123,7 +129,10 @@ def watch(gauges: Mapping[str, Any], sections: Mapping[str, Any], grid: Grid, kn
         faults += wrong
         if line is not None:
             lines[name] = line
-    return Watch(points, lines), faults
+    notes = [
+        f"section {name!r}: {one.beyond:.0%} of its length lies beyond the ground" for name, one in lines.items() if one.beyond >= 0.005
+    ]
+    return Watch(points, lines, notes=tuple(notes)), faults
 
 
 def _section(where: Any, grid: Grid, known: NDArray[np.bool_], label: str) -> tuple[_Section | None, list[str]]:
@@ -150,4 +159,5 @@ def _section(where: Any, grid: Grid, known: NDArray[np.bool_], label: str) -> tu
     here[here] &= known[row[here], column[here]]
     if not here.any():
         return None, [f"{label}: it does not cross the domain"]
-    return _Section(row[here], column[here], east[here], north[here]), []
+    length = np.hypot(east, north)
+    return _Section(row[here], column[here], east[here], north[here], float(length[~here].sum() / length.sum())), []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from cim.sim.flood.solver import Case
 
-__all__ = ["case_fingerprint"]
+__all__ = ["case_fingerprint", "fingerprint_of"]
 
 
 def case_fingerprint(case: Case, forcing: tuple[Any, Any, Any]) -> str:
@@ -25,13 +26,19 @@ def case_fingerprint(case: Case, forcing: tuple[Any, Any, Any]) -> str:
     return f"blake2b:{digest.hexdigest()}"
 
 
+def fingerprint_of(value: Any) -> str:
+    """Return a hash of any value made of arrays, shapes, series, dataclasses, lists and mappings."""
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, value)
+    return f"blake2b:{digest.hexdigest()}"
+
+
 def _feed(digest: Any, value: Any) -> None:
-    """Add a value to a hash: arrays by their bytes, dataclasses by their fields, shapes and plain values by their words."""
+    """Add a value to a hash: arrays by their bytes, dataclasses by their fields, plain values by their words."""
+    value = _opened(value)
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
-    elif hasattr(value, "values") and hasattr(value, "dims"):
-        _feed(digest, np.asarray(value.values))
     elif is_dataclass(value) and not isinstance(value, type):
         digest.update(type(value).__name__.encode())
         for one in fields(value):
@@ -42,3 +49,18 @@ def _feed(digest: Any, value: Any) -> None:
             _feed(digest, one)
     else:
         digest.update(f"{value!r};".encode())
+
+
+def _opened(value: Any) -> Any:
+    """Return all that is in a shape, a field, a series or a mapping: their words show only a part of it, and two runs would be one."""
+    import shapely
+
+    if isinstance(value, shapely.Geometry):
+        return shapely.to_wkb(value)
+    if hasattr(value, "dims") and hasattr(value, "coords"):
+        return [np.asarray(value.values), [[str(name), np.asarray(one.values)] for name, one in value.coords.items()]]
+    if hasattr(value, "index") and hasattr(value, "to_numpy"):
+        return [value.to_numpy(), list(value.index)]
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return value.tolist() if isinstance(value, np.ndarray) and value.dtype == object else value

@@ -15,12 +15,14 @@ import numpy as np
 from cim.errors import CimError, UsageError
 from cim.results import Grid, array_fingerprint, city_fingerprint
 from cim.scenario.faults import near
-from cim.sim.flood.boundary import drains, lay_boundaries, lay_inflows, series_of
+from cim.sim.flood.boundary import Boundary, Inflow, drains, lay_boundaries, lay_inflows, series_of
+from cim.sim.flood.checkpoint import Checkpoint
+from cim.sim.flood.elevation import on_grid
 from cim.sim.flood.gauges import Watch, watch
-from cim.sim.flood.identity import case_fingerprint
+from cim.sim.flood.identity import case_fingerprint, fingerprint_of
 from cim.sim.flood.series import instant, seconds
-from cim.sim.flood.solver import Case
-from cim.sim.flood.structures import Pump, lay_structures
+from cim.sim.flood.solver import FILM, Case
+from cim.sim.flood.structures import Breach, Pump, lay_structures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +37,8 @@ VERSION = "1"
 SCHEMES = ("standard", "accurate", "screening")
 _FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 16e9
+_DEEPEST = 1000.0
+"""No lake or reservoir of a flood is deeper [m]."""
 _MOMENT = 1e-3
 """[s]"""
 
@@ -62,10 +66,14 @@ class Options:
             faults.append(f"scheme={self.scheme!r}; expected {', '.join(map(repr, SCHEMES))}")
         if self.precision not in {"float32", "float64"}:
             faults.append(f"precision={self.precision!r}; expected 'float32' or 'float64'")
-        if not 0 < self.wet_depth < 100:
-            faults.append(f"wet_depth={self.wet_depth!r}; expected metres above 0")
+        if not FILM < self.wet_depth < 100:
+            faults.append(f"wet_depth={self.wet_depth!r}; expected metres above {FILM:g}, the film that is not looked at")
         if self.threads is not None and not (int(self.threads) == self.threads >= 1):
             faults.append(f"threads={self.threads!r}; expected a whole number of at least 1")
+        try:
+            seconds(self.checkpoint_every or 0.0)
+        except UsageError as error:
+            faults.append(f"checkpoint_every: {error}")
         if (self.branch_from is None) != (self.branch_at is None):
             faults.append("branch_from and branch_at go together: the folder of the base run, and the time at which this one leaves it")
         folders = {Path(one).resolve() for one in (self.checkpoint, self.branch_from) if one is not None}
@@ -106,7 +114,10 @@ def plan_of(
     UsageError
         With every fault in one message.
     """
-    faults = [*told, *asked.faults()]
+    strangers = _strangers(forcing, looks)
+    faults = [*told, *asked.faults(), *strangers]
+    if strangers:  # nothing more can be said of them
+        _refuse(faults)
     start, until, times = _clock(*when, asked.output_every, faults)
     domain = _domain(place, ground, faults) or _stand_in(place, ground)
     rain = _rain(rain, faults)
@@ -139,15 +150,38 @@ def plan_of(
     from cim.model import City
 
     city = city_fingerprint(place) if isinstance(place, City) else None
-    notes = [*domain.notes, *(() if rain is None else rain.notes)]
+    notes = [*domain.notes, *(() if rain is None else rain.notes), *looking.notes]
+    if depth is not None:
+        notes.append(f"water at the start: {depth.sum() * domain.grid.dx**2:,.1f} m³ on {int((depth > 0).sum()):,} cells")
     if when[0] is None:
         notes.append(f"no start given: the clock begins at {_FIRST_INSTANT.isoformat()}")
     inputs = {"elevation": array_fingerprint(domain.elevation), "forcing": case_fingerprint(case, forcing)}
     inputs |= {} if city is None else {"city": city}
+    inputs |= {"looks": fingerprint_of([looking.gauges, looking.sections])} if looking.gauges or looking.sections else {}
     said = {"scheme": asked.scheme, "precision": asked.precision, "until": until, "output_every": float(np.diff(times)[0]),
             "wet_depth": float(asked.wet_depth), "gauges": sorted(looks[0]), "sections": sorted(looks[1]),
             **{name: _plain(value) for name, value in ground.items()}, "resolution": float(domain.grid.dx)}  # fmt: skip
+    if asked.branch_from is not None:
+        said |= {"branch_from": Checkpoint(Path(asked.branch_from)).said("fingerprint"), "branch_at": length_of(asked.branch_at, start)}
     return Plan(domain, case, start, until, times, looking, city, inputs, tuple(notes), said)
+
+
+def _strangers(forcing: tuple[Any, Any, Any], looks: tuple[Any, Any]) -> list[str]:
+    """Return what stands where something else is expected."""
+    wanted = (("boundaries", (Boundary,)), ("inflows", (Inflow,)), ("structures", (Pump, Breach)))
+    faults = []
+    for (name, kinds), given in zip(wanted, forcing, strict=True):
+        said = " or ".join(f"{'an' if one is Inflow else 'a'} {one.__name__}" for one in kinds)
+        if not isinstance(given, list | tuple):
+            faults.append(f"{name} is a {type(given).__name__}; expected a list, of {said} each")
+            continue
+        faults += [
+            f"{name}[{place}] is a {type(one).__name__}; expected {said}" for place, one in enumerate(given) if not isinstance(one, kinds)
+        ]
+    for name, one in zip(("gauges", "sections"), looks, strict=True):
+        if not isinstance(one, Mapping):
+            faults.append(f"{name} is a {type(one).__name__}; expected places by name, such as {{'bridge': (500120.0, 3460080.0)}}")
+    return faults
 
 
 def _refuse(faults: list[str]) -> None:
@@ -166,6 +200,8 @@ def _clock(start: Any, until: Any, every: Any, faults: list[str]) -> tuple[datet
         faults.append(f"start: {error}")
     try:
         length = length_of(until, first)
+        if start is None and not _is_duration(until):
+            faults.append(f"until={until!r} is an instant, but the run has no start; give start=, or a duration")
         step = seconds(every)
         if not step > 0:
             faults.append(f"output_every={every!r}; expected a duration above 0")
@@ -176,6 +212,14 @@ def _clock(start: Any, until: Any, every: Any, faults: list[str]) -> tuple[datet
     except UsageError as error:
         faults.append(f"until or output_every: {error}")
     return first, length, times
+
+
+def _is_duration(value: Any) -> bool:
+    try:
+        seconds(value)
+    except UsageError:
+        return False
+    return True
 
 
 def length_of(until: Any, start: datetime) -> float:
@@ -272,9 +316,9 @@ def _initial(level: Any, depth: Any, domain: FlowDomain, faults: list[str]) -> F
     if level is None and depth is None:
         return None
     name, given = ("initial_level", level) if level is not None else ("initial_depth", depth)
-    values = np.asarray(getattr(given, "values", given), float)
-    if values.shape not in {(), domain.elevation.shape}:
-        faults.append(f"{name}: shape {values.shape}, expected one number or {domain.elevation.shape}")
+    values, wrong = on_grid(given, domain.grid, name, "m")
+    if wrong:
+        faults += wrong
         return None
     known = np.isfinite(domain.elevation)
     used = np.broadcast_to(values, domain.elevation.shape)
@@ -285,6 +329,8 @@ def _initial(level: Any, depth: Any, domain: FlowDomain, faults: list[str]) -> F
         return np.where(known, np.maximum(used - np.nan_to_num(domain.elevation), 0.0), 0.0)
     if (used[known] < 0).any():
         faults.append(f"initial_depth: {int((used[known] < 0).sum())} cells are below 0, the lowest {used[known].min():g} m")
+    if (used[known] > _DEEPEST).any():
+        faults.append(f"initial_depth: up to {used[known].max():g} m; expected at most {_DEEPEST:g} m: given in mm?")
     return np.where(known, used, 0.0)
 
 

@@ -106,11 +106,17 @@ def _lay_pump(
         faults += wrong
     series, wrong = series_of(one.capacity, "m³/s", one.label, start, until)
     faults += wrong
-    if not one.on_depth >= one.off_depth >= 0:
+    if intake is not None and outlet is not None and set(zip(*intake, strict=True)) & set(zip(*outlet, strict=True)):
+        faults.append(f"{one.label}: its outlet lies in cells of its intake; it would pump in a circle")
+    if not (_is_number(one.on_depth) and _is_number(one.off_depth) and one.on_depth >= one.off_depth >= 0):
         faults.append(f"{one.label}: on_depth={one.on_depth!r}, off_depth={one.off_depth!r}; expected on_depth not below off_depth, nor 0")
     if faults or intake is None or series is None:
         return None, faults
     return _RunningPump(one, key, _shifted(intake), None if outlet is None else _shifted(outlet), series), []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _shifted(cells: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
@@ -131,7 +137,7 @@ class _RunningPump:
         mean = float(depth.mean())
         running = mean >= self.pump.on_depth or (solver.memory.get(self.key, 0.0) > 0 and mean > self.pump.off_depth)
         solver.memory[self.key] = float(running)
-        if not running:
+        if not running or not mean > 0.0:
             return
         there = float(depth.sum()) * solver.case.dx**2
         share = min(self.capacity.mean(solver.time, solver.time + dt) * dt / there, 1.0)
@@ -153,7 +159,7 @@ def _lay_breach(one: Breach, grid: Grid, known: NDArray[np.bool_]) -> tuple[Cont
     except (TypeError, ValueError, shapely.GEOSException) as error:
         return None, [f"{one.label}: {error}"]
     cells, faults = cells_of(where, grid, known, one.label)
-    if not np.isfinite(one.level):
+    if not _is_number(one.level):
         faults.append(f"{one.label}: level={one.level!r}; expected an elevation [m]")
     return (None, faults) if faults or cells is None else (_RunningBreach(_shifted(cells), one.level, begin, lasts), [])
 
@@ -174,4 +180,4 @@ class _RunningBreach:
         crest = solver.case.elevation[rows - PAD, columns - PAD]
         share = min(done / self.lasts, 1.0) if self.lasts > 0 else 1.0
         lowered = crest - share * np.maximum(crest - self.level, 0.0)
-        solver.z[self.cells] = lowered - solver.base
+        solver.z[self.cells] = np.minimum(solver.z[self.cells], lowered - solver.base)  # another breach of these cells may be ahead
