@@ -54,14 +54,16 @@ def colour_by_table(context: Context, layer: Layer, result: Fields, table: str |
         first = ids[0].as_py() if len(ids) else "none"
         msg = f"no row of the table names an object of the layer {layer.name!r}: it names {first!r}, the layer has {layer.ids[:1].tolist()}"
         raise UsageError(msg)
-    taken = values.take(pa.array(np.maximum(place, 0), mask=place < 0))
-    array = _array(taken)
+    # one value per object of the table: a house of forty parts is one house in the legend
+    own, part_of = np.unique(np.where(place >= 0, place, -1 - np.arange(len(place))), return_inverse=True)
+    array = _array(values.take(pa.array(np.maximum(own, 0), mask=own < 0)))
     said = unit(rows.schema.field(name))
     chosen = style or (DEPTHS if said == "m" and "depth" in name.split("_") else style_for(array))
     title = _title(rows.schema.field(name))
     encoded = chosen.encode(array, Text(f"{layer.label.en}: {title.en}", f"{layer.label.zh}：{title.zh}"), said)
-    coloured = layer.recoloured(encoded.colours, encoded.legend, encoded.values, said)
-    return replace(coloured, hatched=encoded.hatched if encoded.hatched.any() else None)
+    numbers = None if encoded.values is None else encoded.values[part_of]
+    coloured = layer.recoloured(encoded.colours[part_of], encoded.legend, numbers, said)
+    return replace(coloured, hatched=encoded.hatched[part_of] if encoded.hatched.any() else None)
 
 
 def _table(result: Fields, table: str | None, column: str | None) -> pa.Table:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cim.demo.truth import Truth
 
-__all__ = ["LEVELS", "Option", "choose_option", "write_scenarios"]
+__all__ = ["LEVELS", "Option", "choose_option", "option_changes", "write_scenarios"]
 
 LEVELS = (4.4, 4.7, 5.2)
 """Water levels [m above the 1985 datum]: under the sill of the quay, over it, and far over it; the crest of the dyke is at 6.0."""
@@ -172,19 +172,13 @@ z_ground = {ground:.2f}
 """
 
 
-def write_scenarios(truth: Truth, folder: Path, city: str) -> tuple[Path, Path]:
-    """Write ``base.toml`` and ``option.toml`` and return their paths.
-
-    Parameters
-    ----------
-    city
-        Path of the stored city, relative to the folder.
-    """
+def option_changes(truth: Truth) -> str:
+    """Return the steps of the option as a scenario file states them."""
     option = choose_option(truth)
     row = {id: int(np.flatnonzero(truth.ids == id)[0]) for id in (option.raised, option.lowered)}
     ring = [[round(float(x), 1), round(float(y), 1)] for x, y in list(option.added.exterior.coords)[:-1]]
     lower = option.lowered_to / truth.height[row[option.lowered]]
-    changes = _CHANGES.format(
+    return _CHANGES.format(
         raised=option.raised,
         by=option.raised_by * _STOREY,
         storeys=int(truth.storeys[row[option.raised]]) + option.raised_by,
@@ -197,9 +191,19 @@ def write_scenarios(truth: Truth, folder: Path, city: str) -> tuple[Path, Path]:
         added_storeys=option.added_storeys,
         ground=option.added_ground,
     )
+
+
+def write_scenarios(truth: Truth, folder: Path, city: str) -> tuple[Path, Path]:
+    """Write ``base.toml`` and ``option.toml`` and return their paths.
+
+    Parameters
+    ----------
+    city
+        Path of the stored city, relative to the folder.
+    """
     levels = ", ".join(f"{level:g}" for level in LEVELS)
     paths = []
-    for stem, name, text in (("base", "现状 base", ""), ("option", "方案 A option A", changes)):
+    for stem, name, text in (("base", "现状 base", ""), ("option", "方案 A option A", option_changes(truth))):
         path = folder / f"{stem}.toml"
         content = _SCENARIO.format(file=path.name, file_stem=stem, city=city, name=name, changes=text, levels=levels)
         path.write_text(content, encoding="utf-8")

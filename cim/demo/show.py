@@ -1,4 +1,4 @@
-"""The whole demo in one call: sources, fusion and its score, checks and inundation for base and option, pictures."""
+"""The whole demo in one call: sources, fusion and its score, checks and inundation for base and option, pictures, and a storm."""
 
 from __future__ import annotations
 
@@ -53,16 +53,21 @@ class Demo:
     """How well it was cut."""
     pictures: tuple[Path, ...]
     """District on its orthophoto, drains, cut mesh, office."""
+    storm: Path
+    """Picture of the storm, base above option."""
+    storm_pages: tuple[Path, Path]
+    """Base and option with the time slider."""
 
 
 def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str], None] | None = None) -> Demo:
-    """Build the demo district from its source files, check it, flood it, compare an option, and draw it.
+    """Build the demo district from its source files, check it, flood it, compare an option, draw it, and let a storm fall on both.
 
     Parameters
     ----------
     out
-        Folder to write into: ``sources/``, ``demo.cim``, ``pieces.cim``, ``base.toml``, ``option.toml``, ``results/``, ``demo.html``
-        and the pictures ``demo.png``, ``district.png``, ``office.png``, ``drains.png`` and ``pieces.png``.
+        Folder to write into: ``sources/``, ``demo.cim``, ``pieces.cim``, ``base.toml``, ``option.toml``, ``storm_base.toml``,
+        ``storm_option.toml``, ``results/``, ``demo.html``, ``storm_base.html``, ``storm_option.html`` and the pictures ``demo.png``,
+        ``district.png``, ``office.png``, ``drains.png``, ``pieces.png`` and ``storm.png``.
     seed
         Seed of the district.
     say
@@ -70,7 +75,7 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
 
     Notes
     -----
-    The same steps as on the command line: ``cim build``, ``cim singulate``, ``cim run`` twice, ``cim compare``, ``cim render``.
+    The same steps as on the command line: ``cim build``, ``cim singulate``, ``cim run`` four times, ``cim compare``, ``cim render``.
     """
     import cim
     from cim.loaders.build import build
@@ -97,10 +102,12 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
     tell(f"\nChecks and water, base against option 基准与方案\n{_told(base, option)}")
     picture, page = _draw(stored_city, base, folder)
     pictures = _pictures(stored_city, pieces, truth, folder)
-    tell(f"\npictures 图: {', '.join(str(one) for one in (picture, *pictures))}")
+    storm, pages = _storm(stored_city, truth, folder, stored.name, tell)
+    tell(f"\npictures 图: {', '.join(str(one) for one in (picture, *pictures, storm))}")
+    tell(f"pages with the time slider 带时间滑块的网页: {', '.join(map(str, pages))}")
     tell(f"\n{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of them this process's processor time")
     tell(f"demo: city {stored}, picture {picture}, page {page} (opens in a browser), results {results}, sources {truth.folder}")
-    return Demo(stored, picture, page, results, truth.folder, found, folder / "pieces.cim", cut, pictures)
+    return Demo(stored, picture, page, results, truth.folder, found, folder / "pieces.cim", cut, pictures, storm, pages)
 
 
 def _cut(city: City, truth: Truth, path: Path, tell: Callable[[str], None]) -> tuple[City, tuple[Check, ...]]:
@@ -116,6 +123,29 @@ def _cut(city: City, truth: Truth, path: Path, tell: Callable[[str], None]) -> t
     found = piece_checks(pieces, truth)
     tell("\n".join(one.text() for one in found))
     return pieces, found
+
+
+def _storm(city: City, truth: Truth, folder: Path, stored: str, tell: Callable[[str], None]) -> tuple[Path, tuple[Path, Path]]:
+    """Let a storm fall on base and option, tell both in one table, and return the picture and the pages."""
+    from cim.demo.storm import storm_table, write_storm
+    from cim.demo.storm_picture import draw_storm, storm_scene, titles
+    from cim.scenario import read_scenario
+
+    tell("\nStorm 暴雨, base against option (longer the very first time: its kernels are compiled)")
+    files = write_storm(truth, folder, stored)
+    base, option = (_fields(made) for made in _runs(city, *files, folder / "results"))
+    tell(storm_table(city, base, option))
+    changed = read_scenario(files[1]).change.apply(city)
+    named = titles(base["flood"])
+    scenes = storm_scene(city, base, named[0]), storm_scene(changed, option, named[1])
+    pages = tuple(scene.html(file.with_suffix(".html")) for scene, file in zip(scenes, files, strict=True))
+    return draw_storm(scenes, folder / "storm.png"), (pages[0], pages[1])
+
+
+def _fields(results: Mapping[str, Verdicts | Fields]) -> dict[str, Fields]:
+    from cim.results import Fields
+
+    return {name: one for name, one in results.items() if isinstance(one, Fields)}
 
 
 def _pictures(city: City, pieces: City, truth: Truth, folder: Path) -> tuple[Path, ...]:

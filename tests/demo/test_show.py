@@ -21,7 +21,7 @@ def said() -> list[str]:
 def demo(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Demo:
     before = time.process_time()
     made = build_demo(Path(tmp_path_factory.mktemp("demo")) / "out", say=said.append)
-    assert time.process_time() - before < 100  # s of CPU, the workers come on top; the whole may take 120
+    assert time.process_time() - before < 150  # s of CPU, 60 of them the storm's; the workers come on top
     return made
 
 

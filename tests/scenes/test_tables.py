@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import shapely
 import xarray as xr
 from PIL import Image
 
 from cim.errors import ObjectNotFoundError, UsageError
-from cim.model import City
+from cim.model import City, CityBuilder
 from cim.results import Fields, RunRecord, save_run
 from cim.scenes import Categorical, Scene
 from cim.scenes.tables import DEPTHS
@@ -51,6 +52,20 @@ def test_buildings_take_the_class_of_the_depth_at_them(scene: Scene, impact: Fie
     legend = seen.layer("buildings").legend
     assert (legend.title.zh, legend.unit) == ("建筑：最大水深", "m")
     assert legend.entries[0].label.zh == "未淹（< 0.05）"
+
+
+def test_a_building_of_several_parts_is_counted_once(impact: Fields) -> None:
+    builder = CityBuilder("EPSG:4549+5737")
+    shapes = [shapely.box(500000 + 20 * place, 3460000, 500010 + 20 * place, 3460010) for place in range(4)]
+    builder.add_objects("Building", ["whole", "b1"], footprints=shapes[:2], z_ground=[0.0] * 2, z_roof=[9.0] * 2)
+    builder.add_objects(
+        "BuildingPart", ["p1", "p2"], parents=["whole", "whole"], footprints=shapes[2:], z_ground=[0.0] * 2, z_roof=[6.0] * 2
+    )
+    city = builder.build()
+    layer = Scene(city).color_by(impact, column="maximum_depth").layer("buildings")
+    assert len(layer.ids) > 2
+    assert sum(entry.count or 0 for entry in layer.legend.entries) == 2
+    assert len(layer.colours) == len(Scene(city).layer("buildings").colours)
 
 
 def test_depths_under_the_name_of_the_impact_are_depths(scene: Scene, impact: Fields) -> None:
