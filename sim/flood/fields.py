@@ -89,7 +89,7 @@ class Frames:
             values[number] = frame[name]
 
 
-def dataset_of(  # noqa: PLR0913 - the parts of one dataset
+def dataset_of(
     grid: Grid, elevation: NDArray[np.float64], start: datetime, times: NDArray[np.float64], frames: Frames, maxima: Mapping[str, Floats],
     vertical: str | None,
 ) -> xarray.Dataset:  # fmt: skip

@@ -164,7 +164,7 @@ def _boundary(kind, value, bed, given, h, u, dry):
             gap = 2.0 * np.sqrt(g * h_in) - q / h_in - wave
             h_in = max(h_in - gap / (np.sqrt(g / h_in) + q / (h_in * h_in)), (q * q / g) ** (1.0 / 3.0))
     if q <= 0.0:
-        return 0.0, 0.5 * g * h * h + slope
+        return 0.0, 0.5 * g * h * h
     if given > 0.0 and q * q > g * given * given * given:
         h_in = given
     return -q, q * q / h_in + 0.5 * g * h_in * h_in + slope
@@ -202,6 +202,7 @@ def _rub(h, at, qx, ax, qy, ay, work, root, friction, af, fastest, dt, n, dry):
     n = np.uintp(n)
     number = h.dtype.type
     zero, one, two, four, g = number(0.0), number(1.0), number(2.0), number(4.0), number(GRAVITY)
+    least = number(1.2)  # a cell that empties over four sides gives 4 · 2/3 c h: it must last for the step
     for i in range(n):
         depth, third = h[at + i], work[root + i]
         cube = third * third * third
@@ -211,8 +212,9 @@ def _rub(h, at, qx, ax, qy, ay, work, root, friction, af, fastest, dt, n, dry):
         factor = two / (one + np.sqrt(one + drag))
         factor = factor if depth > dry else zero
         q_x, q_y = q_x * factor, q_y * factor
+        wave = np.sqrt(g * depth)
         qx[ax + i], qy[ay + i] = q_x, q_y
-        work[fastest + i] = max(work[fastest + i], max(abs(q_x), abs(q_y)) * cube + np.sqrt(g * depth))
+        work[fastest + i] = max(work[fastest + i], wave + max(abs(q_x), abs(q_y)) * cube, least * wave)
 
 
 @_jit
@@ -230,9 +232,9 @@ def _fill(h, at, carry, ac, work, x, north, south, rain, ar, h_new, to, dt, dt_p
     zero = h.dtype.type(0.0)
     for i in range(n):
         change = dt * rain[ar + i] - dt_per_dx * ((work[next_x + i] - work[x + i]) + (work[south + i] - work[north + i])) - carry[ac + i]
-        total = h[at + i] + change
-        carry[ac + i] = (total - h[at + i]) - change
-        h_new[to + i] = max(total, zero)
+        new = max(h[at + i] + change, zero)
+        carry[ac + i] = (new - h[at + i]) - change  # a cell that had to give more than it held owes the rest
+        h_new[to + i] = new
 
 
 @_jit
@@ -259,14 +261,29 @@ def _push(qx, qy, at, work, x, north, south, wide, qx_new, ax, qy_new, ay, dt_pe
 
 
 @_jit
-def _edge_x(edges, edge, row, h, u, v, work, x, wide, dry):
+def _followed(kind, bed, h, z, at, inner):
+    """Return the part of the bed step at an outer face that the surface follows, as it does between this cell and the inner one [m].
+
+    Still water follows no bed, and must not be pushed; a free edge lets it go.
+    """
+    if kind == FREE or abs(z[at] - z[inner]) > WALL:
+        return bed
+    if h[inner] <= 0.0:  # a bank out of the water
+        return 0.0 * bed
+    seen = (z[at] - z[inner]) + (h[at] - h[inner])
+    return max(0.0, min(bed, seen)) + min(0.0, max(bed, seen))
+
+
+@_jit
+def _edge_x(edges, edge, row, h, z, at, u, v, work, x, wide, dry):
     """Put the flux of the western (0) or eastern outer face of one row in its place."""
     kind, value, bed, given, out = edges
     out[edge, row] = 0.0
     if kind[edge, row] == CLOSED:  # the ground beyond is a wall already
         return
     outward = -u if edge == 0 else u
-    mass, push = _boundary(kind[edge, row], value[edge, row], bed[edge, row], given[edge, row], h, outward, dry)
+    slope = _followed(kind[edge, row], bed[edge, row], h, z, at, at + 1 if edge == 0 else at - 1)
+    mass, push = _boundary(kind[edge, row], value[edge, row], slope, given[edge, row], h[at], outward, dry)
     out[edge, row] = mass
     work[x] = -mass if edge == 0 else mass
     work[x + wide] = push
@@ -275,7 +292,7 @@ def _edge_x(edges, edge, row, h, u, v, work, x, wide, dry):
 
 
 @_jit
-def _edge_y(edges, edge, first, h, at, work, u, v, y, wide, n, dry):
+def _edge_y(edges, edge, first, h, z, at, inner, work, u, v, y, wide, n, dry):
     """Put the fluxes of the northern (2) or southern outer faces of a row of cells in their places."""
     kind, value, bed, given, out = edges
     for i in range(n):
@@ -284,7 +301,8 @@ def _edge_y(edges, edge, first, h, at, work, u, v, y, wide, n, dry):
         if kind[edge, column] == CLOSED:
             continue
         outward = -work[v + i] if edge == 2 else work[v + i]
-        mass, push = _boundary(kind[edge, column], value[edge, column], bed[edge, column], given[edge, column], h[at + i], outward, dry)
+        slope = _followed(kind[edge, column], bed[edge, column], h, z, at + i, inner + i)
+        mass, push = _boundary(kind[edge, column], value[edge, column], slope, given[edge, column], h[at + i], outward, dry)
         out[edge, column] = mass
         work[y + i] = -mass if edge == 2 else mass
         work[y + wide + i] = push
@@ -322,7 +340,7 @@ def step_first(
     Parameters
     ----------
     h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2 : padded, shape (ny + 2 PAD, nx + 2 PAD)
-        State before and after; lost digits of h (one row of zeros for float64); ground [m].
+        State before and after; what h holds beyond what the cell owns (lost digits, and water it owes); ground [m].
     friction2 : padded, or shape (1, nx + 2 PAD)
         g n² [m^(1/3)].
     rain2 : padded, or shape (1, nx + 2 PAD)
@@ -339,7 +357,7 @@ def step_first(
     rows, columns = h2.shape
     number = h2.dtype.type
     per_dx, dt_per_dx = number(1.0) / dx, dt / dx
-    kept, rough, rainy = carry2.shape[0] > 1, friction2.shape[0] > 1, rain2.shape[0] > 1
+    rough, rainy = friction2.shape[0] > 1, rain2.shape[0] > 1
     h, qx, qy, z, friction, rain = (
         h2.reshape(-1),
         qx2.reshape(-1),
@@ -351,7 +369,7 @@ def step_first(
     h_new, qx_new, qy_new, work = h_new2.reshape(-1), qx_new2.reshape(-1), qy_new2.reshape(-1), work2.reshape(-1)
     wide = work2.shape[1]
     x, fastest, none, root = _X * wide, _FASTEST * wide, _NONE * wide, _ROOT * wide
-    carry = carry2.reshape(-1) if kept else work
+    carry = carry2.reshape(-1)
     for t in range(tiles.shape[0]):
         tile, j0, j1, i0, i1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
         n = i1 - i0
@@ -366,7 +384,7 @@ def step_first(
         if j0 == PAD:
             if walls is None:
                 _faces(h, at - columns, at, z, at - columns, at, work, v + 1, v_next + 1, u + 1, u_next + 1, north, wide, n, per_dx, True)
-            _edge_y(edges, 2, i0 - PAD, h, at, work, u_next + 1, u_next + 2 * wide + 1, north, wide, n, dry)
+            _edge_y(edges, 2, i0 - PAD, h, z, at, at + columns, work, u_next + 1, u_next + 2 * wide + 1, north, wide, n, dry)
         for j in range(j0, j1):
             at = j * columns + i0
             u, u_next = j % 2 * wide, (j + 1) % 2 * wide
@@ -375,9 +393,9 @@ def step_first(
             if walls is None:
                 _outer(h, at, z, work, u, v, x, wide, i0 == PAD, i1 == columns - PAD, n, per_dx)
             if i0 == PAD:
-                _edge_x(edges, 0, j - PAD, h[at], work[u + 1], work[v + 1], work, x, wide, dry)
+                _edge_x(edges, 0, j - PAD, h, z, at, work[u + 1], work[v + 1], work, x, wide, dry)
             if i1 == columns - PAD:
-                _edge_x(edges, 1, j - PAD, h[at + n - 1], work[u + n], work[v + n], work, x + n, wide, dry)
+                _edge_x(edges, 1, j - PAD, h, z, at + n - 1, work[u + n], work[v + n], work, x + n, wide, dry)
             _velocities(h, qx, qy, at + columns - 1, work, u_next, v_next, n + 2, dry)
             _faces(h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, walls)
             if j + 1 == rows - PAD:
@@ -385,10 +403,8 @@ def step_first(
                     _faces(
                         h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, True
                     )
-                _edge_y(edges, 3, i0 - PAD, h, at, work, u + 1, v + 1, south, wide, n, dry)
-            if not kept:
-                work[none : none + n] = number(0.0)
-            _fill(h, at, carry, at if kept else none, work, x, north, south, rain, at if rainy else i0, h_new, at, dt, dt_per_dx, n)
+                _edge_y(edges, 3, i0 - PAD, h, z, at, at - columns, work, u + 1, v + 1, south, wide, n, dry)
+            _fill(h, at, carry, at, work, x, north, south, rain, at if rainy else i0, h_new, at, dt, dt_per_dx, n)
             _push(qx, qy, at, work, x, north, south, wide, qx_new, at, qy_new, at, dt_per_dx, n)
             _roots(h_new, at, work, root, cube, bits, n, dry)
             _rub(h_new, at, qx_new, at, qy_new, at, work, root, friction, at if rough else i0, fastest, dt, n, dry)
@@ -488,23 +504,22 @@ def _lean(work, to, push, dt_per_dx, n):
 
 
 @_jit
-def _mix(stage, h, h_in, h_out, at, carry, before, carry_out, after, work, x, north, south, rain, ar, dt, dt_per_dx, n):
+def _mix(stage, h, h_in, h_out, at, carry, carry_out, work, x, north, south, rain, ar, dt, dt_per_dx, n):
     """Write the depths of a stage: predicted (0), or the mean of the state and what follows from the predicted one (1)."""
     number = h.dtype.type
     zero, half = number(0.0), number(0.5)
     next_x = np.uintp(x + 1)
-    at, before, after, x, north, south, ar, n = (np.uintp(at), np.uintp(before), np.uintp(after), np.uintp(x), np.uintp(north),
-                                                 np.uintp(south), np.uintp(ar), np.uintp(n))  # fmt: skip
+    at, x, north, south, ar, n = np.uintp(at), np.uintp(x), np.uintp(north), np.uintp(south), np.uintp(ar), np.uintp(n)
     for i in range(n):
         change = dt * rain[ar + i] - dt_per_dx * ((work[next_x + i] - work[x + i]) + (work[south + i] - work[north + i]))
-        lost = carry[before + i]
-        first = (h_in[at + i] - h[at + i]) - carry_out[after + i] + lost
+        lost = carry[at + i]
+        first = (h_in[at + i] - h[at + i]) - carry_out[at + i] + lost
         change = (half * (first + change) if stage == 1 else change) - lost
-        total = h[at + i] + change
+        total = max(h[at + i] + change, zero)
         rest = (total - h[at + i]) - change
-        h_out[at + i] = max(total, zero)
-        carry[before + i] = rest if stage == 1 else lost
-        carry_out[after + i] = rest
+        h_out[at + i] = total
+        carry[at + i] = rest if stage == 1 else lost
+        carry_out[at + i] = rest
 
 
 @_jit
@@ -541,7 +556,7 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
     number = h2.dtype.type
     zero = number(0.0)
     per_dx, dt_per_dx = number(1.0) / dx, dt / dx
-    kept, rough, rainy = carry2.shape[0] > 1, friction2.shape[0] > 1, rain2.shape[0] > 1
+    rough, rainy = friction2.shape[0] > 1, rain2.shape[0] > 1
     h, qx, qy, z, friction, rain = (
         h2.reshape(-1),
         qx2.reshape(-1),
@@ -555,8 +570,8 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
     wide = work2.shape[1]
     x, fastest, none, root, idle = _X * wide, _FASTEST * wide, _NONE * wide, _ROOT * wide, _IDLE * wide
     depth, along, across, cells = _DEPTH * wide, _MOMENTUM * wide, (_MOMENTUM + 1) * wide, _ROWS_X * wide
-    carry = carry2.reshape(-1) if kept else work
-    carry_out = carry_out2.reshape(-1) if kept else work
+    carry = carry2.reshape(-1)
+    carry_out = carry_out2.reshape(-1)
     for t in range(tiles.shape[0]):
         tile, j0, j1, i0, i1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
         n = i1 - i0
@@ -572,7 +587,7 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
                here + 2 * wide, north, wide, n, per_dx, True)  # fmt: skip
         u = j0 % 4 * wide + 2
         if j0 == PAD:
-            _edge_y(edges, 2, i0 - PAD, h_in, at, work, u, u + 4 * wide, north, wide, n, dry)
+            _edge_y(edges, 2, i0 - PAD, h_in, z, at, at + columns, work, u, u + 4 * wide, north, wide, n, dry)
         for j in range(j0, j1):
             at = j * columns + i0
             k = (j + 2) % 4 * wide
@@ -583,16 +598,16 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
             _faces(work, here + 4 * wide, below, work, here + 7 * wide, below + 3 * wide, work, here + 5 * wide, below + wide,
                    here + 6 * wide, below + 2 * wide, south, wide, n, per_dx, True)  # fmt: skip
             if j + 1 == rows - PAD:
-                _edge_y(edges, 3, i0 - PAD, h_in, at, work, u + 2, v + 2, south, wide, n, dry)
+                _edge_y(edges, 3, i0 - PAD, h_in, z, at, at - columns, work, u + 2, v + 2, south, wide, n, dry)
             _reconstruct(
                 h_in, at - 2, at - 1, at, z, at - 2, at - 1, at, work, u, u + 1, u + 2, v, v + 1, v + 2, cells, wide, n + 2, per_dx, dry
             )
             _faces(work, cells + 4 * wide, cells + 1, work, cells + 7 * wide, cells + 3 * wide + 1, work, cells + 5 * wide,
                    cells + wide + 1, cells + 6 * wide, cells + 2 * wide + 1, x, wide, n + 1, per_dx, True)  # fmt: skip
             if i0 == PAD:
-                _edge_x(edges, 0, j - PAD, h_in[at], work[u + 2], work[v + 2], work, x, wide, dry)
+                _edge_x(edges, 0, j - PAD, h_in, z, at, work[u + 2], work[v + 2], work, x, wide, dry)
             if i1 == columns - PAD:
-                _edge_x(edges, 1, j - PAD, h_in[at + n - 1], work[u + n + 1], work[v + n + 1], work, x + n, wide, dry)
+                _edge_x(edges, 1, j - PAD, h_in, z, at + n - 1, work[u + n + 1], work[v + n + 1], work, x + n, wide, dry)
             work[none : none + n] = zero
             ar, af = (at if rainy else i0), (at if rough else i0)
             _fill(h_in, at, work, none, work, x, north, south, rain, ar, work, depth, dt, dt_per_dx, n)
@@ -605,8 +620,7 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
                 _roots(work, depth, work, root, cube, bits, n, dry)
                 _rub(work, depth, work, along, work, across, work, root, friction, af, idle, dt, n, dry)
                 work[idle : idle + n] = zero
-            before, after = (at if kept else none), (at if kept else idle)
-            _mix(stage, h, h_in, h_out, at, carry, before, carry_out, after, work, x, north, south, rain, ar, dt, dt_per_dx, n)
+            _mix(stage, h, h_in, h_out, at, carry, carry_out, work, x, north, south, rain, ar, dt, dt_per_dx, n)
             _carry_over(stage, qx, qy, qx_out, qy_out, at, work, along, across, n)
             _roots(h_out, at, work, root, cube, bits, n, dry)
             work[none : none + n] = friction[af : af + n] if stage == 0 else work[idle : idle + n] * zero
@@ -619,14 +633,11 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
 @_jit
 def volumes(h, carry, tiles, found):
     """Add up the depths of each tile [m], in double precision and always in the same order."""
-    kept = carry.shape[0] > 1
     for t in range(tiles.shape[0]):
         total = 0.0
         for j in range(tiles[t, 1], tiles[t, 2]):
             for i in range(tiles[t, 3], tiles[t, 4]):
-                total += np.float64(h[j, i])
-                if kept:
-                    total -= np.float64(carry[j, i])
+                total += np.float64(h[j, i]) - np.float64(carry[j, i])
         found[tiles[t, 0]] = total
 
 

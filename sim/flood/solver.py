@@ -142,9 +142,8 @@ class Solver:
         self.dry = self.number(_DRY[case.precision])
         self.h, self.qx, self.qy = (np.zeros(self.padded, number) for _ in range(3))
         self.next = tuple(np.zeros(self.padded, number) for _ in range(3))
-        compensated = case.precision == "float32"
-        self.carry = np.zeros(self.padded if compensated else (1, 1), number)
-        self.carry_next = np.zeros(self.padded if compensated and case.scheme == "accurate" else (1, 1), number)
+        self.carry = np.zeros(self.padded, number)
+        self.carry_next = np.zeros(self.padded if case.scheme == "accurate" else (1, 1), number)
         self.friction = self._field(kernels.GRAVITY * np.square(case.roughness))
         self.maxima = {name: np.zeros(case.elevation.shape, np.float32) for name in MAXIMA}
         self.maxima["arrival"][:] = -1.0
@@ -417,13 +416,10 @@ class Solver:
     def add(self, place: tuple[Ints, Ints], volume: float) -> float:
         """Spread a volume [m³] over cells (padded rows and columns), with the digits that the cells cannot hold carried on."""
         depth = self.number(volume / (len(place[0]) * self.case.dx**2))
-        if self.carry.shape[0] > 1:
-            change = depth - self.carry[place]
-            total = self.h[place] + change
-            self.carry[place] = (total - self.h[place]) - change
-            self.h[place] = total
-        else:
-            self.h[place] += depth
+        change = depth - self.carry[place]
+        total = np.maximum(self.h[place] + change, 0)
+        self.carry[place] = (total - self.h[place]) - change
+        self.h[place] = total
         tiles = np.unique(self._tile_of(place[0] - PAD, place[1] - PAD))
         self.awake[tiles] = True
         kernels.touch(self.h, self.tiles[tiles], self.touched)
@@ -441,9 +437,8 @@ class Solver:
     def take(self, place: tuple[Ints, Ints]) -> float:
         """Empty cells and return their water [m³]."""
         held = self.h[place].astype(np.float64)
-        if self.carry.shape[0] > 1:
-            held -= self.carry[place]
-            self.carry[place] = 0
+        held -= self.carry[place]
+        self.carry[place] = 0
         self.h[place], self.qx[place], self.qy[place] = 0, 0, 0
         return float(held.sum()) * self.case.dx**2
 

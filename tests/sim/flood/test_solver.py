@@ -22,8 +22,6 @@ PRECISIONS = ("float32", "float64")
 MASS = {"float64": 1e-12, "float32": 1e-6}  # as the issue states them
 TURNED = 1e-9  # [m]: sums in another order, over some hundred steps
 STORM = 60e-3 / 3600  # m/s
-UNDER_WORK = pytest.mark.xfail(reason="a cell that empties over all four sides is overdrawn at 0.45 of a cell", strict=True)
-BED_AT_EDGE = pytest.mark.xfail(reason="a stage pushes still water by the step of a rough bed at the edge", strict=True)
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES)
 both_precisions = pytest.mark.parametrize("precision", PRECISIONS)
 
@@ -113,7 +111,7 @@ def test_every_cubic_metre_is_accounted_for(scheme: str, precision: str) -> None
     assert np.isfinite(solver.h).all()
 
 
-@pytest.mark.parametrize("scheme", [pytest.param("standard", marks=UNDER_WORK), pytest.param("accurate", marks=UNDER_WORK), "screening"])
+@pytest.mark.parametrize("scheme", ["standard", "accurate", "screening"])
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), deep=st.floats(0.0, 5.0), precision=st.sampled_from(PRECISIONS), n=st.sampled_from([0.0, 0.012, 0.1]))
 def test_no_ground_and_no_water_makes_or_loses_any(scheme: str, seed: int, deep: float, precision: str, n: float) -> None:
@@ -338,7 +336,7 @@ def test_a_breach_holds_until_it_opens(scheme: str, precision: str) -> None:
 
 
 # --- still water ------------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("scheme", [pytest.param("standard", marks=BED_AT_EDGE), pytest.param("accurate", marks=BED_AT_EDGE), "screening"])
+@pytest.mark.parametrize("scheme", ["standard", "accurate", "screening"])
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), level=st.floats(0.2, 3.0))
 def test_still_water_beside_a_tide_of_its_level_stays_still(scheme: str, seed: int, level: float) -> None:
