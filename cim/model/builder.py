@@ -22,7 +22,7 @@ from cim.model.city import City
 from cim.model.columns import Column, free_names, joined
 from cim.model.derive import boxes_of, classify, origin_of
 from cim.model.instances import matrix_column, moved_by, without_own
-from cim.model.keys import order_of, parent_rows, remap, repeats, sorted_geometries
+from cim.model.keys import in_order, order_of, parent_rows, remap, repeats, sorted_geometries
 from cim.model.schema import SCHEMAS, empty, make_table
 from cim.model.spatial import bbox_column
 from cim.model.tables import Tables
@@ -349,15 +349,20 @@ class CityBuilder:
         objects = boxes_of(objects, _vertices_only(geometries), _concat("templates", self._parts.get("templates", [])))
         origin = self._origin if self._origin is not None else origin_of(objects)
         if not keep:
-            self._parts.pop("geometries", None)
+            self._parts = {name: parts for name, parts in self._parts.items() if name not in ("objects", "geometries")}
         if geometries.num_rows:
             geometries = moved_by(geometries, -origin)
         objects = classify(objects, geometries)
+        if not keep:
+            give_back()
         order = order_of(objects)
         new_key = np.empty(self._count, np.int64)
         new_key[order] = np.arange(self._count)
+        sources, held = self._source_table(objects), [objects]
+        del objects
+        objects = in_order(held, order)
         tables = {name: _concat(name, self._parts.get(name, [])) for name in SCHEMAS}
-        tables.update(objects=objects.take(order), geometries=geometries, sources=self._source_table(objects))
+        tables.update(objects=objects, geometries=geometries, sources=sources)
         del objects, geometries
         if not keep:
             self._parts = {"issues": self._parts.get("issues", [])}
@@ -365,6 +370,7 @@ class CityBuilder:
         if not keep:
             give_back()
         tables = _sorted(tables)
+        tables = {name: tables[name] for name in SCHEMAS}
         attributes = self._attribute_tables(tables["objects"], new_key)
         extra = _concat("issues", self._parts.get("issues", []))
         tables["issues"] = remap("issues", extra, new_key)
@@ -500,11 +506,11 @@ def _sorted(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     tables["geometries"] = geometries.drop_columns(list(large))
     del geometries
     done = sorted_geometries(tables)
-    tables.clear()
     give_back()
     geometries = done["geometries"]
     for name in _LARGE:
         column = _taken([large.pop(name)], order)
+        give_back()
         geometries = geometries.set_column(geometries.column_names.index(name), geometries.schema.field(name), column)
     return {**done, "geometries": geometries}
 

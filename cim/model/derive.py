@@ -87,6 +87,12 @@ def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
     """
     if not geometries.num_rows:
         return pa.nulls(objects.num_rows, pa.string())
-    finest = geometries.group_by("object").aggregate([("lod", "max")])
-    place = pc.index_in(objects["key"], one_array(finest["object"]))
-    return one_array(finest["lod_max"].take(place))
+    code = one_array(geometries["lod"]).dictionary_encode()
+    names = sorted(code.dictionary.to_pylist())
+    rank = np.asarray(pc.index_in(code.dictionary, pa.array(names, pa.string())).to_numpy(), np.int64)
+    stated = np.asarray(code.indices.is_valid().to_numpy(zero_copy_only=False), bool)
+    finest = np.full(objects.num_rows, -1, np.int64)
+    owner = np.asarray(geometries["object"].to_numpy(), np.int64)[stated]
+    np.maximum.at(finest, owner, rank[np.asarray(code.indices.drop_null().to_numpy(), np.int64)])
+    place = finest[np.asarray(objects["key"].to_numpy(), np.int64)]
+    return pa.array(names, pa.string()).take(pa.array(place, mask=place < 0))

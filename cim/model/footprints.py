@@ -35,6 +35,8 @@ _VERTICAL = 0.02
 """Surfaces whose normal rises or falls less than this (1.1 degrees) cast no shadow worth keeping."""
 _RISING = frozenset({"Building", "Bridge", "Tunnel", "Construction", "CityFurniture", "SolitaryVegetationObject"})
 """Modules and classes of CityGML whose objects have a top."""
+_BLOCK = 8192
+"""Geometries looked at a time, so that what the look needs stays small."""
 _DIMENSION = {"MultiPoint": 0, "MultiLineString": 1}
 
 
@@ -122,25 +124,55 @@ def _finest(geometries: pa.Table) -> NDArray[np.bool_]:
 
 
 def _fill(chosen: pa.Table, ground: NDArray[np.bool_], known: tuple[Ints, Shapes], footprint: Shapes, low: Reals, high: Reals) -> None:
-    """Write footprints and heights of the objects that have geometry."""
-    flat = flatten(chosen)
+    """Write footprints and heights of the objects that have geometry, some thousand geometries at a time."""
     owners = np.asarray(chosen["object"].to_numpy(), np.int64)
+    found = []
+    used = np.zeros(len(known[0]), bool)
+    at = 0  # surfaces so far
+    for first, last in _blocks(owners):
+        mine = (known[0] >= first) & (known[0] < last)
+        flat = flatten(chosen.slice(first, last - first))
+        kinds = np.asarray(chosen["type"].slice(first, last - first).to_pylist(), object)
+        surfaces = len(flat.surface_start) - 1
+        marked = ground[at : at + surfaces] if len(ground) else np.zeros(surfaces, bool)
+        at += surfaces
+        shapes, rows, used[mine] = _seen(flat, kinds, owners[first:last], marked, known[0][mine] - first, len(footprint))
+        found.append((shapes, owners[first + rows]))
+        _fill_heights(flat, owners[first:last], low, high)
+        _fill_thin(flat, owners[first:last], kinds, footprint)
+    shapes = np.concatenate([*(shapes for shapes, _ in found), known[1][used]])
+    groups, unions = union_by_group(shapes, np.concatenate([*(rows for _, rows in found), owners[known[0][used]]]))
+    footprint[groups] = unions
+
+
+def _blocks(owners: Ints) -> list[tuple[int, int]]:
+    """Return first and last row of blocks that hold all geometries of their objects; one block where those of an object lie apart."""
+    if (np.diff(owners) < 0).any():
+        return [(0, len(owners))]
+    ends = np.append(np.flatnonzero(np.diff(owners)) + 1, len(owners))
+    count = -(-len(owners) // _BLOCK)
+    last = np.unique(ends[np.searchsorted(ends, np.linspace(0, len(owners), count + 1)[1:])]).tolist()
+    return list(zip([0, *last[:-1]], last, strict=True))
+
+
+def _fill_heights(flat: Flat, owners: Ints, low: Reals, high: Reals) -> None:
     vertex_owner = owners[owner(flat.vertex_start)]
     np.fmin.at(low, vertex_owner, flat.vertices[:, 2])
     np.fmax.at(high, vertex_owner, flat.vertices[:, 2])
-    kinds = np.asarray(chosen["type"].to_pylist(), object)
+
+
+def _seen(
+    flat: Flat, kinds: Shapes, owners: Ints, ground: NDArray[np.bool_], known: Ints, count: int
+) -> tuple[Shapes, Ints, NDArray[np.bool_]]:
+    """Return the polygons that make footprints, the geometry each is of, and which geometries whose shape is known belong to one."""
     surface_row = flat.geometry_of_surface
     areal = ~np.isin(kinds, list(_DIMENSION))[surface_row]
-    marked = ground if len(ground) else np.zeros(len(surface_row), bool)
-    picked = areal & _selected(flat, owners[surface_row], np.isin(kinds, SOLID_TYPES)[surface_row], marked, len(footprint))
-    whole = np.zeros(chosen.num_rows, bool)
-    whole[known[0]] = True
-    used = np.bincount(surface_row, picked, chosen.num_rows)[known[0]] > 0
+    picked = areal & _selected(flat, owners[surface_row], np.isin(kinds, SOLID_TYPES)[surface_row], ground, count)
+    whole = np.zeros(len(kinds), bool)
+    whole[known] = True
+    used = np.bincount(surface_row, picked, len(kinds))[known] > 0
     shapes, rows = polygons_of_surfaces(flat, picked & ~whole[surface_row])
-    shapes = np.concatenate([shapes, known[1][used]])
-    groups, unions = union_by_group(shapes, np.concatenate([owners[surface_row[rows]], owners[known[0][used]]]))
-    footprint[groups] = unions
-    _fill_thin(flat, owners, kinds, footprint)
+    return shapes, surface_row[rows], used
 
 
 def _selected(flat: Flat, owners: Ints, solid: NDArray[np.bool_], ground: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Keys = NDArray[np.int64]
 
-__all__ = ["OBJECT_COLUMNS", "next_geometry", "order_of", "parent_rows", "remap", "repeats", "sorted_geometries"]
+__all__ = ["OBJECT_COLUMNS", "in_order", "next_geometry", "order_of", "parent_rows", "remap", "repeats", "sorted_geometries"]
 
 OBJECT_COLUMNS = {"objects": ("key", "parent"), "relations": ("subject", "object"), "links": ("object",), "issues": ("object",)}
 """Columns of each table that hold object keys; ``object`` where a table is not named."""
@@ -126,8 +126,25 @@ def order_of(objects: pa.Table) -> NDArray[np.int64]:
     return np.lexsort((np.arange(objects.num_rows), hilbert_order(*middle), code))
 
 
+def in_order(held: list[pa.Table], order: NDArray[np.int64]) -> pa.Table:
+    """Return a table with its rows in another order, moved a column at a time, each old one let go.
+
+    Parameters
+    ----------
+    held
+        The table, in a list that is emptied.
+    """
+    table, rows = held.pop(), pa.array(order)
+    for place, field in enumerate(table.schema):
+        table = table.set_column(place, field, table.column(place).take(rows))
+    return table
+
+
 def sorted_geometries(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
-    """Put geometries in the order of their objects, number them anew, templates behind them, and carry along what refers to either."""
+    """Put geometries in the order of their objects, number them anew, templates behind them, and carry along what refers to either.
+
+    The given tables are used up, so that each can go as soon as it is in order.
+    """
     geometries, templates = tables["geometries"], tables["templates"]
     if not geometries.num_rows and not templates.num_rows:
         return tables
@@ -135,13 +152,13 @@ def sorted_geometries(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     old = np.concatenate([np.asarray(geometries["key"].to_numpy(), np.int64)[order], np.asarray(templates["key"].to_numpy(), np.int64)])
     new = np.empty(len(old), np.int64)
     new[old] = np.arange(len(old))
-    done = dict(tables)
+    done = {name: tables.pop(name) for name in list(tables)}
     done["geometries"] = conform("geometries", _renumbered(geometries.take(order), ("key", "template"), new))
     done["templates"] = _renumbered(templates, ("key",), new)
     for name in ("surfaces", "appearances"):
-        table = _renumbered(tables[name], ("geometry",), new)
-        second = [np.asarray(table["index"].to_numpy())] if name == "surfaces" else []
-        done[name] = table.take(np.lexsort((*second, np.asarray(table["geometry"].to_numpy()))))
+        held = [_renumbered(done.pop(name), ("geometry",), new)]
+        second = [np.asarray(held[0]["index"].to_numpy())] if name == "surfaces" else []
+        done[name] = in_order(held, np.lexsort((*second, np.asarray(held[0]["geometry"].to_numpy()))))
     return done
 
 

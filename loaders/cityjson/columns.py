@@ -7,6 +7,7 @@ The kernel takes geometry arrays and vertices out of the text; here they become 
 
 from __future__ import annotations
 
+import mmap
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -120,7 +121,7 @@ def scanned(held: list[bytes], limits: Limits) -> tuple[dict[str, Any], Columns]
     room = _Room(compiled, np.frombuffer(text, np.uint8))
     if not room.fill() or room.top[compiled.DEEPEST] > limits.depth:
         return None
-    small = room.out[: room.top[compiled.OUT]].tobytes()
+    small = room.rest()
     try:
         columns = room.columns(limits)
     except (NotPlainError, ValueError):
@@ -153,13 +154,13 @@ class _Room:
         commas, brackets, braces = (int(one) + 16 for one in found)
         numbers = commas + brackets
         self.top = np.zeros(16, np.int64)
-        self.out = np.empty(len(raw) + 16, np.uint8)
-        self.points = np.empty(numbers)
-        self.index, self.rings, self.faces, self.face, self.look = (np.empty(numbers, np.int32) for _ in range(5))
-        self.shells, self.solids, self.geometries = (np.empty(brackets, np.int32) for _ in range(3))
-        self.about, self.lods = np.empty((3, braces), np.int32), np.empty(braces, np.int64)
-        self.first, self.last, self.worn = np.empty(braces, np.int32), np.empty(braces, np.int32), np.empty((braces, 4), np.int32)
-        self.lists = np.empty((7, brackets), np.int32)
+        self.out = _untouched(len(raw) + 16, np.uint8)
+        self.points = _untouched(numbers, np.float64)
+        self.index, self.rings, self.faces, self.face, self.look = (_untouched(numbers, np.int32) for _ in range(5))
+        self.shells, self.solids, self.geometries = (_untouched(brackets, np.int32) for _ in range(3))
+        self.about, self.lods = _untouched(3 * braces, np.int32).reshape(3, -1), _untouched(braces, np.int64)
+        self.first, self.last = _untouched(braces, np.int32), _untouched(braces, np.int32)
+        self.worn, self.lists = _untouched(4 * braces, np.int32).reshape(-1, 4), _untouched(7 * brackets, np.int32).reshape(7, -1)
 
     def fill(self) -> bool:
         """Walk over the text; return whether it is of the plain kind, with objects and vertices."""
@@ -169,14 +170,20 @@ class _Room:
         )  # fmt: skip
         return bool(fine) and self.top[self.kernel.VERTEX] > 0 and self.top[self.kernel.GEOMETRY] > 0
 
+    def rest(self) -> bytes:
+        """Return the text without the geometry, and let go where it was written."""
+        made = self.out[: self.top[self.kernel.OUT]].tobytes()
+        self.out = self.out[:0].copy()
+        return made
+
     def columns(self, limits: Limits) -> Columns:
-        """Return what was found; the arrays are cut to what is in them, not copied, and this room is used up."""
+        """Return what was found; the arrays are looked at where they were filled, not copied."""
         names = self.kernel
         numbers, rings, faces, shells, solids, geometries = (
             int(self.top[k]) for k in (names.NUMBER, names.RING, names.SURFACE, names.SHELL, names.SOLID, names.GEOMETRY)
         )
         counts = tuple(
-            _cut(one, many)
+            one[:many]
             for one, many in zip((self.rings, self.faces, self.shells, self.solids, self.geometries),
                                  (rings, faces, shells, solids, geometries), strict=True)
         )  # fmt: skip
@@ -185,10 +192,10 @@ class _Room:
         themes = self._texts(worn[:, 1].copy(), worn[:, 2].copy()).dictionary_encode()
         code = np.asarray(themes.indices.to_numpy(zero_copy_only=False), np.int32)
         return Columns(
-            _cut(self.points, 3 * int(self.top[names.VERTEX])).reshape(-1, 3), kinds, _levels(self.lods[:geometries]),
-            self.about[2, :geometries].copy(), _cut(self.index, numbers), counts, self.about[1, :geometries].copy(),
-            _cut(self.face, int(self.top[names.FACE])), self._described(limits), np.stack([worn[:, 0], code, worn[:, 3]], axis=1),
-            [_text(one) for one in themes.dictionary.to_pylist()], _cut(self.look, int(self.top[names.LOOK])),
+            self.points[: 3 * int(self.top[names.VERTEX])].reshape(-1, 3), kinds, _levels(self.lods[:geometries]),
+            self.about[2, :geometries].copy(), self.index[:numbers], counts, self.about[1, :geometries].copy(),
+            self.face[: int(self.top[names.FACE])], self._described(limits), np.stack([worn[:, 0], code, worn[:, 3]], axis=1),
+            [_text(one) for one in themes.dictionary.to_pylist()], self.look[: int(self.top[names.LOOK])],
         )  # fmt: skip
 
     def _texts(self, first: Ints, last: Ints) -> pa.Array:
@@ -216,10 +223,9 @@ class _Room:
         )  # fmt: skip
 
 
-def _cut(array: NDArray[Any], many: int) -> NDArray[Any]:
-    """Return an array that nothing else looks at with only its first elements, in its own memory."""
-    array.resize(many, refcheck=False)
-    return array
+def _untouched(many: int, kind: type[np.generic]) -> NDArray[Any]:
+    """Return an array that takes memory page by page as it is written, never in the large pages that numpy asks the system for."""
+    return np.frombuffer(mmap.mmap(-1, max(many, 1) * np.dtype(kind).itemsize, access=mmap.ACCESS_COPY), kind, many)
 
 
 def _text(json: str) -> str:

@@ -6,13 +6,14 @@ Every level of detail, geometry kind and semantic surface becomes a row; what th
 from __future__ import annotations
 
 import gc
+import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -52,6 +53,7 @@ _MOST = 50
 """Issues of one kind that are named one by one; the rest is counted."""
 _BLOCK = 2_000
 """Geometries checked at a time, so that what the checks need stays small."""
+_Kept = TypeVar("_Kept")
 _ROLES = {"MultiPoint": "point", "MultiLineString": "line", "MultiSurface": "multi_surface", "CompositeSurface": "multi_surface"}
 
 
@@ -114,6 +116,20 @@ def _read(path: Path, options: ReadOptions, *, plain: bool) -> City:
     document = [load(path, options.limits, encoding=options.encoding, plain=plain)]
     crs, notes = _crs(document[0], options, path)
     return _assemble(document.pop(), crs, notes, path, options)
+
+
+def _made_anew(held: list[_Kept]) -> _Kept:
+    """Return copies of values in other memory, the values being the only ones in a list, which is emptied.
+
+    Small objects made while millions of parsed values were there lie among them, and each would keep the memory of its neighbours from
+    being given back. Worth it for a plain file only, of which few are kept.
+    """
+    try:
+        packed = pickle.dumps(held[0], pickle.HIGHEST_PROTOCOL)
+    except RecursionError:  # a caller may allow values to nest deeper than this can follow
+        return held.pop()
+    held.clear()
+    return pickle.loads(packed)  # type: ignore[no-any-return]  # noqa: S301  # packed above
 
 
 @contextmanager
@@ -189,11 +205,14 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     corners = template_points(document, path)
     shown = gather(document, len(corners))
     told = told_by(document.records, types, options.mapping)
-    packed = pa.array(ids, pa.string())
+    columns = document.columns
+    document = replace(document, columns=None, vertices=np.empty((0, 3)))
+    held = [(document, told, shown, links, library, notes, ids, types)]
     document.records.clear()  # each large thing goes as soon as what follows from it is there
-    del kinds, ids
-    ids = packed.to_pylist()  # apart from what went: memory that a few of its objects keep in use would not be given back
-    document = replace(document, vertices=np.empty((0, 3)))
+    del document, told, shown, links, library, notes, ids, types, kinds
+    document, told, shown, links, library, notes, ids, types = _made_anew(held) if columns is not None else held.pop()
+    document = replace(document, columns=columns)
+    del columns
     own, shapes, instances = _geometries(document, shown, corners, points, ids, library, crs, path, notes)
     document = replace(document, columns=None)
     if not told.further:
@@ -207,6 +226,8 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, len(ids), crs, path, options))
     keys = _add_objects(builder, told, ids, types, links, places, source)
+    del places
+    give_back()
     materials, textures = add_library(builder, library, path, source, notes)
     tkeys = _add_templates(builder, shapes)
     gkeys = _add_geometries(builder, keys, own, shapes, instances, tkeys, source)
@@ -218,7 +239,7 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     add_members(builder, keys, told, points, notes)
     _add_issues(builder, keys, notes, source)
     kept = {"cityjson": _extra(document, transform, told.title)}
-    del own, shapes, instances, places, points, library, ids, types, links, told, shown
+    del own, shapes, instances, points, library, ids, types, links, told, shown
     give_back()  # before everything is put in order
     return replace(builder.build(keep=False), extra=kept)
 

@@ -50,6 +50,24 @@ def test_the_finest_level_of_detail_decides() -> None:
     assert (place.footprint[0].area, place.z_ground[0], place.z_roof[0]) == (64.0, 1.0, 4.0)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_many_geometries_are_looked_at_in_blocks_that_change_nothing(monkeypatch: pytest.MonkeyPatch, *, turned: bool) -> None:
+    at = np.repeat(np.arange(40.0), 2)  # two blocks side by side for each object: a block of the work never ends between them
+    table = blocks(list(shapely.box(at * 3 + np.tile([0, 1], 40), 0, at * 3 + np.tile([1, 2], 40), at + 1)), 1.0, 4.0)
+    table = table.set_column(table.column_names.index("object"), "object", pa.array(np.repeat(np.arange(40), 2)))
+    if turned:
+        table = table.take(pa.array([*range(0, 80, 2), *range(1, 80, 2)]))  # those of an object lie apart
+    ground = np.tile([True, False, False, False, False, False], 80)
+    whole = derive_places(table, 40, ground=ground, known=(np.array([5]), shapely.box([6], 0, 7, 9)))
+    monkeypatch.setattr("cim.model.footprints._BLOCK", 7)
+    parts = derive_places(table, 40, ground=ground, known=(np.array([5]), shapely.box([6], 0, 7, 9)))
+    assert shapely.equals(parts.footprint, whole.footprint).all()
+    assert parts.z_ground.tolist() == whole.z_ground.tolist() == [1.0] * 40
+    assert parts.z_roof.tolist() == whole.z_roof.tolist() == [4.0] * 40
+    untouched = np.delete(np.arange(40), [2, 5])
+    assert shapely.area(parts.footprint[untouched]).tolist() == (2.0 * (untouched + 1)).tolist()
+
+
 def test_ground_surfaces_win_over_overhanging_roofs() -> None:
     ground = [(0.0, 0.0, 0.0), (0.0, 2.0, 0.0), (2.0, 2.0, 0.0), (2.0, 0.0, 0.0)]
     roof = [(-1.0, -1.0, 3.0), (3.0, -1.0, 3.0), (3.0, 3.0, 3.0), (-1.0, 3.0, 3.0)]
