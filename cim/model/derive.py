@@ -81,18 +81,14 @@ def _has_rooms(objects: pa.Table, types: pa.Array) -> pa.Array:
 
 
 def finest_lod(objects: pa.Table, geometries: pa.Table) -> pa.Array:
-    """Return the finest level of detail of each object as text, null where it has no geometry.
-
-    `objects` has keys 0 to n - 1 in any order; the result follows the rows.
-    """
+    """Return the finest level of detail of each object as text, null where it has no geometry; keys may have gaps and any order."""
     if not geometries.num_rows:
         return pa.nulls(objects.num_rows, pa.string())
     code = one_array(geometries["lod"]).dictionary_encode()
     names = sorted(code.dictionary.to_pylist())
-    rank = np.asarray(pc.index_in(code.dictionary, pa.array(names, pa.string())).to_numpy(), np.int64)
-    stated = np.asarray(code.indices.is_valid().to_numpy(zero_copy_only=False), bool)
+    rank = pc.index_in(code.dictionary, pa.array(names, pa.string())).take(code.indices)
+    row = pc.index_in(one_array(geometries["object"]), one_array(objects["key"]))
+    both = pc.and_(rank.is_valid(), row.is_valid())
     finest = np.full(objects.num_rows, -1, np.int64)
-    owner = np.asarray(geometries["object"].to_numpy(), np.int64)[stated]
-    np.maximum.at(finest, owner, rank[np.asarray(code.indices.drop_null().to_numpy(), np.int64)])
-    place = finest[np.asarray(objects["key"].to_numpy(), np.int64)]
-    return pa.array(names, pa.string()).take(pa.array(place, mask=place < 0))
+    np.maximum.at(finest, np.asarray(row.filter(both).to_numpy(), np.int64), np.asarray(rank.filter(both).to_numpy(), np.int64))
+    return pa.array(names, pa.string()).take(pa.array(finest, mask=finest < 0))
