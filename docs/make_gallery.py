@@ -137,6 +137,17 @@ def page(city: cim.City, found: dict[str, Verdicts | Fields]) -> Path:
     return scene.show_only(*shown).html(HERE / "demo" / "index.html")
 
 
+def storm(folder: Path) -> Path:
+    """Write the picture of the storm that the demo drew, in the width and the colours of a page."""
+    from PIL import Image
+
+    drawn = Image.open(folder / "storm.png").convert("RGB")
+    small = drawn.resize((1400, round(drawn.height * 1400 / drawn.width)), Image.Resampling.LANCZOS)
+    path = HERE / "images" / "storm.png"
+    small.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    return path
+
+
 def main() -> None:
     """Build the demo where there is none, then draw."""
     from cim.demo import build_demo
@@ -152,6 +163,8 @@ def main() -> None:
                 continue
             path = scene.screenshot(HERE / "images" / f"{name}.png", size=SIZE, camera=scene.camera(SIZE, **view))
             print(f"{path}  {path.stat().st_size / 1e3:,.0f} kB")
+        if len(sys.argv) <= 2 or "storm" in sys.argv[2:]:
+            print(storm(folder))
         if len(sys.argv) > 2 and "page" not in sys.argv[2:]:
             return
         made = page(city, found)
