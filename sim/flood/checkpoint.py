@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,8 @@ class Checkpoint:
     keep_all: bool = False
     """Whether older states stay, so that a branch may begin at any of them."""
 
-    def begin(self, fingerprint: str, ground: str) -> None:
-        """Say what runs here, and on which ground.
+    def begin(self, fingerprint: str, shared: Mapping[str, str]) -> None:
+        """Say what runs here, and what a branch of it must have in common with it.
 
         Raises
         ------
@@ -54,17 +55,17 @@ class Checkpoint:
             if any(self.folder.iterdir()):
                 msg = f"{self.folder} holds other files; name a new folder for checkpoints"
                 raise UsageError(msg)
-            self._write("run.json", json.dumps({"fingerprint": fingerprint, "ground": ground}).encode())
+            self._write("run.json", json.dumps({"fingerprint": fingerprint, "shared": dict(shared)}).encode())
         elif self.said("fingerprint") != fingerprint:
             what = "ground, forcing or parameters differ"
             msg = f"{self.folder} holds the checkpoints of another run ({what}); name a new folder, or branch from it"
             raise UsageError(msg)
 
-    def said(self, what: str) -> str:
-        """Return the ``"fingerprint"`` of what runs here, or the hash of its ``"ground"``."""
+    def said(self, what: str) -> Any:
+        """Return the ``"fingerprint"`` of what runs here, or what its branches must have in common with it, ``"shared"``."""
         path = self.folder / "run.json"
         try:
-            return str(json.loads(path.read_text(encoding="utf-8"))[what])
+            return json.loads(path.read_text(encoding="utf-8"))[what]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptFileError(path, "holds no checkpoint of a flood run", "name the folder given as checkpoint=") from error
 

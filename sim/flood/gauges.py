@@ -45,7 +45,7 @@ class Watch:
     gauges: Mapping[str, tuple[Ints, Ints]]
     sections: Mapping[str, _Section]
     rows: list[list[float]] = field(default_factory=list)
-    """One list per look: time [s], then depth, velocity of each gauge, then the flow of each section."""
+    """One list per look: time [s], then depth, velocity and level of each gauge, then the flow of each section."""
     notes: tuple[str, ...] = ()
     """Which sections reach beyond the ground."""
 
@@ -55,26 +55,25 @@ class Watch:
         for rows, columns in self.gauges.values():
             depth = float(solver.h[rows[0] + PAD, columns[0] + PAD])
             flow = float(np.hypot(solver.qx[rows[0] + PAD, columns[0] + PAD], solver.qy[rows[0] + PAD, columns[0] + PAD]))
-            found += [depth, flow / depth if depth > float(solver.dry) else 0.0]
+            ground = float(solver.z[rows[0] + PAD, columns[0] + PAD]) + solver.base
+            found += [depth, flow / depth if depth > float(solver.dry) else 0.0, ground + depth]
         for one in self.sections.values():
             place = (one.rows + PAD, one.columns + PAD)
             found.append(float(solver.qx[place].astype(float) @ one.east - solver.qy[place].astype(float) @ one.north))
         self.rows.append(found)
 
-    def tables(self, ground: Floats, start: datetime) -> dict[str, pa.Table]:
+    def tables(self, start: datetime) -> dict[str, pa.Table]:
         """Return the tables ``gauges`` and ``sections``."""
         import pyarrow as pa
 
         from cim.results.columns import column
 
-        found = np.array(self.rows, float).reshape(len(self.rows), 1 + 2 * len(self.gauges) + len(self.sections))
+        found = np.array(self.rows, float).reshape(len(self.rows), 1 + 3 * len(self.gauges) + len(self.sections))
         instants = instants_of(start, found[:, 0])
         made: dict[str, Any] = {}
         if self.gauges:
             names = np.repeat(list(self.gauges), len(found))
-            depth = np.concatenate([found[:, 1 + 2 * i] for i in range(len(self.gauges))])
-            speed = np.concatenate([found[:, 2 + 2 * i] for i in range(len(self.gauges))])
-            low = np.repeat([ground[rows[0], columns[0]] for rows, columns in self.gauges.values()], len(found))
+            depth, speed, level = (np.concatenate([found[:, 1 + k + 3 * i] for i in range(len(self.gauges))]) for k in range(3))
             fields = [
                 column("gauge", pa.string(), en="gauge", zh="测点"),
                 column("time", pa.timestamp("us", "UTC"), en="time", zh="时间"),
@@ -82,10 +81,10 @@ class Watch:
                 column("level", pa.float64(), unit="m", en="water level", zh="水位"),
                 column("velocity", pa.float64(), unit="m/s", en="flow velocity", zh="流速"),
             ]
-            values = [names, np.tile(instants, len(self.gauges)), depth, low + depth, speed]
+            values = [names, np.tile(instants, len(self.gauges)), depth, level, speed]
             made["gauges"] = _table(fields, values)
         if self.sections:
-            flow = found[:, 1 + 2 * len(self.gauges) :]
+            flow = found[:, 1 + 3 * len(self.gauges) :]
             fields = [
                 column("section", pa.string(), en="section", zh="断面"),
                 column("time", pa.timestamp("us", "UTC"), en="time", zh="时间"),

@@ -268,10 +268,9 @@ def _followed(kind, bed, h, z, at, inner):
     """
     if kind == FREE or abs(z[at] - z[inner]) > WALL:
         return bed
-    if h[inner] <= 0.0:  # a bank out of the water
-        return 0.0 * bed
     seen = (z[at] - z[inner]) + (h[at] - h[inner])
-    return max(0.0, min(bed, seen)) + min(0.0, max(bed, seen))
+    both = min(h[at], h[inner]) / max(h[at], 1e-30)  # a bank that is hardly wet pushes hardly
+    return both * (max(0.0, min(bed, seen)) + min(0.0, max(bed, seen)))
 
 
 @_jit
@@ -368,7 +367,7 @@ def step_first(
     )
     h_new, qx_new, qy_new, work = h_new2.reshape(-1), qx_new2.reshape(-1), qy_new2.reshape(-1), work2.reshape(-1)
     wide = work2.shape[1]
-    x, fastest, none, root = _X * wide, _FASTEST * wide, _NONE * wide, _ROOT * wide
+    x, fastest, root = _X * wide, _FASTEST * wide, _ROOT * wide
     carry = carry2.reshape(-1)
     for t in range(tiles.shape[0]):
         tile, j0, j1, i0, i1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
@@ -676,7 +675,7 @@ def touch(h, tiles, touched):
 def record(h, qx, qy, tiles, time, lasted, wet, film, depth, speed, discharge, hazard, arrival, duration):
     """Keep the largest depth, velocity, unit discharge and hazard d (v + 0.5), when the water came [s] and how long it stayed [s].
 
-    `arrival` holds -1 where no water came yet; `wet`: depth that counts as flooded; `film`: depth below which nothing is looked at [m].
+    `arrival` holds -1 where no water came yet; `wet`: depth that counts as flooded; `film`: depth below which no velocity is looked at [m].
     """
     number = h.dtype.type
     half = number(0.5)
@@ -685,14 +684,15 @@ def record(h, qx, qy, tiles, time, lasted, wet, film, depth, speed, discharge, h
             row = j - PAD
             for i in range(tiles[t, 3], tiles[t, 4]):
                 d = h[j, i]
+                column = i - PAD
+                depth[row, column] = max(depth[row, column], d)
                 if d > film:
-                    column = i - PAD
                     q = np.sqrt(qx[j, i] * qx[j, i] + qy[j, i] * qy[j, i])
-                    depth[row, column] = max(depth[row, column], d)
                     speed[row, column] = max(speed[row, column], q / d)
                     discharge[row, column] = max(discharge[row, column], q)
                     hazard[row, column] = max(hazard[row, column], q + half * d)
                     if d >= wet:
-                        duration[row, column] += lasted
-                        if arrival[row, column] < 0:
+                        if arrival[row, column] < 0:  # it came since the last look
                             arrival[row, column] = time
+                        else:
+                            duration[row, column] += lasted

@@ -316,6 +316,8 @@ def _initial(level: Any, depth: Any, domain: FlowDomain, faults: list[str]) -> F
     if level is None and depth is None:
         return None
     name, given = ("initial_level", level) if level is not None else ("initial_depth", depth)
+    if domain.open_edge is not None and isinstance(given, np.ndarray) and given.shape == (domain.grid.ny - 2, domain.grid.nx - 2):
+        given = np.pad(given, 1, mode="edge")  # the ring of open cells is not the caller's business
     values, wrong = on_grid(given, domain.grid, name, "m")
     if wrong:
         faults += wrong

@@ -16,6 +16,7 @@ from cim.sim.flood.boundary import Boundary, Inflow
 from cim.sim.flood.checkpoint import Checkpoint
 from cim.sim.flood.fields import Frames, dataset_of, ledger_table
 from cim.sim.flood.gauges import Watch
+from cim.sim.flood.identity import fingerprint_of
 from cim.sim.flood.plan import VERSION, Options, Plan, length_of, plan_of
 from cim.sim.flood.series import say_seconds, seconds
 from cim.sim.flood.solver import HARD_STOP, Solver
@@ -34,7 +35,7 @@ __all__ = ["run_plan", "simulate"]
 
 
 def simulate(  # noqa: PLR0913 - all that decides a flood, by name
-    place: City | xarray.DataArray | FlowDomain, *, rain: Any = None, start: Any = None, until: Any, scheme: str = "standard",
+    place: City | xarray.DataArray | Floats | FlowDomain, *, rain: Any = None, start: Any = None, until: Any, scheme: str = "standard",
     precision: str = "float32", boundaries: Sequence[Boundary] = (), inflows: Sequence[Inflow] = (),
     structures: Sequence[Pump | Breach] = (), initial_level: Any = None, initial_depth: Any = None,
     gauges: Mapping[str, Any] | None = None, sections: Mapping[str, Any] | None = None, output_every: Any = "10min",
@@ -47,7 +48,7 @@ def simulate(  # noqa: PLR0913 - all that decides a flood, by name
     Parameters
     ----------
     place
-        A city (see `domain_from_city` for what becomes of it), an elevation model over y and x [m], or a `FlowDomain`.
+        A city (see `domain_from_city` for what becomes of it), an elevation model over y and x [m] (an array with dx=), or a `FlowDomain`.
     rain
         A `Rain` or a `DesignStorm`; a number is a constant rate [mm/h].
     start, until
@@ -160,14 +161,17 @@ def _begin(
     """Take up a checkpoint of this run, else the state of the base it branches from; return the number of its output time, 0 without."""
     at = 0
     if keeper is not None:
-        keeper.begin(_fingerprint(plan, asked), plan.inputs["elevation"])
+        keeper.begin(_fingerprint(plan, asked), _shared(plan, asked))
         at = _take_up(keeper, solver, frames, rows, plan.watch, plan.times, None)
     if at or asked.branch_from is None:
         return at
     base = Checkpoint(Path(asked.branch_from))
-    if base.said("ground") != plan.inputs["elevation"]:
-        shared = "a branch shares the ground of its base, only forcing and structures differ"
-        msg = f"{asked.branch_from}: its ground is not that of this run; {shared}"
+    ours = _shared(plan, asked)
+    theirs = base.said("shared")
+    differs = [name for name in ours if theirs.get(name) != ours[name]]
+    if differs:
+        rule = "rain, boundaries, inflows and structures may differ; these may not"
+        msg = f"{asked.branch_from}: {', '.join(differs)} are not those of this run; in a branch {rule}"
         raise UsageError(msg)
     leave = length_of(asked.branch_at, plan.start)
     at = _take_up(base, solver, frames, rows, plan.watch, plan.times, leave)
@@ -186,6 +190,7 @@ def _look(solver: Solver, frames: Frames, rows: list[dict[str, float]], watching
     frames.take(number, solver)
     rows.append({"time": solver.time, **solver.check().terms(), "error": solver.ledger.error, "relative": solver.ledger.relative_error})
     if number == 0:
+        solver.record()
         watching.look(solver)
 
 
@@ -206,14 +211,8 @@ def _take_up(
         here = int(np.argmin(np.abs(times - numbers["time"])))
         if abs(times[here] - numbers["time"]) > 1e-6:
             continue
-        if arrays["h"].shape != solver.h.shape or arrays["h"].dtype != solver.h.dtype:
-            theirs, ours = arrays["h"], solver.h
-            msg = f"{keeper.folder}: its grid has {theirs.shape} cells of {theirs.dtype}, this run {ours.shape} of {ours.dtype}"
-            raise UsageError(msg)
         rows[:] = numbers.pop("rows")
-        looks = arrays.pop("looks")
-        if looks.ndim == 2 and looks.shape[1] == 1 + 2 * len(watching.gauges) + len(watching.sections):
-            watching.rows[:] = looks.tolist()
+        watching.rows[:] = arrays.pop("looks").tolist()
         solver.restore({**arrays, "numbers": numbers})
         frame_of = {round(row["time"], 6): index for index, row in enumerate(rows)}  # its frames by time
         rows[:] = [row for row in rows if np.abs(times - row["time"]).min() < 1e-6]
@@ -225,6 +224,21 @@ def _take_up(
             frames.put(index, keeper.load_frame(saved))
         return here
     return 0
+
+
+def _shared(plan: Plan, asked: Options) -> dict[str, str]:
+    """Return what a branch has in common with its base: all that its state and its first hours were made with."""
+    grid = plan.domain.grid
+    return {
+        "the ground": plan.inputs["elevation"],
+        "the grid": repr((grid.x_min, grid.y_max, grid.dx, grid.nx, grid.ny)),
+        "precision": asked.precision,
+        "start": plan.start.isoformat(),
+        "wet_depth": repr(float(asked.wet_depth)),
+        "gauges and sections": plan.inputs.get("looks", "none"),
+        "infiltration": "none" if plan.case.infiltration is None else fingerprint_of(plan.case.infiltration),
+        "velocity": repr(bool(asked.velocity)),
+    }
 
 
 def _fingerprint(plan: Plan, asked: Options) -> str:
@@ -242,7 +256,7 @@ def _result(plan: Plan, asked: Options, run: tuple[Solver, Frames, list[dict[str
     """Put the result together."""
     solver, frames, rows, watching = run
     dataset = dataset_of(plan.domain.grid, plan.domain.elevation, plan.start, plan.times, frames, solver.maxima, plan.domain.vertical)
-    tables = {"ledger": ledger_table(rows, plan.start), **watching.tables(plan.domain.elevation, plan.start)}
+    tables = {"ledger": ledger_table(rows, plan.start), **watching.tables(plan.start)}
     ledger = solver.ledger
     balance = {f"{name}_m3": float(value) for name, value in ledger.terms().items()}
     worst = max(abs(row["relative"]) for row in rows)

@@ -147,6 +147,7 @@ class Solver:
         self.friction = self._field(kernels.GRAVITY * np.square(case.roughness))
         self.maxima = {name: np.zeros(case.elevation.shape, np.float32) for name in MAXIMA}
         self.maxima["arrival"][:] = -1.0
+        self._open_ground()
         self._lay_tiles()
         self._lay_edges()
         self.ledger = Ledger()
@@ -182,6 +183,15 @@ class Solver:
             cube = np.zeros(width, np.float32)
             self.scratch.append((np.zeros((kernels.WORK, width), self.number), cube, cube.view(np.int32)))
         self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+
+    def _open_ground(self) -> None:
+        """Give the cells behind an open edge the lowest ground beside them: water falls over it, and is taken away."""
+        z = np.pad(np.where(self.ground_known, self.z[self.inside], np.inf), 1, constant_values=np.inf)
+        for source in self.case.sources:
+            if source.drain:
+                rows, columns = source.cells
+                near = np.min([z[rows + 1 + j, columns + 1 + i] for j in (-1, 0, 1) for i in (-1, 0, 1)], axis=0)
+                self.z[rows + PAD, columns + PAD] = np.where(np.isfinite(near), near, _NO_GROUND)
 
     def _tile_of(self, rows: Array, columns: Array) -> Array:
         return np.asarray(np.asarray(rows) // _TILE[0] * self.tile_grid[1] + np.asarray(columns) // _TILE[1])
@@ -353,7 +363,7 @@ class Solver:
             if self.case.infiltration is not None and (last or self.time - self.seeped >= SEEP_EVERY):
                 self._seep()
             if self.steps % RECORD_EVERY == 0 or self.time >= until:
-                self._record()
+                self.record()
                 if on_record is not None:
                     on_record()
 
@@ -442,7 +452,7 @@ class Solver:
         self.h[place], self.qx[place], self.qy[place] = 0, 0, 0
         return float(held.sum()) * self.case.dx**2
 
-    def _record(self) -> None:
+    def record(self) -> None:
         """Look at maxima, arrival and duration, and whether the water is all there."""
         tiles = self.tiles[self.awake]
         lasted, self.recorded = np.float32(self.time - self.recorded), self.time

@@ -73,9 +73,8 @@ print("whole")
 def start(folder: Path, scheme: str, precision: str) -> subprocess.Popen[str]:
     """Start the case in another process."""
     root = Path(__file__).parents[3]
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder), scheme, precision], cwd=root, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}
-    )  # fmt: skip
+    command = [sys.executable, "-c", SCRIPT, str(folder), scheme, precision]
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)})
 
 
 @pytest.mark.parametrize(("scheme", "precision"), [("standard", "float32"), ("accurate", "float64"), ("screening", "float32")])
@@ -167,3 +166,20 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     state.write_bytes(bytes(data))
     with pytest.raises(CorruptFileError, match="state-"):
         run(checkpoint=tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"gauges": {"other": (60.0, 20.0)}}, "gauges and sections"),
+        ({"wet_depth": 0.2}, "wet_depth"),
+        ({"start": "2026-07-01T00:00"}, "start"),
+        ({"velocity": False}, "velocity"),
+        ({"place": FlowDomain.from_elevation(np.zeros((40, 48)), 2.0)}, "the ground"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_a_branch_that_would_mix_two_runs_is_refused(tmp_path: Path, changed: dict[str, Any], named: str) -> None:
+    run(checkpoint=tmp_path / "base", keep_checkpoints=True, until=120.0)
+    with pytest.raises(UsageError, match=named):
+        run(branch_from=tmp_path / "base", branch_at=60.0, until=120.0, **changed)
