@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Filled", "dilated", "fill_gaps", "neighbours", "smooth_fill"]
 
 
-
 @dataclass(frozen=True)
 class Filled:
     """A terrain whose gaps are filled or known to stay."""
@@ -92,9 +91,7 @@ def _water_notes(stated: Bools, assumed: Bools, lost: Bools) -> list[str]:
     if stated.any():
         said.append(f"{int(stated.sum())} cells of waters without elevation take the water level of the model as their bed")
     if assumed.any():
-        said.append(
-            f"{int(assumed.sum())} cells of waters without elevation take the lowest ground at their rim as their bed, assumed"
-        )
+        said.append(f"{int(assumed.sum())} cells of waters without elevation take the lowest ground at their rim as their bed, assumed")
     if lost.any():
         said.append(f"{int(lost.sum())} cells of waters have neither elevation nor rim: walls")
     return said

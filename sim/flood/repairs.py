@@ -456,9 +456,7 @@ def _floor_cells(lines: Shapes, width: Floats, grid: Raster) -> Path:
     inside = cells_inside(strips, grid)
     centre = shapely.points(grid.x[inside.cell % grid.shape[1]], grid.y[inside.cell // grid.shape[1]])
     share = shapely.line_locate_point(lines[inside.shape], centre, normalized=True)
-    return Path(
-        np.concatenate([path.line, inside.shape]), np.concatenate([path.cell, inside.cell]), np.concatenate([path.share, share])
-    )
+    return Path(np.concatenate([path.line, inside.shape]), np.concatenate([path.cell, inside.cell]), np.concatenate([path.share, share]))
 
 
 def _lower(grid: Raster, floor: _Floors, lines: Shapes, width: Floats) -> tuple[Floats, Bools]:

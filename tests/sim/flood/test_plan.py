@@ -35,7 +35,8 @@ def test_water_at_the_start_lies_where_its_coordinates_say() -> None:
     values = np.zeros((10, 10))
     values[0] = 1.0
     for name in ("initial_depth", "initial_level"):
-        water = simulate(southern(np.zeros((10, 10))), until=1.0, threads=1, **{name: southern(values)})
+        at_first: dict[str, Any] = {name: southern(values)}
+        water = simulate(southern(np.zeros((10, 10))), until=1.0, threads=1, **at_first)
         first = water["water_depth"].isel(time=0)
         assert float(first.sel(y=1.0).min()) == 1.0
         assert float(first.sel(y=19.0).max()) == 0.0
@@ -52,7 +53,8 @@ def test_a_field_of_roughness_lies_where_its_coordinates_say() -> None:
 def test_a_field_beside_the_ground_is_refused(name: str) -> None:
     aside = southern(np.zeros((10, 10))).assign_coords(x=np.arange(10) * 2.0 + 3.0)
     with pytest.raises(UsageError, match="its cells are not those of the elevation"):
-        simulate(southern(np.zeros((10, 10))), until=1.0, **{name: aside})
+        water: dict[str, Any] = {name: aside}
+        simulate(southern(np.zeros((10, 10))), until=1.0, **water)
     with pytest.raises(UsageError, match="roughness: its cells are not those"):
         simulate(southern(np.zeros((10, 10))), until=1.0, roughness=aside)
 
