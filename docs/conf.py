@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -25,10 +26,14 @@ nitpicky = True
 # Types of other libraries cannot be looked up without a network; type variables and aliases of signatures have no page.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!cim\.).*"),
-    (r"py:class", r"cim\..*\.(Item|CitySettings|Finding|Check|\w+Parameters)"),  # parts of a public type that nobody makes by hand
+    (
+        r"py:class",
+        r"cim\..*\.(Item|CitySettings|Finding|Check|PreparedSeries|RainSource|\w+Parameters)",
+    ),  # parts of a public type that nobody makes by hand
 ]
+# ref.footnote: a docstring may name its sources at its end only
 # ref.python: `bytes` and `type` of a signature are the builtins, not our attributes of that name
-suppress_warnings = ["config.cache", "ref.python"]
+suppress_warnings = ["config.cache", "ref.footnote", "ref.python"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
@@ -71,6 +76,13 @@ def _first_paragraph(app: Any, what: str, name: str, obj: Any, options: Any, lin
         del lines[lines.index("") :]
 
 
+def _own_footnotes(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Number the references of each docstring for itself: several docstrings stand on one page."""
+    del app, what, obj, options
+    mark = name.replace(".", "-").replace("_", "-")
+    lines[:] = [re.sub(r"(^\s*\.\. )?\[(\d+)\](?(1)(?= )|(?=_))", rf"\1[#{mark}-\2]", line) for line in lines]
+
+
 _FIELDS = {"attribute", "data", "property"}
 _MARK = "\N{RATIO}"  # stands for a colon while napoleon looks: it would take "Shape (3,)" of "Shape (3,): east" for a type
 
@@ -99,6 +111,7 @@ def _copy_demo(app: Any, error: Exception | None) -> None:
 def setup(app: Any) -> None:
     """Register the functions above."""
     app.connect("autodoc-process-docstring", _first_paragraph)
+    app.connect("autodoc-process-docstring", _own_footnotes, priority=300)
     app.connect("autodoc-process-docstring", _hide_colon, priority=400)  # napoleon comes at 500
     app.connect("autodoc-process-docstring", _show_colon, priority=600)
     app.connect("missing-reference", _find_public)

@@ -1,7 +1,7 @@
 """Make the pictures of the gallery and the scene to click on, from a run of the demo.
 
 Call it as python docs/make_gallery.py [FOLDER of a demo [NAME of a picture...]]. Without a folder the demo is built first.
-Writes docs/images/*.png and docs/demo/index.html.
+Writes docs/images/*.png, storm.jpg and docs/demo/index.html.
 """
 
 from __future__ import annotations
@@ -138,13 +138,13 @@ def page(city: cim.City, found: dict[str, Verdicts | Fields]) -> Path:
 
 
 def storm(folder: Path) -> Path:
-    """Write the picture of the storm that the demo drew, in the width and the colours of a page."""
+    """Write the picture of the storm that the demo drew, in the width of a page; a palette would lose the colours of its legend."""
     from PIL import Image
 
     drawn = Image.open(folder / "storm.png").convert("RGB")
+    path = HERE / "images" / "storm.jpg"
     small = drawn.resize((1400, round(drawn.height * 1400 / drawn.width)), Image.Resampling.LANCZOS)
-    path = HERE / "images" / "storm.png"
-    small.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    small.save(path, quality=86, subsampling=0, optimize=True, progressive=True)
     return path
 
 
