@@ -52,8 +52,8 @@ def test_a_field_of_roughness_lies_where_its_coordinates_say() -> None:
 @pytest.mark.parametrize("name", ["initial_depth", "initial_level"])
 def test_a_field_beside_the_ground_is_refused(name: str) -> None:
     aside = southern(np.zeros((10, 10))).assign_coords(x=np.arange(10) * 2.0 + 3.0)
+    water: dict[str, Any] = {name: aside}
     with pytest.raises(UsageError, match="its cells are not those of the elevation"):
-        water: dict[str, Any] = {name: aside}
         simulate(southern(np.zeros((10, 10))), until=1.0, **water)
     with pytest.raises(UsageError, match="roughness: its cells are not those"):
         simulate(southern(np.zeros((10, 10))), until=1.0, roughness=aside)
