@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 
 from cim.sim.flood import Boundary, Breach, FlowDomain, Inflow, simulate
+from tests.sim.flood.places import make_city, raster
 
 SCHEMES = ("standard", "accurate", "screening")
 
@@ -64,3 +66,16 @@ def test_water_poured_on_dry_ground_is_all_there() -> None:
     assert water.run.balance["stored_m3"] == pytest.approx(60.0, rel=1e-6)
     depth = water["water_depth"].values[-1]
     assert np.allclose(depth, depth[::-1, ::-1].T, atol=1e-5)  # across the diagonal through the cell
+
+
+def test_a_part_of_a_city_drains_over_its_edge_and_its_roofs_rain_all_the_same() -> None:
+    house = shapely.box(52, 50, 64, 62)
+    city = make_city(("Building", {"house": house}, {"height": [9.0]}), z_ground=[4.0])
+    slope = raster(np.add.outer(np.zeros(60), np.linspace(8.0, 2.0, 60)), 2.0)
+    part = shapely.Point(60, 60).buffer(45.0)
+    water = simulate(city, terrain=slope, area=part, infiltration=None, roughness=0.03, rain=60.0, until="30min", threads=1)
+    cells = int(np.isfinite(water["ground_elevation"].values).sum())
+    assert water.run.balance["rain_m3"] == pytest.approx(0.03 * cells * 4.0, rel=1e-6)  # roofs and all
+    assert water.run.balance["boundary_out_m3"] > 0.8 * water.run.balance["rain_m3"]
+    roof = water["water_depth"].sel(x=58.0, y=56.0, method="nearest")
+    assert float(roof.max()) == 0.0
