@@ -86,7 +86,7 @@ class Case:
     corner: tuple[float, float] = (0.0, 0.0)
     """West and south [m]."""
     crs: str | None = None
-    wet_depth: float = 0.001
+    wet_depth: float = 0.002
     """[m]"""
     unit: str = "share"
     """Of the figures: ``share`` (shown in per cent) or ``m``."""
@@ -369,7 +369,7 @@ def uniform_flow(slope: float, q: float, n: float, *, cells: int = 200, dx: floa
     fast = normal < float(exact.critical_depth(q))
     inflow = Edge("west", "inflow", discharge=q, depth=normal if fast else None)
     outflow = Edge("east", "free") if fast else Edge("east", "stage", depth=normal, level=normal)
-    until = 6 * length / (q / normal)
+    until = 4 * length / (q / normal)
     elevation = strip(slope * (length - centres(length, cells)))
     truth = np.full(cells, normal)
     bars = at_most(0.005, 0.005)
@@ -398,7 +398,7 @@ def speed_error(one: Run) -> Figures:
 
 
 # --- steady flow and swinging water, in closed form -----------------------------------------------------------------------------
-def bump_case(kind: str, *, cells: int = 500, until: float = 200.0) -> Case:
+def bump_case(kind: str, *, cells: int = 500, until: float = 120.0) -> Case:
     """Return steady flow over the bump: ``subcritical``, ``noshock`` or ``shock``."""
     q, level = {"subcritical": (4.42, 2.0), "noshock": (1.53, 0.66), "shock": (0.18, 0.33)}[kind]
     downstream = None if kind == "noshock" else level
@@ -420,7 +420,7 @@ def bump_case(kind: str, *, cells: int = 500, until: float = 200.0) -> Case:
 
 
 def channel(
-    depth: Callable[[Reals], Reals], *, length: float, q: float, n: float, cells: int, rain: float = 0.0, until: float = 3000.0, name: str
+    depth: Callable[[Reals], Reals], *, length: float, q: float, n: float, cells: int, rain: float = 0.0, until: float = 2500.0, name: str
 ) -> Case:
     """Return a channel whose bed is made for a stated steady depth, dry at first."""
     edges_of_cells = np.linspace(0, length, cells + 1)

@@ -121,6 +121,22 @@ def malpasset_marks(data: Path) -> Marks:
     return Marks(names, places[:, 0], places[:, 1], np.array([field[row] for row in rows]), levels)
 
 
+GEOCLAW = {
+    "P1": 84.56, "P2": 87.029, "P3": 55.453, "P4": 58.175, "P5": 48.559, "P6": 48.351, "P7": 42.064, "P8": 36.863, "P9": 34.121,
+    "P10": 40.172, "P11": 25.962, "P15": 19.484, "S6": 85.653, "S7": 56.364, "S8": 53.304, "S9": 48.762, "S10": 38.684, "S11": 26.616,
+    "S12": 20.445, "S13": 18.218, "S14": 13.169,
+}  # fmt: skip
+"""Highest levels of GeoClaw on the same marks [m]: George (2011), doi 10.1002/fld.2298, read off its figures by the authors of
+geoclaw-landspill. It sets no bar."""
+SHUT_DOWN = {"A": 100.0, "B": 1240.0, "C": 1420.0}
+"""When three transformers went off [s after the failure]: Hervouet and Petitjean (1999)."""
+
+
+def geoclaw(marks: Marks) -> Reals:
+    """Return what GeoClaw says at the marks."""
+    return np.array([GEOCLAW[name] for name in marks.names])
+
+
 def _maxima(path: Path, column: int) -> dict[int, float]:
     """Return the highest level by row number."""
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()[1:] if line.strip()]
@@ -146,7 +162,8 @@ def malpasset(data: Path, dx: float = 20.0, until: float = 4000.0, n: float = 1 
         figures = {"all marks [m]": mae(found, marks.level)}
         is_police = np.array([name.startswith("P") for name in marks.names])
         figures["police points [m]"] = mae(found[is_police], marks.level[is_police])
-        return figures | {"gauges of the model [m]": mae(found[~is_police], marks.level[~is_police])}
+        figures["gauges of the model [m]"] = mae(found[~is_police], marks.level[~is_police])
+        return figures | {f"water at transformer {name} [s]": first_time(*series, 0.1) for name, series in one.gauges.items()}
 
     worst = max(mae(levels, marks.level) for levels in marks.models.values())
     bars = {scheme: {"all marks [m]": worst} for scheme in ("standard", "accurate")}
@@ -159,6 +176,7 @@ def malpasset(data: Path, dx: float = 20.0, until: float = 4000.0, n: float = 1 
         bars,
         depth=depth,
         roughness=n,
+        gauges=dict(zip(SHUT_DOWN, _points(data / "malpasset" / "goutal.transformers"), strict=True)),
         corner=(float(east[0] - dx / 2), float(north[-1] - dx / 2)),
         wet_depth=0.1,
         unit="m",
@@ -266,7 +284,7 @@ def newcastle(data: Path, *, whole: bool = False, coarse: int = 1, until: float 
     dx = size * coarse
     begins, lasts = (0.0, 86_400.0) if whole else (54_000.0, 3600.0)
     judge = _newcastle_judge(folder, row=54_000.0 + 3600.0 if whole else 3600.0) if coarse == 1 and until is None else _volume_only
-    peers = _peer_fields(folder)
+    peers = peer_fields(folder)
     mutual = {t: _mutual(peers, t) for t in THRESHOLDS}
     bar = {f"short of the peers' own, {t:g} m": 0.05 for t in mutual} if coarse == 1 and until is None else {}
     return Case(
@@ -292,9 +310,18 @@ def _storm(folder: Path, begins: float) -> Series:
     return seconds[kept] - begins, rate[kept]
 
 
-def _peer_fields(folder: Path) -> dict[str, Reals]:
+def peer_fields(folder: Path) -> dict[str, Reals]:
+    """Return the depth of the two peers at the end of the worst hour [m]."""
     with np.load(folder / "peers_envelope" / "depth_end_1h.npz") as stored:
         return {name: stored[key].astype(float) for name, key in PEERS.items()}
+
+
+def steepness(case: Case) -> Reals:
+    """Return the steepest slope from each cell to one of its four neighbours."""
+    padded = np.pad(case.elevation, 1, constant_values=np.nan)
+    around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    steps = [np.nan_to_num(np.abs(one - case.elevation)) for one in around]
+    return np.asarray(np.max(steps, axis=0) / case.dx)
 
 
 def _mutual(peers: dict[str, Reals], threshold: float) -> float:
@@ -305,7 +332,7 @@ def _mutual(peers: dict[str, Reals], threshold: float) -> float:
 
 def _newcastle_judge(folder: Path, row: float) -> Callable[[Run], Figures]:
     """Return a judge that compares the depth at time `row` with each peer; what is short of the peers' agreement with each other."""
-    peers = _peer_fields(folder)
+    peers = peer_fields(folder)
 
     def judge(one: Run) -> Figures:
         depth = np.nan_to_num(one.depth[int(np.argmin(np.abs(one.times - row)))])
