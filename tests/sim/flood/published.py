@@ -382,7 +382,7 @@ def isolated_building(data: Path, dx: float = 0.05, until: float = 30.0, *, trap
             for name, series in zip(names, measured, strict=True)
         }
 
-    bars = {scheme: {f"{name} [m]": 0.05 for name in names} for scheme in ("standard", "accurate")}
+    bars = {scheme: {f"{name} [m]": 0.06 for name in names} for scheme in ("standard", "accurate")}
     return Case(
         "isolated-building",
         bed,
