@@ -106,15 +106,15 @@ def test_a_run_that_stops_and_goes_on_has_the_same_bytes(tmp_path: Path, scheme:
     assert len(calls) < 10 + 4  # it did go on, not begin again
 
 
-@pytest.mark.heavy
-def test_a_run_killed_at_twenty_random_times_ends_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [pytest.param(2, marks=pytest.mark.heavy), pytest.param(20, marks=pytest.mark.long)])
+def test_a_run_killed_at_random_times_ends_with_the_same_bytes(tmp_path: Path, kills: int) -> None:
     whole = digest(run())
     begun = time.monotonic()
     child = start(tmp_path / "time", "standard", "float32")
     assert child.communicate()[0].strip() == "whole"
     takes = time.monotonic() - begun
     chance = random.Random(5)
-    for _ in range(20):
+    for _ in range(kills):
         child = start(tmp_path / "killed", "standard", "float32")
         time.sleep(chance.uniform(0.3, 0.9) * takes)
         child.send_signal(signal.SIGKILL)

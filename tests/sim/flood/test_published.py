@@ -1,6 +1,6 @@
 """The solver against what others measured or computed: EA tests 3 and 4, Malpasset, Newcastle 2012, a breach, a flume.
 
-Heavy cases have a small version, on coarser cells or for a shorter time, that always runs.
+Long cases (`pytest -m long`) have a small version, on coarser cells or for a shorter time, that always runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def flood(shared_data: Finder) -> Path:
     return shared_data("flood")
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_ea4_water_spreads_over_a_plain_in_time_and_depth(flood: Path) -> None:
     hold(published.ea4(flood), "accurate")
 
@@ -42,13 +42,13 @@ def test_ea3_momentum_carries_water_over_the_hump(flood: Path, scheme: str) -> N
     hold(published.ea3(flood, rows=4), scheme)
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 @pytest.mark.xfail(reason="the bar is 2.574 m; a bore that runs up the gorge lifts P1 by 4 to 12 m: docs/validation-flood.md", strict=True)
 def test_malpasset_marks_are_met_as_well_as_by_published_models(flood: Path) -> None:
     hold(published.malpasset(flood), "standard", "float32")
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_malpasset_marks_are_met_no_worse_than_they_were_and_the_water_comes_in_time(flood: Path) -> None:
     case = published.malpasset(flood)
     one = hold(replace(case, bars={"standard": {"all marks [m]": 2.75}}), "standard", "float32")  # 2.67 when this was written
@@ -66,13 +66,13 @@ def test_malpasset_on_coarse_cells_empties_the_reservoir_into_the_valley(flood: 
     assert np.nanmax(one.maximum_level) <= 100.5  # nothing rises above the reservoir but by its own speed against a wall
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_newcastle_the_worst_hour_agrees_with_its_peers(flood: Path, precision: str) -> None:
     hold(published.newcastle(flood), "standard", precision)
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_newcastle_the_whole_storm_agrees_with_its_peers(flood: Path) -> None:
     hold(published.newcastle(flood, whole=True), "standard", "float32")
 
