@@ -127,7 +127,9 @@ def _cut(flat: Flat, surfaces: Ints, normals: Reals) -> tuple[Ints, Ints, int]:
     rings = shapely.linearrings(plane, indices=np.repeat(np.arange(len(ring)), size))
     polygons = shapely.polygons(rings, indices=ring_face)
     good = shapely.is_valid(polygons)
-    flat_triangles, of = shapely.get_parts(shapely.constrained_delaunay_triangles(np.where(good, polygons, None)), return_index=True)
+    cut = _triangulated(np.where(good, polygons, np.array(None)))
+    good &= ~shapely.is_missing(cut)
+    flat_triangles, of = shapely.get_parts(cut, return_index=True)
     xy = shapely.get_coordinates(flat_triangles).reshape(-1, 4, 2)[:, :3]
     index = _corner_of(xy, of, plane, face, corner)
     clipped, clipped_of, failed = _clip(plane, face, ring_face, size, corner, np.flatnonzero(~good))
@@ -220,7 +222,7 @@ def plates(polygons: NDArray[Any], *, shared: bool = True) -> Plates:
         parts, part_row = deeper, part_row[of]
     polygonal = shapely.get_type_id(parts) == 3
     parts, part_row = parts[polygonal], part_row[polygonal]
-    triangles, of = shapely.get_parts(shapely.constrained_delaunay_triangles(parts), return_index=True)
+    triangles, of = shapely.get_parts(_triangulated(parts), return_index=True)
     corners = shapely.get_coordinates(triangles).reshape(-1, 4, 2)[:, :3]
     (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
     turn = ax * by - ay * bx
@@ -234,6 +236,29 @@ def plates(polygons: NDArray[Any], *, shared: bool = True) -> Plates:
         first, code = _alike(asked)
         points, index = points[first], code.reshape(-1, 3)
     return Plates(points, index, row, int((~drawn).sum()))
+
+
+def _triangulated(polygons: NDArray[Any]) -> NDArray[Any]:
+    """Return the triangles of valid polygons as collections, None for one that GEOS cannot cut.
+
+    Corners that repeat go first: too many of them leave GEOS without a corner to begin with, though the polygon is valid.
+    """
+    import shapely
+
+    plain = np.asarray(shapely.remove_repeated_points(polygons), object)
+    try:
+        return np.asarray(shapely.constrained_delaunay_triangles(plain), object)
+    except shapely.GEOSException:  # of one of them, each on its own
+        return np.array([_alone(polygon) for polygon in plain], object)
+
+
+def _alone(polygon: Any) -> Any:
+    import shapely
+
+    try:
+        return shapely.constrained_delaunay_triangles(polygon)
+    except shapely.GEOSException:
+        return None
 
 
 def _alike(rows: Reals) -> tuple[Ints, Ints]:

@@ -367,8 +367,6 @@ class CityBuilder:
         if not keep:
             self._parts = {"issues": self._parts.get("issues", [])}
         tables = {name: remap(name, table, new_key) for name, table in tables.items()}
-        if not keep:
-            give_back()
         tables = _sorted(tables)
         tables = {name: tables[name] for name in SCHEMAS}
         attributes = self._attribute_tables(tables["objects"], new_key)
@@ -462,7 +460,7 @@ class CityBuilder:
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-_LARGE = ("boundaries", "vertices", "semantics", "matrix")
+_LARGE = ("boundaries", "vertices")
 _PIECE = 8192
 """Rows of a nested column that are moved at a time."""
 _RESERVED = frozenset(SCHEMAS["objects"].names) | {"object", "geometry"}

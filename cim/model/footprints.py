@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.model.classes import get
-from cim.model.geometry import Flat, flatten, owner, ring_normals
+from cim.model.geometry import Flat, flatten, kernels, owner, ring_normals
 from cim.model.outlines import merged, rings_of
 from cim.model.solids import SOLID_TYPES
 
@@ -211,10 +211,29 @@ def polygons_of_surfaces(flat: Flat, picked: NDArray[np.bool_]) -> tuple[Shapes,
     rings = shapely.linearrings(points, indices=np.repeat(np.arange(int(taken.sum())), size[taken]))
     rows, index = np.unique(surface[taken], return_inverse=True)
     shapes = np.asarray(shapely.polygons(rings, indices=index), object)
-    broken = ~shapely.is_valid(shapes)
+    broken = ~_sure(points, size[taken], index)
+    broken[broken] = ~shapely.is_valid(shapes[broken])
     shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
     flat_enough = shapely.area(shapes) > 0
     return shapes[flat_enough], rows[flat_enough]
+
+
+def _sure(points: Reals, size: Ints, polygon: Ints) -> NDArray[np.bool_]:
+    """Return which polygons are valid without a doubt: those of one ring that the compiled check finds simple.
+
+    Parameters
+    ----------
+    size, polygon : shape (r,)
+        Corners of each ring, and the polygon it is of.
+    """
+    rings = np.bincount(polygon)
+    compiled = kernels(len(points))
+    if compiled is None:
+        return np.zeros(len(rings), bool)
+    found = np.zeros(len(size), np.uint8)
+    x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+    compiled.sure(x, y, np.concatenate([[0], np.cumsum(size)]), found)
+    return np.asarray((rings == 1) & (np.bincount(polygon, found) == 1))
 
 
 def union_by_group(shapes: Shapes, group: ArrayLike) -> tuple[Ints, Shapes]:

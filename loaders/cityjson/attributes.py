@@ -41,6 +41,7 @@ DEFINED = {
 _NUMBERS = frozenset({"number", "count", "year"})
 _KNOWN = frozenset({"type", "attributes", "geometry", "parents", "children", "members"})
 _SURE = 0.9
+_HEIGHT = "measuredHeight"
 _NESTED = {dict, list}
 _KEYS = ("name", "attributes", "identifiers", "ignore", "valid_from", "valid_to", "keep")
 
@@ -130,21 +131,16 @@ def told_by(records: Sequence[Record], types: Sequence[str], mapping: Mapping[st
             one = classes[types[row]] = _Class()
         one.rows.append(row)
         one.values.append(given)
-    title = _title(mapping, records)
+    known = frozenset(chain.from_iterable(chain.from_iterable(one.values for one in classes.values())))
+    title = _title(mapping, classes, known)
     titles = [given.get(title) if isinstance(given, dict) else None for given in listed] if title else []
-    heights = [given.get("measuredHeight") if type(given) is dict else None for given in listed]
-    known: set[str] = set()
-    empty = 0
-    for one in classes.values():
-        known.update(name for given in one.values for name in given)
-        empty += _take_fields(one, title, mapping)
-    further = [(row, record) for row, record in enumerate(records) if not record.members.keys() <= _KNOWN]
+    heights = [given.get(_HEIGHT) if type(given) is dict else None for given in listed] if _HEIGHT in known else []
+    empty = sum(_take_fields(one, title, mapping) for one in classes.values())
+    more = not set(chain.from_iterable(record.members for record in records)) <= _KNOWN
+    further = [(row, record) for row, record in enumerate(records) if not record.members.keys() <= _KNOWN] if more else []
     names = [value if isinstance(value, str) else None for value in titles]
-    return Told(title, names, heights if any(map(_stated, heights)) else [], classes, frozenset(known), empty, further, notes)
-
-
-def _stated(value: Any) -> bool:
-    return value is not None
+    stated = any(height is not None for height in heights)
+    return Told(title, names, heights if stated else [], classes, known, empty, further, notes)
 
 
 def _take_fields(one: _Class, title: str, mapping: Mapping[str, Any]) -> int:
@@ -193,15 +189,12 @@ def add_attributes(builder: CityBuilder, keys: Ints, told: Told, mapping: Mappin
         notes.append(Note("lost", message, "info", count=told.empty))
 
 
-def _title(mapping: Mapping[str, Any], records: Sequence[Record]) -> str:
+def _title(mapping: Mapping[str, Any], classes: Mapping[str, _Class], known: frozenset[str]) -> str:
     """Return the attribute that holds the name people know an object by; empty when there is none."""
     if mapping.get("name"):
         return str(mapping["name"])
-    for record in records:
-        given = record.members.get("attributes")
-        if type(given) is dict and "name" in given and isinstance(given["name"], str):
-            return "name"
-    return ""
+    named = "name" in known and any(isinstance(given.get("name"), str) for one in classes.values() for given in one.values)
+    return "name" if named else ""
 
 
 def _target(name: str, array: pa.Array, taken: Mapping[str, Column], mapping: Mapping[str, Any], notes: list[Note]) -> tuple[str, Column]:

@@ -36,8 +36,8 @@ LEAST, LOADED_FROM = 1 << 16, 1 << 24
 """Bytes from which the compiled way is taken, and from which the compiler is loaded for it."""
 _INSIDE = 12
 """Levels at which the geometry of an object may nest, from the root."""
-_DIGITS = bytes(48 if 48 <= code < 58 else 32 for code in range(256))
-_LONG = b"0" * 19
+_LONG = 19
+"""Digits of an integer that may be too long for 64 bit."""
 _OWN = frozenset({"type", "parent", "children"})
 
 
@@ -129,17 +129,20 @@ def scanned(held: list[bytes], limits: Limits) -> tuple[dict[str, Any], Columns]
     del room, text
     held.clear()
     try:
-        return _plain_json(small), columns
+        return _plain_json(small, compiled), columns
     except ValueError as error:
         raise NotPlainError from error
 
 
-def _plain_json(text: bytes) -> Any:
+def _plain_json(text: memoryview | bytes, compiled: ModuleType) -> Any:
     """Return the value of JSON text without long integers and repeated keys."""
-    if _LONG in text.translate(_DIGITS):
+    found = np.zeros(2, np.int64)
+    compiled.looked(np.frombuffer(text, np.uint8), found)
+    digits, colons = found.tolist()
+    if digits >= _LONG:
         raise NotPlainError
     value = orjson.loads(text)
-    if orjson.dumps(value).count(b":") != text.count(b":"):
+    if orjson.dumps(value).count(b":") != colons:
         raise NotPlainError
     return value
 
@@ -170,11 +173,9 @@ class _Room:
         )  # fmt: skip
         return bool(fine) and self.top[self.kernel.VERTEX] > 0 and self.top[self.kernel.GEOMETRY] > 0
 
-    def rest(self) -> bytes:
-        """Return the text without the geometry, and let go where it was written."""
-        made = self.out[: self.top[self.kernel.OUT]].tobytes()
-        self.out = self.out[:0].copy()
-        return made
+    def rest(self) -> memoryview:
+        """Return the text without the geometry, looked at where it was written."""
+        return self.out[: self.top[self.kernel.OUT]].data
 
     def columns(self, limits: Limits) -> Columns:
         """Return what was found; the arrays are looked at where they were filled, not copied."""
@@ -212,7 +213,7 @@ class _Room:
         joined = ("[" + ",".join(texts.dictionary.to_pylist()) + "]").encode()
         if json_guard.nesting_depth(joined) + _INSIDE > limits.depth:
             raise NotPlainError
-        described = _plain_json(joined)
+        described = _plain_json(joined, self.kernel)
         if len(described) != len(texts.dictionary) or any(not str(one.get("type") or "").strip("+ ") for one in described):
             raise NotPlainError
         extra = [{key: value for key, value in one.items() if key not in _OWN} for one in described]

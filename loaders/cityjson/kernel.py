@@ -707,6 +707,18 @@ def counted(raw: Bytes, found: Any) -> None:
     found[0], found[1], found[2] = commas, brackets, braces
 
 
+@njit(types.void(_RAW, _I64), cache=True)
+def looked(raw: Bytes, found: Any) -> None:
+    """Find the length of the longest run of digits in a text, and count its colons."""
+    longest = run = colons = 0
+    for i in range(raw.shape[0]):
+        c = raw[i]
+        run = run + 1 if 48 <= c < 58 else 0
+        longest = max(longest, run)
+        colons += c == 58
+    found[0], found[1] = longest, colons
+
+
 @njit(types.int64(types.int64[:, ::1]), cache=True)
 def repeated(points: Any) -> int:
     """Return how many points, given as the bits of their coordinates, shape (v, 3), stand where an earlier one stands."""

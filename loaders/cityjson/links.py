@@ -65,7 +65,7 @@ def _plain(records: Sequence[Record], types: Sequence[str]) -> Links | None:
     """Return the links where both ends state the same ones, every part has one whole, and there are no groups; None otherwise."""
     row_of = {record.id: row for row, record in enumerate(records)}
     members = [record.members for record in records]
-    if GROUP in set(types) or len(row_of) != len(records) or any("members" in one for one in members):
+    if GROUP in set(types) or len(row_of) != len(records) or "members" in set(chain.from_iterable(members)):
         return None
     ends = []
     for name in ("parents", "children"):

@@ -217,17 +217,14 @@ def _assemble(document: Document, crs: CityCRS, notes: list[Note], path: Path, o
     document = replace(document, columns=None)
     if not told.further:
         points = np.empty((0, 3))
-    give_back()
     table, ground = _all_explicit(own, shapes, instances)
     places = derive_places(table, len(ids), ground=ground, parent=links.parent, types=types, known=outlines_of(table, ground))
     del table, ground
-    give_back()
     notes += [*links.notes, *check_heights(told.heights, places.z_ground, places.z_roof, ids)]
     builder = CityBuilder(crs, name=options.name or plain_name(path))
     source = builder.add_source(_source(document, len(ids), crs, path, options))
     keys = _add_objects(builder, told, ids, types, links, places, source)
     del places
-    give_back()
     materials, textures = add_library(builder, library, path, source, notes)
     tkeys = _add_templates(builder, shapes)
     gkeys = _add_geometries(builder, keys, own, shapes, instances, tkeys, source)

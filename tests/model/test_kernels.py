@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cim.model import geometry, solids
-from cim.model.footprints import union_by_group
+from cim.model.footprints import polygons_of_surfaces, union_by_group
 from cim.model.geometry import extrude, flatten, ring_normals, vertices_from
 from cim.model.outlines import merged, rings_of
 
@@ -78,6 +78,24 @@ def test_a_ring_called_simple_is_one(corners: list[tuple[int, int]], scale: floa
     x, y = np.ascontiguousarray(ring[:, 0]), np.ascontiguousarray(ring[:, 1])
     if simple(x, y, len(ring)):
         assert shapely.is_valid(shapely.polygons(ring))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=7), min_size=1, max_size=4))
+def test_polygons_of_surfaces_are_the_same_without_compiled_loops(rings: list[list[tuple[int, int]]]) -> None:
+    index: list[list[int]] = []
+    points: list[tuple[float, float, float]] = []
+    for ring in rings:
+        index.append(list(range(len(points), len(points) + len(ring))))
+        points += [(float(x), float(y), 0.0) for x, y in ring]
+    table = pa.table({"vertices": vertices_from(np.array(points), [len(points)]), "boundaries": [[[[[ring] for ring in index]]]]})
+    flat, picked = flatten(table), np.ones(len(rings), bool)
+    shapes, rows = polygons_of_surfaces(flat, picked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geometry, "COMPILED_FROM", 1 << 60)
+        plain, plain_rows = polygons_of_surfaces(flat, picked)
+    assert rows.tolist() == plain_rows.tolist()
+    assert shapely.equals_exact(shapes, plain, 0.0).all()
 
 
 @settings(max_examples=60, deadline=None)

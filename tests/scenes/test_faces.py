@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +44,27 @@ def test_a_polygon_that_crosses_itself_is_mended_and_what_is_none_is_counted() -
     bow = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
     flat = plates(np.array([bow, shapely.Point(0, 0), None], object))
     assert flat.failed == 2
+    assert np.isclose(areas(flat.points, flat.triangles).sum(), 2.0)
+
+
+def test_a_corner_said_many_times_over_leaves_the_shape_as_it_is() -> None:
+    ring = shapely.Polygon([(1, 0), *[(0, 0)] * 6, (0, -1)])
+    flat = plates(np.array([ring], object))
+    assert flat.failed == 0
+    assert np.isclose(areas(flat.points, flat.triangles).sum(), 0.5)
+
+
+def test_a_polygon_that_cannot_be_cut_is_counted_and_spares_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut, bad = shapely.constrained_delaunay_triangles, shapely.box(5, 5, 6, 6)
+
+    def stubborn(polygons: Any) -> Any:
+        if any(one == bad for one in np.atleast_1d(np.asarray(polygons, object))):
+            raise shapely.GEOSException
+        return cut(polygons)
+
+    monkeypatch.setattr(shapely, "constrained_delaunay_triangles", stubborn)
+    flat = plates(np.array([shapely.box(0, 0, 1, 1), bad, shapely.box(2, 0, 3, 1)], object))
+    assert flat.failed == 1
     assert np.isclose(areas(flat.points, flat.triangles).sum(), 2.0)
 
 
