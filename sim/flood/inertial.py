@@ -52,8 +52,8 @@ def step(solver: Solver, tiles: NDArray[np.int64], edges: tuple[Array, ...], dt:
     """Move the water of a solver on by one step [s]; `next` holds the arrays that are written and changes places with the present ones."""
     now, then = (solver.h, *solver.faces), solver.next
 
-    def work(part: Any, own: tuple[Array, Array, Array]) -> None:
-        move(*now, solver.carry, *then, solver.z, solver.friction, solver.rain, part, edges, dt, dx, solver.dry, *own, solver.speed)
+    def work(part: Any, own: Array) -> None:
+        move(*now, solver.carry, *then, solver.z, solver.friction, solver.rain, part, edges, dt, dx, solver.dry, own, solver.speed)
 
     solver._on_tiles(tiles, work)  # noqa: SLF001 - a part of the solver
     (solver.h, *moved), solver.next = then, now
@@ -63,7 +63,7 @@ def step(solver: Solver, tiles: NDArray[np.int64], edges: tuple[Array, ...], dt:
 def to_cells(solver: Solver, tiles: NDArray[np.int64]) -> None:
     """Lay the flow through the faces into the cells, where velocities are read."""
 
-    def work(part: Any, _: tuple[Array, Array, Array]) -> None:
+    def work(part: Any, _: Array) -> None:
         mean_of_faces(solver.next[0], solver.h, *solver.faces, solver.z, solver.qx, solver.qy, part, solver.dry)
 
     solver._on_tiles(tiles, work)  # noqa: SLF001 - a part of the solver

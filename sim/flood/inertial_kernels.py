@@ -6,17 +6,11 @@ finished one row late, when it is known what the cells south of it can give.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
-from cim.sim.flood.kernels import CLOSED, GRAVITY, INFLOW, PAD, STAGE, _jit
+from cim.sim.flood.kernels import CLOSED, GRAVITY, INFLOW, PAD, STAGE, _inlined, _jit
 
 __all__ = ["THETA", "mean_of_faces", "move"]
-
-# A call inside a loop over faces would stop the vectoriser; flags as those of `kernels._jit`.
-_inlined: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"}, forceinline=True)
 
 THETA = 0.9
 """Share of a face's own discharge in its inertia; the rest comes from the two next to it, and damps [-]."""
@@ -200,7 +194,7 @@ def _flow_y(h, fx, fy, z, friction, r, i0, n, work, dt, dt_per_dx, per_dx, dry):
 
 
 @_jit
-def move(h, fx, fy, carry, h_new, fx_new, fy_new, z, ground_friction, rain, tiles, edges, dt, dx, dry, work, _cube, _bits, speed):
+def move(h, fx, fy, carry, h_new, fx_new, fy_new, z, ground_friction, rain, tiles, edges, dt, dx, dry, work, speed):
     """Move the tiles on by one step.
 
     Parameters

@@ -42,9 +42,9 @@ WALL = 1.0e5
 GRAVITY = 9.81
 CLOSED, FREE, STAGE, INFLOW = 0, 1, 2, 3
 """Kinds of boundary: a wall; water leaves as it comes; a level; a discharge."""
-_X, _NORTH, _SOUTH, _FASTEST, _NONE, _ROOT = 8, 12, 16, 20, 21, 22  # rows of the work space; the first eight hold velocities
-_ROWS_X, _ROWS_A, _ROWS_B, _DEPTH, _MOMENTUM, _IDLE = 23, 32, 41, 50, 51, 53
-WORK = 54
+_X, _NORTH, _SOUTH, _FASTEST, _NONE = 8, 12, 16, 20, 21  # rows of the work space; the first eight hold velocities
+_ROWS_X, _ROWS_A, _ROWS_B, _DEPTH, _MOMENTUM, _IDLE = 22, 31, 40, 49, 50, 52
+WORK = 53
 """Rows of the work space of one thread."""
 
 # Without these, loops over more than eight arrays stay scalar: LLVM gives up comparing which of them may overlap.
@@ -53,6 +53,8 @@ llvmlite.binding.set_option("cim", "-memory-check-merge-threshold=5000")
 
 # No reassociation: the carry of lost digits and equal bits on both sides of a tile's edge need the order as written.
 _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"})
+# A call inside a loop would stop the vectoriser.
+_inlined: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz", "contract"}, forceinline=True)
 
 
 @_jit
@@ -69,63 +71,81 @@ def _velocities(h, qx, qy, at, work, u, v, n, dry):
         work[v + i] = qy[at + i] * inverse
 
 
-@_jit
-def _faces(h, hl, hr, z, zl, zr, work, ul, ur, vl, vr, to, wide, n, per_dx, walls):
-    """Write the fluxes through n faces between left and right states to four rows of `work` from place `to`.
+@_inlined
+def _face(h_l, h_r, u_l, u_r, v_l, v_r, dz, per_dx, walls):
+    """Return what goes through a face between a left and a right state with a step dz of the bed.
 
     Mass [m²/s]; momentum that leaves the left cell and that enters the right one, pressure and bed included, [m³/s²]; transverse momentum.
-    hl, hr, zl, zr, ul, ur, vl, vr: places of the first depth, ground, normal and transverse velocity of each side.
     """
-    hl = np.uintp(hl)
-    hr = np.uintp(hr)
-    zl = np.uintp(zl)
-    zr = np.uintp(zr)
-    ul = np.uintp(ul)
-    ur = np.uintp(ur)
-    vl = np.uintp(vl)
-    vr = np.uintp(vr)
-    left = np.uintp(to + wide)
-    right = np.uintp(to + 2 * wide)
-    side = np.uintp(to + 3 * wide)
-    to = np.uintp(to)
-    n = np.uintp(n)
-    number = h.dtype.type
+    number = type(h_l)
     zero, half, quarter, one, two = number(0.0), number(0.5), number(0.25), number(1.0), number(2.0)
     g, half_g, tiny, wall = number(GRAVITY), number(0.5 * GRAVITY), number(1e-30), number(WALL)
+    if walls is not None:  # decided when compiled: the water meets its mirror image
+        wall_r, wall_l = dz > wall, dz < -wall
+        h_r, u_r = (h_l if wall_r else h_r), (-u_l if wall_r else u_r)
+        h_l, u_l = (h_r if wall_l else h_l), (-u_r if wall_l else u_l)
+        dz = zero if (wall_r or wall_l) else dz
+    de = dz + (h_r - h_l)
+    weight = min(max(two - two * abs(dz) * per_dx, zero), one)
+    slope = weight * (max(zero, min(dz, de)) + min(zero, max(dz, de)))
+    step = dz - slope
+    a = max(zero, h_l - max(zero, step))
+    b = max(zero, h_r + min(zero, step))
+    c_l, c_r = np.sqrt(g * a), np.sqrt(g * b)
+    r_l, r_r = (u_r - two * c_r if a <= zero else u_l), (u_l + two * c_l if b <= zero else u_r)  # a dry side follows the front
+    middle = half * (r_l + r_r) + c_l - c_r
+    c_m = max(zero, half * (c_l + c_r) + quarter * (r_l - r_r))
+    s_l, s_r = min(r_l - c_l, middle - c_m, zero), max(r_r + c_r, middle + c_m, zero)
+    share = s_l / max(s_r - s_l, tiny)
+    f_l, f_r = a * u_l, b * u_r
+    flux = f_l + share * ((f_l - f_r) + s_r * (b - a))
+    if walls is not None:
+        flux = zero if (wall_r or wall_l) else flux  # not even a last digit
+    p_l, p_r = f_l * u_l + half_g * a * a, f_r * u_r + half_g * b * b
+    push = p_l + share * ((p_l - p_r) + s_r * (f_r - f_l))
+    less = min(h_l, h_r)
+    falls = dz < zero
+    e_l, e_r = (h_l if falls else less), (less if falls else h_r)
+    left = push + half_g * (h_l * h_l - a * a) + half_g * e_l * slope
+    right = push + half_g * (h_r * h_r - b * b) - half_g * e_r * slope
+    return flux, left, right, flux * (v_l if flux > zero else v_r)
+
+
+@_jit
+def _faces(h, hl, hr, z, zl, zr, work, ul, ur, vl, vr, to, wide, n, per_dx, walls):
+    """Write what goes through n faces between left and right states to four rows of `work` from place `to`.
+
+    hl, hr, zl, zr, ul, ur, vl, vr: places of the first depth, ground, normal and transverse velocity of each side.
+    """
+    hl, hr, zl, zr = np.uintp(hl), np.uintp(hr), np.uintp(zl), np.uintp(zr)
+    ul, ur, vl, vr = np.uintp(ul), np.uintp(ur), np.uintp(vl), np.uintp(vr)
+    left, right, side = np.uintp(to + wide), np.uintp(to + 2 * wide), np.uintp(to + 3 * wide)
+    to, n = np.uintp(to), np.uintp(n)
     for i in range(n):
-        h_l, h_r, u_l, u_r = h[hl + i], h[hr + i], work[ul + i], work[ur + i]
-        dz = z[zr + i] - z[zl + i]
-        if walls is not None:  # decided when compiled: the water meets its mirror image
-            wall_r, wall_l = dz > wall, dz < -wall
-            h_r, u_r = (h_l if wall_r else h_r), (-u_l if wall_r else u_r)
-            h_l, u_l = (h_r if wall_l else h_l), (-u_r if wall_l else u_l)
-            dz = zero if (wall_r or wall_l) else dz
-        de = dz + (h_r - h_l)
-        weight = min(max(two - two * abs(dz) * per_dx, zero), one)
-        slope = weight * (max(zero, min(dz, de)) + min(zero, max(dz, de)))
-        step = dz - slope
-        a = max(zero, h_l - max(zero, step))
-        b = max(zero, h_r + min(zero, step))
-        c_l, c_r = np.sqrt(g * a), np.sqrt(g * b)
-        r_l, r_r = (u_r - two * c_r if a <= zero else u_l), (u_l + two * c_l if b <= zero else u_r)  # a dry side follows the front
-        middle = half * (r_l + r_r) + c_l - c_r
-        c_m = max(zero, half * (c_l + c_r) + quarter * (r_l - r_r))
-        s_l, s_r = min(r_l - c_l, middle - c_m, zero), max(r_r + c_r, middle + c_m, zero)
-        share = s_l / max(s_r - s_l, tiny)
-        f_l, f_r = a * u_l, b * u_r
-        flux = f_l + share * ((f_l - f_r) + s_r * (b - a))
-        if walls is not None:
-            flux = zero if (wall_r or wall_l) else flux  # not even a last digit
-        p_l, p_r = f_l * u_l + half_g * a * a, f_r * u_r + half_g * b * b
-        push = p_l + share * ((p_l - p_r) + s_r * (f_r - f_l))
-        less = min(h_l, h_r)
-        falls = dz < zero
-        e_l, e_r = (h_l if falls else less), (less if falls else h_r)
-        v_l, v_r = work[vl + i], work[vr + i]
-        work[to + i] = flux
-        work[left + i] = push + half_g * (h_l * h_l - a * a) + half_g * e_l * slope
-        work[right + i] = push + half_g * (h_r * h_r - b * b) - half_g * e_r * slope
-        work[side + i] = flux * (v_l if flux > zero else v_r)
+        work[to + i], work[left + i], work[right + i], work[side + i] = _face(
+            h[hl + i], h[hr + i], work[ul + i], work[ur + i], work[vl + i], work[vr + i], z[zr + i] - z[zl + i], per_dx, walls
+        )
+
+
+@_jit
+def _faces_below(h, qx, qy, z, at, below, work, u, v, u_next, v_next, to, wide, n, per_dx, dry, walls):
+    """Write what goes through the n faces between two rows, and the velocities of the lower one: what is read is used at once.
+
+    at, below: places of the first cell of either row; u, v, u_next, v_next: those of its velocities along columns and rows.
+    """
+    at, below = np.uintp(at), np.uintp(below)
+    u, v, u_next, v_next = np.uintp(u), np.uintp(v), np.uintp(u_next), np.uintp(v_next)
+    left, right, side = np.uintp(to + wide), np.uintp(to + 2 * wide), np.uintp(to + 3 * wide)
+    to, n = np.uintp(to), np.uintp(n)
+    one = h.dtype.type(1.0)
+    for i in range(n):
+        depth = h[below + i]
+        inverse = one / max(depth, dry)
+        along, across = qx[below + i] * inverse, qy[below + i] * inverse
+        work[u_next + i], work[v_next + i] = along, across
+        work[to + i], work[left + i], work[right + i], work[side + i] = _face(
+            h[at + i], depth, work[v + i], across, work[u + i], along, z[below + i] - z[at + i], per_dx, walls
+        )
 
 
 @_jit
@@ -170,51 +190,61 @@ def _boundary(kind, value, bed, given, h, u, dry):
     return -q, q * q / h_in + 0.5 * g * h_in * h_in + slope
 
 
-@_jit
-def _roots(h, at, work, to, cube, bits, n, dry):
-    """Write depth^(-1/3) of n cells: a third of the exponent taken off, then Newton's iteration (error below 1e-9)."""
-    at = np.uintp(at)
-    to = np.uintp(to)
-    n = np.uintp(n)
-    number = h.dtype.type
-    third, four = number(1.0 / 3.0), number(4.0)
-    for i in range(n):
-        cube[i] = max(h[at + i], dry)
-    for i in range(n):
-        bits[i] = np.int32(1419967116) - np.int32(np.float32(bits[i]) * np.float32(1.0 / 3.0))
-    for i in range(n):
-        wet = max(h[at + i], dry)
-        one = number(cube[i])
-        for _ in range(3):
-            one = one * (four - wet * one * one * one) * third
-        work[to + i] = one
-
-
-@_jit
-def _rub(h, at, qx, ax, qy, ay, work, root, friction, af, fastest, dt, n, dry):
-    """Take Manning's friction off n cells, backward Euler in closed form; keep the largest wave speed of each column [m/s]."""
-    at = np.uintp(at)
-    ax = np.uintp(ax)
-    ay = np.uintp(ay)
-    root = np.uintp(root)
-    af = np.uintp(af)
-    fastest = np.uintp(fastest)
-    n = np.uintp(n)
-    number = h.dtype.type
+@_inlined
+def _rubbed(depth, q_x, q_y, friction, dt, dry):
+    """Return unit discharges less Manning's friction, backward Euler in closed form, and the speed of the fastest wave [m/s]."""
+    number = type(depth)
     zero, one, two, four, g = number(0.0), number(1.0), number(2.0), number(4.0), number(GRAVITY)
+    third = number(1.0 / 3.0)
     least = number(1.2)  # a cell that empties over four sides gives 4 · 2/3 c h: it must last for the step
+    wet = max(depth, dry)
+    bits = np.float32(wet).view(np.int32)  # depth^(-1/3): a third of the exponent taken off, then Newton's iteration (error below 1e-9)
+    root = number(np.int32(np.int32(1419967116) - np.int32(np.float32(bits) * np.float32(1.0 / 3.0))).view(np.float32))
+    for _ in range(3):
+        root = root * (four - wet * root * root * root) * third
+    cube = root * root * root
+    size = np.sqrt(q_x * q_x + q_y * q_y)
+    drag = four * dt * friction * size * (cube * cube * root)
+    factor = two / (one + np.sqrt(one + drag))
+    factor = factor if depth > dry else zero
+    q_x, q_y = q_x * factor, q_y * factor
+    wave = np.sqrt(g * depth)
+    return q_x, q_y, max(wave + max(abs(q_x), abs(q_y)) * cube, least * wave)
+
+
+@_jit
+def _rub(h, at, qx, ax, qy, ay, work, friction, af, fastest, dt, n, dry):
+    """Take Manning's friction off n cells; keep the largest wave speed of each column [m/s]."""
+    at, ax, ay, af, fastest, n = np.uintp(at), np.uintp(ax), np.uintp(ay), np.uintp(af), np.uintp(fastest), np.uintp(n)
     for i in range(n):
-        depth, third = h[at + i], work[root + i]
-        cube = third * third * third
-        q_x, q_y = qx[ax + i], qy[ay + i]
-        size = np.sqrt(q_x * q_x + q_y * q_y)
-        drag = four * dt * friction[af + i] * size * (cube * cube * third)
-        factor = two / (one + np.sqrt(one + drag))
-        factor = factor if depth > dry else zero
-        q_x, q_y = q_x * factor, q_y * factor
-        wave = np.sqrt(g * depth)
-        qx[ax + i], qy[ay + i] = q_x, q_y
-        work[fastest + i] = max(work[fastest + i], wave + max(abs(q_x), abs(q_y)) * cube, least * wave)
+        qx[ax + i], qy[ay + i], wave = _rubbed(h[at + i], qx[ax + i], qy[ay + i], friction[af + i], dt, dry)
+        work[fastest + i] = max(work[fastest + i], wave)
+
+
+@_jit
+def _update(
+    h, qx, qy, carry, at, work, x, north, south, wide, rain, ar, friction, af, h_new, qx_new, qy_new, fastest, dt, dt_per_dx, n, dry
+):
+    """Write the state of n cells after a step: `_fill`, `_push` and `_rub` in one loop, for first order."""
+    next_x, x_left, x_right = np.uintp(x + 1), np.uintp(x + wide + 1), np.uintp(x + 2 * wide)
+    x_side, next_side = np.uintp(x + 3 * wide), np.uintp(x + 3 * wide + 1)
+    n_right, n_side = np.uintp(north + 2 * wide), np.uintp(north + 3 * wide)
+    s_left, s_side = np.uintp(south + wide), np.uintp(south + 3 * wide)
+    at, x, north, south, ar, af = np.uintp(at), np.uintp(x), np.uintp(north), np.uintp(south), np.uintp(ar), np.uintp(af)
+    fastest, n = np.uintp(fastest), np.uintp(n)
+    zero = h.dtype.type(0.0)
+    for i in range(n):
+        depth = h[at + i]
+        change = dt * rain[ar + i] - dt_per_dx * ((work[next_x + i] - work[x + i]) + (work[south + i] - work[north + i])) - carry[at + i]
+        new = max(depth + change, zero)
+        carry[at + i] = (new - depth) - change
+        h_new[at + i] = new
+        along = (work[x_left + i] - work[x_right + i]) + (work[s_side + i] - work[n_side + i])
+        across = (work[s_left + i] - work[n_right + i]) + (work[next_side + i] - work[x_side + i])
+        qx_new[at + i], qy_new[at + i], wave = _rubbed(
+            new, qx[at + i] - dt_per_dx * along, qy[at + i] - dt_per_dx * across, friction[af + i], dt, dry
+        )
+        work[fastest + i] = max(work[fastest + i], wave)
 
 
 @_jit
@@ -329,9 +359,7 @@ def _outer(h, at, z, work, u, v, x, wide, west, east, n, per_dx):
 
 
 @_jit
-def step_first(
-    h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2, friction2, rain2, tiles, edges, dt, dx, dry, work2, cube, bits, speed, walls
-):
+def step_first(h2, qx2, qy2, carry2, h_new2, qx_new2, qy_new2, z2, friction2, rain2, tiles, edges, dt, dx, dry, work2, speed, walls):
     """Move the tiles on by one step, first order in space and time.
 
     All arrays are read as one row of numbers with places: slices of rows would cost more than the numbers in them.
@@ -367,19 +395,18 @@ def step_first(
     )
     h_new, qx_new, qy_new, work = h_new2.reshape(-1), qx_new2.reshape(-1), qy_new2.reshape(-1), work2.reshape(-1)
     wide = work2.shape[1]
-    x, fastest, root = _X * wide, _FASTEST * wide, _ROOT * wide
+    x, fastest = _X * wide, _FASTEST * wide
     carry = carry2.reshape(-1)
     for t in range(tiles.shape[0]):
         tile, j0, j1, i0, i1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3], tiles[t, 4]
         n = i1 - i0
         work[fastest : fastest + n] = number(0.0)
-        for j in range(j0 - 1, j0 + 1):
-            _velocities(h, qx, qy, j * columns + i0 - 1, work, (j % 2) * wide, (2 + j % 2) * wide, n + 2, dry)
         u, u_next = (j0 - 1) % 2 * wide, j0 % 2 * wide
         north, south = _NORTH * wide, _SOUTH * wide
         at = j0 * columns + i0
         v, v_next = u + 2 * wide, u_next + 2 * wide
-        _faces(h, at - columns, at, z, at - columns, at, work, v + 1, v_next + 1, u + 1, u_next + 1, north, wide, n, per_dx, walls)
+        _velocities(h, qx, qy, at - columns, work, u + 1, v + 1, n, dry)
+        _faces_below(h, qx, qy, z, at - columns, at, work, u + 1, v + 1, u_next + 1, v_next + 1, north, wide, n, per_dx, dry, walls)
         if j0 == PAD:
             if walls is None:
                 _faces(h, at - columns, at, z, at - columns, at, work, v + 1, v_next + 1, u + 1, u_next + 1, north, wide, n, per_dx, True)
@@ -388,6 +415,8 @@ def step_first(
             at = j * columns + i0
             u, u_next = j % 2 * wide, (j + 1) % 2 * wide
             v, v_next = u + 2 * wide, u_next + 2 * wide
+            _velocities(h, qx, qy, at - 1, work, u, v, 1, dry)
+            _velocities(h, qx, qy, at + n, work, u + n + 1, v + n + 1, 1, dry)
             _faces(h, at - 1, at, z, at - 1, at, work, u, u + 1, v, v + 1, x, wide, n + 1, per_dx, walls)
             if walls is None:
                 _outer(h, at, z, work, u, v, x, wide, i0 == PAD, i1 == columns - PAD, n, per_dx)
@@ -395,18 +424,15 @@ def step_first(
                 _edge_x(edges, 0, j - PAD, h, z, at, work[u + 1], work[v + 1], work, x, wide, dry)
             if i1 == columns - PAD:
                 _edge_x(edges, 1, j - PAD, h, z, at + n - 1, work[u + n], work[v + n], work, x + n, wide, dry)
-            _velocities(h, qx, qy, at + columns - 1, work, u_next, v_next, n + 2, dry)
-            _faces(h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, walls)
+            _faces_below(h, qx, qy, z, at, at + columns, work, u + 1, v + 1, u_next + 1, v_next + 1, south, wide, n, per_dx, dry, walls)
             if j + 1 == rows - PAD:
                 if walls is None:
                     _faces(
                         h, at, at + columns, z, at, at + columns, work, v + 1, v_next + 1, u + 1, u_next + 1, south, wide, n, per_dx, True
                     )
                 _edge_y(edges, 3, i0 - PAD, h, z, at, at - columns, work, u + 1, v + 1, south, wide, n, dry)
-            _fill(h, at, carry, at, work, x, north, south, rain, at if rainy else i0, h_new, at, dt, dt_per_dx, n)
-            _push(qx, qy, at, work, x, north, south, wide, qx_new, at, qy_new, at, dt_per_dx, n)
-            _roots(h_new, at, work, root, cube, bits, n, dry)
-            _rub(h_new, at, qx_new, at, qy_new, at, work, root, friction, at if rough else i0, fastest, dt, n, dry)
+            _update(h, qx, qy, carry, at, work, x, north, south, wide, rain, at if rainy else i0, friction, at if rough else i0,
+                    h_new, qx_new, qy_new, fastest, dt, dt_per_dx, n, dry)  # fmt: skip
             north, south = south, north
         speed[tile] = largest(work[fastest : fastest + n])
 
@@ -540,7 +566,7 @@ def _carry_over(stage, qx, qy, qx_out, qy_out, at, work, along, across, n):
 
 @_jit
 def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_out2, qy_out2, carry_out2, z2, friction2, rain2,
-                 tiles, edges, dt, dx, dry, work2, cube, bits, speed):  # fmt: skip
+                 tiles, edges, dt, dx, dry, work2, speed):  # fmt: skip
     """Run one of the two stages of Heun's method on the tiles, second order in space (van Leer slopes of level, depth and velocity).
 
     Parameters
@@ -567,7 +593,7 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
     h_in, qx_in, qy_in, work = h_in2.reshape(-1), qx_in2.reshape(-1), qy_in2.reshape(-1), work2.reshape(-1)
     h_out, qx_out, qy_out = h_out2.reshape(-1), qx_out2.reshape(-1), qy_out2.reshape(-1)
     wide = work2.shape[1]
-    x, fastest, none, root, idle = _X * wide, _FASTEST * wide, _NONE * wide, _ROOT * wide, _IDLE * wide
+    x, fastest, none, idle = _X * wide, _FASTEST * wide, _NONE * wide, _IDLE * wide
     depth, along, across, cells = _DEPTH * wide, _MOMENTUM * wide, (_MOMENTUM + 1) * wide, _ROWS_X * wide
     carry = carry2.reshape(-1)
     carry_out = carry_out2.reshape(-1)
@@ -616,14 +642,12 @@ def stage_second(stage, h2, qx2, qy2, carry2, h_in2, qx_in2, qy_in2, h_out2, qx_
             work[none : none + n] = zero
             work[idle : idle + n] = zero
             if stage == 1:  # friction of the second stage acts on the second stage's own state
-                _roots(work, depth, work, root, cube, bits, n, dry)
-                _rub(work, depth, work, along, work, across, work, root, friction, af, idle, dt, n, dry)
+                _rub(work, depth, work, along, work, across, work, friction, af, idle, dt, n, dry)
                 work[idle : idle + n] = zero
             _mix(stage, h, h_in, h_out, at, carry, carry_out, work, x, north, south, rain, ar, dt, dt_per_dx, n)
             _carry_over(stage, qx, qy, qx_out, qy_out, at, work, along, across, n)
-            _roots(h_out, at, work, root, cube, bits, n, dry)
             work[none : none + n] = friction[af : af + n] if stage == 0 else work[idle : idle + n] * zero
-            _rub(h_out, at, qx_out, at, qy_out, at, work, root, work, none, fastest, dt, n, dry)
+            _rub(h_out, at, qx_out, at, qy_out, at, work, work, none, fastest, dt, n, dry)
             north, south = south, north
             here, below = below, here
         speed[tile] = largest(work[fastest : fastest + n])
@@ -677,22 +701,29 @@ def record(h, qx, qy, tiles, time, lasted, wet, film, depth, speed, discharge, h
 
     `arrival` holds -1 where no water came yet; `wet`: depth that counts as flooded; `film`: depth below which no velocity is looked at [m].
     """
-    number = h.dtype.type
-    half = number(0.5)
     for t in range(tiles.shape[0]):
+        a, b = tiles[t, 3], tiles[t, 4]
+        left, right = a - PAD, b - PAD
         for j in range(tiles[t, 1], tiles[t, 2]):
             row = j - PAD
-            for i in range(tiles[t, 3], tiles[t, 4]):
-                d = h[j, i]
-                column = i - PAD
-                depth[row, column] = max(depth[row, column], d)
-                if d > film:
-                    q = np.sqrt(qx[j, i] * qx[j, i] + qy[j, i] * qy[j, i])
-                    speed[row, column] = max(speed[row, column], q / d)
-                    discharge[row, column] = max(discharge[row, column], q)
-                    hazard[row, column] = max(hazard[row, column], q + half * d)
-                    if d >= wet:
-                        if arrival[row, column] < 0:  # it came since the last look
-                            arrival[row, column] = time
-                        else:
-                            duration[row, column] += lasted
+            _record_row(
+                h[j, a:b], qx[j, a:b], qy[j, a:b], time, lasted, wet, film, depth[row, left:right], speed[row, left:right],
+                discharge[row, left:right], hazard[row, left:right], arrival[row, left:right], duration[row, left:right], b - a,
+            )  # fmt: skip
+
+
+@_jit
+def _record_row(h, qx, qy, time, lasted, wet, film, depth, speed, discharge, hazard, arrival, duration, n):
+    number = h.dtype.type
+    zero, half = number(0.0), number(0.5)
+    for i in range(n):
+        d = h[i]
+        depth[i] = max(depth[i], d)
+        moves = d > film
+        q = np.sqrt(qx[i] * qx[i] + qy[i] * qy[i]) if moves else zero
+        speed[i] = max(speed[i], q / max(d, film))
+        discharge[i] = max(discharge[i], q)
+        hazard[i] = max(hazard[i], q + half * d if moves else zero)
+        flooded, came = d >= wet, arrival[i] >= 0  # not yet: it came since the last look
+        duration[i] += lasted if moves and flooded and came else np.float32(0.0)
+        arrival[i] = time if moves and flooded and not came else arrival[i]

@@ -178,10 +178,7 @@ class Solver:
         self.always = np.zeros(len(self.tiles), bool)
         self.touched = np.zeros((len(self.tiles), 4), bool)
         width = min(wide, self.nx) + 2 * PAD + 4
-        self.scratch = []
-        for _ in range(self.threads):
-            cube = np.zeros(width, np.float32)
-            self.scratch.append((np.zeros((kernels.WORK, width), self.number), cube, cube.view(np.int32)))
+        self.scratch = [np.zeros((kernels.WORK, width), self.number) for _ in range(self.threads)]
         self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def _open_ground(self) -> None:
@@ -244,7 +241,7 @@ class Solver:
         self._on_tiles(self.tiles, lambda tiles, _: kernels.volumes(self.h, self.carry, tiles, found))
         return float(found.sum()) * self.case.dx**2
 
-    def _on_tiles(self, tiles: Ints, work: Callable[[Ints, tuple[Array, Array, Array]], None]) -> None:
+    def _on_tiles(self, tiles: Ints, work: Callable[[Ints, Array], None]) -> None:
         """Do work on the tiles, shared among the threads."""
         if not len(tiles):
             return
@@ -378,13 +375,13 @@ class Solver:
 
                 def run(part: Ints, own: Any, stage: int = stage, source: Any = source, target: Any = target) -> None:
                     kernels.stage_second(stage, *now, self.carry, *source, *target, self.carry_next, self.z, self.friction, self.rain, part,
-                                         edges, dt, dx, self.dry, *own, self.speed)  # fmt: skip
+                                         edges, dt, dx, self.dry, own, self.speed)  # fmt: skip
 
                 self._on_tiles(tiles, run)
                 out += 0.5 * self.edge_out
         elif self.case.scheme == "standard":
             self._on_tiles(tiles, lambda part, own: kernels.step_first(
-                *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, *own, self.speed,
+                *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, own, self.speed,
                 walls))  # fmt: skip
             out = self.edge_out.astype(np.float64)
             (self.h, self.qx, self.qy), self.next = then, now
