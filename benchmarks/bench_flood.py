@@ -153,7 +153,7 @@ def triad(folder: Path) -> dict:  # noqa: ARG001
         shape = (2048, 2048)
         solver = Solver(Case(random.random(shape) * 0.1, 2.0, 0.03, depth=0.5 + 0.1 * random.random(shape), precision=precision), threads=2)
         solver.advance(0.5)
-        kernel = copy = float("inf")
+        rounds = []
         for _ in range(15):
             begun = time.perf_counter()
             workers = [threading.Thread(target=add, args=(a[half], b[half], c[half], np.float32(2))) for half in halves]
@@ -161,13 +161,17 @@ def triad(folder: Path) -> dict:  # noqa: ARG001
                 one.start()
             for one in workers:
                 one.join()
-            copy = min(copy, time.perf_counter() - begun)
-            steps, begun = solver.steps, time.perf_counter()
+            copied, steps, begun = time.perf_counter() - begun, solver.steps, time.perf_counter()
             solver.advance(solver.time + 6.0)  # about 20 steps: maxima are looked at as seldom as in any run
-            kernel = min(kernel, (time.perf_counter() - begun) / (solver.steps - steps))
-        rate, bandwidth = shape[0] * shape[1] / kernel, 3 * 4 * size / copy
-        share = rate * bytes_moved / bandwidth
-        found[precision] = {"million_cells_per_s": round(rate / 1e6), "triad_GB_per_s": round(bandwidth / 1e9, 1), "share": round(share, 3)}
+            rounds.append((copied, (time.perf_counter() - begun) / (solver.steps - steps)))
+        bandwidth, rate = 3 * 4 * size / np.array(rounds)[:, 0], shape[0] * shape[1] / np.array(rounds)[:, 1]
+        share = rate * bytes_moved / bandwidth  # of each round: the memory of a shared machine is twice as fast when its neighbours rest
+        found[precision] = {
+            "million_cells_per_s": round(float(np.median(rate)) / 1e6),
+            "triad_GB_per_s": round(float(np.median(bandwidth)) / 1e9, 1),
+            "share": round(float(np.median(share)), 3),
+            "best_of_both": round(float(rate.max() * bytes_moved / bandwidth.max()), 3),
+        }
     return {**found, "bar": BARS["triad"], "met": all(one["share"] >= BARS["triad"] for one in found.values())}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cim.sim.flood.kernels import CLOSED, GRAVITY, INFLOW, PAD, STAGE, _inlined, _jit
+from cim.sim.flood.kernels import CLOSED, GRAVITY, INFLOW, PAD, ROOT_G, STAGE, _inlined, _jit, _sixth
 
 __all__ = ["THETA", "mean_of_faces", "move"]
 
@@ -16,7 +16,6 @@ THETA = 0.9
 """Share of a face's own discharge in its inertia; the rest comes from the two next to it, and damps [-]."""
 _STEEP = 200.0
 """Froude number that a slope adds to the limit of 1, per unit slope: on slopes of 1 % and more, friction rules down to n = 0.01 [-]."""
-_ROOT_G = float(np.sqrt(GRAVITY))
 _KINEMATIC = 2.36  # a film's wave runs at 5/3 of its velocity; times the root of two where it runs across the cells
 _SURE = 1.0 - 1e-6  # of a cell's water may leave: the rest pays for rounding
 _X, _Y, _SHARE, _FASTEST, _DEEPEST, _NONE = 0, 2, 5, 7, 8, 9  # rows of the work space: two, three, two, and one of each
@@ -35,13 +34,7 @@ def _through(h_l, z_l, h_r, z_r, before, q, after, across, rub, dt_per_dx, per_d
     de = dz + (h_r - h_l)
     flowing = max(h_l - max(zero, dz), h_r + min(zero, dz), zero)  # highest level less highest bed; a wall leaves nothing
     wet = max(flowing, dry)
-    # wet^(-1/6): a sixth of the exponent taken off, then two steps of third order (error below 1e-8)
-    bits = np.float32(np.float32(wet).view(np.int32))
-    root = number(np.int32(np.int32(1242442726) - np.int32(bits * np.float32(1.0 / 6.0))).view(np.float32))
-    for _ in range(2):
-        squared = root * root
-        short = one - wet * (squared * squared * squared)
-        root = root * (one + short * (number(1.0 / 6.0) + short * number(7.0 / 72.0)))
+    root = _sixth(wet)
     squared = root * root
     inverse = squared * squared * squared
     drag = rub * (inverse * inverse * squared)
@@ -50,7 +43,7 @@ def _through(h_l, z_l, h_r, z_r, before, q, after, across, rub, dt_per_dx, per_d
     new = push / (half + np.sqrt(quarter + drag * np.sqrt(push * push + push_across * push_across)))
     slope = max(min(dz, de), zero, -max(dz, de)) * per_dx  # of the bed, as far as the surface follows it
     share = min(max(two - two * abs(dz) * per_dx, zero), one)
-    top = number(_ROOT_G) * flowing * (wet * squared * root) * (one + number(_STEEP) * share * slope)
+    top = number(ROOT_G) * flowing * (wet * squared * root) * (one + number(_STEEP) * share * slope)
     new = min(max(new, -top), top)
     return new, abs(new) * inverse
 
