@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,14 +11,19 @@ from pydantic import Field, PositiveFloat, model_validator
 from cim.errors import UsageError
 from cim.scenario.edit import Fact, add_claims, set_values
 from cim.scenario.raising import raise_whole
-from cim.scenario.step import Area, Step, without
+from cim.scenario.step import Area, Step, object_of_type, planned, refuse_taken, with_added, with_parts, without
 
 if TYPE_CHECKING:
-    from cim.model import City
+    from cim.model import City, CityObject
 
-__all__ = ["BUILDINGS", "AddBuilding", "RaiseBuilding", "RemoveBuilding"]
+__all__ = ["BUILDINGS", "AddBuilding", "RaiseBuilding", "RemoveBuilding", "building_of"]
 
 BUILDINGS = ("Building", "BuildingPart", "BuildingConstructiveElement")
+
+
+def building_of(city: City, id: str) -> CityObject:
+    """Return a building, as `object_of_type`."""
+    return object_of_type(city, id, BUILDINGS, "a Building")
 
 
 class RaiseBuilding(Step):
@@ -44,8 +49,6 @@ class RaiseBuilding(Step):
 
         Raises
         ------
-        ObjectNotFoundError
-            If there is no such building; the message names near ids.
         UsageError
             If it is no building, its height is unknown, or it or a part of it would end below its ground or its eaves.
         """
@@ -81,18 +84,9 @@ class RemoveBuilding(Step):
     do: Literal["remove_building"] = "remove_building"
 
     def apply(self, city: City, method: str) -> City:
-        """Return the city without the building and all that is part of it.
-
-        Raises
-        ------
-        ObjectNotFoundError
-            If there is no such building; the message names near ids.
-        UsageError
-            If it is no building.
-        """
-        building = _building(city, self.id)
-        gone = [building.key, *(part.key for part in city.children(self.id))]
-        return without(city, self.id, method, gone)
+        """Return the city without the building and all that is part of it."""
+        building_of(city, self.id)
+        return without(city, self.id, method, with_parts(city, self.id))
 
 
 class AddBuilding(Step):
@@ -114,25 +108,18 @@ class AddBuilding(Step):
         UsageError
             If the id is taken, or the city keeps heights or storeys in another unit.
         """
-        from cim.model import concat
-
-        if self.id in city:
-            msg = f"the id {self.id!r} is taken by a {city[self.id].type}; choose another"
-            raise UsageError(msg)
-        added = self._alone(city, method)
-        joined = concat([city, added], name=city.name)
-        return replace(joined, extra=city.extra)
+        refuse_taken(city, self.id)
+        return with_added(city, self._alone(city, method))
 
     def _alone(self, city: City, method: str) -> City:
         """Return a city of this building only."""
         import shapely
 
-        from cim.model import CityBuilder, Column, SourceRecord
+        from cim.model import Column
         from cim.model.geometry import extrude
 
         shape = shapely.from_wkt(self.footprint)
-        builder = CityBuilder(city.crs, time_zone=city.time_zone, origin=city.origin)
-        source = builder.add_source(SourceRecord(method, reader="change", format="change", used_crs=city.crs.to_string(), records_in=1))
+        builder, source = planned(city, method)
         ground = None if self.z_ground is None else [self.z_ground]
         roof = None if self.z_ground is None else [self.z_ground + self.height]
         keys = builder.add_objects(
@@ -179,10 +166,7 @@ class _Building:
 
 
 def _building(city: City, id: str) -> _Building:
-    view = city[id]
-    if view.type not in BUILDINGS:
-        msg = f"{id!r} is a {view.type}, expected a Building"
-        raise UsageError(msg)
+    view = building_of(city, id)
     core, attributes = view.core, view.attributes
     rise = None if core["z_roof"] is None or core["z_ground"] is None else core["z_roof"] - core["z_ground"]
     stated = attributes.get("height")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, model_validator
 
-from cim.errors import UsageError
 from cim.model.numeric import number_column
 from cim.scenario.edit import Fact, add_claims, set_footprints, set_values
-from cim.scenario.step import Area, Step, require_metres, without
+from cim.scenario.step import Area, Step, named, object_of_type, planned, refuse_taken, require_metres, with_added, without
 from cim.scenario.terrain_edits import COLUMNS, terrain_edits
 
 if TYPE_CHECKING:
@@ -63,20 +61,17 @@ class ChangeTerrain(Step):
         """
         import shapely
 
-        from cim.model import concat
-
         require_metres(city, "changing the terrain")
-        _refuse_taken(city, self.id)
+        refuse_taken(city, self.id)
         area = shapely.from_wkt(self.area)
-        joined = replace(concat([city, self._alone(city, area, method)], name=city.name), extra=city.extra)
+        joined = with_added(city, self._alone(city, area, method))
         return joined.with_issues(_stand_on(joined, area, self.id, method))
 
     def _alone(self, city: City, area: Any, method: str) -> City:
         """Return a city of this edit only."""
-        from cim.model import CityBuilder, Column, SourceRecord
+        from cim.model import Column
 
-        builder = CityBuilder(city.crs, time_zone=city.time_zone, origin=city.origin)
-        source = builder.add_source(SourceRecord(method, reader="change", format="change", used_crs=city.crs.to_string(), records_in=1))
+        builder, source = planned(city, method)
         keys = builder.add_objects("ReliefFeature", [self.id], footprints=[area], names=[self.name], grades=["planned"], source=source)
         kind, value = ("by", self.by) if self.by is not None else ("to", self.to)
         values = dict(zip(COLUMNS, (kind, value, self.slope, self.only, len(terrain_edits(city))), strict=True))
@@ -99,12 +94,6 @@ class ChangeTerrain(Step):
         return city.replace_tables(attributes={"ReliefFeature": table})
 
 
-def _refuse_taken(city: City, id: str) -> None:
-    if id in city:
-        msg = f"the id {id!r} is taken by a {city[id].type}; choose another"
-        raise UsageError(msg)
-
-
 def _stand_on(city: City, area: Any, id: str, method: str) -> list[dict[str, Any]]:
     """Return an issue that counts what stands on changed ground and was not moved."""
     import shapely
@@ -115,8 +104,7 @@ def _stand_on(city: City, area: Any, id: str, method: str) -> list[dict[str, Any
     ids = city.ids(keys[shapely.intersects(city.footprints(keys), area)])
     if not ids:
         return []
-    named = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-    message = f"{method}: {len(ids)} objects stand where {id!r} changes the ground and keep their elevations: {named}"
+    message = f"{method}: {len(ids)} objects stand where {id!r} changes the ground and keep their elevations: {named(ids)}"
     return [{"code": "assumed", "object": int(city.key_of([id])[0]), "count": len(ids), "message": message}]
 
 
@@ -136,8 +124,6 @@ class ChangeLandUse(Step):
 
         Raises
         ------
-        ObjectNotFoundError
-            If there is no such plot; the message names near ids.
         UsageError
             If it is no LandUse, or, with an area, the id is taken.
         CRSError
@@ -146,10 +132,7 @@ class ChangeLandUse(Step):
         return self._plot(city, method) if self.area is None else self._cut(city, method)
 
     def _plot(self, city: City, method: str) -> City:
-        view = city[self.id]
-        if view.type != "LandUse":
-            msg = f"{self.id!r} is a {view.type}, expected a LandUse; give area= to cut out a new one"
-            raise UsageError(msg)
+        view = object_of_type(city, self.id, ("LandUse",), "a LandUse; give area= to cut out a new one")
         key = np.array([view.key], np.int64)
         fact = Fact("LandUse", "land_use", key, np.array([self.to], object))
         changed = add_claims(set_values(city, fact), city, fact, method)
@@ -167,19 +150,18 @@ class ChangeLandUse(Step):
         """Return the city with the area as a plot of its own."""
         import shapely
 
-        from cim.model import CityBuilder, Column, SourceRecord, concat
+        from cim.model import Column
 
         require_metres(city, "cutting a plot")
-        _refuse_taken(city, self.id)
+        refuse_taken(city, self.id)
         area = shapely.from_wkt(self.area)
         changed, told = _without_area(city, area, self.id, method)
-        builder = CityBuilder(city.crs, time_zone=city.time_zone, origin=city.origin)
-        source = builder.add_source(SourceRecord(method, reader="change", format="change", used_crs=city.crs.to_string(), records_in=1))
+        builder, source = planned(city, method)
         keys = builder.add_objects("LandUse", [self.id], footprints=[area], grades=["planned"], source=source)
         columns = {"land_use": Column([self.to]), **({"land_use_code": Column([self.code])} if self.code is not None else {})}
         builder.add_attributes(keys, "LandUse", columns)
         builder.add_claims(keys, "land_use", [_json(self.to)], source=source, method=method)
-        return replace(concat([changed, builder.build()], name=city.name), extra=city.extra).with_issues(told)
+        return with_added(changed, builder.build()).with_issues(told)
 
 
 def _json(text: str) -> str:

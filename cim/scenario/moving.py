@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from cim.errors import CimError, UsageError
 from cim.model.coverages import raster_ids, read_raster
 from cim.model.numeric import number_column
-from cim.scenario.buildings import BUILDINGS
+from cim.scenario.buildings import BUILDINGS, building_of
 from cim.scenario.edit import Fact, add_claims, move_boxes, set_footprints, set_values, shift
-from cim.scenario.step import Step, require_metres
+from cim.scenario.step import Step, named, require_metres, with_parts
 from cim.scenario.terrain_edits import edited
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ __all__ = ["MoveBuilding"]
 
 _ELEVATIONS = ("z_eaves", "z_roof_p50", "z_roof_p90", "z_ground_p10", "elevation")
 """Attributes that are elevations and go up and down with the building."""
-_NAMED = 5
 
 
 class MoveBuilding(Step):
@@ -56,22 +55,17 @@ class MoveBuilding(Step):
 
         Raises
         ------
-        ObjectNotFoundError
-            If there is no such building; the message names near ids.
         UsageError
             If it is no building, or has no footprint.
         CRSError
             If the city does not count in metres.
         """
         require_metres(city, "moving a building")
-        view = city[self.id]
-        if view.type not in BUILDINGS:
-            msg = f"{self.id!r} is a {view.type}, expected a Building"
-            raise UsageError(msg)
+        view = building_of(city, self.id)
         if view.footprint is None:
             msg = f"{self.id!r} has no footprint, so it cannot be moved; give it one first"
             raise UsageError(msg)
-        keys = np.sort(np.array([view.key, *(part.key for part in city.children(self.id))], np.int64))
+        keys = np.sort(with_parts(city, self.id))
         dx, dy = self._way(view.footprint)
         rise = _Rise(self.dz, "dz is given") if self.dz is not None else _rise(city, view.footprint, dx, dy)
         changed = _moved(city, keys, (dx, dy, rise.dz or 0.0), method)
@@ -169,8 +163,7 @@ def _met(city: City, key: int, keys: Keys, id: str, method: str) -> list[dict[st
     ids = city.ids(others[hit])
     if not ids:
         return []
-    names = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")
-    return [{"code": "conflict", "object": key, "count": len(ids), "message": f"{method}: {id!r} now lies on {names}"}]
+    return [{"code": "conflict", "object": key, "count": len(ids), "message": f"{method}: {id!r} now lies on {named(ids)}"}]
 
 
 def _left(city: City, keys: Keys, id: str, method: str) -> list[dict[str, Any]]:

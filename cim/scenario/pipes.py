@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from cim.errors import UsageError
 from cim.model.geometry import flatten, vertices_from
 from cim.scenario.edit import Fact, add_claims, set_values
-from cim.scenario.step import Step, require_metres, without
+from cim.scenario.step import Step, require_metres, with_parts, without
 
 if TYPE_CHECKING:
     from cim.model import City
@@ -63,17 +63,9 @@ class RemovePipe(Step):
     do: Literal["remove_pipe"] = "remove_pipe"
 
     def apply(self, city: City, method: str) -> City:
-        """Return the city without the pipe; its nodes stay.
-
-        Raises
-        ------
-        ObjectNotFoundError
-            If there is no such object; the message names near ids.
-        UsageError
-            If it is no pipe.
-        """
-        pipe = _pipe(city, self.id)
-        return without(city, self.id, method, [pipe.key, *(part.key for part in city.children(self.id))])
+        """Return the city without the pipe; its nodes stay."""
+        _pipe(city, self.id)
+        return without(city, self.id, method, with_parts(city, self.id))
 
 
 class ChangePipe(Step):
@@ -107,8 +99,6 @@ class ChangePipe(Step):
 
         Raises
         ------
-        ObjectNotFoundError
-            If there is no such object; the message names near ids.
         UsageError
             If it is no pipe, a diameter is given for one that is not round, or a slope without length and upstream invert.
         """

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.scenario.edit import Fact, add_claims, eaves, move_boxes, set_values, shift, stretch
+from cim.scenario.step import named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,6 @@ __all__ = ["raise_whole"]
 
 _TOUCH = 0.01
 """What stands this little below the eaves [m] still stands on them."""
-_NAMED = 5
 
 
 def raise_whole(city: City, key: int, id: str, delta: float, method: str) -> City:
@@ -107,8 +107,7 @@ def _left_behind(below: _Below, left: Bools, key: int, id: str, delta: float, me
     ids = below.ids[left].tolist()
     if not ids:
         return []
-    names = ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")
-    message = f"{method}: {id!r} changed by {delta:g} m, but {len(ids)} objects in it stayed where they were: {names}"
+    message = f"{method}: {id!r} changed by {delta:g} m, but {len(ids)} objects in it stayed where they were: {named(ids)}"
     return [{"code": "assumed", "object": key, "count": len(ids), "message": message}]
 
 

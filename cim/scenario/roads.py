@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,12 +13,24 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from cim.errors import UsageError
 from cim.scenario.edit import Fact, add_claims, set_values
 from cim.scenario.network import CLOSED, VehicleClass, network_of, split_link
-from cim.scenario.step import Instant, Path, Step, instant_utc, require_metres, without
+from cim.scenario.step import (
+    Instant,
+    Path,
+    Step,
+    instant_utc,
+    object_of_type,
+    planned,
+    refuse_taken,
+    require_metres,
+    with_added,
+    with_parts,
+    without,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cim.model import City
+    from cim.model import City, CityObject
     from cim.scenario.network import Network
 
     Floats = NDArray[np.float64]
@@ -32,12 +44,8 @@ _ON_A_NODE = 1e-6
 """Ends nearer to a node than this [m] lie on it."""
 
 
-def _way(city: City, id: str) -> Any:
-    view = city[id]
-    if view.type not in WAYS:
-        msg = f"{id!r} is a {view.type}, expected one of {', '.join(WAYS)}"
-        raise UsageError(msg)
-    return view
+def _way(city: City, id: str) -> CityObject:
+    return object_of_type(city, id, WAYS, f"one of {', '.join(WAYS)}")
 
 
 class CloseRoad(Step):
@@ -69,14 +77,12 @@ class CloseRoad(Step):
 
         Raises
         ------
-        ObjectNotFoundError
-            If there is no such road; the message names near ids.
         UsageError
             If it is no road, it has no link between the two nodes, or it ends before it begins.
         """
         view = _way(city, self.id)
         entry = self._entry(city, method)
-        keys = np.array([view.key, *(part.key for part in city.children(self.id))], np.int64)
+        keys = with_parts(city, self.id)
         rows = self._rows(city, keys)
         held = json.loads(view.attributes.get(CLOSED) or "[]")
         said = {**entry, **({"between": list(self.between)} if self.between is not None else {})}
@@ -130,17 +136,9 @@ class RemoveRoad(Step):
     do: Literal["remove_road"] = "remove_road"
 
     def apply(self, city: City, method: str) -> City:
-        """Return the city without the road, all that is part of it, and their links.
-
-        Raises
-        ------
-        ObjectNotFoundError
-            If there is no such road; the message names near ids.
-        UsageError
-            If it is no road.
-        """
-        view = _way(city, self.id)
-        return without(city, self.id, method, [view.key, *(part.key for part in city.children(self.id))])
+        """Return the city without the road, all that is part of it, and their links."""
+        _way(city, self.id)
+        return without(city, self.id, method, with_parts(city, self.id))
 
 
 class AddRoad(Step):
@@ -174,26 +172,20 @@ class AddRoad(Step):
         """
         import shapely
 
-        from cim.model import concat
-
         require_metres(city, "adding a road")
-        if self.id in city:
-            msg = f"the id {self.id!r} is taken by a {city[self.id].type}; choose another"
-            raise UsageError(msg)
+        refuse_taken(city, self.id)
         points = shapely.get_coordinates(shapely.from_wkt(self.line))
         changed, joined = _join(city, points, self)
-        added = self._alone(changed, joined, method)
-        whole = replace(concat([changed, added], name=city.name), extra=city.extra)
+        whole = with_added(changed, self._alone(changed, joined, method))
         return whole.with_issues(self._told(whole, joined, method))
 
     def _alone(self, city: City, joined: _Joined, method: str) -> City:
         """Return a city of this road only."""
         import shapely
 
-        from cim.model import CityBuilder, Column, SourceRecord
+        from cim.model import Column
 
-        builder = CityBuilder(city.crs, time_zone=city.time_zone, origin=city.origin)
-        source = builder.add_source(SourceRecord(method, reader="change", format="change", used_crs=city.crs.to_string(), records_in=1))
+        builder, source = planned(city, method)
         line = shapely.LineString(joined.points)
         keys = builder.add_objects("Road", [self.id], footprints=[line], names=[self.name], grades=["planned"], source=source)
         values: dict[str, tuple[Any, str]] = {

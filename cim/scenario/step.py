@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,14 +10,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from cim.errors import CRSError
+from cim.errors import CRSError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cim.model import City
+    from numpy.typing import NDArray
 
-__all__ = ["Area", "Instant", "Path", "Step", "instant_utc", "require_metres", "without"]
+    from cim.model import City, CityBuilder, CityObject
+
+    Keys = NDArray[np.int64]
+
+__all__ = [
+    "Area",
+    "Instant",
+    "Path",
+    "Step",
+    "instant_utc",
+    "named",
+    "object_of_type",
+    "planned",
+    "refuse_taken",
+    "require_metres",
+    "with_added",
+    "with_parts",
+    "without",
+]
 
 
 class Step(BaseModel):
@@ -26,9 +45,17 @@ class Step(BaseModel):
 
     id: str = Field(min_length=1, description="id of the object")
 
+    @abstractmethod
     def apply(self, city: City, method: str) -> City:
-        """Return the city after this step; `method` stands in the claims that it makes."""
-        raise NotImplementedError
+        """Return the city after this step; `method` stands in the claims that it makes.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If the step is for an object that is not there; the message names near ids.
+        UsageError
+            If the object is of another type, or the step makes no sense for it.
+        """
 
 
 def _wkt(value: Any, least: int, make: str) -> Any:
@@ -121,7 +148,69 @@ def require_metres(city: City, what: str) -> None:
         raise CRSError(city.name or "city", reason, "bring it to a projected system first")
 
 
-def without(city: City, id: str, method: str, gone: Sequence[int]) -> City:
+def refuse_taken(city: City, id: str) -> None:
+    """Refuse the id of a new object that another has.
+
+    Raises
+    ------
+    UsageError
+        If it is taken.
+    """
+    if id in city:
+        msg = f"the id {id!r} is taken by a {city[id].type}; choose another"
+        raise UsageError(msg)
+
+
+def object_of_type(city: City, id: str, types: Sequence[str], expected: str) -> CityObject:
+    """Return an object that must be of one of some types.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If it is not there; the message names near ids.
+    UsageError
+        If it is of another type: `expected` says in words what it should be.
+    """
+    view = city[id]
+    if view.type not in types:
+        msg = f"{id!r} is a {view.type}, expected {expected}"
+        raise UsageError(msg)
+    return view
+
+
+def with_parts(city: City, id: str) -> Keys:
+    """Return the keys of an object, which comes first, and of all that is part of it."""
+    return np.array([city[id].key, *(part.key for part in city.children(id))], np.int64)
+
+
+def named(ids: Sequence[str], most: int = 5) -> str:
+    """Return the first ids and how many more there are.
+
+    Examples
+    --------
+    >>> named(["b1", "b2", "b3"], 2)
+    'b1, b2 and 1 more'
+    """
+    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
+
+
+def planned(city: City, method: str) -> tuple[CityBuilder, int]:
+    """Return a builder of what a change adds to a city, and the source that it states: the change."""
+    from cim.model import CityBuilder, SourceRecord
+
+    builder = CityBuilder(city.crs, time_zone=city.time_zone, origin=city.origin)
+    record = SourceRecord(method, reader="change", format="change", used_crs=city.crs.to_string(), records_in=1)
+    return builder, builder.add_source(record)
+
+
+def with_added(city: City, added: City) -> City:
+    """Return the city with the objects of another, its name and what else is known of it as they were."""
+    from cim.model import concat
+
+    return replace(concat([city, added], name=city.name), extra=city.extra)
+
+
+def without(city: City, id: str, method: str, gone: Sequence[int] | Keys) -> City:
     """Return the city without some objects (the first is `id`, the rest its parts), said in an issue."""
     kept = city.subset(np.setdiff1d(np.asarray(city.tables["objects"]["key"].to_numpy(), np.int64), np.asarray(gone, np.int64)))
     message = f"{method}: {id!r} was removed with {len(gone) - 1} parts"
