@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from cim.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     State = Mapping[str, Floats]
 
@@ -25,6 +27,7 @@ _FASTEST = 5000.0
 """No soil of a city takes more [mm/h]: clean gravel."""
 _SLOWEST = 1e-3
 """A soil whose fastest cell takes less than this [mm/h], 9 mm in a year, is sealed, or the number is in m/s."""
+_EVERYWHERE = np.ones((1, 1), bool)
 
 
 class Infiltration(Protocol):
@@ -36,14 +39,60 @@ class Infiltration(Protocol):
     def start(self, shape: tuple[int, int]) -> dict[str, Floats]:
         """Return what the law remembers of each cell, at the start."""
 
+    def step(self, depth: NDArray[Any], state: State, t: float, dt: float, rain_depth: float | Floats, active: Bools | None) -> float:
+        """Lower the water and return what was taken [m], summed over all cells; parameters as `_Law.step`."""
+
+
+class _Law(ABC):
+    """What all laws share: what they remember at the start, and a step."""
+
+    _at_start: ClassVar[dict[str, float]]
+    """What is remembered of each cell, and its value at the start."""
+
+    def start(self, shape: tuple[int, int]) -> dict[str, Floats]:
+        """Return what is remembered of each cell, at the start; ``owed`` [m] is what a depth of few digits could not give."""
+        return {name: np.full(shape, value) for name, value in self._at_start.items()}
+
     def step(
-        self, depth: NDArray[Any], state: State, t: float, dt: float, rain_depth: float | Floats, active: NDArray[np.bool_] | None
+        self,
+        depth: NDArray[Any],
+        state: State,
+        t: float,  # noqa: ARG002 - the protocol
+        dt: float,
+        rain_depth: float | Floats = 0.0,
+        active: Bools | None = None,
     ) -> float:
-        """Lower the water and return what was taken [m], summed over all cells."""
+        """Lower the water and return what was taken [m], summed over all cells.
+
+        Parameters
+        ----------
+        depth : shape (ny, nx)
+            Water on each cell, the rain of this step in it [m]; float32 or float64, lowered in place, never below 0.
+        state
+            From `start`; changed in place.
+        t, dt
+            Time and length of the step [s].
+        rain_depth
+            Rain of this step [m]: one number, or shape (ny, nx).
+        active : shape (ny, nx)
+            Cells of the domain; None: all whose depth is a number.
+
+        Returns
+        -------
+        float
+            Sum of old less new depth, as stored, in float64, always in the same order.
+        """
+        lost = np.zeros(depth.shape[0])
+        self._lower(depth, rain_depth, _EVERYWHERE if active is None else active, float(dt), state, lost)
+        return float(lost.sum())
+
+    @abstractmethod
+    def _lower(self, depth: NDArray[Any], rain: float | Floats, active: Bools, dt: float, state: State, lost: Floats) -> None:
+        """Lower the water by the kernel of the law, which writes into `lost` what each row gave [m]."""
 
 
 @dataclass(frozen=True, eq=False)
-class GreenAmpt:
+class GreenAmpt(_Law):
     """Green and Ampt: a sharp front moves down, drawn by suction.
 
     Notes
@@ -66,6 +115,8 @@ class GreenAmpt:
     """At the front [mm]."""
     deficit: ArrayLike
     """Porosity less moisture at the start [-], 0 to 1."""
+    _at_start: ClassVar[dict[str, float]] = {"infiltrated": 0.0, "owed": 0.0}
+    """[m]"""
 
     def faults(self, shape: tuple[int, int]) -> list[str]:
         """Return every reason why the law cannot run on a grid of this shape."""
@@ -75,55 +126,20 @@ class GreenAmpt:
             *_faults("Green-Ampt deficit", self.deficit, shape, "(share of the soil)", (0.0, 1.0), meant="%"),
         ]
 
-    def start(self, shape: tuple[int, int]) -> dict[str, Floats]:
-        """Return what is remembered: ``infiltrated`` [m], and ``owed`` [m], what a depth of few digits could not give."""
-        return {"infiltrated": np.zeros(shape), "owed": np.zeros(shape)}
-
     @cached_property
     def _si(self) -> tuple[Floats, Floats]:
         front = np.asarray(self.suction, np.float64) * _MM * np.asarray(self.deficit, np.float64)
         return _plane(np.asarray(self.conductivity, np.float64) * _MM_PER_HOUR), _plane(front)
 
-    def step(
-        self,
-        depth: NDArray[Any],
-        state: State,
-        t: float,  # noqa: ARG002 - the protocol
-        dt: float,
-        rain_depth: float | Floats = 0.0,
-        active: NDArray[np.bool_] | None = None,
-    ) -> float:
-        """Lower the water and return what was taken [m], summed over all cells.
-
-        Parameters
-        ----------
-        depth : shape (ny, nx)
-            Water on each cell, the rain of this step in it [m]; float32 or float64, lowered in place, never below 0.
-        state
-            From `start`; changed in place.
-        t, dt
-            Time and length of the step [s].
-        rain_depth
-            Rain of this step [m]: one number, or shape (ny, nx).
-        active : shape (ny, nx)
-            Cells of the domain; None: all whose depth is a number.
-
-        Returns
-        -------
-        float
-            Sum of old less new depth, as stored, in float64, always in the same order.
-        """
+    def _lower(self, depth: NDArray[Any], rain: float | Floats, active: Bools, dt: float, state: State, lost: Floats) -> None:
         from cim.sim.flood.infiltration_kernels import green_ampt_rows
 
-        if dt <= 0.0:
-            return 0.0
-        rows = np.empty(depth.shape[0])
-        green_ampt_rows(depth, _plane(rain_depth), _mask(active), *self._si, float(dt), state["infiltrated"], state["owed"], rows)
-        return float(rows.sum())
+        if dt > 0.0:
+            green_ampt_rows(depth, _plane(rain), active, *self._si, dt, state["infiltrated"], state["owed"], lost)
 
 
 @dataclass(frozen=True, eq=False)
-class Horton:
+class Horton(_Law):
     """Horton: the capacity falls from f0 to fc as the soil fills.
 
     Notes
@@ -144,6 +160,8 @@ class Horton:
     """Capacity in the end [mm/h], not above f0."""
     k: ArrayLike
     """Decay [1/h], above 0."""
+    _at_start: ClassVar[dict[str, float]] = {"left": 1.0, "owed": 0.0}
+    """The share exp(-k t) of f0 - fc, and [m]."""
 
     def faults(self, shape: tuple[int, int]) -> list[str]:
         """Return every reason why the law cannot run on a grid of this shape."""
@@ -157,72 +175,43 @@ class Horton:
             found.append(f"infiltration: Horton fc is above f0 in {count} cells; expected the capacity to fall: exchange them")
         return found
 
-    def start(self, shape: tuple[int, int]) -> dict[str, Floats]:
-        """Return what is remembered: ``left``, the share exp(-k t) of f0 - fc, and ``owed`` [m]."""
-        return {"left": np.ones(shape), "owed": np.zeros(shape)}
-
     @cached_property
     def _si(self) -> tuple[Floats, Floats, Floats]:
         first, last = (_plane(np.asarray(one, np.float64) * _MM_PER_HOUR) for one in (self.f0, self.fc))
         return first, last, _plane(np.asarray(self.k, np.float64) / 3600.0)
 
-    def step(
-        self,
-        depth: NDArray[Any],
-        state: State,
-        t: float,  # noqa: ARG002 - the protocol
-        dt: float,
-        rain_depth: float | Floats = 0.0,
-        active: NDArray[np.bool_] | None = None,
-    ) -> float:
-        """Lower the water and return what was taken [m]; parameters as `GreenAmpt.step`."""
+    def _lower(self, depth: NDArray[Any], rain: float | Floats, active: Bools, dt: float, state: State, lost: Floats) -> None:
         from cim.sim.flood.infiltration_kernels import horton_rows
 
-        if dt <= 0.0:
-            return 0.0
-        rows = np.empty(depth.shape[0])
-        horton_rows(depth, _plane(rain_depth), _mask(active), *self._si, float(dt), state["left"], state["owed"], rows)
-        return float(rows.sum())
+        if dt > 0.0:
+            horton_rows(depth, _plane(rain), active, *self._si, dt, state["left"], state["owed"], lost)
 
 
 @dataclass(frozen=True, eq=False)
-class Constant:
+class Constant(_Law):
     """A constant rate, as long as there is water."""
 
     rate: ArrayLike
     """[mm/h]"""
+    _at_start: ClassVar[dict[str, float]] = {"owed": 0.0}
+    """[m]"""
 
     def faults(self, shape: tuple[int, int]) -> list[str]:
         """Return every reason why the law cannot run on a grid of this shape."""
         return _speed_faults("constant rate", self.rate, shape)
 
-    def start(self, shape: tuple[int, int]) -> dict[str, Floats]:
-        """Return what is remembered: ``owed`` [m]."""
-        return {"owed": np.zeros(shape)}
-
     @cached_property
     def _si(self) -> Floats:
         return _plane(np.asarray(self.rate, np.float64) * _MM_PER_HOUR)
 
-    def step(
-        self,
-        depth: NDArray[Any],
-        state: State,
-        t: float,  # noqa: ARG002 - the protocol
-        dt: float,
-        rain_depth: float | Floats = 0.0,  # noqa: ARG002
-        active: NDArray[np.bool_] | None = None,
-    ) -> float:
-        """Lower the water and return what was taken [m]; parameters as `GreenAmpt.step`."""
+    def _lower(self, depth: NDArray[Any], rain: float | Floats, active: Bools, dt: float, state: State, lost: Floats) -> None:  # noqa: ARG002
         from cim.sim.flood.infiltration_kernels import constant_rows
 
-        rows = np.empty(depth.shape[0])
-        constant_rows(depth, _mask(active), self._si, float(dt), state["owed"], rows)
-        return float(rows.sum())
+        constant_rows(depth, active, self._si, dt, state["owed"], lost)
 
 
 @dataclass(frozen=True, eq=False)
-class CurveNumber:
+class CurveNumber(_Law):
     """Curve number of the US Soil Conservation Service: a loss of the rain, by soil and cover.
 
     Notes
@@ -240,6 +229,8 @@ class CurveNumber:
     """Curve number, above 0 to 100 (sealed)."""
     initial_abstraction: ArrayLike = 0.2
     """Ia / S [-]."""
+    _at_start: ClassVar[dict[str, float]] = {"rain": 0.0, "owed": 0.0}
+    """[m]"""
 
     def faults(self, shape: tuple[int, int]) -> list[str]:
         """Return every reason why the law cannot run on a grid of this shape."""
@@ -248,30 +239,15 @@ class CurveNumber:
             *_faults("curve number initial abstraction", self.initial_abstraction, shape, "(share of S)", (0.0, 1.0), meant="mm"),
         ]
 
-    def start(self, shape: tuple[int, int]) -> dict[str, Floats]:
-        """Return what is remembered: ``rain`` [m] on each cell, and ``owed`` [m]."""
-        return {"rain": np.zeros(shape), "owed": np.zeros(shape)}
-
     @cached_property
     def _si(self) -> tuple[Floats, Floats]:
         retention = 25.4 * _MM * (1000.0 / np.asarray(self.cn, np.float64) - 10.0)
         return _plane(retention), _plane(self.initial_abstraction)
 
-    def step(
-        self,
-        depth: NDArray[Any],
-        state: State,
-        t: float,  # noqa: ARG002 - the protocol
-        dt: float,  # noqa: ARG002
-        rain_depth: float | Floats = 0.0,
-        active: NDArray[np.bool_] | None = None,
-    ) -> float:
-        """Lower the water and return what was taken [m]; parameters as `GreenAmpt.step`."""
+    def _lower(self, depth: NDArray[Any], rain: float | Floats, active: Bools, dt: float, state: State, lost: Floats) -> None:  # noqa: ARG002
         from cim.sim.flood.infiltration_kernels import curve_number_rows
 
-        rows = np.empty(depth.shape[0])
-        curve_number_rows(depth, _plane(rain_depth), _mask(active), *self._si, state["rain"], state["owed"], rows)
-        return float(rows.sum())
+        curve_number_rows(depth, _plane(rain), active, *self._si, state["rain"], state["owed"], lost)
 
 
 def _plane(values: ArrayLike) -> Floats:
@@ -283,13 +259,6 @@ def _plane(values: ArrayLike) -> Floats:
         msg = f"a parameter of infiltration has shape {array.shape}; expected one number, or a value for every cell, (ny, nx)"
         raise UsageError(msg)
     return array.reshape(1, 1)
-
-
-_EVERYWHERE = np.ones((1, 1), bool)
-
-
-def _mask(active: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    return _EVERYWHERE if active is None else active
 
 
 def _speed_faults(name: str, values: ArrayLike, shape: tuple[int, int]) -> list[str]:
