@@ -12,41 +12,12 @@ from cim.model import City, CityBuilder
 from cim.scenario import Scenario, members, read_scenario
 from cim.sim.run import check_scenario, run
 
-TEXT = """\
-city = "district.cim"
-
-[[change]]
-do = "close_road"
-id = "r1"
-[[change]]
-do = "move_building"
-id = "nobody"
-dx = 1.0
-
-[[option]]
-name = "dyke"
-[[option.change]]
-do = "change_terrain"
-id = "d"
-area = [[0, 0], [9, 0], [9, 9]]
-by = 1.0
-[[option.change]]
-do = "change_terrain"
-id = "d"
-area = [[0, 0], [9, 0], [9, 9]]
-by = 1.0
-
-[[option]]
-name = "pipe"
-[[option.change]]
-do = "change_pipe"
-id = "b"
-diameter = 0.5
-[[option.change]]
-do = "change_land_use"
-id = "d"
-to = "park"
-
+CLOSED_ROAD = 'do = "close_road"\nid = "r1"\n'
+MOVED_NOBODY = 'do = "move_building"\nid = "nobody"\ndx = 1.0\n'
+DYKE = 'do = "change_terrain"\nid = "d"\narea = [[0, 0], [9, 0], [9, 9]]\nby = 1.0\n'
+PIPE_OF_A_BUILDING = 'do = "change_pipe"\nid = "b"\ndiameter = 0.5\n'
+PARK_ON_THE_DYKE = 'do = "change_land_use"\nid = "d"\nto = "park"\n'
+CHECKS = """\
 [checks.height_control]
 plots = "city"
 limit_datum = "ground"
@@ -55,6 +26,19 @@ limit_datum = "ground"
 change = ["none", "dyke", "pipe"]
 checks.height_control.limit = [20.0, 30.0]
 """
+
+
+def option(name: str, *steps: str) -> str:
+    return f'[[option]]\nname = "{name}"\n' + "".join(f"[[option.change]]\n{step}" for step in steps)
+
+
+TEXT = "\n".join([
+    'city = "district.cim"',
+    *(f"[[change]]\n{step}" for step in (CLOSED_ROAD, MOVED_NOBODY)),
+    option("dyke", DYKE, DYKE),
+    option("pipe", PIPE_OF_A_BUILDING, PARK_ON_THE_DYKE),
+    CHECKS,
+])  # fmt: skip
 
 
 def make_city(crs: str = "EPSG:28992") -> City:
