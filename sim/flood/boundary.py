@@ -11,6 +11,7 @@ import numpy as np
 from cim.errors import UsageError
 from cim.sim.flood.kernels import FREE, INFLOW, STAGE
 from cim.sim.flood.solver import Edge, Source
+from cim.sim.flood.split import critical_level, lay_split
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
 
-__all__ = ["Boundary", "Inflow", "cells_of", "drains", "lay_boundaries", "lay_inflows", "series_of"]
+__all__ = ["Boundary", "Inflow", "cells_of", "drains", "is_number", "lay_boundaries", "lay_inflows", "series_of"]
 
 SIDES = ("west", "east", "north", "south")
 Kind = Literal["closed", "free", "stage", "inflow"]
 _KINDS = {"free": FREE, "stage": STAGE, "inflow": INFLOW}
+_HIGHEST = 100.0
+"""A stage that stands higher above all ground of its boundary [m] is in another unit or height system; lower below all of it, likewise."""
+_DEEPEST = 1000.0
+"""Likewise above the lowest ground of its boundary [m]."""
+_UNEVEN = 1.0
+"""Ground along an inflow that differs by more [m] is told."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,10 @@ class Boundary:
     kind: Kind = "free"
     """``"free"``: water leaves as it comes, nothing enters; ``"stage"``: a level; ``"inflow"``: a discharge; ``"closed"``: a wall."""
     discharge: Any = None
-    """Of an inflow, over its whole length: [m³/s] as a number, pairs (time, m³/s), or a `Series` that says its unit."""
+    """Of an inflow, over its whole length: [m³/s] as a number, pairs (time, m³/s), or a `Series` that says its unit. It is divided by
+    conveyance at the water level, so that dry banks get nothing; evenly where a `depth` is given."""
     unit_discharge: Any = None
-    """The same per metre of its length [m²/s]."""
+    """The same per metre of its length [m²/s], the same along all of it."""
     level: Any = None
     """Of a stage: elevation of the water [m] in the height system of the terrain; a number, pairs, or a `Series`."""
     depth: float | None = None
@@ -82,11 +90,13 @@ class Inflow:
 
 
 def lay_boundaries(
-    boundaries: Sequence[Boundary], grid: Grid, ground: NDArray[np.float64], start: datetime | None, until: float
-) -> tuple[list[Edge], list[str]]:  # fmt: skip
-    """Return the edges of the solver and every fault, one sentence each."""
+    boundaries: Sequence[Boundary], grid: Grid, ground: NDArray[np.float64], roughness: float | NDArray[np.float64],
+    start: datetime | None, until: float,
+) -> tuple[list[Edge], list[str], list[str]]:  # fmt: skip
+    """Return the edges of the solver, every fault, and what a reader of the result should know; one sentence each."""
     edges: list[Edge] = []
     faults: list[str] = []
+    notes: list[str] = []
     taken: dict[int, Bools] = {side: np.zeros(max(grid.nx, grid.ny), bool) for side in range(4)}
     for one in boundaries:
         wrong = _wrong(one)
@@ -99,10 +109,11 @@ def lay_boundaries(
         for side, cells in places.items():
             taken[side][cells] = True
         if not wrong and one.kind != "closed":
-            made, wrong = _edges(one, places, grid, ground, start, until)
+            made, wrong, said = _edges(one, places, grid, ground, roughness, start, until)
             edges += made
+            notes += said
         faults += wrong
-    return edges, faults
+    return edges, faults, notes
 
 
 def _wrong(one: Boundary) -> list[str]:
@@ -120,8 +131,8 @@ def _wrong(one: Boundary) -> list[str]:
         faults.append(f"{one.label}: an inflow needs discharge= [m³/s] or unit_discharge= [m²/s], one of them")
     if one.kind == "stage" and len(given) != 1:
         faults.append(f"{one.label}: a stage needs level= [m] or depth= [m], one of them")
-    if one.depth is not None and not (np.isfinite(one.depth) and one.depth >= 0):
-        faults.append(f"{one.label}: depth={one.depth!r}; expected metres, not below 0")
+    if one.depth is not None and not (is_number(one.depth) and 0 <= one.depth <= _HIGHEST):
+        faults.append(f"{one.label}: depth={one.depth!r}; expected metres, from 0 to {_HIGHEST:g}")
     return faults
 
 
@@ -163,30 +174,95 @@ def _along(line: Any, side: int, grid: Grid) -> Ints:
 
 
 def _edges(
-    one: Boundary, places: dict[int, Ints], grid: Grid, ground: NDArray[np.float64], start: datetime | None, until: float
-) -> tuple[list[Edge], list[str]]:  # fmt: skip
-    count = sum(map(len, places.values()))
+    one: Boundary, places: dict[int, Ints], grid: Grid, ground: NDArray[np.float64], roughness: float | NDArray[np.float64],
+    start: datetime | None, until: float,
+) -> tuple[list[Edge], list[str], list[str]]:  # fmt: skip
+    """Return the edges of a boundary, its faults and its notes."""
     if one.kind == "free":
-        return [Edge(side, cells, FREE, name=one.label) for side, cells in places.items()], []
+        return [Edge(side, cells, FREE, name=one.label) for side, cells in places.items()], [], []
     if one.kind == "stage" and one.level is None:
-        return [_of_depth(one, side, cells, ground) for side, cells in places.items()], []
+        return [_of_depth(one, side, cells, ground) for side, cells in places.items()], [], []
     value, unit = (one.level, "m") if one.kind == "stage" else (one.discharge, "m³/s")
     if value is None:
         value, unit = one.unit_discharge, "m²/s"
     series, faults = series_of(value, "m" if one.kind == "stage" else "m³/s", one.label, start, until)
     if series is None:
-        return [], faults
+        return [], faults, []
+    own = np.concatenate([_side(ground, side)[cells] for side, cells in places.items()])
+    if unit == "m":
+        faults, notes = _stage_told(one, series, own)
+        made = [Edge(side, cells, STAGE, series, name=one.label) for side, cells in places.items()]
+        return ([], faults, []) if faults else (made, [], notes)
+    if unit == "m³/s" and one.depth is None:
+        made, notes = _divided(one, series, places, grid, ground, roughness)
+        return made, [], notes
+    count = len(own)
     edges = []
     for side, cells in places.items():
-        share = {"m": 1.0, "m³/s": len(cells) / count, "m²/s": len(cells) * grid.dx}[unit]
-        scaled = replace(series, values=series.values * share)
-        edges.append(Edge(side, cells, _KINDS[one.kind], scaled, depth=one.depth or 0.0, name=one.label))
-    return edges, []
+        share = len(cells) / count if unit == "m³/s" else len(cells) * grid.dx
+        edges.append(Edge(side, cells, INFLOW, _scaled(series, share), depth=one.depth or 0.0, name=one.label))
+    why = "unit_discharge" if unit == "m²/s" else "an inflow with a depth"
+    uneven = float(np.ptp(own))
+    return edges, [], [f"{one.label}: {why} enters evenly, though its ground differs by {uneven:.1f} m"] if uneven > _UNEVEN else []
+
+
+def _scaled(series: PreparedSeries, share: float) -> PreparedSeries:
+    return replace(series, values=series.values * share)
+
+
+def _side(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Return the cells along a side."""
+    return (values[:, 0], values[:, -1], values[0], values[-1])[side]
+
+
+def _divided(
+    one: Boundary, series: PreparedSeries, places: dict[int, Ints], grid: Grid, ground: NDArray[np.float64],
+    roughness: float | NDArray[np.float64],
+) -> tuple[list[Edge], list[str]]:  # fmt: skip
+    """Return the edges of an inflow, its discharge divided by conveyance where its cells differ, and what is to be told of that."""
+    most = float(np.max(series.values, initial=0.0))
+    count = sum(map(len, places.values()))
+    cells = [
+        [(at, np.zeros_like(at)), (at, np.full_like(at, grid.nx - 1)), (np.zeros_like(at), at), (np.full_like(at, grid.ny - 1), at)][side]
+        for side, at in places.items()
+    ]
+    splits = lay_split(cells, ground, roughness, grid.dx, most)
+    if splits is None:
+        return [Edge(side, at, INFLOW, _scaled(series, len(at) / count), name=one.label) for side, at in places.items()], []
+    edges = [Edge(side, at, INFLOW, series, name=one.label, split=split) for (side, at), split in zip(places.items(), splits, strict=True)]
+    own = splits[0].ground
+    wet, uneven = int((own < critical_level(own, most, grid.dx)).sum()), float(own.max())
+    if wet == count and uneven <= _UNEVEN:
+        return edges, []
+    said = f"{one.label}: its ground differs by {uneven:.1f} m; the discharge enters by conveyance below the water level"
+    return edges, [f"{said}, {most:g} m³/s through at least {wet} of {count} cells"]
+
+
+def _stage_told(one: Boundary, series: PreparedSeries, ground: NDArray[np.float64]) -> tuple[list[str], list[str]]:
+    """Return why a level cannot be meant, and whether it lies below its ground."""
+    low, high = float(np.min(series.values)), float(np.max(series.values))
+    least, most = float(ground.min()), float(ground.max())
+    where = f"the ground of its {len(ground)} cells, {least:g} to {most:g} m"
+    ask = "is it in metres, and in the height system of the terrain?"
+    faults = []
+    if high > min(most + _HIGHEST, least + _DEEPEST):
+        faults.append(
+            f"{one.label}: its level rises to {high:g} m, {high - most:g} m above {where}; expected at most {_HIGHEST:g} m: {ask}"
+        )
+    if low < least - _HIGHEST:
+        faults.append(
+            f"{one.label}: its level falls to {low:g} m, {least - low:g} m below {where}; {ask} an edge without level is kind='free'"
+        )
+    if high <= least:
+        return faults, [f"{one.label}: its level, at most {high:g} m, is never above {where}: water only leaves there, as over a free edge"]
+    if low <= least:
+        return faults, [f"{one.label}: its level falls to {low:g} m, below {where}: at such times water only leaves there"]
+    return faults, []
 
 
 def _of_depth(one: Boundary, side: int, cells: Ints, ground: NDArray[np.float64]) -> Edge:
     """Return a stage that is a depth: a level for each cell."""
-    own = (ground[:, 0], ground[:, -1], ground[0], ground[-1])[side][cells]
+    own = _side(ground, side)[cells]
     return Edge(side, cells, STAGE, Fixed(own + (one.depth or 0.0)), name=one.label)
 
 
@@ -269,6 +345,11 @@ def drains(open_edge: Bools | None) -> list[Source]:
         return []
     rows, columns = np.nonzero(open_edge)
     return [Source((rows, columns), drain=True, name="open edge")]
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a finite number."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(value))
 
 
 def _box(grid: Grid) -> str:

@@ -129,7 +129,7 @@ def plan_of(
     begin = None if when[0] is None else start
     if rain is not None:
         faults += [f"rain: {one}".replace("rain: rain:", "rain:") for one in rain.faults(domain.grid, begin, until)]
-    edges, wrong = lay_boundaries(forcing[0], domain.grid, domain.elevation, begin, until)
+    edges, wrong, told_of_edges = lay_boundaries(forcing[0], domain.grid, domain.elevation, domain.roughness, begin, until)
     faults += wrong
     sources, wrong = lay_inflows(forcing[1], domain.grid, known, begin, until)
     faults += wrong
@@ -150,7 +150,7 @@ def plan_of(
     from cim.model import City
 
     city = city_fingerprint(place) if isinstance(place, City) else None
-    notes = [*domain.notes, *(() if rain is None else rain.notes), *looking.notes]
+    notes = [*domain.notes, *(() if rain is None else rain.notes), *told_of_edges, *looking.notes]
     if depth is not None:
         notes.append(f"water at the start: {depth.sum() * domain.grid.dx**2:,.1f} m³ on {int((depth > 0).sum()):,} cells")
     if when[0] is None:
@@ -328,7 +328,11 @@ def _initial(level: Any, depth: Any, domain: FlowDomain, faults: list[str]) -> F
         faults.append(f"{name}: {int((~np.isfinite(used[known])).sum())} cells hold no number")
         return None
     if level is not None:
-        return np.where(known, np.maximum(used - np.nan_to_num(domain.elevation), 0.0), 0.0)
+        filled = np.where(known, np.maximum(used - np.nan_to_num(domain.elevation), 0.0), 0.0)
+        if filled.max() > _DEEPEST:
+            ask = "is it in metres, and in the height system of the terrain?"
+            faults.append(f"initial_level: up to {filled.max():g} m deep; expected at most {_DEEPEST:g} m: {ask}")
+        return filled
     if (used[known] < 0).any():
         faults.append(f"initial_depth: {int((used[known] < 0).sum())} cells are below 0, the lowest {used[known].min():g} m")
     if (used[known] > _DEEPEST).any():

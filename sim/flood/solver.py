@@ -21,6 +21,8 @@ from cim.sim.flood.ledger import Ledger
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cim.sim.flood.split import Split
+
     Array = NDArray[Any]
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -74,6 +76,8 @@ class Edge:
     depth: float = 0.0
     """Depth of an inflow that is faster than its waves [m]; 0: critical."""
     name: str = ""
+    split: Split | None = None
+    """How an inflow is divided among the cells; None: evenly. `series` is then the discharge of all its sides."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +332,8 @@ class Solver:
         if isinstance(one, Edge) and one.kind == STAGE:
             ground = self.edge_ground[one.side][one.cells].astype(float) + self.base
             return 2.0 * float(np.sqrt(kernels.GRAVITY * np.max(np.maximum(most - ground, 0.0))))
+        if isinstance(one, Edge) and one.split is not None:
+            return 2.0 * float(np.cbrt(kernels.GRAVITY * np.max(one.split.unit_discharges(self.h, float(most)))))
         width = (len(one.cells) if isinstance(one, Edge) else len(one.cells[0])) * self.case.dx
         return 2.0 * float(np.cbrt(kernels.GRAVITY * max(float(np.max(most)), 0.0) / width))
 
@@ -340,6 +346,8 @@ class Solver:
             if edge.kind == STAGE:
                 ground = self.edge_ground[edge.side][edge.cells].astype(float) + self.base
                 self.edge_value[edge.side, edge.cells] = np.maximum(value - ground, 0.0)
+            elif edge.split is not None:
+                self.edge_value[edge.side, edge.cells] = edge.split.unit_discharges(self.h, float(value))
             else:
                 self.edge_value[edge.side, edge.cells] = max(value, 0.0) / (len(edge.cells) * self.case.dx)
 
