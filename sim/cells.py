@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from cim.model.coverages import Raster
 
     Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["CellsOfShapes", "cells_inside", "edge_cells", "touched_cells"]
+__all__ = ["CellsAlongLines", "CellsOfShapes", "cells_inside", "edge_cells", "path_cells", "touched_cells"]
 
 _CHUNK = 4_000_000  # candidate cells looked at together: 100 MB
 
@@ -62,7 +63,7 @@ def cells_inside(shapes: NDArray[Any], raster: Raster) -> CellsOfShapes:
     return CellsOfShapes(shape[order], cell[order], outside)
 
 
-def _window(bounds: NDArray[np.float64], raster: Raster) -> tuple[Ints, Ints]:
+def _window(bounds: Floats, raster: Raster) -> tuple[Ints, Ints]:
     """Return first and last row and column (exclusive) of each box, cut to the grid, shape (n, 2)."""
     ny, nx = raster.shape
     limits = np.array([ny, nx])
@@ -91,13 +92,41 @@ def _inside(shapes: NDArray[Any], rows: Ints, first: Ints, last: Ints, count: In
     return shape[inside], (row * raster.shape[1] + column)[inside]
 
 
-def _cell_of(points: NDArray[np.float64], raster: Raster) -> tuple[Ints, Bools]:
+def _cell_of(points: Floats, raster: Raster) -> tuple[Ints, Bools]:
     """Return the cell of each point, and which points lie on the grid."""
     ny, nx = raster.shape
     column, row = np.floor((points[:, 0] - raster.x_min) / raster.dx), np.floor((raster.y_max - points[:, 1]) / raster.dy)
     here = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
     cell = np.where(here, row * nx + column, 0).astype(np.int64)
     return cell, here
+
+
+@dataclass(frozen=True)
+class CellsAlongLines:
+    """Cells along lines, in their order; neighbours share an edge."""
+
+    line: Ints
+    cell: Ints
+    share: Floats
+    """Place along the line, 0 to 1."""
+
+
+def path_cells(lines: NDArray[Any], grid: Raster) -> CellsAlongLines:
+    """Return the cells that lines pass through; where a line cuts a corner, one cell beside it belongs to the path."""
+    import shapely
+
+    steps = np.maximum(np.ceil(shapely.length(lines) / (grid.dx / 4)), 1).astype(np.int64) + 1
+    line = np.repeat(np.arange(len(lines)), steps)
+    share = (np.arange(len(line)) - np.repeat(np.cumsum(steps) - steps, steps)) / np.repeat(steps - 1, steps)
+    points = shapely.get_coordinates(shapely.line_interpolate_point(lines[line], share, normalized=True))
+    column = np.floor((points[:, 0] - grid.x_min) / grid.dx).astype(np.int64)
+    row = np.floor((grid.y_max - points[:, 1]) / grid.dy).astype(np.int64)
+    corner = np.flatnonzero((line[1:] == line[:-1]) & (row[1:] != row[:-1]) & (column[1:] != column[:-1]))
+    line, share = np.insert(line, corner + 1, line[corner]), np.insert(share, corner + 1, share[corner])
+    row, column = np.insert(row, corner + 1, row[corner]), np.insert(column, corner + 1, column[corner + 1])
+    ny, nx = grid.shape
+    here = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
+    return CellsAlongLines(line[here], (row * nx + column)[here], share[here])
 
 
 def touched_cells(shapes: Sequence[Any] | NDArray[Any], raster: Raster) -> Bools:

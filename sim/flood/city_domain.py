@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,15 +9,13 @@ import numpy as np
 from cim.errors import CimError, UsageError
 from cim.results import Grid
 from cim.sim.buildings import crs_of
-from cim.sim.cells import cells_inside
-from cim.sim.flood import repairs
+from cim.sim.flood.city_ground import CityGround, city_ground
+from cim.sim.flood.city_options import CityOptions, is_number
 from cim.sim.flood.covers import CoveredGround, CoverTable, cover_cells, cover_table, green_ampt
-from cim.sim.flood.crossings import Crossings, read_bridges, read_culverts, read_passages, read_underpasses
 from cim.sim.flood.domain import LARGEST_GAP, Edge, FlowDomain
-from cim.sim.flood.elevation import crs_faults, option_faults, refuse, value_faults
-from cim.sim.flood.gaps import dilated, fill_gaps
+from cim.sim.flood.elevation import crs_faults, refuse, value_faults
+from cim.sim.flood.gaps import dilated
 from cim.sim.flood.ground import resample
-from cim.sim.flood.roofs import Drained, Roofs, drain_roofs, raise_buildings, read_roofs, wall_buildings
 from cim.sim.terrain import Terrain, read_terrain
 
 if TYPE_CHECKING:
@@ -36,58 +33,6 @@ __all__ = ["CLEARANCE", "domain_from_city"]
 
 CLEARANCE = 4.5
 """Height of a way under what crosses it [m], where nothing says it: the least of most national rules for main roads."""
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What the caller asked for."""
-
-    resolution: float | None
-    area: Any
-    terrain: Terrain
-    buildings: str
-    roofs: str
-    roughness: Any
-    infiltration: Any
-    gaps: str
-    culverts: str
-    underpasses: str
-    decks: str
-    edge: Edge | None
-    largest_gap: float
-    clearance: float
-    covers: Any
-    soil: str | None
-
-    @property
-    def free(self) -> bool:
-        """Whether water leaves at the outer edge."""
-        return (self.edge or ("closed" if self.area is None else "free")) == "free"
-
-    def faults(self) -> list[str]:
-        """Return which options make no sense."""
-        known = {
-            "buildings": (self.buildings, ("raise", "wall", "ignore")),
-            "roofs": (self.roofs, ("gutter", "ground", "keep")),
-            "gaps": (self.gaps, ("fill", "wall")),
-            "culverts": (self.culverts, ("breach", "keep")),
-            "underpasses": (self.underpasses, ("burn", "keep")),
-            "decks": (self.decks, ("remove", "keep")),
-        }
-        faults = option_faults(known)
-        if self.edge not in {None, "free", "closed"}:
-            faults.append(f"edge={self.edge!r}; expected 'free', 'closed' or None")
-        for name in ("resolution", "largest_gap", "clearance"):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value >= 0 and (value > 0 or name == "largest_gap")):
-                faults.append(f"{name}={value!r}; expected a number above 0")
-        if isinstance(self.roughness, str) and self.roughness != "land_use":
-            faults.append(f"roughness={self.roughness!r}; expected 'land_use', a number [s/m^(1/3)] or a field")
-        if _is_number(self.roughness) and not 0 < self.roughness <= 1:
-            faults.append(f"roughness={self.roughness!r}; expected Manning's n above 0 and at most 1 s/m^(1/3)")
-        if isinstance(self.infiltration, str) and self.infiltration != "land_use":
-            faults.append(f"infiltration={self.infiltration!r}; expected 'land_use', None or a law")
-        return faults
 
 
 def domain_from_city(  # noqa: PLR0913  # each decision about the ground is the caller's
@@ -120,7 +65,7 @@ def domain_from_city(  # noqa: PLR0913  # each decision about the ground is the 
     gaps
         Terrain without elevation: ``"fill"`` (up to `largest_gap` [m²], under buildings, and waters) or ``"wall"``.
     culverts, underpasses, decks
-        Whether what the model says of them is cut into the terrain, or taken off it; see `cim.sim.flood.repairs`.
+        Whether what the model says of them is cut into the terrain, or taken off it; see `cim.sim.flood.channels`, `cim.sim.flood.decks`.
     edge
         ``"free"``: water leaves at the outer edge; ``"closed"``: it does not. Left out: free where `area` is given, else closed.
     clearance
@@ -137,11 +82,11 @@ def domain_from_city(  # noqa: PLR0913  # each decision about the ground is the 
     """
     given = dict(locals())
     given.pop("city")
-    options = _Options(**given)
+    options = CityOptions(**given)
     ground, table, place, told = _prepared(city, options)
     inside = _inside(place, ground)
     levels = ground.crs.same_vertical(city.crs) and ground.crs.vertical is not None
-    done = _repaired(city, ground, inside, told, options, levels=levels)
+    done = city_ground(city, ground, inside, told, options, levels=levels)
     covered = cover_cells(city, ground, table, done.roofs.cells if done.roofs else None) if _needs_covers(options) else None
     return _assembled(city, done, inside, covered, options)
 
@@ -149,7 +94,7 @@ def domain_from_city(  # noqa: PLR0913  # each decision about the ground is the 
 # ---------------------------------------------------------------- inputs
 
 
-def _prepared(city: City, options: _Options) -> tuple[Raster, CoverTable, Any, Bools]:
+def _prepared(city: City, options: CityOptions) -> tuple[Raster, CoverTable, Any, Bools]:
     """Return the terrain on the cells asked for, the table, the polygon of the domain, and the cells on which the terrain lies."""
     import shapely
 
@@ -171,7 +116,7 @@ def _prepared(city: City, options: _Options) -> tuple[Raster, CoverTable, Any, B
         faults += value_faults(ground.values, f"the terrain {ground.name}".rstrip())
     except CimError as error:
         faults.append(str(error))
-    if not (isinstance(options.roughness, str) or _is_number(options.roughness)):
+    if not (isinstance(options.roughness, str) or is_number(options.roughness)):
         try:
             _roughness_field(city, options.roughness)
         except CimError as error:
@@ -190,7 +135,7 @@ def _prepared(city: City, options: _Options) -> tuple[Raster, CoverTable, Any, B
     return cut, table, place, _inside(shapely.box(*ground.bounds), cut)
 
 
-def _box(place: Any, ground: Raster, options: _Options) -> Box:
+def _box(place: Any, ground: Raster, options: CityOptions) -> Box:
     """Return what the grid covers: the area, and where water leaves at its edge a ring of cells around it."""
     west, south, east, north = place.bounds
     ring = (options.resolution or ground.dx) if options.free else 0.0
@@ -241,144 +186,14 @@ def _inside(place: Any, ground: Raster) -> Bools:
     return mask
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _needs_covers(options: _Options) -> bool:
+def _needs_covers(options: CityOptions) -> bool:
     return "land_use" in {one for one in (options.roughness, options.infiltration) if isinstance(one, str)}
-
-
-# ---------------------------------------------------------------- the ground
-
-
-@dataclass(frozen=True)
-class _Repaired:
-    """The ground fit for flow, without and with buildings."""
-
-    ground: Raster
-    elevation: Floats
-    roofs: Roofs | None
-    drained: Drained | None
-    notes: list[str]
-    open_ways: tuple[str, ...] = ()
-
-
-def _repaired(city: City, ground: Raster, inside: Bools, told: Bools, options: _Options, *, levels: bool) -> _Repaired:
-    """Return the ground; `inside` are the cells of the domain, `told` those on which the terrain lies."""
-    notes = [] if levels else ["elevations of objects are not used: the height systems of city and terrain differ or are unknown"]
-    beyond = int((inside & ~told).sum())
-    notes += [f"{beyond} cells of the area lie beyond the terrain: walls"] if beyond else []
-    box = ground.bounds
-    passages = read_passages(city, box)
-    kept_open, said = repairs.open_passages(ground, passages)
-    opened: set[str] = set(passages.ids.tolist())
-    standing = read_roofs(city, ground, inside, kept_open)
-    bridges = read_bridges(city, box) if options.decks == "remove" else None
-    ground, more = _whole(city, ground, inside, told, standing, bridges, options, levels=levels)
-    notes += said + more
-    ground, cut, more = _opened(city, ground, options, opened, levels=levels)
-    notes += more
-    ground = replace(ground, values=np.where(inside, ground.values, np.nan))
-    if options.buildings == "ignore":
-        return _Repaired(ground, ground.values, None, None, [*notes, "buildings are ignored"], tuple(sorted(opened)))
-    standing = _without(standing, cut)
-    notes += standing.notes
-    if options.buildings == "raise":
-        elevation, said = raise_buildings(ground.values, standing, ground.dx)
-    else:
-        elevation, said = wall_buildings(ground.values, standing)
-    way: Any = options.roofs
-    drained = drain_roofs(ground.values, standing, way, ground.dx)
-    notes += said + list(drained.notes if drained else ("rain on roofs stays where it falls",))
-    return _Repaired(ground, elevation, standing, drained, notes, tuple(sorted(opened)))
-
-
-def _without(standing: Roofs, cut: Bools) -> Roofs:
-    """Return the buildings without the cells of channels and ways below them."""
-    taken = int((standing.cells & cut).sum())
-    if not taken:
-        return standing
-    kept = ~cut.reshape(-1)[standing.pairs.cell]
-    pairs = replace(standing.pairs, shape=standing.pairs.shape[kept], cell=standing.pairs.cell[kept])
-    said = f"{taken} cells of buildings stay open for culverts and underpasses below them"
-    return replace(standing, owner=np.where(cut, -1, standing.owner).astype(np.int32), pairs=pairs, notes=(*standing.notes, said))
-
-
-def _whole(
-    city: City, ground: Raster, inside: Bools, told: Bools, standing: Roofs, bridges: Crossings | None, options: _Options, *, levels: bool
-) -> tuple[Raster, list[str]]:  # fmt: skip
-    """Return the ground without gaps and decks; gaps are filled from ground that is no deck, so that decks lie between known sides."""
-    deck = np.zeros(ground.shape, bool)
-    if bridges is not None and len(bridges):
-        deck.reshape(-1)[cells_inside(repairs.deck_areas(bridges, ground.dx), ground).cell] = True
-    bare = replace(ground, values=np.where(deck, np.nan, ground.values))
-    bare, notes = _filled(city, bare, inside & ~deck, told & ~deck, standing, options, levels=levels)
-    ground = replace(ground, values=np.where(deck, ground.values, bare.values))
-    if bridges is None or not len(bridges):
-        return ground, notes
-    values, said = repairs.remove_decks(ground, bridges)
-    left = deck | np.isfinite(values)  # gaps elsewhere have been decided on
-    ground, more = _filled(city, replace(ground, values=values), inside & left, told & left, standing, options, levels=levels)
-    return ground, notes + said + more
-
-
-def _filled(
-    city: City, ground: Raster, inside: Bools, told: Bools, standing: Roofs, options: _Options, *, levels: bool
-) -> tuple[Raster, list[str]]:  # fmt: skip
-    unknown = int((np.isnan(ground.values) & inside & told).sum())
-    if not unknown:
-        return ground, []
-    if options.gaps == "wall":
-        return ground, [f"{unknown} cells without elevation are walls"]
-    water, level = _waters(city, ground, levels=levels)
-    done = fill_gaps(
-        ground.values, told, buildings=standing.cells, water=water, water_level=level, cell=ground.dx, largest=options.largest_gap
-    )  # what lies beside the domain helps to fill gaps at its rim
-    return replace(ground, values=done.elevation), list(done.notes)
-
-
-def _waters(city: City, ground: Raster, *, levels: bool) -> tuple[Bools, Floats]:
-    """Return the cells of waters and the level that the model states for them."""
-    import shapely
-
-    from cim.model.numeric import numbers
-
-    water, level = np.zeros(ground.shape, bool), np.full(ground.shape, np.nan)
-    keys = city.keys("WaterBody", bbox=ground.bounds) if "WaterBody" in city.types() else np.empty(0, np.int64)
-    if not len(keys):
-        return water, level
-    shapes = city.footprints(keys)
-    shapes[~np.isin(shapely.get_type_id(shapes), (3, 6))] = None
-    pairs = cells_inside(shapes, ground)
-    water.reshape(-1)[pairs.cell] = True
-    if levels:
-        stated, low = numbers(city, "water_level", keys), numbers(city, "z_ground", keys)
-        level.reshape(-1)[pairs.cell] = np.where(np.isfinite(stated), stated, low)[pairs.shape]
-    return water, level
-
-
-def _opened(
-    city: City, ground: Raster, options: _Options, opened: set[str], *, levels: bool
-) -> tuple[Raster, Bools, list[str]]:  # fmt: skip
-    """Return the ground with culverts and underpasses, their cells, and what was done; ids of underpasses are added to `opened`."""
-    cut = np.zeros(ground.shape, bool)
-    notes: list[str] = []
-    if options.culverts == "breach":
-        found = read_culverts(city, ground.bounds, levels=levels)
-        values, cells, said = repairs.breach_culverts(ground, found)
-        ground, cut, notes = replace(ground, values=values), cut | cells, notes + said
-    if options.underpasses == "burn":
-        ways, said = read_underpasses(city, ground.bounds, levels=levels)
-        values, cells, more = repairs.burn_underpasses(ground, ways, clearance=options.clearance, opened=opened)
-        ground, cut, notes = replace(ground, values=values), cut | cells, notes + said + more
-    return ground, cut, notes
 
 
 # ---------------------------------------------------------------- the whole
 
 
-def _assembled(city: City, done: _Repaired, inside: Bools, covered: CoveredGround | None, options: _Options) -> FlowDomain:
+def _assembled(city: City, done: CityGround, inside: Bools, covered: CoveredGround | None, options: CityOptions) -> FlowDomain:
     ground, notes = done.ground, list(done.notes)
     roughness, said = _roughness(city, ground, covered, options)
     law, more = _infiltration(covered, options)
@@ -396,8 +211,8 @@ def _assembled(city: City, done: _Repaired, inside: Bools, covered: CoveredGroun
     )  # fmt: skip
 
 
-def _roughness(city: City, ground: Raster, covered: CoveredGround | None, options: _Options) -> tuple[float | Floats, list[str]]:
-    if _is_number(options.roughness):
+def _roughness(city: City, ground: Raster, covered: CoveredGround | None, options: CityOptions) -> tuple[float | Floats, list[str]]:
+    if is_number(options.roughness):
         return float(options.roughness), [f"roughness is {float(options.roughness):g} s/m^(1/3) everywhere, as given"]
     if isinstance(options.roughness, str) and covered is not None:
         return covered.roughness, []
@@ -416,7 +231,7 @@ def _roughness_field(city: City, given: Any) -> Raster:
     return read_terrain(city, given.assign_attrs(units="m") if hasattr(given, "assign_attrs") else given)
 
 
-def _infiltration(covered: CoveredGround | None, options: _Options) -> tuple[Any, list[str]]:
+def _infiltration(covered: CoveredGround | None, options: CityOptions) -> tuple[Any, list[str]]:
     if not isinstance(options.infiltration, str):
         return options.infiltration, [] if options.infiltration is not None else ["no water seeps away"]
     if covered is None:  # cannot be: "land_use" asks for covers

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Box = tuple[float, float, float, float]
 
-__all__ = ["Crossings", "read_bridges", "read_culverts", "read_passages", "read_underpasses"]
+__all__ = ["Crossings", "named", "read_bridges", "read_culverts", "read_passages", "read_underpasses"]
 
 _WAYS = ("Road", "Track", "Railway")
 _WATERS = ("WaterBody", "Waterway")
@@ -62,6 +62,12 @@ class Crossings:
         )
 
 
+def named(ids: NDArray[np.object_] | list[str], most: int = 5) -> str:
+    """Return the first ids and how many more there are."""
+    unique = list(dict.fromkeys(ids))
+    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
+
+
 def read_underpasses(city: City, box: Box, *, levels: bool) -> tuple[Crossings, list[str]]:
     """Return ways in a tunnel or one layer down, and what is left out.
 
@@ -82,7 +88,7 @@ def read_underpasses(city: City, box: Box, *, levels: bool) -> tuple[Crossings, 
         deep += city.ids(keys[low]) if low.any() else []
         found.append(_crossings(city, type, keys[mine & ~low], levels=levels))
     found.append(_from_links(city, box, lambda said: _link_yes(said, "tunnel", ("building_passage", "culvert")) or said.get("layer") == -1))
-    notes = [f"{len(deep)} ways more than one layer down are left alone ({_named(deep)})"] if deep else []
+    notes = [f"{len(deep)} ways more than one layer down are left alone ({named(deep)})"] if deep else []
     return _joined(found), notes
 
 
@@ -184,10 +190,6 @@ def _joined(parts: list[Crossings]) -> Crossings:
     held = [part for part in parts if len(part)] or [blank]
     names = ("ids", "shapes", "width", "assumed", "start_level", "end_level")
     return Crossings(*(np.concatenate([getattr(part, name) for part in held]) for name in names))
-
-
-def _named(ids: list[str], most: int = 5) -> str:
-    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
 # ---------------------------------------------------------------- links

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cim.sim.cells import CellsOfShapes, cells_inside
+from cim.sim.flood.crossings import named
 from cim.sim.flood.gaps import neighbours
-from cim.sim.flood.repairs import named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

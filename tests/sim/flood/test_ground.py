@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from cim.errors import LimitError, UsageError
 from cim.model.coverages import Raster
+from cim.sim.cells import path_cells
+from cim.sim.flood.channels import burn_underpasses
 from cim.sim.flood.city_domain import domain_from_city
 from cim.sim.flood.crossings import read_bridges, read_culverts, read_underpasses
+from cim.sim.flood.decks import remove_decks
 from cim.sim.flood.gaps import dilated, fill_gaps, smooth_fill
 from cim.sim.flood.ground import resample
-from cim.sim.flood.repairs import burn_underpasses, path_cells, remove_decks
 from tests.sim.flood.places import CRS, make_city, raster
 
 NO_COVER: dict[str, Any] = {"roughness": 0.03, "infiltration": None}

@@ -1,6 +1,6 @@
-"""Taking out of a terrain what stands in the way of water but is not there in truth: decks, embankments over culverts and underpasses.
+"""Channels cut into a terrain where water passes under what stands on it: culverts and underpasses; passages that are kept open.
 
-Each repair works on all things of a kind at once, lowers cells only, and says what it did to which object.
+All of a kind are cut at once; cells are lowered only, and it is said what was done to which object.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cim.sim.cells import cells_inside
+from cim.sim.cells import CellsAlongLines, cells_inside, path_cells
+from cim.sim.flood.crossings import named
+from cim.sim.flood.decks import RAISED, REACH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,186 +25,16 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Shapes = NDArray[np.object_]
 
-__all__ = ["LONGEST", "Path", "breach_culverts", "burn_underpasses", "deck_areas", "named", "open_passages", "path_cells", "remove_decks"]
+__all__ = ["LONGEST", "breach_culverts", "burn_underpasses", "open_passages"]
 
 LONGEST = 200.0
 """Longest culvert or underpass that is cut into the terrain [m]; a longer one is a tunnel, whose water the terrain cannot carry."""
-_DECK = 0.5
-"""A deck is one where the terrain lies this high above the ground from both sides [m]."""
 _OPEN = 2.0
 """An underpass lies open where the ground beside it is this much higher than its floor [m]."""
 _CLEAR = 3.0
 """Height under what crosses that is taken for a way [m]; less, and the floor at the ends is not believed."""
 _AND = " + "
 """Between the ids of ways that follow each other."""
-_REACH = 3
-"""Cells beyond a deck in which ground is looked for."""
-
-
-@dataclass(frozen=True)
-class Path:
-    """Cells along lines, in their order; neighbours share an edge."""
-
-    line: Ints
-    cell: Ints
-    share: Floats
-    """Place along the line, 0 to 1."""
-
-
-def named(ids: NDArray[np.object_] | list[str], most: int = 5) -> str:
-    """Return the first ids and how many more there are."""
-    unique = list(dict.fromkeys(ids))
-    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
-
-
-def path_cells(lines: Shapes, grid: Raster) -> Path:
-    """Return the cells that lines pass through; where a line cuts a corner, one cell beside it belongs to the path."""
-    import shapely
-
-    steps = np.maximum(np.ceil(shapely.length(lines) / (grid.dx / 4)), 1).astype(np.int64) + 1
-    line = np.repeat(np.arange(len(lines)), steps)
-    share = (np.arange(len(line)) - np.repeat(np.cumsum(steps) - steps, steps)) / np.repeat(steps - 1, steps)
-    points = shapely.get_coordinates(shapely.line_interpolate_point(lines[line], share, normalized=True))
-    column = np.floor((points[:, 0] - grid.x_min) / grid.dx).astype(np.int64)
-    row = np.floor((grid.y_max - points[:, 1]) / grid.dy).astype(np.int64)
-    corner = np.flatnonzero((line[1:] == line[:-1]) & (row[1:] != row[:-1]) & (column[1:] != column[:-1]))
-    line, share = np.insert(line, corner + 1, line[corner]), np.insert(share, corner + 1, share[corner])
-    row, column = np.insert(row, corner + 1, row[corner]), np.insert(column, corner + 1, column[corner + 1])
-    ny, nx = grid.shape
-    here = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
-    return Path(line[here], (row * nx + column)[here], share[here])
-
-
-# ---------------------------------------------------------------- decks
-
-
-def remove_decks(grid: Raster, bridges: Crossings) -> tuple[Floats, list[str]]:
-    """Return the terrain without the decks it holds.
-
-    Parameters
-    ----------
-    grid
-        Terrain [m], NaN where unknown.
-    bridges
-        Decks as polygons, or the middle lines of ways on them.
-
-    Notes
-    -----
-    Decks that touch are one. Across each, in the direction in which the ground beside it is lower (a deck's own ends are as high as the
-    deck), the ground under it is the straight line between both sides; a cell is a deck where it is unknown or half a metre above that.
-    """
-    import shapely
-
-    if not len(bridges):
-        return grid.values, []
-    areas = deck_areas(bridges, grid.dx)
-    parts = shapely.get_parts(shapely.union_all(areas))
-    pairs = cells_inside(parts, grid)
-    flat = grid.values.reshape(-1)
-    bare = grid.values.copy()
-    bare.reshape(-1)[pairs.cell] = np.nan
-    ground = _under(replace(grid, values=bare), parts, pairs.shape, pairs.cell)
-    with np.errstate(invalid="ignore"):
-        high = np.isfinite(ground) & ~(flat[pairs.cell] <= ground + _DECK)
-    out = grid.values.copy()
-    out.reshape(-1)[pairs.cell[high]] = ground[high]
-    return out, _deck_notes(bridges, areas, parts, pairs.shape, pairs.cell, high, ground, flat)
-
-
-def deck_areas(bridges: Crossings, cell: float) -> Shapes:
-    """Return the areas of decks, over half a cell wider than they are: cells at the rim are mixed, and none lies on the line."""
-    import shapely
-
-    area = bridges.shapes.copy()
-    line = np.isin(shapely.get_type_id(area), (1, 5))
-    area[line] = shapely.buffer(area[line], bridges.width[line] / 2, cap_style="flat", join_style="mitre")
-    return np.asarray(shapely.buffer(area, 0.501 * cell, join_style="mitre"), object)
-
-
-def _under(bare: Raster, parts: Shapes, part: Ints, cell: Ints) -> Floats:
-    """Return the ground under each cell of the decks, from the two sides of the direction in which it is lower."""
-    import shapely
-
-    if not len(cell):
-        return np.empty(0)
-    ring = shapely.get_coordinates(shapely.oriented_envelope(parts), return_index=True)
-    first = np.searchsorted(ring[1], np.arange(len(parts)))
-    along = ring[0][first + 1] - ring[0][first]
-    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    found = [_between(bare, parts, part, cell, direction) for direction in (along, across)]
-    mean = [_group_mean(one, part, len(parts)) for one in found]
-    use_first = (mean[0] < mean[1]) | ~np.isfinite(mean[1])
-    return np.asarray(np.where(use_first[part], found[0], found[1]), np.float64)
-
-
-def _group_mean(values: Floats, group: Ints, count: int) -> Floats:
-    known = np.isfinite(values)
-    number = np.bincount(group[known], minlength=count)
-    total = np.bincount(group[known], values[known], count)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
-
-
-def _between(bare: Raster, parts: Shapes, part: Ints, cell: Ints, direction: Floats) -> Floats:
-    """Return the straight line between the ground at both sides, NaN where one side has none."""
-    import shapely
-
-    nx = bare.shape[1]
-    centre = np.stack([bare.x[cell % nx], bare.y[cell // nx]], axis=1)
-    size = shapely.bounds(parts)
-    reach = np.hypot(size[:, 2] - size[:, 0], size[:, 3] - size[:, 1])[part][:, None]
-    step = direction[part]
-    rays = shapely.linestrings(np.stack([centre - reach * step, centre + reach * step], axis=1))
-    points, ray = shapely.get_coordinates(shapely.intersection(rays, shapely.boundary(parts)[part]), return_index=True)
-    place = np.einsum("ij,ij->i", points - centre[ray], step[ray])
-    ahead, behind = np.full(len(cell), np.inf), np.full(len(cell), -np.inf)
-    np.minimum.at(ahead, ray[place >= 0], place[place >= 0])
-    np.maximum.at(behind, ray[place < 0], place[place < 0])
-    z_ahead, d_ahead = _beyond(bare, centre, step, ahead, 1.0)
-    z_behind, d_behind = _beyond(bare, centre, step, -behind, -1.0)
-    return np.asarray((z_ahead * d_behind + z_behind * d_ahead) / (d_ahead + d_behind), np.float64)
-
-
-def _beyond(bare: Raster, centre: Floats, step: Floats, edge: Floats, sign: float) -> tuple[Floats, Floats]:
-    """Return the first known ground behind the edge of a deck, and how far away it is."""
-    start = np.where(np.isfinite(edge), edge, 0.0)
-    z, far = np.full(len(edge), np.nan), np.ones(len(edge))
-    for cells in range(1, _REACH + 1):
-        away = start + cells * bare.dx
-        at = centre + sign * away[:, None] * step
-        found = bare.sample(at[:, 0], at[:, 1])
-        new = np.isnan(z) & np.isfinite(found) & np.isfinite(edge)
-        z[new], far[new] = found[new], away[new]
-    return z, far
-
-
-def _deck_notes(
-    bridges: Crossings, areas: Shapes, parts: Shapes, part: Ints, cell: Ints, high: Bools, ground: Floats, flat: Floats
-) -> list[str]:  # fmt: skip
-    import shapely
-
-    removed = np.bincount(part[high], minlength=len(parts))
-    unsure = np.bincount(part[np.isnan(ground)], minlength=len(parts))
-    inside = np.bincount(part, minlength=len(parts)) > 0
-    held, owner = shapely.STRtree(parts).query(shapely.point_on_surface(areas), predicate="intersects")
-    of = {name: bridges.ids[np.unique(held[flags[owner]])] for name, flags in {
-        "off": removed > 0, "none": inside & (removed + unsure == 0), "unsure": (unsure > 0) & (removed == 0)}.items()}  # fmt: skip
-    said = []
-    if len(of["off"]):
-        with np.errstate(invalid="ignore"):
-            drop = np.nanmax((flat[cell] - ground)[high], initial=0.0)
-        said.append(
-            f"{len(of['off'])} bridge decks taken off the terrain, {int(high.sum())} cells, the deck up to {drop:.2f} m above the ground "
-            f"interpolated from both sides ({named(of['off'])})"
-        )
-    if len(of["none"]):
-        said.append(f"{len(of['none'])} bridges stand over terrain that holds no deck ({named(of['none'])})")
-    if len(of["unsure"]):
-        said.append(f"{len(of['unsure'])} bridges have no ground known at both sides: left as they are ({named(of['unsure'])})")
-    return said
-
-
-# ---------------------------------------------------------------- culverts
 
 
 def breach_culverts(grid: Raster, culverts: Crossings) -> tuple[Floats, Bools, list[str]]:
@@ -355,7 +187,7 @@ def _floors(grid: Raster, lines: Shapes, width: Floats, given: Crossings, cleara
     over, inner_level, inner_share = _blocked(grid, lines, level)
     by_terrain = status == "terrain"
     enough = by_terrain & (over >= _CLEAR)
-    is_open = np.asarray(by_terrain & (over <= _DECK) & (_beside(grid, lines, width, level) >= _OPEN), bool)
+    is_open = np.asarray(by_terrain & (over <= RAISED) & (_beside(grid, lines, width, level) >= _OPEN), bool)
     assumed = by_terrain & ~enough & ~is_open
     status[assumed], status[is_open] = "assumed", "open"
     level = np.where(enough[:, None], inner_level, level)
@@ -380,11 +212,11 @@ def _blocked(grid: Raster, lines: Shapes, level: Floats) -> tuple[Floats, Floats
     chord = level[path.line, 0] * (1 - path.share) + level[path.line, 1] * path.share
     over = np.full(count, -np.inf)
     np.fmax.at(over, path.line, z - chord)
-    high = z > chord + _DECK
+    high = z > chord + RAISED
     first, last = np.full(count, np.inf), np.full(count, -np.inf)
     np.minimum.at(first, path.line[high], path.share[high])
     np.maximum.at(last, path.line[high], path.share[high])
-    near = (_REACH * grid.dx / np.maximum(shapely.length(lines), grid.dx))[path.line]
+    near = (REACH * grid.dx / np.maximum(shapely.length(lines), grid.dx))[path.line]
     sides, share = level.copy(), np.tile([0.0, 1.0], (count, 1))
     for side, edge in ((0, first), (1, last)):
         away = (edge[path.line] - path.share) * (1 if side == 0 else -1)
@@ -446,7 +278,7 @@ def _beside(grid: Raster, lines: Shapes, width: Floats, level: Floats) -> Floats
     return found
 
 
-def _floor_cells(lines: Shapes, width: Floats, grid: Raster) -> Path:
+def _floor_cells(lines: Shapes, width: Floats, grid: Raster) -> CellsAlongLines:
     """Return the cells of strips around lines, each with its place along the line."""
     import shapely
 
@@ -456,7 +288,9 @@ def _floor_cells(lines: Shapes, width: Floats, grid: Raster) -> Path:
     inside = cells_inside(strips, grid)
     centre = shapely.points(grid.x[inside.cell % grid.shape[1]], grid.y[inside.cell // grid.shape[1]])
     share = shapely.line_locate_point(lines[inside.shape], centre, normalized=True)
-    return Path(np.concatenate([path.line, inside.shape]), np.concatenate([path.cell, inside.cell]), np.concatenate([path.share, share]))
+    return CellsAlongLines(
+        np.concatenate([path.line, inside.shape]), np.concatenate([path.cell, inside.cell]), np.concatenate([path.share, share])
+    )
 
 
 def _lower(grid: Raster, floor: _Floors, lines: Shapes, width: Floats) -> tuple[Floats, Bools]:
