@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Noise", "compare"]
 
-_KEYS = ("object", "place", "level", "time")
-"""Columns that say which row of one table belongs to which of the other, those that a table has."""
+_KEYS = ("object", "place", "gauge", "section", "structure", "level", "time")
+"""Columns that say which row of one table belongs to which of the other, those that a table has; a measured number (the water level at a
+gauge) is none."""
 _VERDICT_COLUMNS = ("object", "place", "unit", "value", "limit", "verdict", "reason")
 
 
@@ -138,7 +139,8 @@ def _judged(verdicts: Verdicts) -> pa.Table:
 
 def _compare_tables(base: pa.Table, option: pa.Table) -> pa.Table:
     """Lay two tables side by side by their keys; rows of the base first, in its order, then those only the option has."""
-    keys = [name for name in _KEYS if name in base.column_names and name in option.column_names]
+    shared = [name for name in _KEYS if name in base.column_names and name in option.column_names]
+    keys = [name for name in shared if not pa.types.is_floating(base.schema.field(name).type)]
     if not keys:
         base, option, keys = _numbered(base), _numbered(option), ["row"]
     code_base, code_option, known = _codes(base, option, keys)

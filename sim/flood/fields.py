@@ -90,10 +90,10 @@ class Frames:
 
 
 def dataset_of(
-    grid: Grid, elevation: NDArray[np.float64], start: datetime, times: NDArray[np.float64], frames: Frames, maxima: Mapping[str, Floats],
-    vertical: str | None,
+    grid: Grid, ground: tuple[NDArray[np.float64], NDArray[np.float64]], start: datetime, times: NDArray[np.float64], frames: Frames,
+    maxima: Mapping[str, Floats], vertical: str | None,
 ) -> xarray.Dataset:  # fmt: skip
-    """Return frames, maxima and ground as one dataset, NaN where there is no ground."""
+    """Return frames, maxima and ground (at the start and at the end) as one dataset, NaN where there is no ground."""
     from cim.results import grid_dataset
 
     dataset = grid_dataset(grid, vertical=vertical)
@@ -102,9 +102,14 @@ def dataset_of(
     for name, values in frames.values.items():
         unit, standard, words = _FRAMES[name]
         dataset[name] = (("time", "y", "x"), values, {"units": unit, "standard_name": standard, "long_name": words})
-    said = {"units": "m", "standard_name": "ground_elevation", "long_name": "ground with buildings 地面高程"}
-    dataset["ground_elevation"] = (("y", "x"), elevation.astype(np.float32), said)
-    unknown = np.isnan(elevation)
+    first, last = ground
+    washed = last is not first
+    for name, plane, words in (("ground_elevation", last, "ground with buildings 地面高程"),
+                               ("initial_ground_elevation", first, "ground before any breach 初始地面高程")):  # fmt: skip
+        if washed or name == "ground_elevation":
+            said = {"units": "m", "standard_name": name, "long_name": words}
+            dataset[name] = (("y", "x"), plane.astype(np.float32), said)
+    unknown = np.isnan(first)
     for key, (name, unit, words) in _MAXIMA.items():
         values = maxima[key]
         if key == "arrival":

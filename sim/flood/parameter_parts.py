@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from cim.sim.flood.parameter_values import Duration, Place, SeriesValue
+from cim.sim.flood.parameter_values import Duration, Place, SeriesValue, Until
 
 if TYPE_CHECKING:
     from cim.sim.flood.infiltration import Infiltration
@@ -77,7 +77,7 @@ class BreachTable(_Table):
 
     where: Place = Field(description="points of a line or ring, or the id of an object", examples=[_LINE])
     level: float = Field(description="elevation to which it falls [m]; lower ground stays", examples=[3.2])
-    begin: Duration = Field(default=0.0, description="when it begins, after the start [s, or a text]")
+    begin: Until = Field(default=0.0, description="when it begins: after the start [s, or a text], or an instant", examples=["2h"])
     duration: Duration = Field(default=0.0, description="how long it takes [s, or a text]")
     name: str = Field(default="", description="what messages call it")
 

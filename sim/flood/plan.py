@@ -133,7 +133,7 @@ def plan_of(
     faults += wrong
     sources, wrong = lay_inflows(forcing[1], domain.grid, known, begin, until)
     faults += wrong
-    controls, wrong = lay_structures(forcing[2], domain.grid, known, begin, until)
+    controls, wrong, told_of_structures = lay_structures(forcing[2], domain.grid, domain.elevation, begin, until)
     faults += wrong
     looking, wrong = watch(*looks, domain.grid, known)
     faults += wrong
@@ -150,7 +150,7 @@ def plan_of(
     from cim.model import City
 
     city = city_fingerprint(place) if isinstance(place, City) else None
-    notes = [*domain.notes, *(() if rain is None else rain.notes), *told_of_edges, *looking.notes]
+    notes = [*domain.notes, *(() if rain is None else rain.notes), *told_of_edges, *told_of_structures, *looking.notes]
     if depth is not None:
         notes.append(f"water at the start: {depth.sum() * domain.grid.dx**2:,.1f} m³ on {int((depth > 0).sum()):,} cells")
     if when[0] is None:

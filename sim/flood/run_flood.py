@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from cim.sim.flood.identity import fingerprint_of
 from cim.sim.flood.plan import VERSION, Options, Plan, length_of, plan_of
 from cim.sim.flood.series import say_seconds, seconds
 from cim.sim.flood.solver import HARD_STOP, Solver
-from cim.sim.flood.structures import Breach, Pump
+from cim.sim.flood.structures import Breach, Pump, ground_now, structure_rows, structures_table
 
 if TYPE_CHECKING:
     import xarray
@@ -120,7 +121,19 @@ def run_plan(plan: Plan, asked: Options, clock: Stopwatch) -> Fields:
     return _result(plan, asked, _run(plan, asked), clock)
 
 
-def _run(plan: Plan, asked: Options) -> tuple[Solver, Frames, list[dict[str, float]], Watch]:
+@dataclass(frozen=True)
+class _Ran:
+    """What a run leaves."""
+
+    solver: Solver
+    frames: Frames
+    rows: list[dict[str, float]]
+    watching: Watch
+    ground: Floats
+    """At the end [m]; the array of the domain itself where nothing has changed it."""
+
+
+def _run(plan: Plan, asked: Options) -> _Ran:
     """Run the plan, from where a checkpoint or a base run stands."""
     solver = Solver(plan.case) if asked.threads is None else Solver(plan.case, asked.threads)
     frames = Frames.empty(len(plan.times), plan.domain.elevation.shape, velocity=asked.velocity)
@@ -150,9 +163,10 @@ def _run(plan: Plan, asked: Options) -> tuple[Solver, Frames, list[dict[str, flo
                     if solver.time - kept_at >= every or number == len(plan.times) - 1:
                         _keep(keeper, solver, rows, plan.watch, number)
                         kept_at = solver.time
+        ground = ground_now(solver)
     finally:
         solver.close()
-    return solver, frames, rows, plan.watch
+    return _Ran(solver, frames, rows, plan.watch, ground)
 
 
 def _begin(
@@ -188,7 +202,9 @@ def _begin(
 def _look(solver: Solver, frames: Frames, rows: list[dict[str, float]], watching: Watch, number: int) -> None:
     """Take down fields, ledger and gauges at an output time."""
     frames.take(number, solver)
-    rows.append({"time": solver.time, **solver.check().terms(), "error": solver.ledger.error, "relative": solver.ledger.relative_error})
+    terms = solver.check().terms()
+    said = {"time": solver.time, **terms, "error": solver.ledger.error, "relative": solver.ledger.relative_error}
+    rows.append({**said, **structure_rows(solver)})
     if number == 0:
         solver.record()
         watching.look(solver)
@@ -252,11 +268,13 @@ def _fingerprint(plan: Plan, asked: Options) -> str:
     return digest.hexdigest()
 
 
-def _result(plan: Plan, asked: Options, run: tuple[Solver, Frames, list[dict[str, float]], Watch], clock: Stopwatch) -> Fields:
+def _result(plan: Plan, asked: Options, ran: _Ran, clock: Stopwatch) -> Fields:
     """Put the result together."""
-    solver, frames, rows, watching = run
-    dataset = dataset_of(plan.domain.grid, plan.domain.elevation, plan.start, plan.times, frames, solver.maxima, plan.domain.vertical)
-    tables = {"ledger": ledger_table(rows, plan.start), **watching.tables(plan.start)}
+    solver, rows, first = ran.solver, ran.rows, plan.domain.elevation
+    dataset = dataset_of(plan.domain.grid, (first, ran.ground), plan.start, plan.times, ran.frames, solver.maxima, plan.domain.vertical)
+    tables = {"ledger": ledger_table(rows, plan.start), **ran.watching.tables(plan.start)}
+    structures = structures_table(rows, plan.start)
+    tables |= {} if structures is None else {"structures": structures}
     ledger = solver.ledger
     balance = {f"{name}_m3": float(value) for name, value in ledger.terms().items()}
     worst = max(abs(row["relative"]) for row in rows)
@@ -266,9 +284,18 @@ def _result(plan: Plan, asked: Options, run: tuple[Solver, Frames, list[dict[str
                   "grid": [grid.x_min, grid.y_max, grid.dx, grid.nx, grid.ny]}  # fmt: skip
     record = RunRecord(
         "flood", VERSION, inputs=plan.inputs, parameters=parameters, start=plan.start, balance=balance,
-        assumptions=(*plan.notes, *_assumptions(plan, asked)),
+        assumptions=(*plan.notes, *_assumptions(plan, asked), *_ground_told(first, ran.ground)),
     )  # fmt: skip
     return Fields("flood", dataset, tables, clock.stop(record))
+
+
+def _ground_told(first: Floats, last: Floats) -> list[str]:
+    """Return what a reader must know of ground that has changed while the run went."""
+    if last is first:
+        return []
+    fallen = np.nan_to_num(first - last)
+    said = f"{int((fallen > 0).sum())} cells were washed away, by up to {fallen.max():.2f} m: ground_elevation is the ground at the end"
+    return [f"{said}, initial_ground_elevation that before; maximum_depth there may stand on either"]
 
 
 def _assumptions(plan: Plan, asked: Options) -> tuple[str, ...]:

@@ -180,6 +180,6 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     ids=lambda one: one if isinstance(one, str) else "",
 )
 def test_a_branch_that_would_mix_two_runs_is_refused(tmp_path: Path, changed: dict[str, Any], named: str) -> None:
-    run(checkpoint=tmp_path / "base", keep_checkpoints=True, until=120.0)
+    run(checkpoint=tmp_path / "base", keep_checkpoints=True, until=120.0, structures=[])
     with pytest.raises(UsageError, match=named):
-        run(branch_from=tmp_path / "base", branch_at=60.0, until=120.0, **changed)
+        run(branch_from=tmp_path / "base", branch_at=60.0, until=120.0, structures=[], **changed)

@@ -67,7 +67,8 @@ def test_a_section_gives_the_water_that_the_function_gives(city: City) -> None:
         infiltration=GreenAmpt(5.0, 90.0, 0.2),
         boundaries=[Boundary("east"), Boundary([[0, 25], [0, 35]], "inflow", discharge=[("0min", 0.0), ("4min", 0.5)])],
         inflows=[Inflow(shapely.box(80, 25, 90, 35), 0.1)],
-        structures=[Pump((52.0, 32.0), 0.05, on_depth=0.03), Breach([[50.0, 2.0], [50.0, 58.0]], 2.5, begin="1min")],
+        structures=[Pump((52.0, 32.0), 0.05, on_depth=0.03, name="pump 1"),
+                    Breach([[50.0, 2.0], [50.0, 58.0]], 2.5, begin="1min", name="breach 1")],
         gauges={"g": (92.0, 32.0)}, sections={"s": [[60.0, 0.0], [60.0, 60.0]]},
     )  # fmt: skip
     for name in same.dataset.data_vars:

@@ -292,7 +292,7 @@ def test_a_drain_takes_what_reaches_it_and_books_it(scheme: str, precision: str)
 def with_structures(case: Case, *structures: Pump | Breach) -> Case:
     ny, nx = case.elevation.shape
     grid = Grid(0.0, ny * case.dx, case.dx, case.dx, nx, ny, "LOCAL")
-    controls, faults = lay_structures(structures, grid, np.isfinite(case.elevation), None, 1e4)
+    controls, faults, _ = lay_structures(structures, grid, case.elevation, None, 1e4)
     assert not faults
     return replace(case, controls=controls)
 
