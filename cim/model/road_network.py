@@ -1,0 +1,205 @@
+"""A road network as traffic models need it, and the trips on it: two tables and a matrix, whatever they were read from.
+
+A link is one direction of one piece of a road; it names the object of the city it is a piece of. Nodes that a path may only begin or end at
+(the centroids of zones) are marked. What the source did not say and a default stands for is listed link by link in `assumed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from cim.errors import ObjectNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import networkx
+    from numpy.typing import ArrayLike, NDArray
+
+    Ints = NDArray[np.int64]
+    Reals = NDArray[np.float64]
+
+__all__ = ["LINKS", "NODES", "CostLaw", "ODMatrix", "RoadNetwork", "faults_of"]
+
+CostLaw = Literal["bpr", "conical"]
+"""How the time on a link grows with its flow: t (1 + b (v/c)^power) of the Bureau of Public Roads (1964), or Spiess's cone (1990)."""
+NODES = pa.schema([
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("x", pa.float64()), pa.field("y", pa.float64()),
+    pa.field("through", pa.bool_(), nullable=False),
+])  # fmt: skip
+"""Columns of nodes: place in the CRS of the network [m], null where not known; whether a path may pass."""
+LINKS = pa.schema([
+    pa.field("id", pa.string(), nullable=False), pa.field("object", pa.string()),
+    pa.field("from_node", pa.int64(), nullable=False), pa.field("to_node", pa.int64(), nullable=False),
+    pa.field("length", pa.float64(), metadata={"unit": "m"}),
+    pa.field("free_flow_time", pa.float64(), nullable=False, metadata={"unit": "s"}),
+    pa.field("capacity", pa.float64(), nullable=False, metadata={"unit": "veh/h"}),
+    pa.field("law", pa.string(), nullable=False),
+    pa.field("b", pa.float64(), nullable=False), pa.field("power", pa.float64(), nullable=False),
+    pa.field("fixed", pa.float64(), nullable=False, metadata={"unit": "s"}),
+    pa.field("class", pa.string()), pa.field("assumed", pa.list_(pa.string())),
+])  # fmt: skip
+"""Columns of links. Nodes are rows of the table of nodes; `fixed`: tolls and distance in seconds; `b`: alpha of the cone."""
+
+
+@dataclass(frozen=True)
+class RoadNetwork:
+    """Nodes and directed links."""
+
+    nodes: pa.Table
+    links: pa.Table
+    crs: str | None = None
+    """Coordinate system of the nodes; None where the source states none."""
+    notes: tuple[str, ...] = ()
+    """What was repaired, dropped or assumed, each with its count."""
+
+    @classmethod
+    def of(  # noqa: PLR0913  # one argument per column
+        cls, node_ids: Sequence[str], from_node: ArrayLike, to_node: ArrayLike, *, free_flow_time: ArrayLike, capacity: ArrayLike,
+        length: ArrayLike | None = None, law: str | Sequence[str] = "bpr", b: ArrayLike = 0.15, power: ArrayLike = 4.0,
+        fixed: ArrayLike = 0.0, through: ArrayLike = True, x: ArrayLike | None = None, y: ArrayLike | None = None,
+        ids: Sequence[str] | None = None, objects: Sequence[str | None] | None = None, classes: Sequence[str | None] | None = None,
+        assumed: Sequence[Sequence[str]] | None = None, crs: str | None = None, notes: Iterable[str] = (),
+    ) -> RoadNetwork:  # fmt: skip
+        """Return a network from columns; one value stands for all links.
+
+        Parameters
+        ----------
+        from_node, to_node : shape (l,)
+            Rows of the nodes.
+        free_flow_time, fixed, capacity, length : shape (l,) or one
+            [s], [s], [veh/h], [m].
+        ids : shape (l,)
+            ``"from-to"`` without.
+
+        Examples
+        --------
+        >>> road = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=60.0, capacity=1800.0)
+        >>> road.links["id"].to_pylist()
+        ['a-b']
+        """
+        tail, head = np.asarray(from_node, np.int64), np.asarray(to_node, np.int64)
+        count, places = len(tail), len(node_ids)
+
+        def full(value: ArrayLike | None, many: int) -> Any:
+            return pa.nulls(many, pa.float64()) if value is None else pa.array(np.broadcast_to(np.asarray(value, float), many).copy())
+
+        names = ids if ids is not None else [f"{node_ids[a]}-{node_ids[z]}" for a, z in zip(tail.tolist(), head.tolist(), strict=True)]
+        laws = [law] * count if isinstance(law, str) else list(law)
+        nodes = [list(node_ids), full(x, places), full(y, places), np.broadcast_to(np.asarray(through, bool), places).copy()]
+        links = [names, objects or [None] * count, tail, head, full(length, count), full(free_flow_time, count),
+                 full(capacity, count), laws, full(b, count), full(power, count), full(fixed, count),
+                 classes or [None] * count, assumed or [[]] * count]  # fmt: skip
+        return cls(_table(nodes, NODES), _table(links, LINKS), crs, tuple(notes))
+
+    def column(self, name: str) -> Any:
+        """Return a column of the links as an array."""
+        return self.links[name].to_numpy()
+
+    @cached_property
+    def forward_star(self) -> tuple[Ints, Ints]:
+        """Where the links that leave each node begin, shape (nodes + 1,), and these links, shape (links,)."""
+        tail = self.column("from_node")
+        first = np.zeros(self.nodes.num_rows + 1, np.int64)
+        np.cumsum(np.bincount(tail, minlength=self.nodes.num_rows), out=first[1:])
+        return first, np.argsort(tail, kind="stable").astype(np.int64)
+
+    def rows_of(self, ids: Iterable[str]) -> Ints:
+        """Return the rows of links by id, or of all links of an object by the object's id.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If neither a link nor an object has such an id; all unknown ones are named.
+        """
+        owners = self.links["object"].to_pylist()
+        places: dict[str, list[int]] = {}
+        for row, (name, owner) in enumerate(zip(self.links["id"].to_pylist(), owners, strict=True)):
+            for key in {name, owner} - {None}:
+                places.setdefault(key, []).append(row)
+        wanted = list(ids)
+        unknown = [one for one in wanted if one not in places]
+        if unknown:
+            msg = f"no link and no road has the id {', '.join(map(repr, unknown[:5]))}" + (
+                f" and {len(unknown) - 5} more" if unknown[5:] else ""
+            )
+            raise ObjectNotFoundError(msg)
+        return np.unique(np.array([row for one in wanted for row in places[one]], np.int64))
+
+    def without(self, rows: Ints) -> RoadNetwork:
+        """Return the network without some links."""
+        keep = np.ones(self.links.num_rows, bool)
+        keep[rows] = False
+        return replace(self, links=self.links.filter(pa.array(keep)))
+
+    def graph(self) -> networkx.MultiDiGraph:
+        """Return a networkx view: nodes and links by id, with their columns."""
+        import networkx as nx
+
+        made = nx.MultiDiGraph()
+        nodes = self.nodes.to_pylist()
+        made.add_nodes_from((one["id"], one) for one in nodes)
+        made.add_edges_from((nodes[one["from_node"]]["id"], nodes[one["to_node"]]["id"], one["id"], one) for one in self.links.to_pylist())
+        return made
+
+
+@dataclass(frozen=True)
+class ODMatrix:
+    """Trips between zones in the hour that is looked at, as rows of origin, destination and number."""
+
+    origin: Ints
+    """Row of the node where the trips begin, shape (n,)."""
+    destination: Ints
+    trips: Reals
+    """[veh/h]."""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def total(self) -> float:
+        """All trips [veh/h]."""
+        return float(self.trips.sum())
+
+
+def _table(columns: Sequence[Any], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_arrays([pa.array(one, kind.type) if not isinstance(one, pa.Array) else one.cast(kind.type)
+                                 for one, kind in zip(columns, schema, strict=True)], schema=schema)  # fmt: skip
+
+
+def faults_of(network: RoadNetwork) -> list[str]:
+    """Return what makes a network unusable, each fault as a sentence with the number of links and the first of them."""
+    ids, count = network.links["id"].to_pylist(), network.nodes.num_rows
+    tail, head = network.column("from_node"), network.column("to_node")
+    time, capacity, fixed, b, power = (network.column(name) for name in ("free_flow_time", "capacity", "fixed", "b", "power"))
+    law = np.asarray(network.links["law"].to_pylist(), object)
+    rising = (law == "conical") | ((b != 0) & (power != 0) & (time != 0))
+    falls = (law != "conical") & (~(power >= 1) | ~(b >= 0))
+    found = {
+        "begin or end at a node that is not there": (tail < 0) | (tail >= count) | (head < 0) | (head >= count),
+        "have a free-flow time that is negative or no number; give seconds": ~(time >= 0) | ~np.isfinite(time),
+        "have a capacity of zero, below zero or no number; give vehicles per hour, or close the link": rising & ~(capacity > 0),
+        "have a fixed cost that is negative or no number; paths would run in circles": ~(fixed >= 0) | ~np.isfinite(fixed),
+        "have a power below 1 or a negative b; the cost must not fall with the flow": rising & falls,
+        "have a cone with alpha of 1 or less": (law == "conical") & ~(b > 1),
+        "have a cost law that is not known; give bpr or conical": ~np.isin(law, ("bpr", "conical")),
+    }
+    return [f"{int(bad.sum())} links {said} (first: {ids[int(np.argmax(bad))]})" for said, bad in found.items() if bad.any()]
+
+
+def checked(network: RoadNetwork, more: Sequence[str] = ()) -> None:
+    """Refuse a network with faults, all of them and `more` in one message.
+
+    Raises
+    ------
+    UsageError
+        If there is any.
+    """
+    faults = [*faults_of(network), *more]
+    if faults:
+        msg = f"traffic: {len(faults)} faults:\n  " + "\n  ".join(faults)
+        raise UsageError(msg)

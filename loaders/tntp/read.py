@@ -1,0 +1,153 @@
+"""Reading of TNTP text: metadata in angle brackets, then rows of numbers that end in a semicolon.
+
+Source of the format: Transportation Networks for Research Core Team, README of the collection (github.com/bstabler/TransportationNetworks).
+A file seldom states its units; they are given by the caller and everything becomes seconds and metres.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cim.errors import CorruptFileError, FormatError
+from cim.loaders.limits import Limits
+from cim.model.road_network import ODMatrix, RoadNetwork
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Reals = NDArray[np.float64]
+
+__all__ = ["read_flow", "read_network", "read_trips"]
+
+_LIMITS = Limits()
+_TAG = re.compile(r"^\s*<([^>]+)>\s*(.*)$", re.MULTILINE)
+_ENDS = re.compile(r"<\s*END\s+OF\s+METADATA\s*>", re.IGNORECASE)
+_COLUMNS = ("from", "to", "capacity", "length", "time", "b", "power", "speed", "toll", "class")
+_PAIR = re.compile(r"(\d+)\s*:\s*([-+\d.eE]+)")
+_MINUTE = 60.0
+_KILOMETRE = 1000.0
+
+
+def read_network(
+    path: str | Path, *, time_unit: float = _MINUTE, length_unit: float = _KILOMETRE, toll_factor: float = 0.0, distance_factor: float = 0.0
+) -> RoadNetwork:
+    """Return the network of a ``*_net.tntp`` file.
+
+    Of two links between the same nodes the first is kept, as the collection asks; the others are counted in `notes`.
+
+    Parameters
+    ----------
+    time_unit, length_unit
+        Seconds and metres in a unit of the file.
+    toll_factor, distance_factor
+        Time that a unit of toll and of length costs, in the time unit of the file.
+
+    Raises
+    ------
+    FormatError
+        If it is not a TNTP network.
+    CorruptFileError
+        If rows cannot be read or the counts of the header do not hold; the lines are named.
+    """
+    path = Path(path)
+    tags, body, offset = _document(path)
+    nodes, first_through = _count(tags, "NUMBER OF NODES", path), int(tags.get("FIRST THRU NODE", "1"))
+    rows = _rows(body, offset, 7, path)
+    if len(rows) != (said := _count(tags, "NUMBER OF LINKS", path)):
+        raise CorruptFileError(path, f"holds {len(rows):,} links, its header says {said:,}", "download it again")
+    found = {name: rows[:, k] if k < rows.shape[1] else np.zeros(len(rows)) for k, name in enumerate(_COLUMNS)}
+    ends = np.stack([found["from"], found["to"]]).astype(np.int64) - 1
+    if ends.size and (ends.min() < 0 or ends.max() >= nodes):
+        raise CorruptFileError(path, f"names node {ends.max() + 1 if ends.max() >= nodes else ends.min() + 1}; it has nodes 1 to {nodes}")
+    _, kept = np.unique(ends[0] * nodes + ends[1], return_index=True)
+    kept.sort()
+    notes = [f"{len(rows) - len(kept)} links beside another one between the same nodes are left out"] if len(kept) < len(rows) else []
+    fixed = time_unit * (toll_factor * found["toll"] + distance_factor * found["length"])
+    return RoadNetwork.of(
+        [str(k + 1) for k in range(nodes)], ends[0, kept], ends[1, kept], free_flow_time=time_unit * found["time"][kept],
+        capacity=found["capacity"][kept], length=length_unit * found["length"][kept], b=found["b"][kept], power=found["power"][kept],
+        fixed=fixed[kept], through=np.arange(1, nodes + 1) >= first_through, classes=[f"{one:g}" for one in found["class"][kept].tolist()],
+        notes=notes,
+    )  # fmt: skip
+
+
+def read_trips(path: str | Path) -> ODMatrix:
+    """Return the trips of a ``*_trips.tntp`` file; zone k is node row k - 1.
+
+    Raises
+    ------
+    FormatError
+        If it is not a TNTP trip table.
+    CorruptFileError
+        If the trips do not add up to what the header says (by more than 0.1 %), or a zone is not there.
+    """
+    path = Path(path)
+    tags, body, _ = _document(path)
+    zones = _count(tags, "NUMBER OF ZONES", path)
+    origin, destination, trips = [], [], []
+    for number, block in re.findall(r"Origin\s+(\d+)(.*?)(?=Origin|\Z)", body, re.DOTALL):
+        for to, count in _PAIR.findall(block):
+            origin.append(int(number))
+            destination.append(int(to))
+            trips.append(float(count))
+    made = ODMatrix(np.array(origin, np.int64) - 1, np.array(destination, np.int64) - 1, np.array(trips, float))
+    ends = np.concatenate([made.origin, made.destination])
+    if ends.size and (ends.min() < 0 or ends.max() >= zones):
+        raise CorruptFileError(path, f"names a zone beyond the {zones} it has", "download it again")
+    said = float(tags.get("TOTAL OD FLOW", "nan").replace(",", "") or "nan")
+    if np.isfinite(said) and abs(made.total - said) > 1e-3 * max(said, 1.0):
+        raise CorruptFileError(path, f"holds {made.total:,.1f} trips, its header says {said:,.1f}", "download it again")
+    return made
+
+
+def read_flow(path: str | Path) -> dict[tuple[int, int], tuple[float, float]]:
+    """Return volume and cost of each link of a ``*_flow.tntp`` file by its nodes, in the units of the file."""
+    rows = []
+    for line in Path(path).read_text(encoding="utf-8-sig").splitlines():
+        words = line.replace(";", " ").replace(":", " ").split()
+        if len(words) >= 4 and words[0].isdigit():
+            rows.append((int(words[0]), int(words[1]), float(words[2]), float(words[3])))
+    return {(a, z): (volume, cost) for a, z, volume, cost in rows}
+
+
+def _document(path: Path) -> tuple[dict[str, str], str, int]:
+    """Return the tags of the header, the text behind it, and the line that this begins on."""
+    _LIMITS.check("file_bytes", path.stat().st_size, path)
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    end = _ENDS.search(text)
+    if end is None:
+        raise FormatError(path, "has no <END OF METADATA>: no TNTP file", "give the *_net.tntp or *_trips.tntp file")
+    tags = {name.strip().upper(): value.strip() for name, value in _TAG.findall(text[: end.start()])}
+    return tags, text[end.end() :], text[: end.end()].count("\n") + 1
+
+
+def _count(tags: dict[str, str], name: str, path: Path) -> int:
+    value = tags.get(name, "")
+    if not value.isdigit():
+        raise FormatError(path, f"its header says <{name}> {value[:20]!r}, expected a number")
+    _LIMITS.check("records", int(value), path)
+    return int(value)
+
+
+def _rows(body: str, offset: int, least: int, path: Path) -> Reals:
+    """Return the rows of numbers; comments begin with ~."""
+    rows, bad = [], []
+    for number, line in enumerate(body.splitlines(), offset):
+        words = line.split("~")[0].replace(";", " ").split()
+        if not words:
+            continue
+        try:
+            rows.append([float(word) for word in words[: len(_COLUMNS)]])
+        except ValueError:
+            bad.append(number)
+            continue
+        if len(words) < least:
+            bad.append(number)
+    if bad:
+        raise CorruptFileError(path, f"{len(bad)} rows hold no {least} numbers (lines {', '.join(map(str, bad[:5]))})", "mend these lines")
+    wide = min(map(len, rows), default=least)
+    return np.array([row[:wide] for row in rows], float).reshape(len(rows), wide)

@@ -1,0 +1,331 @@
+"""Loops of the user equilibrium: shortest paths from one origin, and gradient projection on stored paths.
+
+Gradient projection after Jayakrishnan et al. (1994): every pair of zones keeps the paths it uses; flow moves from each dearer path to the
+cheapest one by a Newton step on the links in which the two differ, and the next path already sees the changed costs. A link holds
+`(kind, time, b, power, capacity, fixed)`: what it costs is `cost`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = ["BPR", "CONICAL", "cheaper", "cost", "costs", "load", "objective", "polish", "shortest", "sweep"]
+
+BPR, CONICAL = 0, 1
+"""Kinds of cost: Bureau of Public Roads (constant where b or power is 0), and Spiess's conical function (b holds his alpha)."""
+_SAME = 1e-14
+"""Relative difference of cost below which a stored path is the shortest one."""
+
+_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_jit
+def cost(kind, time, b, power, capacity, fixed, flow):
+    """Return what a link costs at a flow, and how fast that rises with the flow."""
+    if kind == CONICAL:
+        beta = (2.0 * b - 1.0) / (2.0 * b - 2.0)
+        free = 1.0 - flow / capacity
+        root = np.sqrt(b * b * free * free + beta * beta)
+        return fixed + time * (2.0 + root - b * free - beta), time * b * (1.0 - b * free / root) / capacity
+    if b == 0.0 or power == 0.0 or time == 0.0:
+        return fixed + time * (1.0 + (b if power == 0.0 else 0.0)), 0.0
+    ratio = flow / capacity
+    if power == 4.0:
+        cube = ratio * ratio * ratio
+        return fixed + time * (1.0 + b * cube * ratio), time * b * 4.0 * cube / capacity
+    if power == 1.0:
+        return fixed + time * (1.0 + b * ratio), time * b / capacity
+    raised = ratio ** (power - 1.0)
+    return fixed + time * (1.0 + b * raised * ratio), time * b * power * raised / capacity
+
+
+@_jit
+def costs(links, flow, found, slope):
+    """Write cost and slope of every link at its flow."""
+    kind, time, b, power, capacity, fixed = links
+    for a in range(flow.shape[0]):
+        found[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], flow[a])
+
+
+@_jit
+def objective(links, flow):
+    """Return Beckmann's objective: the sum over links of the integral of the cost from no flow to the flow."""
+    kind, time, b, power, capacity, fixed = links
+    total = 0.0
+    for a in range(flow.shape[0]):
+        v = flow[a]
+        if kind[a] == CONICAL:
+            alpha, beta = b[a], (2.0 * b[a] - 1.0) / (2.0 * b[a] - 2.0)
+            constant = 2.0 - alpha - beta
+            ends = np.empty(2)
+            for k, free in enumerate((1.0 - v / capacity[a], 1.0)):
+                root = np.sqrt(alpha * alpha * free * free + beta * beta)
+                ends[k] = 0.5 * (free * root + beta * beta / alpha * np.arcsinh(alpha * free / beta))
+            rising = alpha * v * v / (2.0 * capacity[a])
+            total += fixed[a] * v + time[a] * (constant * v + rising + capacity[a] * (ends[1] - ends[0]))
+        elif b[a] == 0.0 or power[a] == 0.0:
+            total += (fixed[a] + time[a] * (1.0 + (b[a] if power[a] == 0.0 else 0.0))) * v
+        else:
+            total += fixed[a] * v + time[a] * v * (1.0 + b[a] / (power[a] + 1.0) * (v / capacity[a]) ** power[a])
+    return total
+
+
+@_jit
+def shortest(origin, first, out, head, through, weight, distance, by, heap, place):
+    """Write the least cost from an origin to every node, and the link by which it comes; a 4-ary heap with places.
+
+    Parameters
+    ----------
+    first : shape (nodes + 1,)
+        Where the links that leave each node begin in `out`.
+    out, head : shape (links,)
+        Links by the node they leave, and the node that each link enters.
+    through : shape (nodes,)
+        Nodes that a path may pass; others are only its ends.
+    weight : shape (links,)
+        Cost; infinite for a closed link.
+    """
+    n = first.shape[0] - 1
+    for v in range(n):
+        distance[v] = np.inf
+        by[v] = -1
+        place[v] = -1
+    distance[origin] = 0.0
+    heap[0], place[origin] = origin, 0
+    size = 1
+    while size > 0:
+        u = heap[0]
+        size -= 1
+        place[u] = -2
+        if size > 0:  # the last one sinks from the top
+            moved = heap[size]
+            key = distance[moved]
+            at = 0
+            while True:
+                child = 4 * at + 1
+                if child >= size:
+                    break
+                least = child
+                for other in range(child + 1, min(child + 4, size)):
+                    if distance[heap[other]] < distance[heap[least]]:
+                        least = other
+                if distance[heap[least]] >= key:
+                    break
+                heap[at] = heap[least]
+                place[heap[at]] = at
+                at = least
+            heap[at] = moved
+            place[moved] = at
+        if not through[u] and u != origin:
+            continue
+        for k in range(first[u], first[u + 1]):
+            a = out[k]
+            v = head[a]
+            reached = distance[u] + weight[a]
+            if reached < distance[v]:
+                distance[v] = reached
+                by[v] = a
+                at = place[v]
+                if at < 0:
+                    at = size
+                    size += 1
+                while at > 0:
+                    parent = (at - 1) // 4
+                    if distance[heap[parent]] <= reached:
+                        break
+                    heap[at] = heap[parent]
+                    place[heap[at]] = at
+                    at = parent
+                heap[at] = v
+                place[v] = at
+
+
+@_jit
+def cheaper(origins, pair_start, destination, trips, graph, weight, least):
+    """Write the least cost of every pair of zones; return what all trips would cost on these paths. Unreachable: infinite."""
+    first, out, head, _, through = graph
+    n = first.shape[0] - 1
+    distance, by, heap, place = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    total = 0.0
+    for o in range(origins.shape[0]):
+        shortest(origins[o], first, out, head, through, weight, distance, by, heap, place)
+        for k in range(pair_start[o], pair_start[o + 1]):
+            least[k] = distance[destination[k]]
+            total += trips[k] * least[k]
+    return total
+
+
+@_jit
+def _wider(values, needed):
+    """Return an array with room for as many values, with those it holds."""
+    if needed <= values.shape[0]:
+        return values
+    made = np.empty(max(needed, 2 * values.shape[0]), values.dtype)
+    made[: values.shape[0]] = values
+    return made
+
+
+@_jit
+def _even(first, last, path_start, links, flow, cost_law, load_on, weight, slope, mark, stamp):
+    """Move flow between the paths of one pair from the dearer ones to the cheapest; return what it could have saved, and the next stamp."""
+    kind, time, b, power, capacity, fixed = cost_law
+    best, least = first, np.inf
+    for p in range(first, last):
+        total = 0.0
+        for k in range(path_start[p], path_start[p + 1]):
+            total += weight[links[k]]
+        if total < least:
+            best, least = p, total
+    excess = 0.0
+    for p in range(first, last):
+        if p == best or flow[p] <= 0.0:
+            continue
+        stamp += 1
+        here, there, steep = 0.0, 0.0, 0.0  # costs and slopes of the links in which the two paths differ
+        for k in range(path_start[best], path_start[best + 1]):
+            mark[links[k]] = stamp
+        for k in range(path_start[p], path_start[p + 1]):
+            a = links[k]
+            if mark[a] == stamp:
+                mark[a] = -stamp  # common
+            else:
+                here += weight[a]
+                steep += slope[a]
+        for k in range(path_start[best], path_start[best + 1]):
+            a = links[k]
+            if mark[a] == stamp:
+                there += weight[a]
+                steep += slope[a]
+        gain = here - there
+        excess += max(gain, 0.0) * flow[p]
+        if gain <= 0.0:
+            continue
+        moved = flow[p] if steep <= 0.0 else min(flow[p], gain / steep)
+        flow[p] -= moved
+        flow[best] += moved
+        for k in range(path_start[p], path_start[p + 1]):
+            a = links[k]
+            if mark[a] != -stamp:
+                load_on[a] -= moved
+                load_on[a] = max(load_on[a], 0.0)
+                weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
+        for k in range(path_start[best], path_start[best + 1]):
+            a = links[k]
+            if mark[a] == stamp:
+                load_on[a] += moved
+                weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
+    return excess, stamp
+
+
+@_jit
+def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load_on, weight, slope, store):
+    """Give every pair its shortest path and even out its paths, origin after origin.
+
+    Returns the new store of paths, and what the trips could have saved on the shortest path when their turn came.
+
+    Parameters
+    ----------
+    origins, pair_start, destination, trips
+        Pairs of zones by origin: nodes of the origins, where the pairs of each begin, node and trips of each pair.
+    graph : first, out, head, tail, through
+        As in `shortest`, and the node that each link leaves.
+    load_on, weight, slope : shape (links,)
+        Flow, cost and slope of each link, changed in place. A closed link has an infinite cost and no flow.
+    store : (path_of_pair, path_start, links, flow)
+        Where the paths of each pair begin, where the links of each path begin, links of all paths, flow of each path.
+    """
+    first, out, head, tail, through = graph
+    of_pair, start, links, flow = store
+    n, pairs = first.shape[0] - 1, trips.shape[0]
+    distance, by, heap, place = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    mark = np.zeros(weight.shape[0], np.int64)
+    stamp = 0
+    new_of_pair = np.zeros(pairs + 1, np.int64)
+    new_start = np.zeros(max(2 * start.shape[0], pairs + 2), np.int64)
+    new_links, new_flow = np.empty(max(2 * links.shape[0], 1024), np.int32), np.empty(max(2 * flow.shape[0], pairs + 1))
+    kind, time, b, power, capacity, fixed = cost_law
+    paths = filled = 0
+    excess = 0.0
+    for o in range(origins.shape[0]):
+        shortest(origins[o], first, out, head, through, weight, distance, by, heap, place)
+        for k in range(pair_start[o], pair_start[o + 1]):
+            begin, lost = paths, 0.0
+            least, known = distance[destination[k]], False
+            had = of_pair[k + 1] - of_pair[k]
+            new_start = _wider(new_start, paths + had + 3)
+            new_flow = _wider(new_flow, paths + had + 2)
+            for p in range(of_pair[k], of_pair[k + 1]):
+                if flow[p] <= 0.0:
+                    continue
+                size, total, open_ = start[p + 1] - start[p], 0.0, True
+                for e in range(start[p], start[p + 1]):
+                    total += weight[links[e]]
+                    open_ = open_ and not closed[links[e]]
+                if not open_:  # the trips of a path with a closed link go on the shortest one
+                    lost += flow[p]
+                    for e in range(start[p], start[p + 1]):
+                        a = links[e]
+                        if not closed[a]:
+                            load_on[a] = max(load_on[a] - flow[p], 0.0)
+                            weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
+                    continue
+                excess += (total - least) * flow[p]
+                new_links = _wider(new_links, filled + size)
+                new_links[filled : filled + size] = links[start[p] : start[p + 1]]
+                filled += size
+                new_flow[paths] = flow[p]
+                paths += 1
+                new_start[paths] = filled
+                known = known or total <= least + _SAME * abs(least)
+            if had == 0:
+                lost = trips[k]
+            if np.isfinite(least) and (lost > 0.0 or not known):
+                size, v = 0, destination[k]
+                while by[v] >= 0:
+                    size += 1
+                    v = tail[by[v]]
+                new_links = _wider(new_links, filled + size)
+                v, e = destination[k], filled + size
+                while by[v] >= 0:
+                    e -= 1
+                    new_links[e] = by[v]
+                    v = tail[by[v]]
+                filled += size
+                new_flow[paths] = lost
+                paths += 1
+                new_start[paths] = filled
+                if lost > 0.0:
+                    for e in range(filled - size, filled):
+                        a = new_links[e]
+                        load_on[a] += lost
+                        weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
+            new_of_pair[k + 1] = paths
+            if paths - begin > 1:
+                _, stamp = _even(begin, paths, new_start, new_links, new_flow, cost_law, load_on, weight, slope, mark, stamp)
+    return (new_of_pair, new_start[: paths + 1].copy(), new_links[:filled].copy(), new_flow[:paths].copy()), excess
+
+
+@_jit
+def polish(cost_law, load_on, weight, slope, store):
+    """Even out the stored paths of every pair once more, without a look for new ones; return what that could have saved."""
+    of_pair, start, links, flow = store
+    mark = np.zeros(weight.shape[0], np.int64)
+    stamp, total = 0, 0.0
+    for k in range(of_pair.shape[0] - 1):
+        if of_pair[k + 1] - of_pair[k] > 1:
+            excess, stamp = _even(of_pair[k], of_pair[k + 1], start, links, flow, cost_law, load_on, weight, slope, mark, stamp)
+            total += excess
+    return total
+
+
+@_jit
+def load(store, load_on):
+    """Write the flow of every link as the sum over the stored paths."""
+    _, start, links, flow = store
+    load_on[:] = 0.0
+    for p in range(flow.shape[0]):
+        for k in range(start[p], start[p + 1]):
+            load_on[links[k]] += flow[p]
