@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from cim.sim.flood.solver import Case
+    from cim.sim.flood.case import Case
 
 __all__ = ["case_fingerprint", "fingerprint_of"]
 

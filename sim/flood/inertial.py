@@ -55,7 +55,7 @@ def step(solver: Solver, tiles: NDArray[np.int64], edges: tuple[Array, ...], dt:
     def work(part: Any, own: Array) -> None:
         move(*now, solver.carry, *then, solver.z, solver.friction, solver.rain, part, edges, dt, dx, solver.dry, own, solver.speed)
 
-    solver._on_tiles(tiles, work)  # noqa: SLF001 - a part of the solver
+    solver.tiles.work(tiles, work)
     (solver.h, *moved), solver.next = then, now
     solver.faces = (moved[0], moved[1])
 
@@ -66,4 +66,4 @@ def to_cells(solver: Solver, tiles: NDArray[np.int64]) -> None:
     def work(part: Any, _: Array) -> None:
         mean_of_faces(solver.next[0], solver.h, *solver.faces, solver.z, solver.qx, solver.qy, part, solver.dry)
 
-    solver._on_tiles(tiles, work)  # noqa: SLF001 - a part of the solver
+    solver.tiles.work(tiles, work)

@@ -6,22 +6,21 @@ It knows arrays only. What they mean, and where they come from, is the business 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cim.errors import RunError
 from cim.sim.flood import inertial, kernels
+from cim.sim.flood.case import Case, Edge, Series, Source, highest
 from cim.sim.flood.kernels import CLOSED, PAD, STAGE
 from cim.sim.flood.ledger import Ledger
+from cim.sim.flood.tiles import lay_tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from cim.sim.flood.split import Split
 
     Array = NDArray[Any]
     Floats = NDArray[np.float64]
@@ -42,84 +41,8 @@ SEEP_EVERY = 5.0
 HARD_STOP = 0.01
 """Share of the water that may be missing before a run stops."""
 _NO_GROUND = 1.0e6
-_TILE = (32, 1024)
 _DRY = {"float32": 1e-6, "float64": 1e-12}
 MAXIMA = ("depth", "velocity", "unit_discharge", "hazard", "arrival", "duration")
-
-
-class Series(Protocol):
-    """A quantity over time."""
-
-    def mean(self, first: float, last: float) -> float:
-        """Return the mean between two times [s]."""
-
-
-def highest(series: Series, first: float, last: float) -> Any:
-    """Return the largest value between two times."""
-    knots = getattr(series, "times", np.empty(0))
-    inner = knots[(knots > first) & (knots < last)]
-    return np.maximum.reduce([series.mean(time, time) for time in (first, *inner.tolist(), last)])
-
-
-@dataclass(frozen=True)
-class Edge:
-    """Cells of one side of the grid through which water passes."""
-
-    side: int
-    """0 west, 1 east, 2 north, 3 south."""
-    cells: Ints
-    """Rows (west, east) or columns (north, south), from 0."""
-    kind: int
-    """`kernels.FREE`, `STAGE` or `INFLOW`."""
-    series: Series | None = None
-    """Level [m] or discharge [m³/s] of all cells together; none for `FREE`."""
-    depth: float = 0.0
-    """Depth of an inflow that is faster than its waves [m]; 0: critical."""
-    name: str = ""
-    split: Split | None = None
-    """How an inflow is divided among the cells; None: evenly. `series` is then the discharge of all its sides."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Cells into which water is poured, or (`drain`) from which all of it leaves."""
-
-    cells: tuple[Ints, Ints]
-    """Rows and columns."""
-    series: Series | None = None
-    """Discharge of all cells together [m³/s]."""
-    drain: bool = False
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class Case:
-    """Everything a run needs, as arrays of shape (ny, nx)."""
-
-    elevation: Floats
-    """Ground [m], NaN where there is none: a wall."""
-    dx: float
-    """Edge of a cell [m]."""
-    roughness: float | Floats
-    """Manning's n [s/m^(1/3)]."""
-    rain: Any = None
-    """`breaks` [s] and `rate(i)` [m/s] between two of them."""
-    rain_to: tuple[Ints, Ints] | None = None
-    """Flat cells whose rain falls elsewhere, and where."""
-    infiltration: Any = None
-    """A law with `start` and `step`."""
-    edges: Sequence[Edge] = ()
-    sources: Sequence[Source] = ()
-    controls: Sequence[Callable[[Solver, float], None]] = ()
-    """Called before each step with the solver and the length of the step [s]: pumps, breaches."""
-    depth: Floats | None = None
-    """Water at the start [m]."""
-    momentum: tuple[Floats, Floats] | None = None
-    """Unit discharge at the start, east and south [m²/s]."""
-    scheme: str = "standard"
-    precision: str = "float32"
-    wet_depth: float = 0.05
-    """Depth that counts as flooded [m]."""
 
 
 @dataclass
@@ -152,7 +75,10 @@ class Solver:
         self.maxima = {name: np.zeros(case.elevation.shape, np.float32) for name in MAXIMA}
         self.maxima["arrival"][:] = -1.0
         self._open_ground()
-        self._lay_tiles()
+        self.tiles = lay_tiles(case.elevation.shape, number, self.threads)
+        self.speed = np.zeros(len(self.tiles), number)
+        self.awake, self.always = np.zeros(len(self.tiles), bool), np.zeros(len(self.tiles), bool)
+        self.touched = np.zeros((len(self.tiles), 4), bool)
         self._lay_edges()
         self.ledger = Ledger()
         self.time, self.steps, self.recorded, self.seeped = 0.0, 0, 0.0, 0.0
@@ -170,21 +96,6 @@ class Solver:
         made[self.inside] = np.nan_to_num(values)
         return made
 
-    def _lay_tiles(self) -> None:
-        high, wide = _TILE
-        rows, columns = np.arange(0, self.ny, high), np.arange(0, self.nx, wide)
-        first, left = (one.ravel() for one in np.meshgrid(rows, columns, indexing="ij"))
-        ends = np.minimum(first + high, self.ny), np.minimum(left + wide, self.nx)
-        self.tiles = np.stack([np.arange(len(first)), first + PAD, ends[0] + PAD, left + PAD, ends[1] + PAD], axis=1)
-        self.tile_grid = (len(rows), len(columns))
-        self.speed = np.zeros(len(self.tiles), self.number)
-        self.awake = np.zeros(len(self.tiles), bool)
-        self.always = np.zeros(len(self.tiles), bool)
-        self.touched = np.zeros((len(self.tiles), 4), bool)
-        width = min(wide, self.nx) + 2 * PAD + 4
-        self.scratch = [np.zeros((kernels.WORK, width), self.number) for _ in range(self.threads)]
-        self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
-
     def _open_ground(self) -> None:
         """Give the cells behind an open edge the lowest ground beside them: water falls over it, and is taken away."""
         z = np.pad(np.where(self.ground_known, self.z[self.inside], np.inf), 1, constant_values=np.inf)
@@ -193,14 +104,6 @@ class Solver:
                 rows, columns = source.cells
                 near = np.min([z[rows + 1 + j, columns + 1 + i] for j in (-1, 0, 1) for i in (-1, 0, 1)], axis=0)
                 self.z[rows + PAD, columns + PAD] = np.where(np.isfinite(near), near, _NO_GROUND)
-
-    def _tile_of(self, rows: Array, columns: Array) -> Array:
-        return np.asarray(np.asarray(rows) // _TILE[0] * self.tile_grid[1] + np.asarray(columns) // _TILE[1])
-
-    def _tiles_with(self, mask: Array) -> Array:
-        """Return which tiles hold a marked cell."""
-        rows = np.logical_or.reduceat(mask, np.arange(0, self.ny, _TILE[0]), axis=0)
-        return np.asarray(np.logical_or.reduceat(rows, np.arange(0, self.nx, _TILE[1]), axis=1).ravel())
 
     def _lay_edges(self) -> None:
         most = max(self.ny, self.nx)
@@ -216,9 +119,9 @@ class Solver:
             share = np.clip(2.0 - 2.0 * np.abs(step) / self.case.dx, 0.0, 1.0)
             self.edge_bed[edge.side, edge.cells] = np.where(np.abs(step) < kernels.WALL, share * step, 0.0)
             place = [(edge.cells, 0), (edge.cells, self.nx - 1), (0, edge.cells), (self.ny - 1, edge.cells)][edge.side]
-            self.always[self._tile_of(*place)] = True
+            self.always[self.tiles.of(*place)] = True
         for source in self.case.sources:
-            self.always[self._tile_of(*source.cells)] = True
+            self.always[self.tiles.of(*source.cells)] = True
 
     def _set_water(self) -> None:
         case = self.case
@@ -231,48 +134,27 @@ class Solver:
             self.qy[self.inside] = np.where(wet, case.momentum[1], 0.0)
         depth = self.h[self.inside]
         wet = depth > 0
-        self.awake[:] = self._tiles_with(wet)
+        self.awake[:] = self.tiles.holding(wet)
         fastest = np.zeros(depth.shape, self.number)
         np.maximum(np.abs(self.qx[self.inside]), np.abs(self.qy[self.inside]), out=fastest)
         fastest[wet] = fastest[wet] / depth[wet] + np.sqrt(kernels.GRAVITY * depth[wet])
         self.speed[self.awake] = float(fastest.max(initial=0.0))  # tiles that sleep have no say, now or later
-        kernels.touch(self.h, self.tiles, self.touched)
+        kernels.touch(self.h, self.tiles.all, self.touched)
         self.ledger.initial = self.ledger.stored = self.volume()
 
     def volume(self) -> float:
         """Return the water there is [m³]."""
         found = np.zeros(len(self.tiles))
-        self._on_tiles(self.tiles, lambda tiles, _: kernels.volumes(self.h, self.carry, tiles, found))
+        self.tiles.work(self.tiles.all, lambda tiles, _: kernels.volumes(self.h, self.carry, tiles, found))
         return float(found.sum()) * self.case.dx**2
-
-    def _on_tiles(self, tiles: Ints, work: Callable[[Ints, Array], None]) -> None:
-        """Do work on the tiles, shared among the threads."""
-        if not len(tiles):
-            return
-        if self.pool is None or len(tiles) == 1:
-            work(tiles, self.scratch[0])
-            return
-        shares = np.array_split(tiles, self.threads)
-        for done in [self.pool.submit(work, share, scratch) for share, scratch in zip(shares, self.scratch, strict=True) if len(share)]:
-            done.result()
 
     def _active(self) -> Ints:
         """Return the tiles that have water, may get some from a neighbour, or are poured into."""
         if self._rains_everywhere or self.awake.all():
             self.awake[:] = True
-            return self.tiles
-        near = (self.awake | self.always | self._rained_on).reshape(self.tile_grid).copy()
-        touched = self.touched.reshape(*self.tile_grid, 4)  # a tile wakes when water stands at the side of its neighbour
-        near[:, :-1] |= touched[:, 1:, 0]
-        near[:, 1:] |= touched[:, :-1, 1]
-        near[:-1] |= touched[1:, :, 2]
-        near[1:] |= touched[:-1, :, 3]
-        if self.case.scheme == "accurate":  # its two stages reach round a corner
-            near[1:, 1:] |= touched[:-1, :-1, 3] & touched[:-1, :-1, 1]
-            near[1:, :-1] |= touched[:-1, 1:, 3] & touched[:-1, 1:, 0]
-            near[:-1, 1:] |= touched[1:, :-1, 2] & touched[1:, :-1, 1]
-            near[:-1, :-1] |= touched[1:, 1:, 2] & touched[1:, 1:, 0]
-        return self.tiles[near.ravel()]
+            return self.tiles.all
+        active = self.awake | self.always | self._rained_on
+        return self.tiles.reached(active, self.touched, corners=self.case.scheme == "accurate")  # its two stages reach round a corner
 
     def _take_rain(self) -> float:
         """Set the rain of the present interval and return when it ends [s]."""
@@ -309,7 +191,7 @@ class Solver:
         field[~self.ground_known] = 0.0
         self.rain = self._field(field)
         self.rain_sum = float(self.rain[self.inside].sum(dtype=np.float64))
-        self._rained_on[:] = self._tiles_with(field > 0)
+        self._rained_on[:] = self.tiles.holding(field > 0)
 
     def _longest(self) -> float:
         """Return the length of the next step [s] that the waves allow."""
@@ -385,10 +267,10 @@ class Solver:
                     kernels.stage_second(stage, *now, self.carry, *source, *target, self.carry_next, self.z, self.friction, self.rain, part,
                                          edges, dt, dx, self.dry, own, self.speed)  # fmt: skip
 
-                self._on_tiles(tiles, run)
+                self.tiles.work(tiles, run)
                 out += 0.5 * self.edge_out
         elif self.case.scheme == "standard":
-            self._on_tiles(tiles, lambda part, own: kernels.step_first(
+            self.tiles.work(tiles, lambda part, own: kernels.step_first(
                 *now, self.carry, *then, self.z, self.friction, self.rain, part, edges, dt, dx, self.dry, own, self.speed,
                 walls))  # fmt: skip
             out = self.edge_out.astype(np.float64)
@@ -398,7 +280,7 @@ class Solver:
             out = self.edge_out.astype(np.float64)
         self.awake[tiles[:, 0]] |= self.speed[tiles[:, 0]] > 0
         if not self.awake.all():
-            self._on_tiles(tiles, lambda part, _: kernels.touch(self.h, part, self.touched))
+            self.tiles.work(tiles, lambda part, _: kernels.touch(self.h, part, self.touched))
         area = self.case.dx**2
         self.ledger.book("rain", self.rain_sum * float(dt) * area)
         through = out * float(dt) * self.case.dx
@@ -416,7 +298,7 @@ class Solver:
         )
         self.ledger.book("infiltration", taken * self.case.dx**2)
         if not self.faces:
-            self._on_tiles(self.tiles[self.awake], lambda part, _: kernels.slow(self.h, before, self.qx, self.qy, part))
+            self.tiles.work(self.tiles.all[self.awake], lambda part, _: kernels.slow(self.h, before, self.qx, self.qy, part))
 
     def _pour(self, dt: float) -> None:
         """Add the water of the sources and take that of the drains."""
@@ -435,9 +317,9 @@ class Solver:
         total = np.maximum(self.h[place] + change, 0)
         self.carry[place] = (total - self.h[place]) - change
         self.h[place] = total
-        tiles = np.unique(self._tile_of(place[0] - PAD, place[1] - PAD))
+        tiles = np.unique(self.tiles.of(place[0] - PAD, place[1] - PAD))
         self.awake[tiles] = True
-        kernels.touch(self.h, self.tiles[tiles], self.touched)
+        kernels.touch(self.h, self.tiles.all[tiles], self.touched)
         return volume
 
     def lower(self, place: tuple[Ints, Ints], share: float) -> float:
@@ -459,13 +341,13 @@ class Solver:
 
     def record(self) -> None:
         """Look at maxima, arrival and duration, and whether the water is all there."""
-        tiles = self.tiles[self.awake]
+        tiles = self.tiles.all[self.awake]
         lasted, self.recorded = np.float32(self.time - self.recorded), self.time
         if self.faces and len(tiles):
             inertial.to_cells(self, tiles)
         now, kept = np.float32(self.time), [self.maxima[name] for name in MAXIMA]
         wet, film = self.number(self.case.wet_depth), self.number(FILM)
-        self._on_tiles(tiles, lambda part, _: kernels.record(self.h, self.qx, self.qy, part, now, lasted, wet, film, *kept))
+        self.tiles.work(tiles, lambda part, _: kernels.record(self.h, self.qx, self.qy, part, now, lasted, wet, film, *kept))
         if self.steps % (10 * RECORD_EVERY) == 0:
             self.check()
 
@@ -530,5 +412,4 @@ class Solver:
     def close(self) -> None:
         """Let the threads and the water go; ledger and maxima stay."""
         self.h = self.qx = self.qy = self.carry = self.z = np.zeros((0, 0), self.number)
-        if self.pool is not None:
-            self.pool.shutdown()
+        self.tiles.close()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cim.sim.flood import inertial
-from cim.sim.flood import solver as solver_module
+from cim.sim.flood import inertial, tiles
+from cim.sim.flood.case import Case, Edge
 from cim.sim.flood.inertial_kernels import THETA
 from cim.sim.flood.kernels import FREE, PAD
-from cim.sim.flood.solver import Case, Edge, Solver
+from cim.sim.flood.solver import Solver
 from tests.sim.flood import cases, published
 from tests.sim.flood.measures import Reals
 
@@ -166,7 +166,7 @@ def test_a_roof_edge_makes_no_jet() -> None:
 
 # --- the price ---------------------------------------------------------------------------------------------------------------
 def test_a_run_costs_less_than_the_standard_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solver_module, "_TILE", (32, 1024))
+    monkeypatch.setattr(tiles, "_TILE", (32, 1024))
     chance = np.random.default_rng(1)
     ground = chance.random((512, 1024)) * 0.05 + 4.0 * np.kron(chance.random((64, 128)) < 0.09, np.ones((8, 8)))
     depth = np.full(ground.shape, 0.1)

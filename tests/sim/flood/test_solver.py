@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from cim.results import Grid
 from cim.sim.flood import solver as solver_module
+from cim.sim.flood import tiles
+from cim.sim.flood.case import Case, Edge, Source
 from cim.sim.flood.kernels import FREE, INFLOW, PAD, STAGE
-from cim.sim.flood.solver import Case, Edge, Solver, Source
+from cim.sim.flood.solver import Solver
 from cim.sim.flood.structures import Breach, Pump, lay_structures
 from tests.sim.flood.measures import Reals
 
@@ -54,7 +56,7 @@ class Shower:
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut even small grids into several tiles, so that their seams are tested."""
-    monkeypatch.setattr(solver_module, "_TILE", (16, 24))
+    monkeypatch.setattr(tiles, "_TILE", (16, 24))
 
 
 def town(ny: int = 40, nx: int = 56, seed: int = 0) -> Reals:
