@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from cim.errors import UsageError
+from cim.sim.flood.elevation import is_number
 from cim.sim.flood.kernels import FREE, INFLOW, STAGE
 from cim.sim.flood.solver import Edge, Source
 from cim.sim.flood.split import critical_level, lay_split
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
 
-__all__ = ["Boundary", "Inflow", "cells_of", "drains", "is_number", "lay_boundaries", "lay_inflows", "series_of"]
+__all__ = ["Boundary", "Inflow", "cells_of", "drains", "lay_boundaries", "lay_inflows", "said", "series_of"]
 
 SIDES = ("west", "east", "north", "south")
 Kind = Literal["closed", "free", "stage", "inflow"]
@@ -65,7 +66,7 @@ class Boundary:
     @property
     def label(self) -> str:
         """What messages and the ledger call it."""
-        return self.name or f"boundary {self.where if isinstance(self.where, str) else self.kind}"
+        return said(self.name) or f"boundary {self.where if isinstance(self.where, str) else self.kind}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Inflow:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return self.name or "inflow"
+        return said(self.name) or "inflow"
 
 
 def lay_boundaries(
@@ -109,16 +110,16 @@ def lay_boundaries(
         for side, cells in places.items():
             taken[side][cells] = True
         if not wrong and one.kind != "closed":
-            made, wrong, said = _edges(one, places, grid, ground, roughness, start, until)
+            made, wrong, told = _edges(one, places, grid, ground, roughness, start, until)
             edges += made
-            notes += said
+            notes += told
         faults += wrong
     return edges, faults, notes
 
 
 def _wrong(one: Boundary) -> list[str]:
     """Return what a boundary lacks or has too much."""
-    if one.kind not in get_args(Kind):
+    if str(one.kind) not in get_args(Kind):
         return [f"{one.label}: kind={one.kind!r}; expected {', '.join(get_args(Kind))}"]
     if isinstance(one.where, str) and one.where not in SIDES:
         return [f"{one.label}: there is no side {one.where!r}; expected {', '.join(SIDES)}, or a line"]
@@ -234,8 +235,8 @@ def _divided(
     wet, uneven = int((own < critical_level(own, most, grid.dx)).sum()), float(own.max())
     if wet == count and uneven <= _UNEVEN:
         return edges, []
-    said = f"{one.label}: its ground differs by {uneven:.1f} m; the discharge enters by conveyance below the water level"
-    return edges, [f"{said}, {most:g} m³/s through at least {wet} of {count} cells"]
+    how = f"{one.label}: its ground differs by {uneven:.1f} m; the discharge enters by conveyance below the water level"
+    return edges, [f"{how}, {most:g} m³/s through at least {wet} of {count} cells"]
 
 
 def _stage_told(one: Boundary, series: PreparedSeries, ground: NDArray[np.float64]) -> tuple[list[str], list[str]]:
@@ -347,9 +348,9 @@ def drains(open_edge: Bools | None) -> list[Source]:
     return [Source((rows, columns), drain=True, name="open edge")]
 
 
-def is_number(value: Any) -> bool:
-    """Say whether a value is a finite number."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(value))
+def said(name: Any) -> str:
+    """Return a name as text, nothing for none."""
+    return "" if name is None else str(name)
 
 
 def _box(grid: Grid) -> str:

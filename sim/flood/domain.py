@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from cim.results import Grid
-from cim.sim.flood.elevation import as_grid, elevation_faults, on_grid, option_faults, refuse, value_faults
+from cim.sim.flood.elevation import as_grid, elevation_faults, is_number, on_grid, option_faults, refuse, value_faults
 from cim.sim.flood.gaps import dilated, fill_gaps
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Edge", "FlowDomain", "Gaps", "ringed"]
+__all__ = ["Edge", "FlowDomain", "Gaps", "law_on", "ringed"]
 
 Gaps = Literal["refuse", "fill", "wall"]
 Edge = Literal["closed", "free"]
@@ -125,7 +125,11 @@ class FlowDomain:
         return [f"open_edge holds {inside} cells of the domain; it belongs outside of it"] if inside else []
 
     def _law_faults(self) -> list[str]:
-        return [] if self.infiltration is None else [f"infiltration: {one}" for one in self.infiltration.faults(self.shape)]
+        if self.infiltration is None:
+            return []
+        if not all(callable(getattr(self.infiltration, name, None)) for name in ("faults", "start", "step")):
+            return [f"infiltration={self.infiltration!r}; expected a law such as GreenAmpt(conductivity=10.9, suction=110.0, deficit=0.2)"]
+        return [one if one.startswith("infiltration") else f"infiltration: {one}" for one in self.infiltration.faults(self.shape)]
 
     def __repr__(self) -> str:
         """Return size and what is known in one line."""
@@ -156,6 +160,8 @@ class FlowDomain:
             Where a field lies that does not say so.
         roughness
             Manning's n: one number, an array like that of the elevation, or a field on its cells [s/m^(1/3)].
+        infiltration
+            A law; its parameters are numbers, arrays like that of the elevation, or fields on its cells.
 
         Raises
         ------
@@ -170,10 +176,13 @@ class FlowDomain:
         values, grid, faults = as_grid(elevation, dx, crs)
         options = {"gaps": (gaps, ("refuse", "fill", "wall")), "edge": (edge, ("closed", "free"))}
         faults += option_faults(options)
+        if not (is_number(largest_gap) and largest_gap >= 0):
+            faults.append(f"largest_gap={largest_gap!r}; expected an area [m²], not below 0")
         if values is not None:
-            faults += elevation_faults(values, gaps=gaps)
+            faults += elevation_faults(values, gaps=str(gaps))
         rough, wrong = on_grid(roughness, grid, "roughness", "s/m^(1/3)") if not faults else (np.zeros(()), [])
-        refuse(faults + wrong)
+        infiltration, more = law_on(infiltration, grid, ring=edge == "free") if not faults else (infiltration, [])
+        refuse(faults + wrong + more)
         ground = np.array(values, np.float64)
         inside = np.ones(ground.shape, bool)
         ground, notes = _without_gaps(ground, inside, gaps, largest_gap, grid.dx)
@@ -192,6 +201,29 @@ class FlowDomain:
             notes=said,
             vertical=_vertical(grid.crs),
         )
+
+
+def law_on(law: Any, grid: Grid, *, ring: bool) -> tuple[Any, list[str]]:
+    """Return a law of infiltration with its fields on the cells of a grid, and what is wrong with them.
+
+    Parameters
+    ----------
+    ring
+        Whether one more cell is laid around the grid; a field that has these cells already stays as it is.
+    """
+    if not is_dataclass(law) or isinstance(law, type):
+        return law, []
+    faults: list[str] = []
+    laid: dict[str, Floats] = {}
+    for one in fields(law):
+        given = getattr(law, one.name)
+        if ring and np.shape(given) == (grid.ny + 2, grid.nx + 2) and not hasattr(given, "dims"):
+            continue
+        values, wrong = on_grid(given, grid, f"infiltration: {one.name}", "number")
+        faults += wrong
+        if values.ndim == 2:
+            laid[one.name] = np.pad(values, 1, mode="edge") if ring else values
+    return (law, faults) if faults or not laid else (replace(law, **laid), [])
 
 
 def _vertical(crs: str) -> str | None:

@@ -28,6 +28,7 @@ __all__ = [
     "crs_faults",
     "elevation_faults",
     "hole_sizes",
+    "is_number",
     "on_grid",
     "option_faults",
     "refuse",
@@ -120,6 +121,11 @@ def crs_faults(crs: CityCRS | None, name: str, unit: Any = "m") -> list[str]:
     return faults
 
 
+def is_number(value: Any) -> bool:
+    """Say whether a value is a finite number."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(value))
+
+
 def refuse(faults: list[str]) -> None:
     """Raise one error that names all faults; nothing happens without one.
 
@@ -158,14 +164,21 @@ def elevation_faults(values: Floats, *, gaps: str = "refuse") -> list[str]:
 def option_faults(options: dict[str, tuple[Any, tuple[str, ...]]]) -> list[str]:
     """Return which options (name: value given, values known) have a value that is not known."""
     found = options.items()
-    return [f"{name}={given!r}; expected {' or '.join(map(repr, known))}" for name, (given, known) in found if given not in known]
+    return [
+        f"{name}={given!r}; expected {' or '.join(map(repr, known))}"
+        for name, (given, known) in found
+        if not (isinstance(given, str | None) and given in known)
+    ]
 
 
 # ---------------------------------------------------------------- plain elevation
 
 
-def as_grid(elevation: Any, dx: float | None, crs: str | None) -> tuple[Floats | None, Grid, list[str]]:
+def as_grid(elevation: Any, dx: Any, crs: Any) -> tuple[Floats | None, Grid, list[str]]:
     """Return values (northern row first, declared nodata as NaN), where they lie, and what is wrong with that."""
+    from cim.crs import parse
+
+    crs = crs if isinstance(crs, str | None) else parse(crs).to_string()
     if hasattr(elevation, "dims"):
         return _from_field(elevation, dx, crs)
     try:
@@ -175,7 +188,7 @@ def as_grid(elevation: Any, dx: float | None, crs: str | None) -> tuple[Floats |
         raise
     faults = []
     size = 1.0
-    if dx is None or not (np.isfinite(dx) and dx > 0):
+    if not (is_number(dx) and dx > 0):
         faults.append(f"dx={dx!r}; an array needs the size of its cells [m], above 0")
     else:
         size = float(dx)
@@ -226,6 +239,9 @@ def on_grid(given: Any, grid: Grid, name: str, unit: str) -> tuple[Floats, list[
             return values, [f"{name} has the dimensions {tuple(map(str, given.dims))}; expected y and x"]
         plane = given.transpose("y", "x")
         values = np.asarray(plane.values, np.float64)
+        faults = _elsewhere(given, grid, name)
+        if faults:
+            return values, faults
         if values.shape == (grid.ny, grid.nx) and {"x", "y"} <= set(plane.coords):
             x, y = (np.asarray(plane[axis].values, np.float64) for axis in ("x", "y"))
             values, x = (values[:, ::-1], x[::-1]) if x[0] > x[-1] else (values, x)
@@ -235,6 +251,23 @@ def on_grid(given: Any, grid: Grid, name: str, unit: str) -> tuple[Floats, list[
     if values.shape not in {(), (grid.ny, grid.nx)}:
         return values, [f"{name}: shape {values.shape}, expected one number or {(grid.ny, grid.nx)}"]
     return values, []
+
+
+def _elsewhere(given: xarray.DataArray, grid: Grid, name: str) -> list[str]:
+    """Return why a field lies in another system than the elevation; one that does not say its system lies where its coordinates say."""
+    from cim.crs import parse
+    from cim.errors import CRSError
+
+    told = given.attrs.get("crs")
+    if told is None:
+        return []
+    try:
+        own, system = parse(told), parse(grid.crs)
+    except CRSError as error:
+        return [f"{name}: {error}"]
+    if system.is_local or own.same_horizontal(system):
+        return []
+    return [f"{name} is in {own.horizontal.name}, the elevation in {system.horizontal.name}; bring both to one system first"]
 
 
 def _declared_faults(given: xarray.DataArray, crs: str | None) -> list[str]:

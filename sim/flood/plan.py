@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from cim.results import Grid, array_fingerprint, city_fingerprint
 from cim.scenario.faults import near
 from cim.sim.flood.boundary import Boundary, Inflow, drains, lay_boundaries, lay_inflows, series_of
 from cim.sim.flood.checkpoint import Checkpoint
-from cim.sim.flood.elevation import on_grid
+from cim.sim.flood.elevation import is_number, on_grid
 from cim.sim.flood.gauges import Watch, watch
 from cim.sim.flood.identity import case_fingerprint, fingerprint_of
 from cim.sim.flood.series import instant, seconds
@@ -62,22 +63,33 @@ class Options:
     def faults(self) -> list[str]:
         """Return which options make no sense."""
         faults = []
-        if self.scheme not in SCHEMES:
-            faults.append(f"scheme={self.scheme!r}; expected {', '.join(map(repr, SCHEMES))}")
-        if self.precision not in {"float32", "float64"}:
-            faults.append(f"precision={self.precision!r}; expected 'float32' or 'float64'")
-        if not FILM < self.wet_depth < 100:
-            faults.append(f"wet_depth={self.wet_depth!r}; expected metres above {FILM:g}, the film that is not looked at")
-        if self.threads is not None and not (int(self.threads) == self.threads >= 1):
+        for name, known in (("scheme", SCHEMES), ("precision", ("float32", "float64"))):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value in known):
+                faults.append(f"{name}={value!r}; expected {', '.join(map(repr, known))}")
+        if not (is_number(self.wet_depth) and FILM < self.wet_depth < 100):
+            faults.append(f"wet_depth={self.wet_depth!r}; expected metres above {FILM:g}, the film that is not looked at, and below 100")
+        if self.threads is not None and not (is_number(self.threads) and int(self.threads) == self.threads >= 1):
             faults.append(f"threads={self.threads!r}; expected a whole number of at least 1")
+        faults += [
+            f"{name}={value!r}; expected True or False"
+            for name in ("velocity", "keep_checkpoints")
+            if not isinstance(value := getattr(self, name), bool | np.bool_)
+        ]
         try:
-            seconds(self.checkpoint_every or 0.0)
+            seconds(0.0 if self.checkpoint_every is None else self.checkpoint_every)
         except UsageError as error:
             faults.append(f"checkpoint_every: {error}")
+        return faults + self._folder_faults()
+
+    def _folder_faults(self) -> list[str]:
+        given = {name: value for name in ("checkpoint", "branch_from") if (value := getattr(self, name)) is not None}
+        faults = [
+            f"{name}={value!r}; expected the path of a folder" for name, value in given.items() if not isinstance(value, str | PathLike)
+        ]
         if (self.branch_from is None) != (self.branch_at is None):
             faults.append("branch_from and branch_at go together: the folder of the base run, and the time at which this one leaves it")
-        folders = {Path(one).resolve() for one in (self.checkpoint, self.branch_from) if one is not None}
-        if self.checkpoint is not None and self.branch_from is not None and len(folders) == 1:
+        if not faults and len(given) == 2 and len({Path(one).resolve() for one in given.values()}) == 1:
             faults.append("checkpoint and branch_from are the same folder; a branch needs a folder of its own")
         return faults
 
@@ -138,7 +150,7 @@ def plan_of(
     looking, wrong = watch(*looks, domain.grid, known)
     faults += wrong
     depth = _initial(*initial, domain, faults)
-    size = len(times) * domain.elevation.size * 4.0 * (3 if asked.velocity else 1)
+    size = len(times) * domain.elevation.size * 4.0 * (3 if np.any(asked.velocity) else 1)
     if size > _MOST_BYTES:
         faults.append(f"output: {len(times)} times of {domain.elevation.size:,} cells are {size / 1e9:.0f} GB; give a longer output_every")
     _refuse(faults)

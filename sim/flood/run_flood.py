@@ -112,7 +112,7 @@ def simulate(  # noqa: PLR0913 - all that decides a flood, by name
         branch_at,
     )
     plan = plan_of(place, ground, rain, (start, until), (boundaries, inflows, structures), (initial_level, initial_depth),
-                   (gauges or {}, sections or {}), asked)  # fmt: skip
+                   ({} if gauges is None else gauges, {} if sections is None else sections), asked)  # fmt: skip
     return run_plan(plan, asked, watch_clock)
 
 

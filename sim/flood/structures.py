@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import UsageError
-from cim.sim.flood.boundary import cells_of, is_number, series_of
+from cim.sim.flood.boundary import cells_of, said, series_of
+from cim.sim.flood.elevation import is_number
 from cim.sim.flood.gauges import instants_of
 from cim.sim.flood.identity import fingerprint_of
 from cim.sim.flood.kernels import PAD
@@ -60,7 +61,7 @@ class Pump:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return self.name or "pump"
+        return said(self.name) or "pump"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Breach:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return self.name or "breach"
+        return said(self.name) or "breach"
 
 
 def lay_structures(
@@ -99,8 +100,8 @@ def lay_structures(
         if isinstance(one, Pump):
             control, wrong = _lay_pump(one, label, grid, np.isfinite(ground), start, until)
         else:
-            control, wrong, said = _lay_breach(one, label, grid, ground, start, until)
-            notes += said
+            control, wrong, told = _lay_breach(one, label, grid, ground, start, until)
+            notes += told
         faults += wrong
         if control is not None:
             controls.append(control)
