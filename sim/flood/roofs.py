@@ -266,8 +266,9 @@ def _nearest(cells: Ints, group: Ints, targets: Ints, target_group: Ints, nx: in
 def _evenly(cells: Ints, mine: Ints, targets: Ints, building: Ints, nx: int) -> Ints:
     """Return a target for each cell so that those of a building get alike many, both in order of the angle around its middle."""
     rows, columns = cells // nx, cells % nx
-    count = np.bincount(mine)
-    middle = [np.bincount(mine, one) / np.maximum(count, 1) for one in (rows, columns)]
+    many = int(building.max(initial=-1)) + 1  # a building may have ground beside it and no cell of its own
+    count = np.bincount(mine, minlength=many)
+    middle = [np.bincount(mine, one, many) / np.maximum(count, 1) for one in (rows, columns)]
     order = np.lexsort((cells, np.arctan2(rows - middle[0][mine], columns - middle[1][mine]), mine))
     around = np.lexsort((targets, np.arctan2(targets // nx - middle[0][building], targets % nx - middle[1][building]), building))
     sorted_mine = mine[order]
