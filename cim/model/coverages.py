@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cim.errors import CorruptFileError, InputError, LimitError, ObjectNotFoundError, UsageError
+from cim.errors import CorruptFileError, CRSError, CRSMismatchError, InputError, LimitError, ObjectNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -273,6 +273,8 @@ def read_raster(city: City, id: str, bbox: Box | None = None, *, max_cells: int 
         If more than `max_cells` cells are asked for.
     InputError
         If the file cannot be read.
+    CRSMismatchError
+        If the file lies in another horizontal system than the city says of it (that of the city where it says nothing).
     UsageError
         If the box lies outside the raster.
     """
@@ -298,6 +300,7 @@ def _read(path: Path, bbox: Box | None, crs: CityCRS, max_cells: int) -> Raster:
             if b or d or a <= 0 or e >= 0:
                 raise InputError(path, "is not north-up", "read it through cim.loaders.read, which turns it")
             shape = (file.height, file.width)
+            _check_system(path, file.crs, crs, (x_min + 0.5 * a * shape[1], y_max + 0.5 * e * shape[0]), 0.5 * a)
             box = bbox or (x_min, y_max + shape[0] * e, x_min + shape[1] * a, y_max)
             rows, columns = _window(box, x_min, y_max, a, -e, shape)
             count = (rows.stop - rows.start) * (columns.stop - columns.start)
@@ -313,6 +316,34 @@ def _read(path: Path, bbox: Box | None, crs: CityCRS, max_cells: int) -> Raster:
         raise CorruptFileError(path, f"cannot be read as GeoTIFF ({error})", "read its source again") from error
     values[~np.isfinite(values)] = np.nan
     return Raster(values, x_min + columns.start * a, y_max + rows.start * e, a, -e, crs)
+
+
+def _check_system(path: Path, told: Any, crs: CityCRS, middle: tuple[float, float], slack: float) -> None:
+    """Refuse a file that says it lies elsewhere: its middle is not, to half a cell, the same place in both systems."""
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    from cim.crs import parse
+
+    if told is None or crs.is_local:
+        return
+    try:
+        own = parse(told.to_wkt())
+    except CRSError:  # a place that nobody knows
+        return
+    if own.is_local or own.same_horizontal(crs):
+        return
+    there = (np.inf, np.inf)
+    one, other = own.horizontal.ellipsoid, crs.horizontal.ellipsoid
+    shaped_alike = one is None or other is None or abs(one.semi_minor_metre - other.semi_minor_metre) < 1.0
+    try:  # a projection may come back from a file under another name; where no shift between two datums is known, none is made
+        if shaped_alike:
+            there = Transformer.from_crs(own.horizontal, crs.horizontal, always_xy=True).transform(*middle)
+    except ProjError:
+        pass
+    if not max(abs(there[0] - middle[0]), abs(there[1] - middle[1])) <= slack:
+        reason = f"it is in {own.horizontal.name}, the city holds it as {crs.horizontal.name}"
+        raise CRSMismatchError(path, reason, "read its source again with the right crs=, or correct the coverage")
 
 
 def write_raster(raster: Raster, path: str | Path) -> Path:

@@ -12,7 +12,7 @@ from cim.sim.buildings import crs_of
 from cim.sim.flood.city_ground import CityGround, city_ground
 from cim.sim.flood.city_options import CityOptions, is_number
 from cim.sim.flood.covers import CoveredGround, CoverTable, cover_cells, cover_table, green_ampt
-from cim.sim.flood.domain import LARGEST_GAP, Edge, FlowDomain
+from cim.sim.flood.domain import LARGEST_GAP, Edge, FlowDomain, law_on
 from cim.sim.flood.elevation import crs_faults, refuse, value_faults
 from cim.sim.flood.gaps import dilated
 from cim.sim.flood.ground import resample
@@ -61,7 +61,8 @@ def domain_from_city(  # noqa: PLR0913  # each decision about the ground is the 
     roughness
         ``"land_use"``: Manning's n by the classes of the city and the table of covers; a number, or a field [s/m^(1/3)].
     infiltration
-        ``"land_use"``: Green-Ampt by the same table; a law of `cim.sim.flood.infiltration`, or None.
+        ``"land_use"``: Green-Ampt by the same table; a law of `cim.sim.flood.infiltration`, or None. The parameters of a law are numbers,
+        arrays like the cells of the area, or fields on them.
     gaps
         Terrain without elevation: ``"fill"`` (up to `largest_gap` [m²], under buildings, and waters) or ``"wall"``.
     culverts, underpasses, decks
@@ -102,7 +103,7 @@ def _prepared(city: City, options: CityOptions) -> tuple[Raster, CoverTable, Any
     table, place, ground = cover_table(), None, None
     try:
         table = cover_table(options.covers)
-        if options.soil is not None and options.soil not in table.soils:
+        if options.soil is not None and str(options.soil) not in table.soils:
             faults.append(f"soil={options.soil!r}; expected one of {', '.join(table.soils)}")
     except CimError as error:
         faults.append(str(error))
@@ -199,6 +200,9 @@ def _assembled(city: City, done: CityGround, inside: Bools, covered: CoveredGrou
     law, more = _infiltration(covered, options)
     notes += [*(covered.notes if covered else ()), *said, *more]
     grid = Grid(ground.x_min, ground.y_max, ground.dx, ground.dy, ground.shape[1], ground.shape[0], ground.crs.to_string())
+    if not isinstance(options.infiltration, str):
+        law, wrong = law_on(law, _without_ring(grid) if options.free else grid, ring=options.free)
+        refuse(wrong)
     open_edge = ~inside & dilated(np.isfinite(done.elevation)) if options.free else None
     how = "as asked" if options.edge else "the default of a part" if options.area is not None else "the default of a whole terrain"
     notes.append(f"the outer edge is {'free' if options.free else 'closed'} ({how})")
@@ -229,6 +233,10 @@ def _roughness(city: City, ground: Raster, covered: CoveredGround | None, option
 def _roughness_field(city: City, given: Any) -> Raster:
     """Return a field of roughness as a raster; its unit is no length."""
     return read_terrain(city, given.assign_attrs(units="m") if hasattr(given, "assign_attrs") else given)
+
+
+def _without_ring(grid: Grid) -> Grid:
+    return Grid(grid.x_min + grid.dx, grid.y_max - grid.dy, grid.dx, grid.dy, grid.nx - 2, grid.ny - 2, grid.crs)
 
 
 def _infiltration(covered: CoveredGround | None, options: CityOptions) -> tuple[Any, list[str]]:

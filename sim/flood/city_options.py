@@ -53,8 +53,7 @@ class CityOptions:
             "decks": (self.decks, ("remove", "keep")),
         }
         faults = option_faults(known)
-        if self.edge not in {None, "free", "closed"}:
-            faults.append(f"edge={self.edge!r}; expected 'free', 'closed' or None")
+        faults += [] if self.edge is None else option_faults({"edge": (self.edge, ("free", "closed"))})
         for name in ("resolution", "largest_gap", "clearance"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and value >= 0 and (value > 0 or name == "largest_gap")):

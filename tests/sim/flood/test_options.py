@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 import xarray as xr
 
-from cim.errors import CimError, UsageError
-from cim.sim.flood import Boundary, Breach, Constant, CurveNumber, FlowDomain, GreenAmpt, Horton, Inflow, Pump, simulate
+from cim.crs import parse
+from cim.errors import CimError, CRSMismatchError, UsageError
+from cim.model import CityBuilder
+from cim.model.coverages import Raster, read_raster, write_raster
+from cim.sim.flood import (
+    Boundary,
+    Breach,
+    Constant,
+    CurveNumber,
+    FlowDomain,
+    GreenAmpt,
+    Horton,
+    Inflow,
+    Pump,
+    domain_from_city,
+    simulate,
+)
+from tests.sim.flood.places import CRS, make_city, raster
 
 WRONG: tuple[Any, ...] = ("a", b"x", ["x"], {"a": 1}, object(), np.zeros(3), np.zeros((2, 2)), 1 + 2j, float("nan"), float("inf"), set())
 ALSO_RIGHT = {"checkpoint": (str,), "branch_from": (str,)}
@@ -65,6 +83,18 @@ def test_faults_of_several_types_are_told_together() -> None:
     assert "flood: 7 faults" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["resolution", "area", "terrain", "buildings", "roofs", "roughness", "infiltration", "gaps", "culverts", "underpasses", "decks", "edge",
+     "largest_gap", "clearance", "covers", "soil"],
+)  # fmt: skip
+def test_an_option_of_a_city_of_the_wrong_type_is_refused(name: str) -> None:
+    city, ground = make_city(("Building", {"h": shapely.box(4, 4, 8, 8)}, {"height": [9.0]})), raster(np.zeros((12, 12)))
+    for value in WRONG:
+        with pytest.raises(CimError):
+            domain_from_city(city, **{"terrain": ground, name: value})
+
+
 # ---------------------------------------------------------------- fields
 
 
@@ -107,3 +137,42 @@ def test_a_field_in_another_system_than_the_ground_is_refused(name: str) -> None
                 run(place=here, dx=None, **more)
         else:
             run(place=here, dx=None, **more)
+
+
+def test_infiltration_of_a_part_of_a_city_lies_on_the_cells_of_the_part() -> None:
+    city, ground = make_city(("Building", {"h": shapely.box(4, 4, 8, 8)}, {"height": [9.0]})), raster(np.zeros((12, 12)))
+    rate = np.arange(80.0).reshape(8, 10)
+    for edge, law in (("free", Constant(rate)), ("closed", Constant(rate))):
+        domain = domain_from_city(city, terrain=ground, area=(1.0, 2.0, 11.0, 10.0), edge=edge, infiltration=law, roughness=0.03)  # type: ignore[arg-type]
+        assert np.array_equal(domain.infiltration.rate[domain.active], rate.ravel())
+    with pytest.raises(UsageError, match="infiltration: rate: shape"):
+        domain_from_city(city, terrain=ground, infiltration=Constant(rate), roughness=0.03)
+
+
+# ---------------------------------------------------------------- the system of a terrain
+
+
+@pytest.mark.parametrize("stated", [None, CRS])
+@pytest.mark.parametrize("other", ["EPSG:4548+5737", "EPSG:2436", "EPSG:4490", "EPSG:28992"])
+def test_a_terrain_whose_file_lies_elsewhere_than_the_city_says_is_refused(tmp_path: Path, stated: str | None, other: str) -> None:
+    city = with_terrain(tmp_path, other, stated)
+    with pytest.raises(CRSMismatchError, match="the city holds it as CGCS2000"):
+        read_raster(city, "dtm")
+    with pytest.raises(CimError, match="the city holds it as CGCS2000"):
+        domain_from_city(city, infiltration=None, roughness=0.03)
+
+
+@pytest.mark.parametrize("stated", [None, CRS])
+def test_a_terrain_in_the_system_of_the_city_is_read(tmp_path: Path, stated: str | None) -> None:
+    for own in (CRS, "EPSG:4549"):
+        assert read_raster(with_terrain(tmp_path, own, stated), "dtm").shape == (12, 12)
+
+
+def with_terrain(folder: Path, own: str, stated: str | None) -> Any:
+    """Return a city with a terrain whose file says `own`, the table of coverages `stated`."""
+    path = write_raster(Raster(np.zeros((12, 12)), 0.0, 24.0, 2.0, 2.0, parse(own)), folder / "dem.tif")
+    builder = CityBuilder(CRS)
+    (relief,) = builder.add_objects("ReliefFeature", ["dtm"])
+    told: dict[str, Any] = {} if stated is None else {"crs": stated}
+    builder.add_coverage(int(relief), kind="raster", path=str(path), format="GeoTIFF", unit="m", meta='{"surface": "terrain"}', **told)
+    return builder.build()
