@@ -3,6 +3,8 @@
 ========================  ==========================================================
 ``equilibrium``           `assign`: the static user equilibrium
 ``equilibrium_kernels``   its loops: shortest paths and gradient projection
+``dynamic``               `simulate`: every vehicle, with queues that spill back
+``dynamic_kernels``       its loop, from event to event
 ========================  ==========================================================
 """
 
@@ -12,11 +14,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, simulate
     from cim.sim.traffic.equilibrium import Assignment, assign
 
-__all__ = ["Assignment", "assign"]
+__all__ = ["Assignment", "DynamicRun", "Fleet", "LinkChange", "assign", "simulate"]
 
-_HOME = {"Assignment": "equilibrium", "assign": "equilibrium"}
+_HOME = {
+    "Assignment": "equilibrium",
+    "DynamicRun": "dynamic",
+    "Fleet": "dynamic",
+    "LinkChange": "dynamic",
+    "assign": "equilibrium",
+    "simulate": "dynamic",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -329,3 +329,19 @@ def load(store, load_on):
     for p in range(flow.shape[0]):
         for k in range(start[p], start[p + 1]):
             load_on[links[k]] += flow[p]
+
+
+@_jit
+def next_links(zones, first, into, tail, through, weight):
+    """Return the first link of the least-cost way from every node to every zone, -1 where there is none, shape (zones, nodes).
+
+    first, into: links by the node they enter, as `shortest` has them by the node they leave.
+    """
+    n = first.shape[0] - 1
+    made = np.empty((zones.shape[0], n), np.int32)
+    distance, by, heap, place = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    for z in range(zones.shape[0]):
+        shortest(zones[z], first, into, tail, through, weight, distance, by, heap, place)
+        for v in range(n):
+            made[z, v] = by[v]
+    return made
