@@ -27,6 +27,15 @@ def _area(value: Any) -> Any:
     raise ValueError(msg)
 
 
+def _level(value: Any) -> Any:
+    """Refuse what is no level, nor levels by object and class."""
+    for one in value.values() if isinstance(value, dict) and value else [value]:
+        if one is not None and one != "water_level" and (isinstance(one, bool) or not isinstance(one, int | float)):
+            msg = f'expected an elevation [m], {{ id or class = elevation, … }}, or "water_level", found {one!r}'
+            raise ValueError(msg)
+    return value
+
+
 class FloodParameters(BaseModel):
     """Section ``[flood]``."""
 
@@ -49,7 +58,11 @@ class FloodParameters(BaseModel):
     velocity: bool = Field(default=False, description="whether the fields hold the velocity of every output time")
     wet_depth: PositiveFloat = Field(default=0.05, lt=100, description="depth from which a cell counts as flooded [m]")
     threads: int | None = Field(default=None, ge=1, description="threads; left out: all processors; the result is the same", examples=[2])
-    initial_level: float | None = Field(default=None, description="water at the start: its elevation [m]", examples=[2.5])
+    initial_level: Annotated[float | str | dict[str, float | str] | None, BeforeValidator(_level)] = Field(
+        default=None,
+        description='water at the start: its elevation [m], { id or class = elevation, … }, or "water_level": what water bodies state',
+        examples=[2.5],
+    )
     initial_depth: float | None = Field(default=None, ge=0, description="water at the start: its depth [m]", examples=[0.1])
     checkpoint_every: Duration | None = Field(
         default=None, description="simulated time between two states on disk, from which a run that was stopped goes on", examples=["30min"]

@@ -149,7 +149,7 @@ def plan_of(
     faults += wrong
     looking, wrong = watch(*looks, domain.grid, known)
     faults += wrong
-    depth = _initial(*initial, domain, faults)
+    depth, told_of_water = _initial(*initial, place, domain, faults)
     size = len(times) * domain.elevation.size * 4.0 * (3 if np.any(asked.velocity) else 1)
     if size > _MOST_BYTES:
         faults.append(f"output: {len(times)} times of {domain.elevation.size:,} cells are {size / 1e9:.0f} GB; give a longer output_every")
@@ -163,6 +163,7 @@ def plan_of(
 
     city = city_fingerprint(place) if isinstance(place, City) else None
     notes = [*domain.notes, *(() if rain is None else rain.notes), *told_of_edges, *told_of_structures, *looking.notes]
+    notes += told_of_water
     if depth is not None:
         notes.append(f"water at the start: {depth.sum() * domain.grid.dx**2:,.1f} m³ on {int((depth > 0).sum()):,} cells")
     if when[0] is None:
@@ -321,12 +322,25 @@ def _rain(rain: Any, faults: list[str]) -> Any:
         return None
 
 
-def _initial(level: Any, depth: Any, domain: FlowDomain, faults: list[str]) -> Floats | None:
-    """Return the depth at the start, shape (ny, nx) [m]."""
+def _initial(level: Any, depth: Any, place: Any, domain: FlowDomain, faults: list[str]) -> tuple[Floats | None, list[str]]:
+    """Return the depth at the start, shape (ny, nx) [m], and what is to be told of it."""
+    from cim.model import City
+    from cim.sim.flood.waters import empty_waters, is_by_water, water_levels
+
     if level is not None and depth is not None:
         faults.append("initial_level and initial_depth: give one of them")
     if level is None and depth is None:
-        return None
+        return None, empty_waters(place, domain, np.empty(0, np.int64)) if isinstance(place, City) and not faults else []
+    if level is not None and is_by_water(level):
+        levels, notes, wrong = water_levels(level, place, domain)
+        faults += wrong
+        lowest = float(np.nanmin(domain.elevation)) if domain.active.any() else 0.0
+        return _laid(np.where(np.isnan(levels), lowest, levels), None, domain, faults), notes
+    return _laid(level, depth, domain, faults), []
+
+
+def _laid(level: Any, depth: Any, domain: FlowDomain, faults: list[str]) -> Floats | None:
+    """Return the depth at the start of a level or a depth that holds everywhere, shape (ny, nx) [m]."""
     name, given = ("initial_level", level) if level is not None else ("initial_depth", depth)
     if domain.open_edge is not None and isinstance(given, np.ndarray) and given.shape == (domain.grid.ny - 2, domain.grid.nx - 2):
         given = np.pad(given, 1, mode="edge")  # the ring of open cells is not the caller's business

@@ -62,7 +62,8 @@ def simulate(  # noqa: PLR0913 - all that decides a flood, by name
     boundaries, inflows, structures
         Open sides of the domain (all others are walls), water poured in, pumps and breaches.
     initial_level, initial_depth
-        Water at the start: its elevation (all lower ground is under it), or its depth; number or field [m].
+        Water at the start: its elevation (all lower ground is under it), or its depth; number or field [m]. The level of a city may be
+        ``{id or class: level}``, and each level ``"water_level"``: that which the object states; the word alone means all water bodies.
     gauges, sections
         Points (x, y), and lines across which the flow is summed, positive to the right of their direction; looked at every tenth step.
     output_every
