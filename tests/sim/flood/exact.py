@@ -131,6 +131,49 @@ def bore(x: ArrayLike, t: float, depth: float, still: float) -> tuple[Reals, Rea
     return inside_c**2 / GRAVITY, 2 * (inside_c - c0)
 
 
+# --- bores and jumps against a stream ------------------------------------------------------------------------------------------
+def bore_against(depth: float, velocity: float, behind: float) -> tuple[float, float]:
+    """Return velocity behind, and speed of, a bore of depth `behind` that meets a stream which runs in the direction of x.
+
+    Mass and momentum are the same on both sides (Rankine and Hugoniot): Toro (2001), section 3.6. A speed below 0 is against the stream.
+    """
+    speed = velocity - float(np.sqrt(0.5 * GRAVITY * behind * (behind + depth) / depth))
+    return speed + depth * (velocity - speed) / behind, speed
+
+
+def conjugate_depth(depth: float, velocity: float) -> float:
+    """Return the depth behind a jump that stands still in a fast stream: Bélanger (1841)."""
+    return float(0.5 * depth * (np.sqrt(1.0 + 8.0 * velocity**2 / (GRAVITY * depth)) - 1.0))
+
+
+def reflected_depth(depth: float, velocity: float) -> float:
+    """Return the depth of the bore that runs back from a wall into the stream that meets it: the water behind it is at rest."""
+    return middle_state((depth, velocity), (depth, -velocity))[0]  # a wall is a stream that comes the other way
+
+
+def jump_on_a_slope(x: ArrayLike, *, jump: float, end: float, q: float, slope: float, n: float) -> Reals:
+    """Return the steady depth of a fast stream on a rough plane that jumps at x = `jump`.
+
+    Before it the stream runs at normal depth; there it takes the conjugate depth; after it the depth follows
+    dh/dx = (slope - friction) / (1 - Froude²) to x = `end`, by Runge and Kutta's rule on 20,000 parts.
+    """
+    before = float(normal_depth(q, slope, n))
+    places, step = np.linspace(jump, end, 20_001, retstep=True)
+
+    def rise(h: float) -> float:
+        return float((slope - (n * q) ** 2 / h ** (2 * MANNING_POWER)) / (1.0 - q**2 / (GRAVITY * h**3)))
+
+    depths = [conjugate_depth(before, q / before)]
+    for _ in places[1:]:
+        h = depths[-1]
+        first = rise(h)
+        second = rise(h + 0.5 * step * first)
+        third = rise(h + 0.5 * step * second)
+        depths.append(h + step / 6.0 * (first + 2.0 * second + 2.0 * third + rise(h + step * third)))
+    at = np.asarray(x, float)
+    return np.where(at < jump, before, np.interp(at, places, depths))
+
+
 # --- rain on a plane ----------------------------------------------------------------------------------------------------
 def normal_depth(q: ArrayLike, slope: float, n: float) -> Reals:
     """Return the depth at which unit discharge q runs down a plane without change: Manning."""
