@@ -270,7 +270,8 @@ THRESHOLDS = (0.1, 0.3)  # m
 def newcastle(data: Path, *, whole: bool = False, coarse: int = 1, until: float | None = None) -> Case:
     """Return the storm on the centre of Newcastle upon Tyne, buildings in the ground model, no way out.
 
-    The peers ran the worst hour (from 54,000 s) from dry, uniform rain, n = 0.03; `whole` runs the 24 hours.
+    The peers ran the worst hour (from 54,000 s) from dry, uniform rain, n = 0.03; `whole` runs the 24 hours, of which no peer field is: the
+    same moment is compared, with no bar, for the water of 15 hours is there already.
     """
     import rasterio
 
@@ -286,7 +287,7 @@ def newcastle(data: Path, *, whole: bool = False, coarse: int = 1, until: float 
     judge = _newcastle_judge(folder, row=54_000.0 + 3600.0 if whole else 3600.0) if coarse == 1 and until is None else _volume_only
     peers = peer_fields(folder)
     mutual = {t: _mutual(peers, t) for t in THRESHOLDS}
-    bar = {f"short of the peers' own, {t:g} m": 0.05 for t in mutual} if coarse == 1 and until is None else {}
+    bar = {f"short of the peers' own, {t:g} m": 0.05 for t in mutual} if coarse == 1 and until is None and not whole else {}
     return Case(
         "newcastle-day" if whole else "newcastle-hour",
         bed,

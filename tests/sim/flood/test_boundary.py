@@ -86,13 +86,13 @@ def test_the_shares_of_an_inflow_are_the_whole_and_none_is_above_the_level(heigh
 
 def test_the_critical_level_of_a_triangle_is_that_of_the_formula() -> None:
     slope, width = 0.1, 0.01  # a half V: Q = sqrt(g) * integral of (H - s y)^1.5 dy = sqrt(g) H^2.5 / (2.5 s)
-    middles = (np.arange(4000) + 0.5) * width * slope
+    middles = np.asarray((np.arange(4000) + 0.5) * width * slope, np.float64)
     level = critical_level(middles, np.sqrt(GRAVITY) * 2.0**2.5 / (2.5 * slope), width)
     assert level == pytest.approx(2.0, abs=1e-4)  # midpoint rule over 2,000 cells
 
 
 @pytest.mark.parametrize("values", [{"unit_discharge": 0.2}, {"discharge": 6.0, "depth": 0.1}])
-def test_an_inflow_that_is_even_by_word_says_over_what_ground(values: dict[str, float]) -> None:
+def test_an_inflow_that_is_even_by_word_says_over_what_ground(values: dict[str, Any]) -> None:
     water = river(boundaries=[Boundary("west", kind="inflow", **values), Boundary("east")])
     assert any("enters evenly, though its ground differs by 3.0 m" in one for one in water.run.assumptions)
     assert (water["maximum_depth"].values[:, 0] > 0).all()

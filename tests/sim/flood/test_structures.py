@@ -59,7 +59,7 @@ def test_a_branch_without_the_breach_of_its_base_knows_the_ground_that_is_gone(t
     dyke(Breach(LINE, level=1.0, begin="1min", duration="30s", name="north"), checkpoint=tmp_path / "base", keep_checkpoints=True)
     branch = dyke(branch_from=tmp_path / "base", branch_at="2min")
     assert branch["ground_elevation"].values[:, 20] == pytest.approx(1.0, abs=SINGLE)
-    fallen = branch.to_pandas("structures").set_index("structure").loc["north", "fallen"]
+    fallen: Any = branch.to_pandas("structures").set_index("structure").loc["north", "fallen"]
     assert fallen.tolist() == pytest.approx([0.0, 0.0, 2.0, 2.0, 2.0], abs=SINGLE)
 
 
@@ -126,7 +126,7 @@ def test_what_each_pump_has_moved_is_told_whether_it_leaves_or_stays() -> None:
     within = Pump((5.0, 15.0), [("0min", 0.2), ("2min", 0.2), ("3min", 0.0), ("4min", 0.0)], outlet=(71.0, 9.0), name="within")
     idle = Pump((61.0, 9.0), 0.5, on_depth=5.0)
     water = dyke(out, within, idle)
-    table = water.to_pandas("structures").set_index("structure")
+    table: Any = water.to_pandas("structures").set_index("structure")
     volume = {name: table.loc[name, "volume"].to_numpy() for name in ("out", "within", "pump")}
     assert volume["out"] == pytest.approx([0.0, 30.0, 60.0, 90.0, 120.0], rel=SINGLE)
     assert volume["within"] == pytest.approx([0.0, 12.0, 24.0, 30.0, 30.0], rel=SINGLE)
