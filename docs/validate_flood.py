@@ -3,7 +3,8 @@
     python docs/validate_flood.py DATA [--keep FOLDER]
 
 The cases and their bars are those of tests/sim/flood; here they run in every scheme and each figure is written down, met or not. DATA is
-the folder of real files. About one and a half hours of processor time; runs kept in FOLDER are not made again. `--quick` prints what needs no file.
+the folder of real files. About one and a half hours of processor time; runs kept in FOLDER are not made again. `--quick` prints what
+needs no file.
 """
 
 from __future__ import annotations
@@ -362,11 +363,12 @@ MALPASSET = """
 - *Cells and order.* Finer cells and higher order move away from the marks, not towards them: that the coarse first-order run comes nearest
   is chance. The wall-like treatment of steep banks has no part in it: switched off, P1 keeps its level within 0.1 m.
 - *P1 and S6.* From 100 s on a bore runs back up the gorge from the bend at P2. Before it comes the water at P1 stands at about 75 m, with
-  it at 84 to 91 m. First order smears this bore: on cells of 20, 10, 5 and 2.5 m it reaches 83.9, 87.8, 90.9 and 92.0 m, and an independent
-  first-order solver written for this question 84.0, 87.6 and 90.7 m, towards the 91.0 m that the accurate scheme has on 20 m already (92.0 m
-  on 10 m). Bores that run against fast water, and jumps that stand on slopes of 2 to 30 %, have exact solutions: there the accurate scheme is
-  right to 0.2 cells and 0.1 % (`tests/sim/flood/test_exact_bores.py`). So the equations, on this ground, put 91 to 92 m at P1, and what comes
-  nearer to the mark does so by its error. GeoClaw has 84.6 m. The police found 79.15 m; the laboratory 84.20 m at S6, 57 m away.
+  it at 84 to 91 m. First order smears this bore: on cells of 20, 10, 5 and 2.5 m it reaches 83.9, 87.8, 90.9 and 92.0 m, and an
+  independent first-order solver written for this question 84.0, 87.6 and 90.7 m, towards the 91.0 m that the accurate scheme has on 20 m
+  already (92.0 m on 10 m). Bores that run against fast water, and jumps that stand on slopes of 2 to 30 %, have exact solutions: there
+  the accurate scheme is right to 0.2 cells and 0.1 % (`tests/sim/flood/test_exact_bores.py`). So the equations, on this ground, put 91 to
+  92 m at P1, and what comes nearer to the mark does so by its error. GeoClaw has 84.6 m. The police found 79.15 m; the laboratory 84.20 m
+  at S6, 57 m away.
 - *P7.* At higher order and on finer cells the water stays below this mark on a bank, and the nearest wet cell is read.
 - *S9.* All models lie 8 m above the laboratory's 40.20 m, while the police found 44.35 m at P7, 290 m away.
 
@@ -375,15 +377,15 @@ has 2.63 m by the same measure: it sets no bar, and would miss this one. The fro
 valley, within two minutes of when they went off.
 """
 DAY = """
-The whole storm, 24 hours: the folder holds no peer field of it. After the worst hour the water of the fifteen hours before is there as well,
-2.3 cm of it on the mean of all cells that differ, and the peers, who began dry, are that much lower; this score has no bar.
+The whole storm, 24 hours: the folder holds no peer field of it. After the worst hour the water of the fifteen hours before is there as
+well, 2.3 cm of it on the mean of all cells that differ, and the peers, who began dry, are that much lower; this score has no bar.
 
 """
 FLUME = """
-The lower walls slope by a figure taken from another model's description of the experiment. The bar of 0.06 m is wide: it tells a wrong run
-from a right one, not a good scheme from a better one. The jump that stands before the building and reaches G2 after 13 s comes 5 s late
-and too low in the standard scheme, and not at all in the accurate one. That it comes at all is the width of the cells: on cells of 0.1, 0.05
-and 0.025 m it reaches G2 after 10, 18 and, until 28 s, not at all. Why the experiment has it is not known.
+The lower walls slope by a figure taken from another model's description of the experiment. The bar of 0.06 m is wide: it tells a wrong
+run from a right one, not a good scheme from a better one. The jump that stands before the building and reaches G2 after 13 s comes 5 s
+late and too low in the standard scheme, and not at all in the accurate one. That it comes at all is the width of the cells: on cells of
+0.1, 0.05 and 0.025 m it reaches G2 after 10, 18 and, until 28 s, not at all. Why the experiment has it is not known.
 """
 LIMITS = """
 ## What these figures do not say
