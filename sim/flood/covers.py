@@ -273,29 +273,44 @@ def _objects(city: City, type: str, table: CoverTable, names: tuple[str, ...], r
     values = _values(city, type, keys, table)
     found = {one: _cover(type, dict(one), table) for one in set(values)}
     covers = [found[one] for one in values]
-    strange = Counter(_shown(type, one) for one, cover in zip(values, covers, strict=True) if cover is None)
+    asked = _silent(city, type, table)
+    strange = Counter(_shown(type, one, asked) for one, cover in zip(values, covers, strict=True) if cover is None)
     index = np.array([names.index(cover or table.default) for cover in covers], np.int64)
     return shapes[area], index, strange, lines
 
 
+def _wanted(type: str, table: CoverTable) -> list[str]:
+    """Return the attributes that rules of a class ask for."""
+    return list(dict.fromkeys(name for rule in table.rules if rule.type == type for name in rule.attributes))
+
+
 def _values(city: City, type: str, keys: Ints, table: CoverTable) -> list[tuple[tuple[str, str], ...]]:
     """Return for each object the attributes that rules ask for, as text in lower case."""
-    wanted = list(dict.fromkeys(name for rule in table.rules if rule.type == type for name in rule.attributes))
     held = city.attributes.schema(type).names if type in city.attributes else []
     columns = []
-    for name in (one for one in wanted if one in held):
+    for name in (one for one in _wanted(type, table) if one in held):
         text = pc.utf8_lower(pc.fill_null(pc.cast(city.column(type, name, keys), "string"), ""))
         columns.append([(name, one.strip()) for one in text.to_pylist()])
     return list(zip(*columns, strict=True)) if columns else [()] * len(keys)
+
+
+def _silent(city: City, type: str, table: CoverTable) -> str:
+    """Return what is said of an object of a class none of whose attributes a rule asks for."""
+    wanted = _wanted(type, table)
+    held = city.attributes.schema(type).names if type in city.attributes else []
+    others = [name for name in held if name not in {*wanted, "object"}]
+    shown = ", ".join(others[:_SHOWN]) + (", …" if len(others) > _SHOWN else "")
+    has = f"; its class has {shown}, which no rule asks for" if others else ""
+    return f"nothing in {', '.join(wanted) or 'any attribute'}{has}"
 
 
 def _cover(type: str, values: Mapping[str, str], table: CoverTable) -> str | None:
     return next((rule.cover for rule in table.rules if rule.type == type and rule.fits(values)), None)
 
 
-def _shown(type: str, values: tuple[tuple[str, str], ...]) -> str:
-    said = ", ".join(f"{name}={value}" for name, value in values if value)
-    return f"{type} ({said})" if said else f"{type} (says nothing)"
+def _shown(type: str, values: tuple[tuple[str, str], ...], silent: str) -> str:
+    said = ", ".join(f"{name}={value}, which no rule knows" for name, value in values if value)
+    return f"{type} ({said or silent})"
 
 
 def _draw(code: NDArray[np.int16], drawn: NDArray[np.bool_], shapes: Any, index: Ints, raster: Raster) -> None:

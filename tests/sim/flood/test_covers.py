@@ -98,6 +98,11 @@ def test_later_classes_lie_over_earlier_ones() -> None:
     ("LandUse", {"land_use_code": "M1"}, "industrial"), ("LandUse", {"land_use_code": "E1"}, "water"),
     ("LandUse", {"land_use": "二类居住用地"}, "residential"), ("LandUse", {"class": "amenity=parking"}, "paved"),
     ("LandUse", {"class": "leisure=pitch"}, "grass"), ("LandUse", {"bgt_fysiekvoorkomen": "erf"}, "residential"),
+    ("LandUse", {"surface": "erf"}, "residential"), ("LandUse", {"surface": "Open verharding"}, "blocks"),
+    ("LandUse", {"surface": "gesloten verharding"}, "paved"), ("LandUse", {"surface": "onverhard"}, "bare"),
+    ("LandUse", {"land_cover": "grass"}, "grass"), ("LandUse", {"surface": "groenvoorziening"}, "park"),
+    ("LandUse", {"land_use": "other", "surface": "erf"}, "residential"), ("PlantCover", {"surface": "grasland overig"}, "grass"),
+    ("Road", {"verharding": "onverhard"}, "gravel"),
     ("PlantCover", {"class": "landuse=forest"}, "forest"), ("PlantCover", {"class": "barrier=hedge"}, "brush"),
     ("PlantCover", {"class": "运动场"}, "grass"), ("PlantCover", {"class": "groenvoorziening"}, "park"),
     ("Road", {"surface": "gravel"}, "gravel"), ("Road", {"function": "voetpad"}, "blocks"), ("Road", {"road_class": "primary"}, "paved"),
@@ -115,9 +120,28 @@ def test_unknown_covers_are_counted_and_named() -> None:
     notes = cover_cells(city, GROUND, cover_table()).notes
     assert notes == (
         "360 cells (60.0%) lie in no object with a cover: taken as unknown ground in a city (n = 0.035), assumed",
-        "2 objects of unknown cover (2 × LandUse (class=landuse=lunar)): taken as unknown ground in a city (n = 0.035), assumed",
+        "2 objects of unknown cover (2 × LandUse (class=landuse=lunar, which no rule knows)): taken as unknown ground in a city (n = 0.035), assumed",
         "1 objects are lines without an area: they change no roughness",
     )
+
+
+def test_an_object_of_which_no_rule_reads_an_attribute_is_told_with_the_attributes_it_has() -> None:
+    city = make_city(("LandUse", {"a": shapely.box(0, 0, 30, 20)}, {"ground_kind": ["erf"], "surface": [None]}))
+    said = " | ".join(cover_cells(city, GROUND, cover_table()).notes)
+    assert "says nothing" not in said
+    assert "1 × LandUse (nothing in land_use_code, land_use, class, surface" in said
+    assert "its class has ground_kind, which no rule asks for" in said
+    city = make_city(("LandUse", {"a": shapely.box(0, 0, 30, 20)}, {"surface": ["moon dust"]}))
+    assert "LandUse (surface=moon dust, which no rule knows)" in " | ".join(cover_cells(city, GROUND, cover_table()).notes)
+
+
+def test_names_that_a_mapping_gives_to_the_surface_are_read_on_plots() -> None:
+    """`cim new build` drafts ``surface`` for the ground of a Dutch base map."""
+    from cim.standard_names import STANDARD_NAMES  # noqa: PLC0415
+
+    assert "surface" in STANDARD_NAMES
+    asked = {name for rule in cover_table().rules if rule.type == "LandUse" for name in rule.attributes}
+    assert {"surface", "bgt_fysiekvoorkomen"} <= asked
 
 
 def test_a_table_of_ones_own_replaces_that_of_the_toolkit() -> None:
