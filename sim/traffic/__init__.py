@@ -1,11 +1,12 @@
 """Traffic on the road network of a city.
 
-========================  ==========================================================
-``equilibrium``           `assign`: the static user equilibrium
-``equilibrium_kernels``   its loops: shortest paths and gradient projection
-``dynamic``               `simulate`: every vehicle, with queues that spill back
-``dynamic_kernels``       its loop, from event to event
-========================  ==========================================================
+=======================  =====================================================================
+``equilibrium``          `assign`: the static user equilibrium
+``equilibrium_kernels``  its loops: shortest paths and gradient projection
+``city_network``         `road_network`: the roads of a city as links, what is assumed marked
+``dynamic``              `simulate`: every vehicle, with queues that spill back
+``dynamic_kernels``      its loop, from event to event
+=======================  =====================================================================
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cim.sim.traffic.city_network import RoadClass, road_network
     from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, simulate
     from cim.sim.traffic.equilibrium import Assignment, assign
 
-__all__ = ["Assignment", "DynamicRun", "Fleet", "LinkChange", "assign", "simulate"]
+__all__ = ["Assignment", "DynamicRun", "Fleet", "LinkChange", "RoadClass", "assign", "road_network", "simulate"]
 
 _HOME = {
     "Assignment": "equilibrium",
     "DynamicRun": "dynamic",
     "Fleet": "dynamic",
     "LinkChange": "dynamic",
+    "RoadClass": "city_network",
     "assign": "equilibrium",
+    "road_network": "city_network",
     "simulate": "dynamic",
 }
 
