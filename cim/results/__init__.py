@@ -6,6 +6,9 @@
 ``run_record``           `RunRecord`: inputs by hash, parameters, versions, time, balance
 ``fingerprint``          hashes of a city, a table, an array
 ``comparison``           `compare`: base against option, with the noise of the difference
+``figures``              `main_figures`, `mass_ledger`: the few numbers that somebody asks for first
+``tolerance``            `Tolerance`: what counts as the same
+``pairing``              which row belongs to which; series at common times
 ``files``                `save_result`, `load_result`: a folder of Parquet, GeoTIFF and JSON
 ``runs``                 `load_run`, `compare_runs`: a folder of results
 ``export``, ``geotiff``  GeoPackage, Excel, Parquet, GeoTIFF, Zarr
@@ -18,18 +21,21 @@ from __future__ import annotations
 from cim.results.comparison import Comparison, Noise, compare
 from cim.results.export import to_excel, to_geopackage, to_parquet, to_zarr
 from cim.results.fields import Fields, Grid, grid_dataset, grid_of
+from cim.results.figures import Figure, figures_side_by_side, main_figures, mass_ledger
 from cim.results.files import load_result, save_result
 from cim.results.fingerprint import array_fingerprint, city_fingerprint, table_fingerprint
 from cim.results.geotiff import to_geotiff
 from cim.results.protocols import Check, Needing, Preparing, Resuming, Simulator
 from cim.results.run_record import RunRecord, Stopwatch
 from cim.results.runs import compare_runs, load_run, save_run
+from cim.results.tolerance import Tolerance
 from cim.results.verdicts import Judgement, Verdicts, judge, verdicts_from
 
 __all__ = [
     "Check",
     "Comparison",
     "Fields",
+    "Figure",
     "Grid",
     "Judgement",
     "Needing",
@@ -39,16 +45,20 @@ __all__ = [
     "RunRecord",
     "Simulator",
     "Stopwatch",
+    "Tolerance",
     "Verdicts",
     "array_fingerprint",
     "city_fingerprint",
     "compare",
     "compare_runs",
+    "figures_side_by_side",
     "grid_dataset",
     "grid_of",
     "judge",
     "load_result",
     "load_run",
+    "main_figures",
+    "mass_ledger",
     "save_result",
     "save_run",
     "table_fingerprint",

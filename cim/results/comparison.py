@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 from cim.errors import CRSMismatchError, ObjectNotFoundError, UsageError
 from cim.results.columns import column, unit
 from cim.results.fields import Fields
+from cim.results.figures import figures_side_by_side
+from cim.results.pairing import at_common_times, codes, keys_of, refuse_doubles, series_keys, summarise_series
+from cim.results.tolerance import Tolerance
 from cim.results.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Noise", "compare"]
 
-_KEYS = ("object", "place", "gauge", "section", "structure", "level", "time")
-"""Columns that say which row of one table belongs to which of the other, those that a table has; a measured number (the water level at a
-gauge) is none."""
 _VERDICT_COLUMNS = ("object", "place", "unit", "value", "limit", "verdict", "reason")
 
 
@@ -59,6 +59,13 @@ class Comparison:
     option: RunRecord
     warnings: tuple[str, ...] = ()
     """What else differs between the two runs and may explain a difference: parameters, versions."""
+    figures: pa.Table = field(default_factory=lambda: pa.table({"figure": pa.array([], pa.string())}))
+    """The main figures side by side: figure, unit, base, option, difference, note."""
+    series: Mapping[str, pa.Table] = field(default_factory=dict)
+    """One per table of series (gauges, sections, structures): per series and column the maximum of each run, at its own times, and the
+    largest difference at common times. `tables` holds them at the times of the base, the option interpolated linearly."""
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    """What counts as the same; differences are given in full."""
 
     def table(self, name: str | None = None) -> pa.Table:
         """Return one table; the first when no name is given.
@@ -75,8 +82,27 @@ class Comparison:
         return self.tables[wanted]
 
     def changed(self, name: str | None = None) -> pa.Table:
-        """Return only the rows in which something differs."""
+        """Return only the rows in which something differs by more than the tolerance."""
         return self.table(name).filter(pc.field("change") != "same")
+
+    def largest(self, name: str | None = None) -> pa.Table:
+        """Return the rows that changed, the largest changes first.
+
+        Verdicts and statuses that turned come first, then rows that only one has, then numbers by their difference as a share of the
+        greatest value of their column.
+        """
+        changed = self.changed(name)
+        size = np.zeros(changed.num_rows)
+        for title in [one for one in changed.column_names if one.endswith("_difference")]:
+            gap = np.abs(np.asarray(changed[title].to_numpy(), float))
+            both = [np.abs(_numbers(changed[title.removesuffix("difference") + word])) for word in ("base", "option")]
+            scale = np.fmax(*both)
+            most = np.max(scale, initial=0.0, where=np.isfinite(scale))
+            size = np.fmax(size, np.nan_to_num(gap / most if most > 0 else gap, posinf=1.0))
+        words = changed["change"]
+        size += 4.0 * np.asarray(pc.match_substring(words, " -> ").to_numpy(zero_copy_only=False), bool)
+        size += 2.0 * np.asarray(pc.starts_with(words, "only in").to_numpy(zero_copy_only=False), bool)
+        return changed.take(pa.array(np.argsort(-size, kind="stable")))
 
     def to_pandas(self, name: str | None = None) -> pandas.DataFrame:
         """Return one table as a DataFrame, indexed by object id where it has one."""
@@ -99,13 +125,15 @@ class Comparison:
         return f"<div><b>{html.escape(repr(self)[1:-1])}</b>{f'<ul>{said}</ul>' if said else ''}{shown}</div>"
 
 
-def compare(base: Verdicts | Fields, option: Verdicts | Fields) -> Comparison:
-    """Return what `option` changes against `base`: by object id, by cell, verdict by verdict.
+def compare(base: Verdicts | Fields, option: Verdicts | Fields, *, tolerance: Tolerance | None = None) -> Comparison:
+    """Return what `option` changes against `base`: by object id, by cell, verdict by verdict, gauge by gauge at common times.
 
     Parameters
     ----------
     base, option
         Two results of the same simulator or check.
+    tolerance
+        What counts as the same in the column ``change``; `Tolerance` without it, ``Tolerance(0, 0)`` for exact equality.
 
     Raises
     ------
@@ -118,18 +146,39 @@ def compare(base: Verdicts | Fields, option: Verdicts | Fields) -> Comparison:
         pair = f"{type(base).__name__} {base.name!r} with {type(option).__name__} {option.name!r}"
         msg = f"cannot compare {pair}; give two results of one simulator or check"
         raise UsageError(msg)
+    close = Tolerance() if tolerance is None else tolerance
+    series: dict[str, pa.Table] = {}
+    told: list[str] = []
     if isinstance(base, Verdicts) and isinstance(option, Verdicts):
-        tables = {"verdicts": _compare_tables(_judged(base), _judged(option))}
+        tables = {"verdicts": _compare_tables(_judged(base), _judged(option), close)}
         fields = None
     elif isinstance(base, Fields) and isinstance(option, Fields):
-        names = [name for name in base.tables if name in option.tables]
-        tables = {name: _compare_tables(base.tables[name], option.tables[name]) for name in names}
+        tables = {}
+        for name in [one for one in base.tables if one in option.tables]:
+            tables[name] = _compare_named(name, base.tables[name], option.tables[name], close, series, told)
         fields = _compare_fields(base.dataset, option.dataset)
     else:
         msg = f"cannot compare results of the kind {type(base).__name__}; expected Verdicts or Fields"
         raise UsageError(msg)
-    warnings = (*_warnings(base.run, option.run), *_unshared(base, option))
-    return Comparison(base.name, tables, fields, _noise(base.run, option.run), base.run, option.run, warnings)
+    warnings = (*_warnings(base.run, option.run), *_unshared(base, option), *told)
+    shown = figures_side_by_side(base, option)
+    return Comparison(base.name, tables, fields, _noise(base.run, option.run), base.run, option.run, warnings, shown, series, close)
+
+
+def _compare_named(
+    name: str, base: pa.Table, option: pa.Table, tolerance: Tolerance, series: dict[str, pa.Table], told: list[str]
+) -> pa.Table:
+    """Lay two tables side by side; series are brought to common times first, summed up in `series`, and `told` says so."""
+    keys = series_keys(base, option)
+    if keys is None:
+        return _compare_tables(base, option, tolerance)
+    one, other, outside = at_common_times(base, option, keys)
+    made = _compare_tables(one, other, tolerance)
+    series[name] = summarise_series(base, option, made, keys, tolerance)
+    if not base["time"].equals(option["time"].cast(base["time"].type)):
+        rest = f"; {outside:,} rows of the base lie outside them and are left out" if outside else ""
+        told.append(f"{name}: compared at the times of the base, the option interpolated linearly between its own times{rest}")
+    return made
 
 
 def _judged(verdicts: Verdicts) -> pa.Table:
@@ -137,13 +186,14 @@ def _judged(verdicts: Verdicts) -> pa.Table:
     return verdicts.table.select([*_VERDICT_COLUMNS, *(name for name in verdicts.table.column_names[11:] if name != "footprint")])
 
 
-def _compare_tables(base: pa.Table, option: pa.Table) -> pa.Table:
+def _compare_tables(base: pa.Table, option: pa.Table, tolerance: Tolerance) -> pa.Table:
     """Lay two tables side by side by their keys; rows of the base first, in its order, then those only the option has."""
-    shared = [name for name in _KEYS if name in base.column_names and name in option.column_names]
-    keys = [name for name in shared if not pa.types.is_floating(base.schema.field(name).type)]
+    keys = keys_of(base, option)
     if not keys:
         base, option, keys = _numbered(base), _numbered(option), ["row"]
-    code_base, code_option, known = _codes(base, option, keys)
+    code_base, code_option, known = codes(base, option, keys)
+    refuse_doubles(code_base, "base", keys)
+    refuse_doubles(code_option, "option", keys)
     rows_base, rows_option = _place(code_base, known), _place(code_option, known)
     order = np.argsort(np.where(rows_base >= 0, rows_base, base.num_rows + rows_option), kind="stable")
     rows_base, rows_option = rows_base[order], rows_option[order]
@@ -152,7 +202,7 @@ def _compare_tables(base: pa.Table, option: pa.Table) -> pa.Table:
     fields = [base.schema.field(name) for name in keys]
     same = np.ones(len(order), bool)
     for name in [name for name in base.column_names if name in option.column_names and name not in keys]:
-        same &= _side_by_side(columns, fields, name, left, right)
+        same &= _side_by_side(columns, fields, name, left, right, tolerance)
     columns["change"] = _words(rows_base, rows_option, same, columns)
     fields.append(pa.field("change", pa.string()))
     return pa.Table.from_arrays([columns[field.name] for field in fields], schema=pa.schema(fields))
@@ -160,22 +210,6 @@ def _compare_tables(base: pa.Table, option: pa.Table) -> pa.Table:
 
 def _numbered(table: pa.Table) -> pa.Table:
     return table.append_column("row", pa.array(np.arange(table.num_rows)))
-
-
-def _codes(base: pa.Table, option: pa.Table, keys: list[str]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return one number per different key, for the rows of both tables, and how many there are."""
-    code = np.zeros(base.num_rows + option.num_rows, np.int64)
-    for name in keys:
-        both = pa.chunked_array([*base[name].chunks, *option[name].cast(base[name].type).chunks], base[name].type).combine_chunks()
-        text = (both.combine_chunks() if isinstance(both, pa.ChunkedArray) else both).dictionary_encode(null_encoding="encode")
-        part = np.asarray(text.indices.to_numpy(zero_copy_only=False), np.int64)
-        code = np.unique(code * (len(text.dictionary) + 1) + part, return_inverse=True)[1].reshape(-1)
-    known = int(code.max()) + 1 if len(code) else 0
-    for half, words in ((code[: base.num_rows], "base"), (code[base.num_rows :], "option")):
-        if len(np.unique(half)) < len(half):
-            msg = f"the {words} holds several rows for the same {', '.join(keys)}; they cannot be told apart"
-            raise UsageError(msg)
-    return code[: base.num_rows], code[base.num_rows :], known
 
 
 def _place(code: np.ndarray, known: int) -> np.ndarray:
@@ -188,8 +222,10 @@ def _index(rows: np.ndarray) -> pa.Array:
     return pa.array(rows, mask=rows < 0)
 
 
-def _side_by_side(columns: dict[str, Any], fields: list[pa.Field], name: str, left: pa.Table, right: pa.Table) -> np.ndarray:
-    """Add the columns of one name and return where both hold the same."""
+def _side_by_side(
+    columns: dict[str, Any], fields: list[pa.Field], name: str, left: pa.Table, right: pa.Table, tolerance: Tolerance
+) -> np.ndarray:
+    """Add the columns of one name and return where both hold the same, within the tolerance."""
     kind = left.schema.field(name)
     a, b = left[name], right[name].cast(kind.type)
     en, zh = (kind.metadata or {}).get(b"label_en", b"").decode(), (kind.metadata or {}).get(b"label_zh", b"").decode()
@@ -199,8 +235,25 @@ def _side_by_side(columns: dict[str, Any], fields: list[pa.Field], name: str, le
     if pa.types.is_floating(kind.type) or pa.types.is_integer(kind.type):
         columns[f"{name}_difference"] = pc.subtract(b.cast(pa.float64()), a.cast(pa.float64()))
         fields.append(column(f"{name}_difference", pa.float64(), unit=unit(kind), en=f"{en or name}, difference", zh=f"{zh}差值"))
+    return _same(a, b, kind, tolerance)
+
+
+def _same(a: Any, b: Any, kind: pa.Field, tolerance: Tolerance) -> np.ndarray:
+    """Return where two columns hold the same: measured numbers and instants within the tolerance, everything else exactly."""
+    if pa.types.is_floating(kind.type):
+        return tolerance.same(_numbers(a), _numbers(b), unit(kind))
     missing = pc.and_(pc.is_null(a, nan_is_null=True), pc.is_null(b, nan_is_null=True))
-    return np.asarray(pc.or_(pc.fill_null(pc.equal(a, b), False), missing).to_numpy(), bool)
+    same = np.asarray(pc.or_(pc.fill_null(pc.equal(a, b), False), missing).to_numpy(), bool)
+    if pa.types.is_timestamp(kind.type):
+        one, two = (values.cast(pa.timestamp("us", kind.type.tz), safe=False).cast(pa.int64()) for values in (a, b))
+        apart = pc.fill_null(pc.less_equal(pc.abs(pc.subtract(two, one)), round(tolerance.absolute * 1e6)), False)
+        same |= np.asarray(apart.to_numpy(), bool)
+    return same
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """Return a column as numbers, NaN where there is none."""
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), float)
 
 
 def _words(rows_base: np.ndarray, rows_option: np.ndarray, same: np.ndarray, columns: Mapping[str, Any]) -> pa.Array:
@@ -234,9 +287,9 @@ def _compare_fields(base: xarray.Dataset, option: xarray.Dataset) -> xarray.Data
             msg = f"the fields differ in {name}: {pair}; run both on one grid and with the same levels or times"
             raise UsageError(msg)
     difference = base.drop_vars(list(base.data_vars))
-    for name, field in base.data_vars.items():
-        if name in option.data_vars and field.dims == option[name].dims:
-            difference[name] = _minus(option[name], field)
+    for name, values in base.data_vars.items():
+        if name in option.data_vars and values.dims == option[name].dims:
+            difference[name] = _minus(option[name], values)
     return difference
 
 

@@ -1,0 +1,56 @@
+"""How far two numbers may lie apart and still count as the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cim.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Tolerance"]
+
+_UNITS = frozenset({"m", "m²", "m³", "m/s", "m²/s", "m³/s", "s"})
+"""Units of measured quantities, for which the absolute tolerance holds; counts, persons and money have the relative one only."""
+_SHARE = 1e-6
+"""Part of the absolute tolerance that holds for numbers without a unit, such as shares."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Two numbers are the same when they differ by no more than either part; words and whole numbers must be equal.
+
+    Examples
+    --------
+    >>> Tolerance().same(np.array([1.0, 1.0]), np.array([1.0005, 1.002]), "m").tolist()
+    [True, False]
+    """
+
+    relative: float = 1e-6
+    """Share of the larger of the two."""
+    absolute: float = 1e-3
+    """In the unit of the column where that is m, m², m³, m/s, m²/s, m³/s or s; a millionth of it where the column has no unit."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no tolerance."""
+        if not all(math.isfinite(one) and one >= 0 for one in (self.relative, self.absolute)):
+            msg = f"tolerance relative {self.relative}, absolute {self.absolute}; expected two numbers of at least 0"
+            raise UsageError(msg)
+
+    def same(self, base: NDArray[np.float64], option: NDArray[np.float64], unit: str = "") -> NDArray[np.bool_]:
+        """Return where two arrays of one shape and unit hold the same; two NaN are the same."""
+        finite = np.isfinite(base) & np.isfinite(option)
+        apart = np.abs(np.subtract(option, base, where=finite, out=np.full(base.shape, np.inf)))
+        absolute = self.absolute * (1.0 if unit in _UNITS else _SHARE if unit in {"", "1"} else 0.0)
+        allowed = np.maximum(self.relative * np.maximum(np.abs(base), np.abs(option)), absolute)
+        return np.asarray((base == option) | (np.isnan(base) & np.isnan(option)) | (np.isfinite(apart) & (apart <= allowed)), bool)
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        units = "m, m², m³, m/s, m²/s, m³/s or s"
+        return f"{self.relative:g} of the value, or {self.absolute:g} in {units} ({self.absolute * _SHARE:g} without a unit)"
