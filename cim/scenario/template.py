@@ -23,6 +23,8 @@ __all__ = ["kinds", "template"]
 _HEAD = """\
 # Scenario 方案. Run it:   cim run FILE -o FOLDER      Find every fault:   cim check FILE
 # Lines that begin with # are comments; take the # away to use what stands behind it. Lengths are metres, times are UTC.
+# In the sections below, a line without # holds the default, or what must be given.
+# Behind a # stands the default where "left out" names it, else an example.
 
 # the city to start from: a .cim folder, relative to this file
 city = "district.cim"
@@ -195,6 +197,8 @@ def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title:
     from pydantic import BaseModel
 
     default = None if field.is_required() else field.get_default(call_default_factory=True)
+    if isinstance(default, Mapping) and default and all(isinstance(one, BaseModel) for one in default.values()):
+        return _named_tables(key, field, default, title)
     several = _is_list(field.annotation)
     header = f"[[{title}.{key}]]" if several else f"[{title}.{key}]"
     stands = isinstance(default, BaseModel) or field.is_required()
@@ -206,6 +210,15 @@ def _inner(key: str, field: FieldInfo, models: Sequence[type[BaseModel]], title:
         lines += ["", f"# {field.description or key}" if number == 0 else f"# or: {_first_line(model) or model.__name__}"]
         lines += block if stands and number == 0 else [f"# {line}".rstrip() for line in block]
     return lines
+
+
+def _named_tables(key: str, field: FieldInfo, default: Mapping[str, BaseModel], title: str) -> list[str]:
+    """Return a table for each of the models that a field holds by name, with their values."""
+    lines = ["", f"# {field.description or key}"]
+    for name, held in default.items():
+        inner = f"{title}.{key}.{_toml_key(name)}"
+        lines += [f"[{inner}]", *_table(type(held), inner, held.model_dump(exclude_none=True)), ""]
+    return lines[:-1]
 
 
 def _model_example(model: type[BaseModel]) -> Mapping[str, Any] | None:
@@ -232,7 +245,25 @@ def _assignment(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return f"{name} = {_toml(_example(field))}"
     default = field.get_default(call_default_factory=True)
-    return f"# {name} = {_toml(_example(field))}" if default is None else f"{name} = {_toml(default)}"
+    if default is not None:
+        return f"{name} = {_toml(default)}"
+    example = _left_out(field)
+    made_up = example is None and not field.examples and _is_number(field.annotation)
+    shown = _toml(_example(field) if example is None else example)
+    return f"# {name} = {shown}" + ("  # an example, no default" if made_up else "")
+
+
+def _is_number(annotation: Any) -> bool:
+    """Say whether a type is a number, or a union or an annotated type that holds one."""
+    return annotation in {int, float} or any(_is_number(one) for one in get_args(annotation) if isinstance(one, type) or get_args(one))
+
+
+def _left_out(field: FieldInfo) -> float | None:
+    """Return the number that holds where a parameter is left out, as its description says: ``left out: 0.4, assumed``; None without one."""
+    if field.examples or not _is_number(field.annotation):
+        return None
+    found = re.search(r"left out: (-?\d+(?:\.\d+)?)(?=[,;\s]|$)", field.description or "")
+    return None if found is None else float(found[1])
 
 
 def _example(field: FieldInfo) -> Any:

@@ -15,6 +15,7 @@ from cim.sim.buildings import read_buildings, require_measurable
 from cim.sim.cells import cells_inside
 from cim.sim.impact.doors import DOORS, door_columns, read_doors
 from cim.sim.impact.floors import floor_columns, read_storeys
+from cim.sim.impact.grounds import Standing, building_ground
 from cim.sim.impact.parameters import ImpactParameters, impact_parameters
 from cim.sim.impact.pipes import MANHOLES, PIPES, manhole_columns, pipe_columns
 from cim.sim.impact.places import MEASURED, measure, ring_places
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILDINGS", "VERSION", "exposure", "plain_dataset", "table_of"]
 
-VERSION = "1"
+VERSION = "2"  # 2: the assumed floor counts from the ground of the building, not of each cell
 
 BUILDINGS = pa.schema(
     [
@@ -41,6 +42,7 @@ BUILDINGS = pa.schema(
         column("floor_source", pa.string(), en="who states the ground floor", zh="首层标高来源"),
         column("floor_level", pa.float64(), unit="m", en="level of the ground floor", zh="首层标高"),
         column("threshold_height", pa.float64(), unit="m", en="ground floor above the ground", zh="首层高出地面"),
+        column("ground_source", pa.string(), en="who states the ground under the floor", zh="地面标高来源"),
         column("depth_inside", pa.float64(), unit="m", en="water over the ground floor", zh="室内水深"),
         column("water_inside", pa.string(), en="water inside", zh="是否进水"),
         column("cells", pa.int64(), en="cells", zh="单元数"),
@@ -86,9 +88,10 @@ def exposure(city: City, water: Fields, *, parameters: ImpactParameters | None =
     require_measurable(city)
     read = read_water(city, water, limits.wet_depth)
     case = _Case.of(city, read, limits)
-    tables = {**_building_tables(case), **_road_tables(case), **_pipe_tables(case)}
+    tables, said_of_floors = _building_tables(case)
+    tables |= {**_road_tables(case), **_pipe_tables(case)}
     inputs = {"city": city_fingerprint(city), "water": array_fingerprint(read.place.values)}
-    notes = (*read.notes, *case.notes(water), *_counts(tables))
+    notes = (*read.notes, *case.notes(water), *_counts(tables), *said_of_floors)
     said = {**limits.model_dump(), "wet_depth": read.wet_depth, "water": water.name}
     run = RunRecord("impact", VERSION, inputs, said, start=water.run.start, assumptions=notes)
     return Fields("impact", plain_dataset(), tables, watch.stop(run))
@@ -143,17 +146,44 @@ class _Case:
         return tuple(said)
 
 
-def _building_tables(case: _Case) -> dict[str, pa.Table]:
+def _building_tables(case: _Case) -> tuple[dict[str, pa.Table], list[str]]:
+    """Return the tables, and what was taken for granted about the floors."""
     city, buildings, water, limits = case.city, case.buildings, case.water, case.limits
     rings = ring_places(buildings.footprints, case.roofs, water.place, limits.ring * water.reach)
     found = measure(rings, water, limits)
     doors, storeys = read_doors(city, buildings, limits), read_storeys(city, buildings)
     at_doors = door_columns(doors, buildings, water, limits, case.roofs)
-    floors = floor_columns(city, buildings, rings, found, doors, at_doors, storeys, water, limits)
-    return {
+    standing = building_ground(city, buildings, rings, water)
+    floors = floor_columns(city, buildings, rings, found, doors, at_doors, storeys, standing, water, limits)
+    tables = {
         "buildings": table_of({"object": buildings.ids, **found, **floors}, BUILDINGS),
         "doors": table_of(at_doors, DOORS),
     }
+    return tables, _floor_notes(floors, standing, limits)
+
+
+def _floor_notes(floors: Mapping[str, Any], standing: Standing, limits: ImpactParameters) -> list[str]:
+    """Name and count the floors that were assumed, and the ground they are counted from."""
+    total, said = len(floors["floor_source"]), []
+    assumed = int((floors["floor_source"] == "assumed").sum())
+    if assumed:
+        step = f"threshold_height ({limits.threshold_height:g} m) above the ground of the building"
+        said.append(f"{assumed:,} of {total:,} buildings state no ground floor: it is assumed to lie {step}")
+    by_step = ~np.isnan(floors["threshold_height"])
+    words = {
+        "terrain": "the median of the terrain beside them, without its edits, is taken",
+        "run": "the median of the ground of the run beside them is taken" + (", with edits of the terrain" if standing.edited else ""),
+    }
+    for name, taken in words.items():
+        count = int((by_step & (standing.source == name)).sum())
+        if count:
+            said.append(f"{count:,} buildings state no z_ground in the height system of the water: {taken}")
+    lost, far = int((by_step & np.isnan(standing.level)).sum()), int((by_step & standing.far).sum())
+    if lost:
+        said.append(f"{lost:,} buildings without a ground elevation of their own or beside them: water inside is not assessed")
+    if far:
+        said.append(f"{far:,} buildings state a ground more than 1 m off that of every cell beside them: look at their water inside")
+    return said
 
 
 def _road_tables(case: _Case) -> dict[str, pa.Table]:
@@ -192,10 +222,4 @@ def _counts(tables: Mapping[str, pa.Table]) -> list[str]:
     for name, table in tables.items():
         reasons = [one for one in table["reason"].to_pylist() if one is not None]
         said += [f"{name}: {reasons.count(one):,} not assessed, {one}" for one in sorted(set(reasons))]
-    buildings = tables["buildings"]
-    assumed = buildings["floor_source"].to_pylist().count("assumed")
-    if assumed:
-        said.append(
-            f"{assumed:,} of {buildings.num_rows:,} buildings state no ground floor: it is assumed to lie threshold_height above the ground"
-        )
     return said

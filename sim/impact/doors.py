@@ -113,12 +113,19 @@ def ancestor_rows(city: City, keys: Ints, ancestors: Ints) -> Ints:
     return found
 
 
-def over_level(places: Places, water: Water, level: Floats) -> Floats:
+def over_level(places: Places, water: Water, level: Floats, depths: Floats | None = None) -> Floats:
     """Return how deep water stands over a level at each object [m]: 0 where it stays below, NaN where nothing is known.
 
     No cell gives more than its own depth: where the ground outside lies above the level, a film on it is no deep water inside.
+
+    Parameters
+    ----------
+    level : shape (places.count,)
+        One elevation per object [m].
+    depths : shape (ny * nx,)
+        Depths that count [m] in place of those of the water, such as 0 for films.
     """
-    depth = places.at(water.depth)
+    depth = places.at(water.depth if depths is None else depths)
     over = np.minimum(depth, places.at(water.level) - level[places.row])
     return np.asarray(np.maximum(places.greatest(over), 0.0), float)
 

@@ -9,17 +9,17 @@ import numpy as np
 
 from cim.model.numeric import floats, numbers
 from cim.sim.impact.doors import Doors, ancestor_rows, over_level
-from cim.sim.impact.places import Places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.model import City
     from cim.sim.buildings import Buildings
+    from cim.sim.impact.grounds import Standing
     from cim.sim.impact.parameters import ImpactParameters
+    from cim.sim.impact.places import Places
     from cim.sim.impact.water import Water
 
-    Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
@@ -54,44 +54,44 @@ def read_storeys(city: City, buildings: Buildings) -> Storeys:
 
 def floor_columns(
     city: City, buildings: Buildings, rings: Places, found: dict[str, Any], doors: Doors, door_found: dict[str, Any],
-    storeys: Storeys, water: Water, limits: ImpactParameters,
+    storeys: Storeys, standing: Standing, water: Water, limits: ImpactParameters,
 ) -> dict[str, Any]:  # fmt: skip
     """Return where the ground floor lies, who says so, and how deep water stands over it.
 
-    The lowest door that leads outside comes first, then the storey nearest to the ground, then the attributes, then the assumed threshold.
+    The lowest door that leads outside comes first, then the storey nearest to the ground, then the attributes, then the assumed step above
+    the ground of the building: one level per building, never one per cell.
     """
     count, source = len(buildings), np.full(len(buildings), "assumed", object)
     level, height = np.full(count, np.nan), np.full(count, limits.threshold_height)
     stated = numbers(city, limits.floor_height, buildings.keys)
     source[np.isfinite(stated)], height = "attribute", np.where(np.isfinite(stated), stated, height)
-    by_door = np.zeros(count, bool)
     if water.comparable:
-        ground = np.where(np.isfinite(buildings.z_ground), buildings.z_ground, rings.least(rings.at(water.ground)))
         for name, stated in (
             ("attribute", numbers(city, limits.floor_level, buildings.keys)),
-            ("storey", _nearest_storey(storeys, ground)),
+            ("storey", _nearest_storey(storeys, standing.level)),
             ("door", _lowest_sill(doors, door_found, count)),
         ):
             known = np.isfinite(stated)
             source[known], level = name, np.where(known, stated, level)
-        by_door = source == "door"
-    height = np.where(np.isfinite(level), np.nan, height)
-    inside = _inside(rings, water, level, height)
-    inside = np.where(by_door, _door_depth(doors, door_found, count), inside)
+    by_step, by_door = np.isnan(level), source == "door"
+    level = np.where(by_step, standing.level + height, level)
+    deep = np.where(water.depth >= water.wet_depth, water.depth, np.where(np.isnan(water.depth), np.nan, 0.0))
+    inside = np.where(by_door, _door_depth(doors, door_found, count), over_level(rings, water, level, deep))
     unsure = rings.beyond | (found["unknown"] > limits.unknown_share)
     assessed = (found["status"] != "not_assessed") & np.isfinite(inside)
     answer = np.where(inside > 0, "yes", np.where(unsure, "not_assessed", "no")).astype(object)
     return {
-        "floor_source": source, "floor_level": level, "threshold_height": height,
+        "floor_source": source, "floor_level": level if water.comparable else np.full(count, np.nan),
+        "threshold_height": np.where(by_step, height, np.nan), "ground_source": _only(standing.source, by_step),
         "depth_inside": np.where(assessed & (answer != "not_assessed"), inside, np.nan),
         "water_inside": np.where(assessed, answer, "not_assessed").astype(object),
     }  # fmt: skip
 
 
-def _inside(rings: Places, water: Water, level: Floats, height: Floats) -> Floats:
-    """Return the water over a floor: over its level where that is known, else over a threshold that follows the ground."""
-    follows = np.maximum(rings.greatest(rings.at(water.depth)) - height, 0.0)
-    return np.where(np.isfinite(level), over_level(rings, water, level), follows)
+def _only(words: NDArray[np.object_], rows: NDArray[np.bool_]) -> NDArray[np.object_]:
+    found = np.full(len(words), None, object)
+    found[rows] = words[rows]
+    return found
 
 
 def _nearest_storey(storeys: Storeys, ground: Floats) -> Floats:

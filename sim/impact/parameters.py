@@ -40,14 +40,18 @@ class ImpactParameters(BaseModel):
       some to 1.25, for most to 2.0, for all above. `debris_depth`, `debris_velocity`: the debris factor of an urban area is 1 above
       0.25 m or 2 m/s, else 0 (same note).
     - The classes H1 to H6 of Australian Rainfall and Runoff 2019 stand in `cim.sim.impact.hazard`.
-    - `threshold_height`: an assumed step of 0.15 m between ground and ground floor, one step of a stair; measured levels come first.
+    - `threshold_height`: an assumed step of 0.15 m between the ground of the building (`z_ground`) and its ground floor, one step of a
+      stair; measured levels come first.
     - `floor_area_per_person`: 41.76 m² of dwelling per person, households of China, population census of 2020. Replace it with that of
       the place; uses without a figure are not assessed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    wet_depth: float | None = Field(default=None, gt=0, description="depth from which a place counts as wet [m]; left out: that of the run")
+    wet_depth: float | None = Field(
+        default=None, gt=0, description="depth from which a place counts as wet [m]; left out: that of the run, 0.05 unless it has another",
+        examples=[0.05],
+    )  # fmt: skip
     ring: float = Field(default=1.5, ge=1, le=20, description="reach of the cells outside a footprint that are looked at [cells]")
     unknown_share: float = Field(
         default=0.0, ge=0, lt=1, description="share of the cells of a place that may be unknown while it still counts as dry"
@@ -59,23 +63,25 @@ class ImpactParameters(BaseModel):
     debris_velocity: float = Field(default=2.0, ge=0, description="velocity above which debris counts [m/s]")
     debris_factor: float = Field(default=1.0, ge=0, description="what debris adds to DEFRA's hazard rating")
     vehicles: Mapping[str, VehicleLimits] = Field(default=_VEHICLES, description="limits of each class of vehicle")
-    threshold_height: float = Field(default=0.15, ge=0, description="assumed height of the ground floor above the ground [m]")
+    threshold_height: float = Field(default=0.15, ge=0, description="assumed step from z_ground of a building to its ground floor [m]")
     door_reach: float = Field(
         default=0.5, gt=0, description="a door nearer than this to the outline leads outside, where the model does not say [m]"
     )
     floor_level: str = Field(default="ground_floor_level", description="attribute of a building: elevation of its ground floor [m]")
-    floor_height: str = Field(default="threshold_height", description="attribute of a building: its ground floor above the ground [m]")
+    floor_height: str = Field(default="threshold_height", description="attribute of a building: its ground floor above z_ground [m]")
     pipe_types: tuple[str, ...] = Field(default=("GenericOccupiedSpace",), description="classes of pipes and manholes")
     tunnels: Literal["not_assessed", "terrain"] = Field(
         default="not_assessed",
         description='roads in tunnels that the run does not name as open: "not_assessed", or "terrain" as if it had their ground',
     )
     continent: str | None = Field(
-        default=None, description="continent of the JRC damage curves, such as asia or europe; left out: no damage"
+        default=None,
+        description="continent of the JRC damage curves, such as asia or europe; left out: no damage",
+        examples=["asia"],
     )
     value_per_m2: Mapping[str, float] = Field(default={}, description="greatest damage by use [money per m²]; left out: fractions only")
-    currency: str | None = Field(default=None, description="currency of value_per_m2, such as EUR or CNY")
-    price_year: int | None = Field(default=None, ge=1900, le=2200, description="year of the prices of value_per_m2")
+    currency: str | None = Field(default=None, description="currency of value_per_m2, such as EUR or CNY", examples=["CNY"])
+    price_year: int | None = Field(default=None, ge=1900, le=2200, description="year of the prices of value_per_m2", examples=[2020])
     damage_depth: Literal["floor", "ground"] = Field(
         default="floor", description='depth the curves are read at: above the ground "floor", or above the "ground" outside'
     )

@@ -208,7 +208,7 @@ def test_water_up_to_the_threshold_stays_outside() -> None:
 def test_a_stated_level_or_threshold_comes_before_the_assumed_one() -> None:
     water = make_water(wet_at((7, 5), depth=0.4), ground=10.0)
     found = inside(make_city({"a": HOUSE}, attributes={"threshold_height": Column([0.3], unit="m")}), water)
-    assert found == ("attribute", None, 0.3, pytest.approx(0.1), "yes")
+    assert found == ("attribute", pytest.approx(10.3), 0.3, pytest.approx(0.1), "yes")
     found = inside(make_city({"a": HOUSE}, attributes={"ground_floor_level": Column([10.35], unit="m")}), water)
     assert found == ("attribute", 10.35, None, pytest.approx(0.05), "yes")
 
