@@ -13,6 +13,7 @@ from cim.sim.flood.elevation import is_number
 from cim.sim.flood.kernels import FREE, INFLOW, STAGE
 from cim.sim.flood.solver import Edge, Source
 from cim.sim.flood.split import critical_level, lay_split
+from cim.sim.flood.told import jet_told, outline
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -194,17 +195,19 @@ def _edges(
         faults, notes = _stage_told(one, series, own)
         made = [Edge(side, cells, STAGE, series, name=one.label) for side, cells in places.items()]
         return ([], faults, []) if faults else (made, [], notes)
+    most, count = float(np.max(series.values, initial=0.0)), len(own)
+    faults, jet = jet_told(one.label, most * (1.0 if unit == "m³/s" else count * grid.dx), count * grid.dx)
     if unit == "m³/s" and one.depth is None:
         made, notes = _divided(one, series, places, grid, ground, roughness)
-        return made, [], notes
-    count = len(own)
+        return made, faults, [*jet, *notes]
     edges = []
     for side, cells in places.items():
         share = len(cells) / count if unit == "m³/s" else len(cells) * grid.dx
         edges.append(Edge(side, cells, INFLOW, _scaled(series, share), depth=one.depth or 0.0, name=one.label))
     why = "unit_discharge" if unit == "m²/s" else "an inflow with a depth"
     uneven = float(np.ptp(own))
-    return edges, [], [f"{one.label}: {why} enters evenly, though its ground differs by {uneven:.1f} m"] if uneven > _UNEVEN else []
+    jet += [f"{one.label}: {why} enters evenly, though its ground differs by {uneven:.1f} m"] if uneven > _UNEVEN else []
+    return edges, faults, jet
 
 
 def _scaled(series: PreparedSeries, share: float) -> PreparedSeries:
@@ -301,17 +304,21 @@ def series_of(
 
 def lay_inflows(
     inflows: Sequence[Inflow], grid: Grid, known: Bools, start: datetime | None, until: float
-) -> tuple[list[Source], list[str]]:  # fmt: skip
-    """Return the sources of the solver and every fault, one sentence each."""
+) -> tuple[list[Source], list[str], list[str]]:  # fmt: skip
+    """Return the sources of the solver, every fault, and what a reader of the result should know; one sentence each."""
     sources: list[Source] = []
     faults: list[str] = []
+    notes: list[str] = []
     for one in inflows:
         cells, wrong = cells_of(one.where, grid, known, one.label)
         series, more = series_of(one.discharge, "m³/s", one.label, start, until)
         faults += [*wrong, *more]
         if cells is not None and series is not None:
+            wrong, told = jet_told(one.label, float(np.max(series.values, initial=0.0)), outline(cells, grid))
+            faults += wrong
+            notes += told
             sources.append(Source(cells, series, name=one.label))
-    return sources, faults
+    return sources, faults, notes
 
 
 def cells_of(where: Any, grid: Grid, known: Bools, label: str) -> tuple[tuple[Ints, Ints] | None, list[str]]:

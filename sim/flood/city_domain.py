@@ -211,7 +211,7 @@ def _assembled(city: City, done: CityGround, inside: Bools, covered: CoveredGrou
     standing = done.roofs
     return FlowDomain(
         done.elevation, grid, roughness, pairs, law, open_edge, standing.ids if standing else None, standing.pairs if standing else None,
-        tuple(notes), vertical, covered.code if covered else None, covered.names if covered else (), done.open_ways,
+        tuple(notes), vertical, covered.code if covered else None, covered.names if covered else (), done.open_ways, done.water,
     )  # fmt: skip
 
 

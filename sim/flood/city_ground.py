@@ -37,6 +37,8 @@ class CityGround:
     drained: Drained | None
     notes: list[str]
     open_ways: tuple[str, ...] = ()
+    water: Bools | None = None
+    """Cells of waters."""
 
 
 def city_ground(city: City, ground: Raster, inside: Bools, told: Bools, options: CityOptions, *, levels: bool) -> CityGround:
@@ -55,8 +57,9 @@ def city_ground(city: City, ground: Raster, inside: Bools, told: Bools, options:
     ground, cut, more = _opened(city, ground, options, opened, levels=levels)
     notes += more
     ground = replace(ground, values=np.where(inside, ground.values, np.nan))
+    water = _waters(city, ground, levels=False)[0]
     if options.buildings == "ignore":
-        return CityGround(ground, ground.values, None, None, [*notes, "buildings are ignored"], tuple(sorted(opened)))
+        return CityGround(ground, ground.values, None, None, [*notes, "buildings are ignored"], tuple(sorted(opened)), water)
     standing = _without(standing, cut)
     notes += standing.notes
     if options.buildings == "raise":
@@ -66,7 +69,7 @@ def city_ground(city: City, ground: Raster, inside: Bools, told: Bools, options:
     way: Any = options.roofs
     drained = drain_roofs(ground.values, standing, way, ground.dx)
     notes += said + list(drained.notes if drained else ("rain on roofs stays where it falls",))
-    return CityGround(ground, elevation, standing, drained, notes, tuple(sorted(opened)))
+    return CityGround(ground, elevation, standing, drained, notes, tuple(sorted(opened)), water)
 
 
 def _without(standing: Roofs, cut: Bools) -> Roofs:

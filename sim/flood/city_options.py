@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cim.sim.flood.elevation import option_faults
+from cim.sim.flood.elevation import cell_faults, option_faults
 
 if TYPE_CHECKING:
     from cim.sim.flood.domain import Edge
@@ -58,6 +58,7 @@ class CityOptions:
             value = getattr(self, name)
             if value is not None and not (is_number(value) and value >= 0 and (value > 0 or name == "largest_gap")):
                 faults.append(f"{name}={value!r}; expected a number above 0")
+        faults += cell_faults(self.resolution) if is_number(self.resolution) and (self.resolution or 0) > 0 else []
         if isinstance(self.roughness, str) and self.roughness != "land_use":
             faults.append(f"roughness={self.roughness!r}; expected 'land_use', a number [s/m^(1/3)] or a field")
         if is_number(self.roughness) and not 0 < self.roughness <= 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cim.results import Grid
-from cim.sim.flood.elevation import as_grid, elevation_faults, is_number, on_grid, option_faults, refuse, value_faults
+from cim.sim.flood.elevation import as_grid, cell_faults, elevation_faults, is_number, on_grid, option_faults, refuse, value_faults
 from cim.sim.flood.gaps import dilated, fill_gaps
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class FlowDomain:
     cover_names: tuple[str, ...] = field(default=())
     open_ways: tuple[str, ...] = ()
     """Ids of ways in underpasses and through buildings whose own ground the elevation has."""
+    water: Bools | None = None
+    """Cells of rivers, canals and ponds; None: unknown."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a domain."""
@@ -83,6 +85,7 @@ class FlowDomain:
             faults.append(f"cells are {self.grid.dx:g} × {self.grid.dy:g} m; the solver needs square ones: give resolution=")
         if self.elevation.dtype != np.float64:
             faults.append(f"elevation is {self.elevation.dtype}, expected float64")
+        faults += cell_faults(self.grid.dx)
         faults += value_faults(self.elevation, "the elevation of the domain")
         return faults + self._roughness_faults() + self._roof_faults() + self._edge_faults() + self._law_faults()
 

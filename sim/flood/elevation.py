@@ -25,6 +25,7 @@ __all__ = [
     "LOWEST",
     "MARKS",
     "as_grid",
+    "cell_faults",
     "crs_faults",
     "elevation_faults",
     "hole_sizes",
@@ -39,6 +40,8 @@ LOWEST, HIGHEST = -11_500.0, 9_000.0
 """Range of elevations [m]: below the Challenger Deep (-10 935 m), above Everest (8 849 m)."""
 MARKS = (-9999.0, -999.0, -99.0, -1.0e3, 999.0, 9999.0)
 """Values with which files mark cells without an elevation."""
+SMALLEST_CELL = 0.01
+"""[m]"""
 _ALONE = 50.0
 """A mark inside the range of elevations is one when no other cell comes this near to it [m]."""
 
@@ -161,6 +164,13 @@ def elevation_faults(values: Floats, *, gaps: str = "refuse") -> list[str]:
     return faults
 
 
+def cell_faults(size: float | None) -> list[str]:
+    """Return why cells of a size [m] are too small to be meant."""
+    if size is None or size >= SMALLEST_CELL:
+        return []
+    return [f"cells are {size:g} m wide; expected at least {SMALLEST_CELL:g} m: does the field count in degrees, or in another unit?"]
+
+
 def option_faults(options: dict[str, tuple[Any, tuple[str, ...]]]) -> list[str]:
     """Return which options (name: value given, values known) have a value that is not known."""
     found = options.items()
@@ -192,6 +202,7 @@ def as_grid(elevation: Any, dx: Any, crs: Any) -> tuple[Floats | None, Grid, lis
         faults.append(f"dx={dx!r}; an array needs the size of its cells [m], above 0")
     else:
         size = float(dx)
+        faults += cell_faults(size)
     ny, nx = values.shape if values.ndim == 2 else (1, 1)
     return values, Grid(0.0, ny * size, size, size, nx, ny, crs or "local"), faults
 
@@ -222,7 +233,22 @@ def _from_field(given: xarray.DataArray, dx: float | None, crs: str | None) -> t
     if faults:
         return values, blank, faults
     size, said = sizes["x"], str(given.attrs.get("crs") or crs or "local")
-    return values, Grid(float(x[0]) - size / 2, float(y[0]) + size / 2, size, size, len(x), len(y), said), []
+    grid = Grid(float(x[0]) - size / 2, float(y[0]) + size / 2, size, size, len(x), len(y), said)
+    return values, grid, [*cell_faults(size), *_far_faults(grid)]
+
+
+def _far_faults(grid: Grid) -> list[str]:
+    """Return why coordinates cannot be those of the system that is stated."""
+    from cim.crs import check_plausible, parse
+    from cim.errors import CRSError
+
+    system = parse(grid.crs)
+    box = (grid.x_min, grid.y_max - grid.ny * grid.dy, grid.x_min + grid.nx * grid.dx, grid.y_max)
+    try:
+        check_plausible(box, system, path="elevation")
+    except CRSError as error:
+        return [str(error)]
+    return []
 
 
 def on_grid(given: Any, grid: Grid, name: str, unit: str) -> tuple[Floats, list[str]]:

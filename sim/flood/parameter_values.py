@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from cim.errors import CimError
-from cim.sim.flood.times import instant, seconds
+from cim.sim.flood.times import marked_instant, seconds
 
 if TYPE_CHECKING:
     from cim.sim.flood.series import Series
@@ -38,12 +38,12 @@ def _duration(value: Any) -> Any:
 
 def _until(value: Any) -> Any:
     if isinstance(value, datetime | date):
-        return instant(value)
+        return marked_instant(value)
     try:
         return _duration(value)
     except ValueError:
         try:
-            return instant(value)
+            return marked_instant(value)
         except ValueError:
             msg = 'expected a duration such as "6h", or an instant such as 2026-07-01T13:00:00Z'
             raise ValueError(msg) from None
@@ -134,8 +134,8 @@ def _place(value: Any) -> Any:
 
 Duration = Annotated[float | str, BeforeValidator(_duration)]
 """Seconds, or a text such as "90min"."""
-Instant = Annotated[datetime, BeforeValidator(instant)]
-"""UTC unless it says its zone."""
+Instant = Annotated[datetime, BeforeValidator(marked_instant)]
+"""UTC unless it says its zone, which is told."""
 Until = Annotated[float | str | datetime, BeforeValidator(_until)]
 """A duration or an instant."""
 At = float | str | datetime

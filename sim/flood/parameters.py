@@ -42,7 +42,8 @@ class FloodParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     start: Instant | None = Field(
-        default=None, description="first instant, UTC unless it says its zone; left out: 2000-01-01, where no series says its dates"
+        default=None,
+        description="first instant; without zone UTC (those of [[change]]: that of the city), so write +08:00; left out: 2000-01-01",
     )
     until: Until = Field(description='length of the run, such as "6h", or its last instant', examples=["90min"])
     resolution: PositiveFloat | None = Field(default=None, description="size of a cell [m]; left out: that of the terrain", examples=[2.0])

@@ -24,6 +24,7 @@ from cim.sim.flood.identity import case_fingerprint, fingerprint_of
 from cim.sim.flood.series import instant, seconds
 from cim.sim.flood.solver import FILM, Case
 from cim.sim.flood.structures import Breach, Pump, lay_structures
+from cim.sim.flood.told import zone_told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,7 +144,7 @@ def plan_of(
         faults += [f"rain: {one}".replace("rain: rain:", "rain:") for one in rain.faults(domain.grid, begin, until)]
     edges, wrong, told_of_edges = lay_boundaries(forcing[0], domain.grid, domain.elevation, domain.roughness, begin, until)
     faults += wrong
-    sources, wrong = lay_inflows(forcing[1], domain.grid, known, begin, until)
+    sources, wrong, told_of_inflows = lay_inflows(forcing[1], domain.grid, known, begin, until)
     faults += wrong
     controls, wrong, told_of_structures = lay_structures(forcing[2], domain.grid, domain.elevation, begin, until)
     faults += wrong
@@ -162,10 +163,11 @@ def plan_of(
     from cim.model import City
 
     city = city_fingerprint(place) if isinstance(place, City) else None
-    notes = [*domain.notes, *(() if rain is None else rain.notes), *told_of_edges, *told_of_structures, *looking.notes]
+    notes = [*domain.notes, *(() if rain is None else rain.notes), *told_of_edges, *told_of_inflows, *told_of_structures, *looking.notes]
     notes += told_of_water
     if depth is not None:
         notes.append(f"water at the start: {depth.sum() * domain.grid.dx**2:,.1f} m³ on {int((depth > 0).sum()):,} cells")
+    notes += [*zone_told("start", when[0], place), *zone_told("until", when[1], place)]
     if when[0] is None:
         notes.append(f"no start given: the clock begins at {_FIRST_INSTANT.isoformat()}")
     inputs = {"elevation": array_fingerprint(domain.elevation), "forcing": case_fingerprint(case, forcing)}
@@ -330,13 +332,14 @@ def _initial(level: Any, depth: Any, place: Any, domain: FlowDomain, faults: lis
     if level is not None and depth is not None:
         faults.append("initial_level and initial_depth: give one of them")
     if level is None and depth is None:
-        return None, empty_waters(place, domain, np.empty(0, np.int64)) if isinstance(place, City) and not faults else []
+        return None, [] if faults else empty_waters(place if isinstance(place, City) else None, domain)
     if level is not None and is_by_water(level):
         levels, notes, wrong = water_levels(level, place, domain)
         faults += wrong
         lowest = float(np.nanmin(domain.elevation)) if domain.active.any() else 0.0
         return _laid(np.where(np.isnan(levels), lowest, levels), None, domain, faults), notes
-    return _laid(level, depth, domain, faults), []
+    laid = _laid(level, depth, domain, faults)
+    return laid, [] if faults else empty_waters(place if isinstance(place, City) else None, domain, wet=laid)
 
 
 def _laid(level: Any, depth: Any, domain: FlowDomain, faults: list[str]) -> Floats | None:

@@ -22,6 +22,7 @@ from cim.sim.flood.plan import VERSION, Options, Plan, length_of, plan_of
 from cim.sim.flood.series import say_seconds, seconds
 from cim.sim.flood.solver import HARD_STOP, Solver
 from cim.sim.flood.structures import Breach, Pump, ground_now, structure_rows, structures_table
+from cim.sim.flood.told import deep_told, rain_told
 
 if TYPE_CHECKING:
     import xarray
@@ -283,9 +284,11 @@ def _result(plan: Plan, asked: Options, ran: _Ran, clock: Stopwatch) -> Fields:
     grid: Grid = plan.domain.grid
     parameters = {**plan.said, "open_ways": list(plan.domain.open_ways), "crs": grid.crs,
                   "grid": [grid.x_min, grid.y_max, grid.dx, grid.nx, grid.ny]}  # fmt: skip
+    told = [] if plan.case.rain is None else rain_told(ledger.terms()["rain"], plan.domain, plan.until)
+    told += deep_told(solver.maxima["depth"], plan.case.depth, plan.domain)
     record = RunRecord(
         "flood", VERSION, inputs=plan.inputs, parameters=parameters, start=plan.start, balance=balance,
-        assumptions=(*plan.notes, *_assumptions(plan, asked), *_ground_told(first, ran.ground)),
+        assumptions=(*plan.notes, *_assumptions(plan, asked), *_ground_told(first, ran.ground), *told),
     )  # fmt: skip
     return Fields("flood", dataset, tables, clock.stop(record))
 

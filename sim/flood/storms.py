@@ -28,6 +28,10 @@ _PEAK = 0.4
 """Share of the duration before the peak where none is stated; Chinese cities publish 0.3 to 0.5."""
 
 
+_LEAST = 1e-3
+"""A design storm of less [m] has a depth in another unit."""
+
+
 @dataclass(frozen=True, eq=False)
 class DesignStorm(Rain):
     """A storm of a return period; make it with `chicago` or `block`. Dry before it begins and after it ends."""
@@ -205,9 +209,11 @@ class DesignStorm(Rain):
     def notes(self) -> tuple[str, ...]:
         """What was taken for granted, with the formula and its document."""
         f = self.formula
-        what = f"design storm ({self.kind}, {say_seconds(self.duration)}, {self.total_depth * 1e3:.1f} mm)"
+        what = f"design storm ({self.kind}, {say_seconds(self.duration)}, {self.total_depth * 1e3:.4g} mm)"
+        little = self.total_depth < _LEAST
         made = () if f is None else (f"{what}: {f.name}, i = {f.A:.6g} / (t + {f.b:.6g})^{f.n:.6g} mm/min; {f.source or 'formula given'}",)
-        return (*(made or (what,)), *self.said, *super().notes)
+        weak = (f"warning: the storm totals {self.total_depth * 1e3:.4g} mm, less than 1 mm: its depth is given in mm",) if little else ()
+        return (*(made or (what,)), *weak, *self.said, *super().notes)
 
 
 def _formula(

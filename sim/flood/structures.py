@@ -15,6 +15,7 @@ from cim.sim.flood.gauges import instants_of
 from cim.sim.flood.identity import fingerprint_of
 from cim.sim.flood.kernels import PAD
 from cim.sim.flood.series import instant, say_seconds, seconds
+from cim.sim.flood.told import jet_told, outline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,10 +99,10 @@ def lay_structures(
     notes: list[str] = []
     for label, one in zip(_labels(structures), structures, strict=True):
         if isinstance(one, Pump):
-            control, wrong = _lay_pump(one, label, grid, np.isfinite(ground), start, until)
+            control, wrong, told = _lay_pump(one, label, grid, np.isfinite(ground), start, until)
         else:
             control, wrong, told = _lay_breach(one, label, grid, ground, start, until)
-            notes += told
+        notes += told
         faults += wrong
         if control is not None:
             controls.append(control)
@@ -116,7 +117,8 @@ def _labels(structures: Sequence[Pump | Breach]) -> list[str]:
 
 def _lay_pump(
     one: Pump, label: str, grid: Grid, known: NDArray[np.bool_], start: datetime | None, until: float
-) -> tuple[Control | None, list[str]]:  # fmt: skip
+) -> tuple[Control | None, list[str], list[str]]:  # fmt: skip
+    notes: list[str] = []
     intake, faults = cells_of(one.intake, grid, known, f"{label}, intake")
     outlet = None
     if one.outlet is not None:
@@ -129,9 +131,14 @@ def _lay_pump(
     if not (is_number(one.on_depth) and is_number(one.off_depth) and one.on_depth >= one.off_depth >= 0):
         faults.append(f"{label}: on_depth={one.on_depth!r}, off_depth={one.off_depth!r}; expected on_depth not below off_depth, nor 0")
     if faults or intake is None or series is None:
-        return None, faults
+        return None, faults, []
+    for cells, at in ((intake, "intake"), (outlet, "outlet")):
+        if cells is not None:
+            wrong, told = jet_told(f"{label}, {at}", float(np.max(series.values, initial=0.0)), outline(cells, grid))
+            faults += wrong
+            notes += told
     key = f"pump:{'outside' if outlet is None else 'inside'}:{fingerprint_of([intake, outlet])[-8:]}:{label}"
-    return _RunningPump(one, key, _shifted(intake), None if outlet is None else _shifted(outlet), series), []
+    return _RunningPump(one, key, _shifted(intake), None if outlet is None else _shifted(outlet), series), faults, notes
 
 
 def _shifted(cells: tuple[Ints, Ints]) -> tuple[Ints, Ints]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
 
 from cim.errors import UsageError
 
-__all__ = ["TIME_TOLERANCE", "has_zone", "instant", "say_seconds", "seconds"]
+__all__ = ["TIME_TOLERANCE", "has_zone", "instant", "marked_instant", "say_seconds", "seconds", "zone_is_assumed"]
 
 _PARTS = {
     "d": (86400.0, "d day days 天 日"),
@@ -25,6 +25,8 @@ _PART = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d_]+)\s*")
 _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)")
 _CHINESE_DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日\s*(?:(\d{1,2})[时点:]\s*(?:(\d{1,2})(?:分|:(?=\d)|$)\s*(?:(\d{1,2})秒?)?)?)?")
 _SLASHED = re.compile(r"(\d{4})[/.\-](\d{1,2})[/.\-](\d{1,2})(?:[T\s]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.0*)?)?)?")
+_ASSUMED = timezone(timedelta(0), "UTC, not stated")
+"""UTC of instants that do not say their zone, so that they can be told from those that do."""
 TIME_TOLERANCE = 1e-3
 """Two times nearer than this [s] are the same: files write minutes and hours with few digits."""
 
@@ -125,6 +127,24 @@ def has_zone(value: Any) -> bool:
     """Return whether a time says its zone by itself."""
     found = _moment(value)
     return found is not None and found.tzinfo is not None
+
+
+def marked_instant(value: Any) -> datetime:
+    """Return a time as a UTC instant that still shows whether its zone was stated; see `zone_is_assumed`.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read as a time.
+    """
+    found = instant(value)
+    return found.replace(tzinfo=_ASSUMED) if zone_is_assumed(value) else found
+
+
+def zone_is_assumed(value: Any) -> bool:
+    """Return whether a value is a time that does not say its zone, or was made of one by `marked_instant`."""
+    found = _moment(value)
+    return found is not None and (found.tzinfo is None or found.tzname() == _ASSUMED.tzname(None))
 
 
 def _zone(name: str) -> Any:

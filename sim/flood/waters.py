@@ -75,7 +75,7 @@ def water_levels(given: Any, city: Any, domain: FlowDomain) -> tuple[Floats, lis
     keys = np.array(list(level_of), np.int64)
     if len(keys):
         _lay(city, keys, np.array(list(level_of.values()), float), ground, levels, told)
-    told.notes += empty_waters(city, domain, keys)
+    told.notes += empty_waters(city, domain, filled=keys)
     return levels, told.notes, told.faults
 
 
@@ -155,23 +155,36 @@ def _named(city: City, keys: Ints) -> str:
     return ", ".join(ids) + (", …" if len(keys) > _SHOWN else "")
 
 
-def empty_waters(city: City, domain: FlowDomain, filled: Ints) -> list[str]:
-    """Return a sentence on the water bodies of the domain that nobody has filled."""
+def empty_waters(city: City | None, domain: FlowDomain, *, filled: Ints | None = None, wet: Floats | None = None) -> list[str]:
+    """Return a sentence on the water bodies of the domain that are dry at the start.
+
+    Parameters
+    ----------
+    city
+        None for a domain without one: then its cells of water are counted.
+    filled
+        Objects that have been dealt with.
+    wet : shape (ny, nx)
+        Depth at the start [m].
+    """
     from cim.model.numeric import number_column
     from cim.sim.cells import cells_inside
 
-    if _CLASS not in city.types():
-        return []
+    standing = np.zeros(domain.elevation.size, bool) if wet is None else wet.reshape(-1) > 0
+    if city is None:
+        dry = 0 if domain.water is None else int((domain.water & domain.active & ~standing.reshape(domain.shape)).sum())
+        return [f"{dry} cells of water bodies ({dry * domain.grid.dx**2:,.0f} m²) start empty"] if dry else []
     ground = _ground(domain)
-    keys = city.keys(_CLASS, bbox=ground.bounds)
-    keys = keys[~np.isin(keys, filled)]
+    keys = city.keys(_CLASS, bbox=ground.bounds) if _CLASS in city.types() else np.empty(0, np.int64)
+    keys = keys if filled is None else keys[~np.isin(keys, filled)]
     if not len(keys):
         return []
     pairs = cells_inside(_areas(city, keys), ground)
-    here = np.unique(pairs.shape[domain.active.reshape(-1)[pairs.cell]])
+    active = domain.active.reshape(-1)[pairs.cell]
+    here = np.setdiff1d(pairs.shape[active], pairs.shape[active & standing[pairs.cell]])
     if not len(here):
         return []
     stated = int(np.isfinite(number_column(city, _CLASS, STATED, keys[here])).sum())
-    area = len(np.unique(pairs.cell)) * domain.grid.dx**2
+    area = len(np.unique(pairs.cell[active & np.isin(pairs.shape, here)])) * domain.grid.dx**2
     said = f"{len(here)} water bodies ({area:,.0f} m²) start empty"
     return [f'{said}, {stated} of them state a {STATED}: initial_level="{STATED}" fills these' if stated else said]

@@ -120,7 +120,10 @@ def test_unknown_covers_are_counted_and_named() -> None:
     notes = cover_cells(city, GROUND, cover_table()).notes
     assert notes == (
         "360 cells (60.0%) lie in no object with a cover: taken as unknown ground in a city (n = 0.035), assumed",
-        "2 objects of unknown cover (2 × LandUse (class=landuse=lunar, which no rule knows)): taken as unknown ground in a city (n = 0.035), assumed",
+        (
+            "2 objects of unknown cover (2 × LandUse (class=landuse=lunar, which no rule knows)): "
+            "taken as unknown ground in a city (n = 0.035), assumed"
+        ),
         "1 objects are lines without an area: they change no roughness",
     )
 
@@ -137,7 +140,7 @@ def test_an_object_of_which_no_rule_reads_an_attribute_is_told_with_the_attribut
 
 def test_names_that_a_mapping_gives_to_the_surface_are_read_on_plots() -> None:
     """`cim new build` drafts ``surface`` for the ground of a Dutch base map."""
-    from cim.standard_names import STANDARD_NAMES  # noqa: PLC0415
+    from cim.standard_names import STANDARD_NAMES
 
     assert "surface" in STANDARD_NAMES
     asked = {name for rule in cover_table().rules if rule.type == "LandUse" for name in rule.attributes}
