@@ -25,7 +25,9 @@ UNAWARE, LEARN = 0, 1
 """What a driver before a closed link does: waits; takes the detour from there."""
 _AFTER = 1e-7  # of all heads that are ready at an instant, the link they wait for hears before it chooses [s]
 
-_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+# Nothing is allocated here, and counting references to forty arrays at every call would take most of the time.
+_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+_inlined: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 
 
 class Roads(NamedTuple):
@@ -119,7 +121,7 @@ class State(NamedTuple):
 # ---------------------------------------------------------------- events by time: a 4-ary heap with places
 
 
-@_jit
+@_inlined
 def _rise(s, at):
     item = s.heap[at]
     key = s.key[item]
@@ -134,7 +136,7 @@ def _rise(s, at):
     s.slot[item] = at
 
 
-@_jit
+@_inlined
 def _sink(s, at):
     item = s.heap[at]
     key, size = s.key[item], s.number[0]
@@ -155,7 +157,7 @@ def _sink(s, at):
     s.slot[item] = at
 
 
-@_jit
+@_inlined
 def _drop(s, item):
     at = s.slot[item]
     if at < 0:
@@ -167,31 +169,35 @@ def _drop(s, item):
         moved = s.heap[size]
         s.heap[at] = moved
         s.slot[moved] = at
-        _rise(s, at)
-        _sink(s, s.slot[moved])
+        if s.key[moved] < s.key[item]:
+            _rise(s, at)
+        else:
+            _sink(s, at)
 
 
-@_jit
+@_inlined
 def _plan(s, item, time):
     """Set the time of an event; one that never comes is taken out."""
     if not time < np.inf:
         _drop(s, item)
         return
+    before = s.key[item]
     s.key[item] = time
     if s.slot[item] < 0:
         s.heap[s.number[0]] = item
         s.slot[item] = s.number[0]
         s.number[0] += 1
         _rise(s, s.slot[item])
-    else:
+    elif time < before:
         _rise(s, s.slot[item])
+    elif time > before:
         _sink(s, s.slot[item])
 
 
 # ---------------------------------------------------------------- when a link gives and takes
 
 
-@_jit
+@_inlined
 def _ready(r, c, s, a):
     """Return when the head of a link may leave it."""
     if s.entered[a] == s.left[a] or not c.headway[a] < np.inf:
@@ -207,7 +213,7 @@ def _ready(r, c, s, a):
     return max(arrives, s.last_out[a] + c.headway[a])
 
 
-@_jit
+@_inlined
 def _room(r, c, s, a):
     """Return when a link may take one more vehicle, infinite where that is not known yet or it is closed."""
     if c.closed[a] or not c.headway[a] < np.inf:
@@ -228,7 +234,7 @@ def _room(r, c, s, a):
     return soonest
 
 
-@_jit
+@_inlined
 def _spent_headway(last, headway, time):
     """Return the instant from which the next headway counts: one headway of delay is made good, not more."""
     return max(last + headway, time - headway)
@@ -237,7 +243,7 @@ def _spent_headway(last, headway, time):
 # ---------------------------------------------------------------- one vehicle goes on
 
 
-@_jit
+@_inlined
 def _choice(c, t, s, v, node, table, detour, behaviour):
     """Return the next link of a vehicle at a node, -1 for none, -2 where it is there."""
     if t.path[v + 1] > t.path[v] and not s.informed[v]:
@@ -254,7 +260,7 @@ def _choice(c, t, s, v, node, table, detour, behaviour):
     return a
 
 
-@_jit
+@_inlined
 def _head(r, t, s, e):
     """Return the vehicle at the head of a link or a queue, and the node it stands at."""
     links = r.length.shape[0]
@@ -264,7 +270,7 @@ def _head(r, t, s, e):
     return v, t.origin[v]
 
 
-@_jit
+@_inlined
 def _leave(r, c, s, e, now):
     """Take the head off a link or a queue, and plan what follows from that."""
     links = r.length.shape[0]
@@ -290,7 +296,7 @@ def _leave(r, c, s, e, now):
             _plan(s, e, now)
 
 
-@_jit
+@_inlined
 def _enter(r, c, s, v, a, now):
     """Put a vehicle on a link."""
     at = r.ring[a] + s.entered[a] % (r.ring[a + 1] - r.ring[a])
@@ -305,7 +311,7 @@ def _enter(r, c, s, v, a, now):
         _plan(s, a, _ready(r, c, s, a))
 
 
-@_jit
+@_inlined
 def _wait(r, c, s, e, a, now):
     """Let a head wait for a link."""
     links = r.length.shape[0]
@@ -323,7 +329,7 @@ def _wait(r, c, s, e, a, now):
             _plan(s, 2 * links + a, max(room, now) + _AFTER)
 
 
-@_jit
+@_inlined
 def _try(r, c, t, s, e, now, table, detour, behaviour):
     """Let the head of a link or a queue go on if it may, or wait."""
     v, node = _head(r, t, s, e)
@@ -339,7 +345,7 @@ def _try(r, c, t, s, e, now, table, detour, behaviour):
         _wait(r, c, s, e, a, now)
 
 
-@_jit
+@_inlined
 def _serve(r, c, t, s, a, now):
     """Let the one whose turn it is enter a link that others wait for."""
     links = r.length.shape[0]

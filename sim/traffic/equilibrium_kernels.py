@@ -20,9 +20,10 @@ _SAME = 1e-14
 """Relative difference of cost below which a stored path is the shortest one."""
 
 _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+_inlined: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)  # allocates nothing, counts nothing
 
 
-@_jit
+@_inlined
 def cost(kind, time, b, power, capacity, fixed, flow):
     """Return what a link costs at a flow, and how fast that rises with the flow."""
     if kind == CONICAL:
@@ -73,7 +74,7 @@ def objective(links, flow):
     return total
 
 
-@_jit
+@_inlined
 def shortest(origin, first, out, head, through, weight, distance, by, heap, place):
     """Write the least cost from an origin to every node, and the link by which it comes; a 4-ary heap with places.
 
@@ -168,7 +169,7 @@ def _wider(values, needed):
     return made
 
 
-@_jit
+@_inlined
 def _even(first, last, path_start, links, flow, cost_law, load_on, weight, slope, mark, stamp):
     """Move flow between the paths of one pair from the dearer ones to the cheapest; return what it could have saved, and the next stamp."""
     kind, time, b, power, capacity, fixed = cost_law
