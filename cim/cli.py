@@ -22,6 +22,8 @@ from cim.errors import CimError, FormatError, InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
+
     from cim.loaders.update import Update
     from cim.model import City
     from cim.results import Comparison, Fields, Verdicts
@@ -511,14 +513,26 @@ def run_scenario(
         msg = f"{scenario} has neither axes nor options: it is one run, and needs no cluster; leave --cluster and --workers out"
         raise UsageError(msg)
     results = run_all(plan, output, city=_open(plan.city))
-    rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name)} for result in results]
+    rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name), **_told(result)} for result in results]
     issues = json.loads((output / "run.json").read_text(encoding="utf-8"))["issues"]
     if as_json:
         _print_json({"scenario": str(scenario), "output": str(output), "results": rows, "issues": issues})
         return
-    _table(rows, str(scenario))
+    from cim.results import result_text
+
+    _table([{name: row[name] for name in ("result", "summary", "folder")} for row in rows], str(scenario))
+    for result in results:
+        _show(result_text(result, str(output / result.name / "result.json")))
     for issue in issues:
         _show(f"{issue['severity']} ({issue['code']}): {issue['message']}")
+
+
+def _told(result: Verdicts | Fields) -> dict[str, Any]:
+    """Return the main figures of a result, the ledger of a flood, and all that was assumed."""
+    from cim.results import main_figures, mass_ledger
+
+    figures, ledger = ([dict(vars(one)) for one in found] for found in (main_figures(result), mass_ledger(result)))
+    return {"figures": figures, "ledger": ledger, "notes": list(result.run.assumptions)}
 
 
 def _run_ensemble(plan: Scenario, output: Path, cluster: str | None, workers: int | None, *, as_json: bool) -> None:
@@ -547,29 +561,39 @@ def compare(
     base: Annotated[Path, typer.Argument(help="Run folder, result folder or city of the base case.")],
     option: Annotated[Path, typer.Argument(help="The same of the option.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Excel file to write the differences to.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Folder to write all rows to, one CSV file per table.")] = None,
+    relative: Annotated[float, typer.Option(min=0, help="Numbers within this share of their size are the same.")] = 1e-6,
+    absolute: Annotated[float, typer.Option(min=0, help="So are those within this many m, m/s, m³, s and the like.")] = 1e-3,
     as_json: Json = False,
 ) -> None:
-    """Compare two runs object by object, or two cities."""
+    """Compare two runs object by object, or two cities.
+
+    Main figures side by side come first, then the largest changes of each table. Gauges, sections and structures are compared at common
+    times: the option is interpolated linearly at the times of the base.
+    """
     if base.suffix == ".cim" and option.suffix == ".cim":
         from cim.model import diff
 
         frame = diff(_open(base), _open(option)).to_pandas()
         _print_json(json.loads(frame.to_json(orient="records", force_ascii=False))) if as_json else _show(frame.to_string(index=False))
         return
+    from cim.results import Tolerance, compare_runs, comparison_text, load_result, to_csv
     from cim.results import compare as compare_results
-    from cim.results import compare_runs, load_result
 
+    tolerance = Tolerance(relative, absolute)
     if (base / "result.json").is_file():
-        one = compare_results(load_result(base), load_result(option))
+        one = compare_results(load_result(base), load_result(option), tolerance=tolerance)
         compared = {one.name: one}
     else:
-        compared = compare_runs(base, option)
+        compared = compare_runs(base, option, tolerance=tolerance)
     written = [] if output is None else _workbooks(compared, output)
+    if csv is not None:
+        written += [path for one in compared.values() for path in to_csv(one, csv)]
     if as_json:
-        _print_json([{"name": name, "rows": _json_rows(one)} for name, one in compared.items()])
+        _print_json([{"name": name, **_json_comparison(one)} for name, one in compared.items()])
     else:
-        for name, one in compared.items():
-            _show(f"{name}\n{one!r}\n{_changes(one)}")
+        for one in compared.values():
+            _show(comparison_text(one))
     for path in written:
         (_say if as_json else _show)(f"{path} written")
 
@@ -584,31 +608,29 @@ def _workbooks(compared: dict[str, Comparison], output: Path) -> list[Path]:
     return [to_excel(one, output.with_name(f"{output.stem}-{name}{output.suffix}")) for name, one in compared.items()]
 
 
-def _json_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return the first table of a comparison as plain rows, ids and all; none for a comparison of fields only."""
-    if not comparison.tables:
-        return []
+def _json_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain values; ``rows`` is its first table (none for a comparison of fields only)."""
+    tables = {name: _json_rows(table) for name, table in comparison.tables.items()}
+    return {
+        "rows": next(iter(tables.values()), []),
+        "tables": tables,
+        "figures": _json_rows(comparison.figures),
+        "series": {name: _json_rows(table) for name, table in comparison.series.items()},
+        "notes": list(comparison.warnings),
+        "tolerance": dict(vars(comparison.tolerance)),
+    }
+
+
+def _json_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return a table as plain rows, ids and all."""
     rows: list[dict[str, Any]] = json.loads(
-        comparison.table().to_pandas().to_json(orient="records", force_ascii=False, date_format="iso", double_precision=15)
+        table.to_pandas().to_json(orient="records", force_ascii=False, date_format="iso", double_precision=15)
     )
     return rows
 
 
-def _changes(comparison: Comparison) -> str:
-    """Return the rows that differ, and how many do not, table by table."""
-    parts = [f"note: {warning}" for warning in comparison.warnings]
-    for name, table in comparison.tables.items():
-        changed = comparison.changed(name)
-        if changed.num_rows:
-            parts.append(changed.slice(0, _MOST_SHOWN).to_pandas().to_string(index=False, na_rep=""))
-        if changed.num_rows > _MOST_SHOWN:
-            parts.append(f"and {changed.num_rows - _MOST_SHOWN:,} more changed rows; -o or --json gives all of them")
-        parts.append(f"{name}: {table.num_rows - changed.num_rows:,} of {table.num_rows:,} rows unchanged")
-    return "\n".join([*parts, ""])
-
-
 _MOST_SHOWN = 200
-"""Changed rows that are printed for people [rows]."""
+"""Changed objects of an update that are printed for people [rows]."""
 
 
 # --------------------------------------------------------------------------------------------- pictures and the rest
@@ -640,7 +662,12 @@ def render(
 
     found = [] if run_folder is None else _results(run_folder)
     water = any(_is_water(result) for result in found)  # it stands on the ground, which therefore hides what lies below
-    scene = _with_results(Scene(city, title=title, language=language, underground=False if water else None), found, coloured=bool(color_by))
+    empty = Scene(city, title=title, language=language, underground=False if water else None)
+    scene = _with_results(empty, found, coloured=bool(color_by))
+    if run_folder is not None and scene is empty:
+        held = f"holds {', '.join(result.name for result in found)}: tables only" if found else "holds no result"
+        msg = f"{run_folder} {held}, nothing that can be drawn, so no picture was written; leave --run out to draw the city alone"
+        raise UsageError(msg)
     if color_by:
         scene = scene.color_by(color_by)
     if at is not None:

@@ -216,6 +216,58 @@ def test_compared_runs_show_people_what_changed_and_name_the_workbook(runs: Path
     assert (runs / "new" / "a.xlsx").is_file()
 
 
+def test_compared_runs_give_all_tables_figures_and_the_tolerance_in_json_and_csv(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", str(runs / "base"), str(runs / "option")]
+    assert run([*words, "--json", "--csv", str(runs / "csv")]) == 0
+    (compared,) = json.loads(capsys.readouterr().out)
+    assert compared["tables"]["verdicts"] == compared["rows"]
+    assert [(row["figure"], row["base"], row["option"]) for row in compared["figures"]] == [
+        ("pass", 2.0, 1.0), ("fail", 0.0, 1.0), ("not assessed", 0.0, 0.0),
+    ]  # fmt: skip
+    assert compared["tolerance"] == {"relative": 1e-6, "absolute": 1e-3}
+    assert (runs / "csv" / "height_control-verdicts.csv").is_file()
+    assert run([*words, "--relative", "10"]) == 0  # 15 m more on 12 m are within ten times; what turned to fail is still told
+    said = capsys.readouterr().out
+    assert "changed: differs by more than 10 of the value" in said
+    assert "value 12 -> 27" not in said
+    assert "pass -> fail" in said
+
+
+def test_a_run_prints_main_figures_and_what_was_assumed_and_gives_them_in_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from cim.results import load_result
+
+    words = ["run", str(runs / "option.toml"), "-o", str(runs / "again")]
+    assert run(words) == 0
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["pass", "1", "objects"] in said
+    assert ["fail", "1", "objects"] in said
+    assert run([*words, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["results"]
+    assert {one["name"]: one["value"] for one in told["figures"]} == {"pass": 1.0, "fail": 1.0, "not assessed": 0.0}
+    assert told["ledger"] == []
+    assert told["notes"] == list(load_result(runs / "again" / "height_control").run.assumptions)
+
+
+def test_a_run_that_holds_tables_only_is_not_drawn(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow as pa
+    import xarray as xr
+
+    from cim.results import Fields, RunRecord, save_run
+
+    table = pa.table({"object": ["b1"], "flow": [3.0]})
+    save_run({"traffic": Fields("traffic", xr.Dataset(), {"links": table}, RunRecord("traffic", "1"))}, runs / "tables", {})
+    for folder in (runs / "tables", runs / "tables" / "traffic"):
+        for more in ([], ["--color-by", "height"]):
+            assert run(["render", str(runs / "two.cim"), "--run", str(folder), "-o", str(runs / "empty.html"), *more]) == 2
+            said = capsys.readouterr().err
+            assert "traffic" in said
+            assert "no picture was written" in said
+    assert not (runs / "empty.html").exists()
+    save_run({}, runs / "nothing", {})
+    assert run(["render", str(runs / "two.cim"), "--run", str(runs / "nothing"), "-o", str(runs / "empty.html")]) == 2
+    assert "holds no result" in capsys.readouterr().err
+
+
 def test_checking_a_scenario_names_ids_that_its_city_lacks_and_plots_that_nobody_gives(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@
 ``comparison``           `compare`: base against option, with the noise of the difference
 ``figures``              `main_figures`, `mass_ledger`: the few numbers that somebody asks for first
 ``tolerance``            `Tolerance`: what counts as the same
+``words``                `result_text`, `comparison_text`: both in words for people
 ``pairing``              which row belongs to which; series at common times
 ``files``                `save_result`, `load_result`: a folder of Parquet, GeoTIFF and JSON
 ``runs``                 `load_run`, `compare_runs`: a folder of results
@@ -19,7 +20,7 @@
 from __future__ import annotations
 
 from cim.results.comparison import Comparison, Noise, compare
-from cim.results.export import to_excel, to_geopackage, to_parquet, to_zarr
+from cim.results.export import to_csv, to_excel, to_geopackage, to_parquet, to_zarr
 from cim.results.fields import Fields, Grid, grid_dataset, grid_of
 from cim.results.figures import Figure, figures_side_by_side, main_figures, mass_ledger
 from cim.results.files import load_result, save_result
@@ -30,6 +31,7 @@ from cim.results.run_record import RunRecord, Stopwatch
 from cim.results.runs import compare_runs, load_run, save_run
 from cim.results.tolerance import Tolerance
 from cim.results.verdicts import Judgement, Verdicts, judge, verdicts_from
+from cim.results.words import comparison_text, result_text
 
 __all__ = [
     "Check",
@@ -51,6 +53,7 @@ __all__ = [
     "city_fingerprint",
     "compare",
     "compare_runs",
+    "comparison_text",
     "figures_side_by_side",
     "grid_dataset",
     "grid_of",
@@ -59,9 +62,11 @@ __all__ = [
     "load_run",
     "main_figures",
     "mass_ledger",
+    "result_text",
     "save_result",
     "save_run",
     "table_fingerprint",
+    "to_csv",
     "to_excel",
     "to_geopackage",
     "to_geotiff",

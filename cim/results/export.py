@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Result = Verdicts | Fields | Comparison
 
-__all__ = ["to_excel", "to_geopackage", "to_parquet", "to_zarr", "write_workbook"]
+__all__ = ["to_csv", "to_excel", "to_geopackage", "to_parquet", "to_zarr", "write_workbook"]
 
 _MAX_ROWS = 1_048_575  # rows of an Excel sheet below the titles
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -133,6 +133,29 @@ def to_parquet(result: Result, path: str | Path, *, city: City | None = None, ta
     else:
         pq.write_table(chosen, path, compression="zstd")
     return Path(path)
+
+
+def to_csv(comparison: Comparison, folder: str | Path) -> list[Path]:
+    """Write a comparison as CSV files (UTF-8) into a folder and return their paths.
+
+    ``<name>-figures.csv`` holds the main figures, ``<name>-<table>.csv`` all rows of a table, ``<name>-<table>-series.csv`` the summary of
+    a table of series.
+    """
+    from pyarrow import csv
+
+    place = Path(folder)
+    if place.exists() and not place.is_dir():
+        msg = f"{place} is a file; give a folder for the CSV files"
+        raise UsageError(msg)
+    place.mkdir(parents=True, exist_ok=True)
+    tables = {"figures": comparison.figures, **comparison.tables}
+    tables |= {f"{name}-series": table for name, table in comparison.series.items()}
+    made = []
+    for name, table in tables.items():
+        path = place / f"{comparison.name}-{name}.csv"
+        csv.write_csv(table, path)
+        made.append(path)
+    return made
 
 
 def to_zarr(result: Fields, path: str | Path) -> Path:

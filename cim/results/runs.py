@@ -18,6 +18,7 @@ from cim.results.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from cim.model import City
+    from cim.results.tolerance import Tolerance
 
 __all__ = ["compare_runs", "export_result", "load_run", "save_run"]
 
@@ -72,8 +73,8 @@ def load_run(folder: str | Path) -> dict[str, Verdicts | Fields]:
     return {name: load_result(base / name) for name in names}
 
 
-def compare_runs(base: str | Path, option: str | Path) -> dict[str, Comparison]:
-    """Return the comparison of every result that two run folders share, by name.
+def compare_runs(base: str | Path, option: str | Path, *, tolerance: Tolerance | None = None) -> dict[str, Comparison]:
+    """Return the comparison of every result that two run folders share, by name; `tolerance` as for `compare`.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def compare_runs(base: str | Path, option: str | Path) -> dict[str, Comparison]:
     if not shared:
         msg = f"{base} holds {', '.join(one) or 'nothing'}, {option} holds {', '.join(other) or 'nothing'}: no result to compare"
         raise UsageError(msg)
-    return {name: compare(one[name], other[name]) for name in shared}
+    return {name: compare(one[name], other[name], tolerance=tolerance) for name in shared}
 
 
 def export_result(result: Verdicts | Fields, city: City, kind: str, folder: Path) -> list[Path]:

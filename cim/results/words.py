@@ -1,0 +1,190 @@
+"""Results and comparisons in words for people: what the command prints, and what a script may log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from cim.results.columns import unit
+from cim.results.figures import main_figures, mass_ledger
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cim.results.comparison import Comparison
+    from cim.results.fields import Fields
+    from cim.results.figures import Figure
+    from cim.results.verdicts import Verdicts
+
+__all__ = ["comparison_text", "number_text", "result_text"]
+
+MOST_NOTES = 12
+"""Assumptions that are shown [lines]."""
+MOST_ROWS = 20
+"""Changed rows of a table that are shown."""
+_MOST_COLUMNS = 5
+"""Changed columns of a row that are shown."""
+_LONGEST = 300
+"""Length of an assumption beyond which it is cut; some list ids [characters]."""
+
+
+def number_text(value: float | None, unit: str = "") -> str:
+    """Return a number in four digits, whole where it counts something.
+
+    Examples
+    --------
+    >>> number_text(2160.00002, "m³"), number_text(0.81558, "m"), number_text(-3e-7), number_text(145.0, "objects"), number_text(None)
+    ('2,160', '0.8156', '-3e-07', '145', 'not known')
+    """
+    if value is None or not np.isfinite(value):
+        return "not known" if value is None or np.isnan(value) else str(value)
+    if unit in {"objects", "persons"} and float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def result_text(result: Verdicts | Fields, where: str = "") -> str:
+    """Return what a result says first: its main figures, the ledger of a flood, and what had to be assumed.
+
+    Parameters
+    ----------
+    where
+        Path of the file that holds every assumption, named where not all are shown.
+    """
+    lines = [result.name]
+    lines += _aligned([["main figure", "value", "unit", ""], *(_figure_row(one) for one in main_figures(result))])
+    ledger = mass_ledger(result)
+    lines += _aligned([["mass ledger", "value", "unit", ""], *(_figure_row(one) for one in ledger)]) if ledger else []
+    notes = result.run.assumptions
+    lines += [f"  assumed, or to be known ({len(notes)}):"] if notes else []
+    lines += [f"  - {_cut(one)}" for one in notes[:MOST_NOTES]]
+    if len(notes) > MOST_NOTES:
+        lines.append(f"  and {len(notes) - MOST_NOTES:,} more{f': see {where}' if where else ''}")
+    return "\n".join(lines)
+
+
+def _figure_row(figure: Figure) -> list[str]:
+    return [figure.name, number_text(figure.value, figure.unit), "" if figure.unit == "1" else figure.unit, figure.note]
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = (1,)) -> list[str]:
+    """Return rows as lines of columns of one width each; nothing for a heading alone."""
+    if len(rows) < 2:
+        return []
+    wide = [max(map(len, one)) for one in zip(*rows, strict=True)]
+    to_right = set(right)
+    return [
+        "  " + "  ".join(cell.rjust(wide[at]) if at in to_right else cell.ljust(wide[at]) for at, cell in enumerate(row)).rstrip()
+        for row in rows
+    ]
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Return a comparison in words: main figures side by side, then the largest changes of every table, and what counts as a change."""
+    parts = [comparison.name, *_side_by_side(comparison), *(f"  note: {_cut(text)}" for text in comparison.warnings)]
+    parts.append(f"  noise {comparison.noise}")
+    parts.append(f"  changed: differs by more than {comparison.tolerance}; words and whole numbers must be equal")
+    for name, table in comparison.tables.items():
+        if table.num_rows or name in comparison.series:
+            parts += _series_lines(comparison, name) if name in comparison.series else _row_lines(comparison, name)
+            parts.append(f"{name}: {table.num_rows - comparison.changed(name).num_rows:,} of {table.num_rows:,} rows unchanged")
+    return "\n".join([*parts, ""])
+
+
+def _side_by_side(comparison: Comparison) -> list[str]:
+    rows = [["main figure", "unit", "base", "option", "difference", ""]]
+    for row in comparison.figures.to_pylist():
+        shown = "" if row["unit"] == "1" else row["unit"]
+        values = ["–" if row[name] is None else number_text(row[name], row["unit"]) for name in ("base", "option", "difference")]
+        rows.append([row["figure"], shown, *values, row["note"]])
+    return _aligned(rows, (2, 3, 4))
+
+
+def _series_lines(comparison: Comparison, name: str) -> list[str]:
+    """Return one line per series and column in which something changed, the largest differences of their column first.
+
+    None for a ledger, whose end stands among the main figures.
+    """
+    summary = comparison.series[name]
+    if "series" in summary.column_names:
+        return []
+    changed = summary.filter(pc.not_equal(summary["change"], "same")).to_pandas()
+    if changed.empty:
+        return []
+    size = changed["largest_difference"].abs() / changed[["maximum_base", "maximum_option"]].abs().max(axis=1)
+    changed = changed.assign(size=size).sort_values("size", ascending=False, kind="stable", na_position="first")
+    rows = [["series", "column", "unit", "maximum base", "option", "largest difference", "at", ""]]
+    keys = summary.column_names[: summary.column_names.index("column")]
+    for row in changed.head(MOST_ROWS).to_dict("records"):
+        words = row["change"] if row["change"] != "changed" else ""
+        instant = "" if words else row["time"].strftime("%Y-%m-%d %H:%M:%S")
+        values = [number_text(row[one]) for one in ("maximum_base", "maximum_option", "largest_difference")]
+        rows.append([" ".join(str(row[one]) for one in keys), row["column"], row["unit"], *values, instant, words])
+    heading = f"{name}: maxima at each run's own times, differences at common times (option minus base)"
+    return [heading, *_aligned(rows, (3, 4, 5)), *_more(len(changed))]
+
+
+def _row_lines(comparison: Comparison, name: str) -> list[str]:
+    """Return the largest changes of a table, one line each."""
+    changed = comparison.largest(name)
+    if not changed.num_rows:
+        return []
+    shown = changed.slice(0, MOST_ROWS)
+    first = next((at for at, one in enumerate(shown.column_names) if one.endswith("_base")), 0)
+    keys = [one for one in shown.column_names[: first or 1] if one != "change"]
+    told = _told(comparison, shown)
+    rows = [
+        ["" if row[one] is None else str(row[one]) for one in keys] + [row["change"]] for row in shown.select([*keys, "change"]).to_pylist()
+    ]
+    lines = _aligned([["", *keys[1:], ""] if keys else [""], *rows], ())[1:]
+    return [
+        f"{name}: largest changes first",
+        *(f"{line}  {text}".rstrip() for line, text in zip(lines, told, strict=True)),
+        *_more(changed.num_rows),
+    ]
+
+
+def _more(count: int) -> list[str]:
+    return [f"  and {count - MOST_ROWS:,} more; --json or --csv for all"] if count > MOST_ROWS else []
+
+
+def _told(comparison: Comparison, rows: pa.Table) -> list[str]:
+    """Return per row what changed, column by column."""
+    said: list[list[str]] = [[] for _ in range(rows.num_rows)]
+    for title in [one for one in rows.column_names if one.endswith("_base")]:
+        name = title.removesuffix("_base")
+        base, option = rows[title].to_pylist(), rows[f"{name}_option"].to_pylist()
+        counts = unit(rows.schema.field(title))
+        for at, (old, new) in enumerate(zip(base, option, strict=True)):
+            if not _same(comparison, old, new, counts):
+                said[at].append(f"{name} {_word(old)} -> {_word(new)}{f' {counts}' if counts else ''}")
+    change = rows["change"].to_pylist()
+    return [_few(texts, words) for texts, words in zip(said, change, strict=True)]
+
+
+def _few(texts: list[str], change: str) -> str:
+    """Return the first changes of a row; those the word of the row says already are left out."""
+    if change.startswith("only in"):
+        return ""
+    rest = [text for text in texts if not text.startswith(("status ", "verdict "))]
+    more = f"; and {len(rest) - _MOST_COLUMNS} more columns" if len(rest) > _MOST_COLUMNS else ""
+    return "; ".join(rest[:_MOST_COLUMNS]) + more
+
+
+def _same(comparison: Comparison, old: Any, new: Any, counts: str) -> bool:
+    if isinstance(old, float) or isinstance(new, float):
+        base, option = (np.array([np.nan if one is None else one], float) for one in (old, new))
+        return bool(comparison.tolerance.same(base, option, counts)[0])
+    return bool(old == new)
+
+
+def _word(value: Any) -> str:
+    return number_text(value) if isinstance(value, float) else "none" if value is None else str(value)
