@@ -12,7 +12,21 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["BPR", "CONICAL", "cheaper", "cost", "costs", "load", "objective", "polish", "shortest", "sweep"]
+__all__ = [
+    "BPR",
+    "CONICAL",
+    "cheaper",
+    "cost",
+    "costs",
+    "load",
+    "nearest",
+    "next_links",
+    "objective",
+    "polish",
+    "room_for",
+    "shortest",
+    "sweep",
+]
 
 BPR, CONICAL = 0, 1
 """Kinds of cost: Bureau of Public Roads (constant where b or power is 0), and Spiess's conical function (b holds his alpha)."""
@@ -75,8 +89,59 @@ def objective(links, flow):
 
 
 @_inlined
-def shortest(origin, first, out, head, through, weight, distance, by, heap, place):
-    """Write the least cost from an origin to every node, and the link by which it comes; a 4-ary heap with places.
+def _settle(size, first, out, head, through, weight, limit, distance, by, heap, place, keys):
+    """Reach all nodes from those that the heap holds, nearest first; a 4-ary heap with places, its keys beside one another."""
+    while size > 0:
+        u, here = heap[0], keys[0]
+        if here > limit:
+            return
+        size -= 1
+        place[u] = -2
+        if size > 0:  # the last one sinks from the top
+            moved, key = heap[size], keys[size]
+            at = 0
+            while True:
+                child = 4 * at + 1
+                if child >= size:
+                    break
+                least, best = child, keys[child]
+                for other in range(child + 1, min(child + 4, size)):
+                    if keys[other] < best:
+                        least, best = other, keys[other]
+                if best >= key:
+                    break
+                heap[at], keys[at] = heap[least], best
+                place[heap[at]] = at
+                at = least
+            heap[at], keys[at] = moved, key
+            place[moved] = at
+        if not through[u] and by[u] >= 0:
+            continue
+        for k in range(first[u], first[u + 1]):
+            a = out[k]
+            v = head[a]
+            reached = here + weight[a]
+            if reached < distance[v]:
+                distance[v] = reached
+                by[v] = a
+                at = place[v]
+                if at < 0:
+                    at = size
+                    size += 1
+                while at > 0:
+                    parent = (at - 1) // 4
+                    if keys[parent] <= reached:
+                        break
+                    heap[at], keys[at] = heap[parent], keys[parent]
+                    place[heap[at]] = at
+                    at = parent
+                heap[at], keys[at] = v, reached
+                place[v] = at
+
+
+@_inlined
+def shortest(origin, first, out, head, through, weight, room):
+    """Write the least cost from an origin to every node, and the link by which it comes.
 
     Parameters
     ----------
@@ -88,60 +153,42 @@ def shortest(origin, first, out, head, through, weight, distance, by, heap, plac
         Nodes that a path may pass; others are only its ends.
     weight : shape (links,)
         Cost; infinite for a closed link.
+    room : distance, by, heap, place, keys
+        As `room_for` makes it; the first two receive costs and links.
     """
-    n = first.shape[0] - 1
-    for v in range(n):
+    distance, by, heap, place, keys = room
+    for v in range(first.shape[0] - 1):
         distance[v] = np.inf
         by[v] = -1
         place[v] = -1
     distance[origin] = 0.0
-    heap[0], place[origin] = origin, 0
-    size = 1
-    while size > 0:
-        u = heap[0]
-        size -= 1
-        place[u] = -2
-        if size > 0:  # the last one sinks from the top
-            moved = heap[size]
-            key = distance[moved]
-            at = 0
-            while True:
-                child = 4 * at + 1
-                if child >= size:
-                    break
-                least = child
-                for other in range(child + 1, min(child + 4, size)):
-                    if distance[heap[other]] < distance[heap[least]]:
-                        least = other
-                if distance[heap[least]] >= key:
-                    break
-                heap[at] = heap[least]
-                place[heap[at]] = at
-                at = least
-            heap[at] = moved
-            place[moved] = at
-        if not through[u] and u != origin:
-            continue
-        for k in range(first[u], first[u + 1]):
-            a = out[k]
-            v = head[a]
-            reached = distance[u] + weight[a]
-            if reached < distance[v]:
-                distance[v] = reached
-                by[v] = a
-                at = place[v]
-                if at < 0:
-                    at = size
-                    size += 1
-                while at > 0:
-                    parent = (at - 1) // 4
-                    if distance[heap[parent]] <= reached:
-                        break
-                    heap[at] = heap[parent]
-                    place[heap[at]] = at
-                    at = parent
-                heap[at] = v
-                place[v] = at
+    heap[0], place[origin], keys[0] = origin, 0, 0.0
+    _settle(1, first, out, head, through, weight, np.inf, distance, by, heap, place, keys)
+
+
+@_jit
+def room_for(n):
+    """Return what a search among n nodes works in: costs, links, and a heap of nodes with their places and keys."""
+    return np.empty(n), np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n)
+
+
+@_jit
+def nearest(sources, first, out, head, through, weight, limit):
+    """Return the least cost from the nearest of several sources to every node, infinite beyond the limit, and the link by which it comes."""
+    n = first.shape[0] - 1
+    distance, by, heap, place, keys = room_for(n)
+    distance[:], by[:], place[:] = np.inf, -1, -1
+    size = 0
+    for source in sources:
+        if distance[source] > 0.0:
+            distance[source] = 0.0
+            heap[size], place[source], keys[size] = source, size, 0.0
+            size += 1
+    _settle(size, first, out, head, through, weight, limit, distance, by, heap, place, keys)
+    for v in range(n):
+        if distance[v] > limit:
+            distance[v], by[v] = np.inf, -1
+    return distance, by
 
 
 @_jit
@@ -149,10 +196,11 @@ def cheaper(origins, pair_start, destination, trips, graph, weight, least):
     """Write the least cost of every pair of zones; return what all trips would cost on these paths. Unreachable: infinite."""
     first, out, head, _, through = graph
     n = first.shape[0] - 1
-    distance, by, heap, place = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    room = room_for(n)
+    distance, by = room[0], room[1]
     total = 0.0
     for o in range(origins.shape[0]):
-        shortest(origins[o], first, out, head, through, weight, distance, by, heap, place)
+        shortest(origins[o], first, out, head, through, weight, room)
         for k in range(pair_start[o], pair_start[o + 1]):
             least[k] = distance[destination[k]]
             total += trips[k] * least[k]
@@ -241,7 +289,8 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
     first, out, head, tail, through = graph
     of_pair, start, links, flow = store
     n, pairs = first.shape[0] - 1, trips.shape[0]
-    distance, by, heap, place = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    room = room_for(n)
+    distance, by = room[0], room[1]
     mark = np.zeros(weight.shape[0], np.int64)
     stamp = 0
     new_of_pair = np.zeros(pairs + 1, np.int64)
@@ -251,7 +300,7 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
     paths = filled = 0
     excess = 0.0
     for o in range(origins.shape[0]):
-        shortest(origins[o], first, out, head, through, weight, distance, by, heap, place)
+        shortest(origins[o], first, out, head, through, weight, room)
         for k in range(pair_start[o], pair_start[o + 1]):
             begin, lost = paths, 0.0
             least, known = distance[destination[k]], False
@@ -340,9 +389,10 @@ def next_links(zones, first, into, tail, through, weight):
     """
     n = first.shape[0] - 1
     made = np.empty((zones.shape[0], n), np.int32)
-    distance, by, heap, place = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    room = room_for(n)
+    distance, by = room[0], room[1]
     for z in range(zones.shape[0]):
-        shortest(zones[z], first, into, tail, through, weight, distance, by, heap, place)
+        shortest(zones[z], first, into, tail, through, weight, room)
         for v in range(n):
             made[z, v] = by[v]
     return made

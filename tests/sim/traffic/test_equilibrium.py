@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import networkx
 import numpy as np
 import pytest
 import scipy.integrate
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cim.errors import ObjectNotFoundError, RunError, UsageError
+from cim.loaders.tntp import read_network
 from cim.model.road_network import ODMatrix, RoadNetwork
 from cim.sim.traffic import Assignment, assign
-from cim.sim.traffic.equilibrium_kernels import BPR, CONICAL, cost, objective, shortest
+from cim.sim.traffic.equilibrium_kernels import BPR, CONICAL, cost, nearest, objective, room_for, shortest
 from tests.sim.traffic import networks
 from tests.sim.traffic.networks import MINUTE, Known, braess, trips
 
@@ -170,12 +172,37 @@ def test_shortest_paths_are_those_of_scipy(seed: int, nodes: int, density: float
     road = RoadNetwork.of(
         [str(k) for k in range(nodes)], tail, head, ids=[str(k) for k in range(links)], free_flow_time=weight, capacity=1.0
     )
-    distance, by = np.empty(nodes), np.empty(nodes, np.int64)
-    room = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
-    shortest(0, *road.forward_star, head, np.ones(nodes, bool), weight, distance, by, *room)
+    room = room_for(nodes)
+    distance, by = room[:2]
+    shortest(0, *road.forward_star, head, np.ones(nodes, bool), weight, room)
     least = np.full((nodes, nodes), np.inf)
     np.minimum.at(least, (tail, head), weight)
     truth = scipy.sparse.csgraph.dijkstra(np.where(np.isfinite(least), least, 0.0), indices=0)
     assert np.allclose(distance, truth, rtol=1e-12)
+    reached = np.flatnonzero(by >= 0)
+    assert np.allclose(distance[reached], distance[tail[by[reached]]] + weight[by[reached]], rtol=1e-12)
+
+
+def test_the_nearest_of_many_is_that_of_scipy_and_networkx_on_the_roads_of_a_region(traffic: Path) -> None:
+    network = read_network(traffic / "chicago_regional_net_only" / "ChicagoRegional_net.tntp")
+    random = np.random.default_rng(3)
+    sources = random.choice(network.nodes.num_rows, 40, replace=False)
+    weight = np.maximum(network.column("free_flow_time"), 0.06)  # scipy takes no time for no link
+    weight[random.random(len(weight)) < 0.03] = np.inf
+    tail, head, opened = network.column("from_node"), network.column("to_node"), np.isfinite(weight)
+    everywhere = np.ones(network.nodes.num_rows, bool)
+    distance, by = nearest(sources, *network.forward_star, head, everywhere, weight, np.inf)
+    size = (network.nodes.num_rows,) * 2
+    roads = scipy.sparse.csr_matrix((weight[opened], (tail[opened], head[opened])), shape=size)
+    truth = scipy.sparse.csgraph.dijkstra(roads, indices=sources, min_only=True)
+    assert np.allclose(distance, truth, rtol=1e-12)
+    assert np.isinf(distance).any()
+    near, _ = nearest(sources, *network.forward_star, head, everywhere, weight, 300.0)
+    assert np.array_equal(near, np.where(distance <= 300.0, distance, np.inf))
+    graph = networkx.DiGraph()
+    graph.add_weighted_edges_from(zip(tail[opened].tolist(), head[opened].tolist(), weight[opened].tolist(), strict=True))
+    slow = networkx.multi_source_dijkstra_path_length(graph, set(sources.tolist()))
+    sample = random.choice(network.nodes.num_rows, 200)
+    assert np.allclose(distance[sample], [slow.get(int(v), np.inf) for v in sample], rtol=1e-12)
     reached = np.flatnonzero(by >= 0)
     assert np.allclose(distance[reached], distance[tail[by[reached]]] + weight[by[reached]], rtol=1e-12)
