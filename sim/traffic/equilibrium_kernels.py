@@ -174,7 +174,7 @@ def room_for(n):
 
 @_jit
 def nearest(sources, first, out, head, through, weight, limit):
-    """Return the least cost from the nearest of several sources to every node, infinite beyond the limit, and the link by which it comes."""
+    """Return the least cost from the nearest of several sources to every node (infinite beyond a limit), and the link by which it comes."""
     n = first.shape[0] - 1
     distance, by, heap, place, keys = room_for(n)
     distance[:], by[:], place[:] = np.inf, -1, -1
@@ -197,7 +197,7 @@ def cheaper(origins, pair_start, destination, trips, graph, weight, least):
     first, out, head, _, through = graph
     n = first.shape[0] - 1
     room = room_for(n)
-    distance, by = room[0], room[1]
+    distance = room[0]
     total = 0.0
     for o in range(origins.shape[0]):
         shortest(origins[o], first, out, head, through, weight, room)
@@ -390,7 +390,7 @@ def next_links(zones, first, into, tail, through, weight):
     n = first.shape[0] - 1
     made = np.empty((zones.shape[0], n), np.int32)
     room = room_for(n)
-    distance, by = room[0], room[1]
+    by = room[1]
     for z in range(zones.shape[0]):
         shortest(zones[z], first, into, tail, through, weight, room)
         for v in range(n):
