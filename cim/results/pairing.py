@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["at_common_times", "codes", "keys_of", "refuse_doubles", "series_keys", "summarise_series"]
 
 _KEYS = ("object", "place", "gauge", "section", "structure", "level", "time")
-"""Columns that say which row of one table belongs to which of the other, those that a table has; a measured number (the water level at a
-gauge) is none."""
+"""Columns that say which row of one table belongs to which of the other, those that a table has; a number that is measured (the water level
+at a gauge) is none, one that was asked for (the levels of a static inundation) is."""
 _SERIES = frozenset({"gauge", "section", "structure"})
 """What is looked at again and again, at times that are each run's own."""
 
@@ -29,6 +29,8 @@ _SERIES = frozenset({"gauge", "section", "structure"})
 def keys_of(base: pa.Table, option: pa.Table) -> list[str]:
     """Return the columns by which rows of two tables are paired."""
     shared = [name for name in _KEYS if name in base.column_names and name in option.column_names]
+    if not _SERIES & set(shared):
+        return shared
     return [name for name in shared if not pa.types.is_floating(base.schema.field(name).type)]
 
 

@@ -136,6 +136,18 @@ def test_fields_are_compared_cell_by_cell() -> None:
     assert made.table("buildings")["depth_max_difference"].to_pylist() == [0.5, 0.5]
 
 
+def test_an_object_that_has_a_row_per_level_is_compared_level_by_level() -> None:
+    def levels(depth: float) -> Fields:
+        table = fields(depth).tables["buildings"]
+        other = table.set_column(1, table.schema.field("level"), pa.array([2.5] * table.num_rows))
+        return Fields("inundation", fields(1.0).dataset, {"buildings": pa.concat_tables([table, other])}, record())
+
+    rows = compare(levels(1.5), levels(2.0)).table("buildings").to_pylist()
+    assert [(row["object"], row["level"], row["depth_max_difference"]) for row in rows] == [
+        (name, level, 0.5) for level in (1.0, 2.5) for name in ("a", "b")
+    ]
+
+
 def test_a_comparison_shows_what_changed_and_how_sure_it_is(tmp_path: Path) -> None:
     made = compare(verdicts({"a": 0.5, "<b>": 0.9}), verdicts({"a": 0.5, "<b>": 1.5}))
     page = made._repr_html_()
