@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
     option = plan.change.apply(base)
     jobs = _jobs(plan)
     ready, faults = _prepared(jobs, option, Path(out) / CHECKPOINTS)
-    _refuse(plan.name, [*_need_faults(jobs), *faults])
+    _refuse(plan.name, [*_need_faults(jobs, plan.sections), *faults])
     results: dict[str, Verdicts | Fields] = {}
     for group, name, values in track(jobs, label=plan.name or "run", unit="results"):
         plugin = plugins.load(group, name)
@@ -98,12 +98,14 @@ def _needs(plugin: Any) -> Mapping[str, str]:
     return plugin.needs if isinstance(plugin, Needing) else {}
 
 
-def _need_faults(jobs: list[Job]) -> list[str]:
-    """Return which sections read a result that is not there when they run."""
+def _need_faults(jobs: list[Job], stated: Collection[str]) -> list[str]:
+    """Return which sections read a result that is not there when they run; `stated` are the sections of the file, faulty ones, too."""
     faults = []
     names = [name for _, name, _ in jobs]
     for at, (group, name, _) in enumerate(jobs):
         for section in _needs(plugins.load(group, name)).values():
+            if section not in names and section in stated:
+                continue  # its own faults are told
             if section not in names:
                 faults.append(f"[{name}] needs the result of [{section}], which the scenario does not have; add that section before it")
             elif names.index(section) >= at:
@@ -182,7 +184,7 @@ def check_scenario(scenario: Scenario, city: City) -> list[str]:
     for name, values in scenario.checks.items():
         faults += [f"checks.{name}: {fault}" for fault in _plot_faults(values, city)]
     jobs = _jobs(scenario)
-    return [*faults, *_need_faults(jobs), *_prepared(jobs, city, Path())[1]]
+    return [*faults, *_need_faults(jobs, scenario.sections), *_prepared(jobs, city, Path())[1]]
 
 
 def _change_faults(change: Change, city: City, where: str) -> tuple[list[str], City]:

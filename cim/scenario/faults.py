@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -60,7 +60,7 @@ def read_model(
             key = (*prefix, *place)
             words = one["msg"].removeprefix("Value error, ")
             if one["type"] == "extra_forbidden":
-                words = f"is not known{near(str(key[-1]), [*_fields_at(kind, place[:-1]), *(known if len(place) == 1 else ())])}"
+                words = _unknown(kind, place, values, known)
             elif one["type"] != "missing" and not isinstance(one["input"], dict | list):
                 words += f" (found {one['input']!r})"
             faults.append(Fault(line_of(key, lines), dotted(key), words))
@@ -68,13 +68,22 @@ def read_model(
 
 
 def draft_model(kind: type[BaseModel], values: Any, folder: Path | None = None) -> BaseModel | None:
-    """Return a model without the values that are wrong, so that the rest can be checked; None where it needs them."""
+    """Return a model without the values that are wrong, so that the rest can be checked; None where it needs them.
+
+    A model may have `stand_ins` for keys that it needs, by name.
+    """
+    stand_ins: Mapping[str, Any] = getattr(kind, "stand_ins", {})
     for _ in range(_MOST_TRIES):
         try:
             return kind.model_validate(values, context={"folder": folder})
         except ValidationError as error:
             places = {_location(one["loc"], values, missing=False) for one in error.errors()}  # of a key that is missing: its table
-            if () in places:
+            if () in places and isinstance(values, Mapping):
+                lacking = {name: one for name, one in stand_ins.items() if name not in values}
+                if not lacking:
+                    return None
+                values, places = {**values, **lacking}, places - {()}
+            elif () in places:
                 return None
             values = _without(values, (), places)
     return None
@@ -118,13 +127,39 @@ def models_in(annotation: Any) -> tuple[type[BaseModel], ...]:
     return tuple(dict.fromkeys(model for one in get_args(annotation) for model in models_in(one)))
 
 
-def _fields_at(kind: type[BaseModel], place: Key) -> list[str]:
-    """Return the words known at a place of a model, those of every model that may stand there."""
+def _unknown(kind: type[BaseModel], place: Key, values: Any, known: Iterable[str]) -> str:
+    """Say that a key is not known where it stands; where other tables than the one chosen there have it, say which was chosen."""
+    name, table = str(place[-1]), _at(values, place[:-1])
+    kinds = _models_at(kind, place[:-1])
+    words = {model: _words(model) for model in kinds}
+    chosen = [model for model in kinds if all(table.get(word) == value for word, value in words[model].items())]
+    own = list(dict.fromkeys(field for model in chosen or kinds for field in model.model_fields))
+    if chosen and name not in own and any(name in model.model_fields for model in kinds):
+        said = ", ".join(f'{word} = "{value}"' for word, value in words[chosen[0]].items())
+        return f"is not a key of a table with {said}; known are {', '.join(sorted(own))}"
+    return f"is not known{near(name, [*own, *(known if len(place) == 1 else ())])}"
+
+
+def _words(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the keys of a model that take one word only, which tells it from others, such as ``kind``."""
+    found = {name: get_args(field.annotation) for name, field in model.model_fields.items() if get_origin(field.annotation) is Literal}
+    return {name: allowed[0] for name, allowed in found.items() if len(allowed) == 1}
+
+
+def _at(values: Any, place: Key) -> Mapping[str, Any]:
+    """Return the table at a place of nested values, an empty one where there is none."""
+    for one in place:
+        values = values[one]
+    return values if isinstance(values, Mapping) else {}
+
+
+def _models_at(kind: type[BaseModel], place: Key) -> tuple[type[BaseModel], ...]:
+    """Return every model that may stand at a place of a model."""
     kinds: tuple[type[BaseModel], ...] = (kind,)
     for one in place:
         if isinstance(one, str):
             kinds = tuple(model for held in kinds if one in held.model_fields for model in models_in(held.model_fields[one].annotation))
-    return list(dict.fromkeys(name for held in kinds for name in held.model_fields))
+    return kinds
 
 
 def near(name: str, known: Iterable[str]) -> str:

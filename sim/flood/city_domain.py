@@ -122,6 +122,7 @@ def _prepared(city: City, options: CityOptions) -> tuple[Raster, CoverTable, Any
             _roughness_field(city, options.roughness)
         except CimError as error:
             faults.append(str(error))
+    faults += _beside(place, ground, options.area)
     cut = None
     if ground is not None and not faults:
         place = shapely.box(*ground.bounds) if place is None else place
@@ -134,6 +135,22 @@ def _prepared(city: City, options: CityOptions) -> tuple[Raster, CoverTable, Any
         msg = "flood: the city has no terrain"
         raise UsageError(msg)
     return cut, table, place, _inside(shapely.box(*ground.bounds), cut)
+
+
+def _beside(place: Any, ground: Raster | None, area: Any) -> list[str]:
+    """Return why an area has no ground, with its numbers as they were given."""
+    if place is None or ground is None:
+        return []
+    west, south, east, north = place.bounds
+    left, bottom, right, top = ground.bounds
+    if west < right and east > left and south < top and north > bottom:
+        return []
+    given = " ".join(f"{one:.12g}" for one in place.bounds)
+    named = f" of {area!r}" if isinstance(area, str) else ""
+    has = f"{left:.12g} {bottom:.12g} to {right:.12g} {top:.12g}"
+    degrees = max(abs(west), abs(east)) <= 180 and max(abs(south), abs(north)) <= 90
+    ask = f"; these look like degrees: give metres of {ground.crs.horizontal.name}" if degrees and not ground.crs.is_local else ""
+    return [f"the area{named}, {given}, lies beside the terrain, which covers {has}{ask}"]
 
 
 def _box(place: Any, ground: Raster, options: CityOptions) -> Box:
@@ -183,7 +200,8 @@ def _inside(place: Any, ground: Raster) -> Bools:
         x, y = np.meshgrid(ground.x, ground.y[first : first + 256])
         mask[first : first + 256] = shapely.intersects_xy(place, x, y)
     if not mask.any():
-        refuse([f"the area holds no cell of {ground.dx:g} m; give a larger area or a smaller resolution"])
+        box = f"{west:.12g} {south:.12g} to {east:.12g} {north:.12g}"
+        refuse([f"the area, {box}, holds no middle of a cell of {ground.dx:g} m; give a larger area or a smaller resolution"])
     return mask
 
 

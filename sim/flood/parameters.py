@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, model_validator
 
 from cim.sim.flood.parameter_parts import BoundaryTable, BreachTable, InfiltrationValue, InflowTable, PumpTable
 from cim.sim.flood.parameter_rain import RainTable
 from cim.sim.flood.parameter_values import Duration, File, Folder, Instant, Until
+from cim.sim.flood.times import TIME_TOLERANCE
 
 __all__ = ["FloodParameters"]
 
@@ -40,6 +42,8 @@ class FloodParameters(BaseModel):
     """Section ``[flood]``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    stand_ins: ClassVar[Mapping[str, Any]] = {"until": TIME_TOLERANCE, "rain": {"kind": "none"}}
+    """What stands for a key that is missing or wrong while the rest is checked; what has faults is not run."""
 
     start: Instant | None = Field(
         default=None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cim.errors import CorruptFileError, FormatError, InputError, LimitError, UsageError
+from cim.sim.flood.series_units import scale_of
 from cim.sim.flood.times import instant, seconds
 
 __all__ = ["TextTable", "decode", "read_table"]
@@ -41,6 +42,11 @@ _TIME_WORDS = {
     "times",
     "date",
     "datetime",
+    "datum",
+    "tijd",
+    "tijdstip",
+    "datum/tijd",
+    "zeit",
     "timestamp",
     "t",
     "seconds",
@@ -52,8 +58,12 @@ _TIME_WORDS = {
     "观测时间",
     "资料时间",
 }
-_CLOCK_WORDS = {"time", "时间", "时刻", "hour"}
-_DATE_WORDS = {"date", "日期"}
+_CLOCK_WORDS = {"time", "tijd", "zeit", "uhrzeit", "时间", "时刻", "hour"}
+_BARE_UNITS = {"mm", "cm"}
+_DATE_WORDS = {"date", "datum", "日期"}
+_BARE_UNIT = re.compile(r"(.*?\S)[\s_,]+(\S+(?: per step)?)\s*")
+"""A header that ends in a unit without brackets: "rain mm/h"."""
+_DECIMAL_COMMA = re.compile(r"[-+\u2212]?\d+,\d+")
 _UNIT = re.compile(r"(.*?)\s*[(（\[【](.*?)[)）\]】]\s*")
 _SWMM = re.compile(r"\s*(\S+)\s+(\d{4})\s+(\d{1,2})\s+(\d{1,2})\s+(\d{1,2})\s+(\d{1,2})\s+(\S+)\s*")
 
@@ -127,6 +137,7 @@ def read_table(path: str | Path, *, column: str | None = None, time_unit: str | 
     if all(_SWMM.fullmatch(line) for line in lines[:5]):
         return _swmm(path, lines, station or column, notes)
     rows = _rows(lines)
+    _refuse_decimal_commas(path, rows)
     if _is_header(rows[0]):
         return _with_header(path, rows, column, time_unit, notes)
     return _plain(path, rows, time_unit, notes)
@@ -134,13 +145,28 @@ def read_table(path: str | Path, *, column: str | None = None, time_unit: str | 
 
 def _rows(lines: list[str]) -> list[list[str]]:
     """Part the lines by the sign that the first line shows most."""
-    counts = {sign: lines[0].count(sign) for sign in (",", ";", "\t", "，")}
+    counts = {sign: lines[0].count(sign) for sign in (";", "\t", ",", "，")}
     sign = max(counts, key=lambda one: counts[one])
     if not counts[sign]:
         return [line.split() for line in lines]
     if sign == "，":
         return [[cell.strip() for cell in line.split(sign)] for line in lines]
     return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sign)]
+
+
+def _refuse_decimal_commas(path: Path, rows: list[list[str]]) -> None:
+    """Raise where cells are numbers with a decimal comma.
+
+    Raises
+    ------
+    CorruptFileError
+        Naming the first of them.
+    """
+    found = [(number, cell) for number, row in enumerate(rows, 1) for cell in row if _DECIMAL_COMMA.fullmatch(cell)]
+    if found:
+        number, cell = found[0]
+        reason = f"row {number}: {cell!r} has a decimal comma ({len(found)} such cells)"
+        raise CorruptFileError(path, reason, f"write numbers with a point ({cell.replace(',', '.')})")
 
 
 def _is_header(row: Sequence[str]) -> bool:
@@ -194,7 +220,20 @@ def _with_header(path: Path, rows: list[list[str]], column: str | None, time_uni
 
 def _name_and_unit(cell: str) -> tuple[str, str | None]:
     match = _UNIT.fullmatch(cell)
-    return (match[1].strip(), match[2].strip() or None) if match else (cell.strip(), None)
+    if match:
+        return match[1].strip(), match[2].strip() or None
+    bare = _BARE_UNIT.fullmatch(cell)
+    return (bare[1].strip(), bare[2]) if bare and _is_unit(bare[2]) else (cell.strip(), None)
+
+
+def _is_unit(text: str) -> bool:
+    """Say whether words without brackets are a unit of rain, flow or level; a bare letter may be anything."""
+    if "/" not in text and text.split(maxsplit=1)[0] not in _BARE_UNITS:
+        return False
+    try:
+        return scale_of(text, None).si in {"m/s", "m³/s", "m"}
+    except UsageError:
+        return False
 
 
 def _time_columns(path: Path, names: list[str]) -> list[int]:

@@ -15,6 +15,7 @@ from cim.sim.flood.gauges import instants_of
 from cim.sim.flood.identity import fingerprint_of
 from cim.sim.flood.kernels import PAD
 from cim.sim.flood.series import instant, say_seconds, seconds
+from cim.sim.flood.times import TIME_TOLERANCE
 from cim.sim.flood.told import jet_told, outline
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _begin_of(one: Breach, label: str, start: datetime | None, until: float, fau
         begin = (moment - start).total_seconds()
     if begin < 0:
         faults.append(f"{label}: it begins {say_seconds(-begin)} before the start of the run; lower the ground instead, or begin with it")
-    elif begin >= until:
+    elif begin >= until > TIME_TOLERANCE:  # a run as short as that stands in for one whose end is wrong
         faults.append(
             f"{label}: it begins {say_seconds(begin)} after the start, the run ends after {say_seconds(until)}; nothing would happen"
         )
@@ -253,7 +254,7 @@ def _breach_told(
         f"from {say_seconds(begin)} to {say_seconds(begin + lasts)} after the start" if lasts else f"{say_seconds(begin)} after the start"
     )
     notes = [f"{label}: {falls} of {len(own)} cells fall to {one.level:g} m, by up to {own.max() - one.level:.2f} m, {when}"]
-    if begin + lasts > until:
+    if begin < until < begin + lasts:
         notes.append(f"{label}: the run ends when it has fallen by {(until - begin) / lasts:.0%}")
     if one.level < np.nanmin(ground):
         notes.append(f"{label}: its level is below all other ground, the lowest of which is {np.nanmin(ground):g} m: it digs a pit")

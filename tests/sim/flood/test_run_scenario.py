@@ -197,6 +197,61 @@ def test_every_fault_of_text_and_city_stands_in_one_message(folder: Path, capsys
     assert not (folder / "out").exists()
 
 
+MISPLACED = """\
+gauges = { far = [9000.0, 0.0] }
+area = [104.3, 22.0, 104.31, 22.01]
+[[flood.boundary]]
+where = "east"
+kind = "stage"
+name = "sea"
+[[flood.pump]]
+intake = [9000.0, 5.0]
+capacity = 0.5
+name = "P"
+[[flood.breach]]
+where = [[50.0, 0.0], [50.0, 60.0]]
+level = 1.0
+begin = "2min"
+"""
+
+
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ('until = "4min"\n', "", "flood.until: Field required"),
+    ('kind = "file"', 'kind = "shower"', "flood.rain: Input tag 'shower'"),
+    ('kind = "file"\nfile = "rain/storm.csv"\noutside = "zero"', 'kind = "chicago"\nplace = "Nowhere"\nreturn_period = 5\nduration = "1h"',
+     "place 'Nowhere' has no shipped storm formula"),
+])  # fmt: skip
+def test_what_lies_outside_is_found_in_the_same_round_as_a_section_that_cannot_be_read(
+    old: str, new: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder, MISPLACED, tail="[impact]\n")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    assert cli(["check", str(path)]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    for words in (
+        said,
+        "sea: a stage needs level=",
+        "gauge 'far': POINT (9000 0) lies outside",
+        "P, intake: POINT (9000 5) lies outside",
+        "the area, 104.3 22 104.31 22.01, lies beside the terrain, which covers 0 0 to 100 60; these look like degrees",
+    ):
+        assert words in printed
+    assert ": 5 faults" in printed, printed  # none on [impact], whose [flood] is there, nor on the breach
+
+
+def test_a_key_of_another_kind_of_rain_is_told_as_that(folder: Path) -> None:
+    path = write(folder)
+    kind = 'kind = "block"\nduration = "30min"\ndepth = 30.0\nunit = "mm"\nfactr = 2.0\n'
+    text = path.read_text(encoding="utf-8").replace('kind = "file"\nfile = "rain/storm.csv"\noutside = "zero"\n', kind)
+    path.write_text(text, encoding="utf-8")
+    said = [str(fault) for fault in draft(path)[1]]
+    assert len(said) == 2
+    assert 'flood.rain.unit: is not a key of a table with kind = "block"; known are begins, depth, duration' in said[0]
+    assert said[1].endswith("flood.rain.factr: is not known; did you mean factor?")
+
+
 def test_a_terrain_in_another_system_is_found_by_the_check(folder: Path) -> None:
     builder = CityBuilder(CRS)
     relief = builder.add_objects("ReliefFeature", ["dtm"])

@@ -401,3 +401,36 @@ def test_no_bytes_make_the_reader_fail_otherwise_than_by_its_own_errors(data: by
             Series.read(path, unit="mm/h", how="step").faults(None, 60.0)
         except (InputError, UsageError) as error:
             assert str(error)  # noqa: PT017 - any of the two is right
+
+
+# ---------------------------------------------------------------- tables as spreadsheets write them
+
+
+@pytest.mark.parametrize(("text", "rates"), [
+    ("time,rain mm/h\n0,5\n300,7\n", [5.0, 7.0]), ("time,rain_mm/h\n0,5\n300,7\n", [5.0, 7.0]),
+    ("Datum;neerslag mm\n2026-07-01 00:00;1\n2026-07-01 00:05;2\n", [12.0, 24.0]),
+    ("Datum,Tijd,neerslag mm/5min\n2026-07-01,00:00,1\n2026-07-01,00:05,2\n", [12.0, 24.0]),
+])  # fmt: skip
+def test_a_unit_without_brackets_and_dutch_words_for_time_are_read(text: str, rates: list[float], tmp_path: Path) -> None:
+    path = tmp_path / "rain.csv"
+    path.write_text(text, encoding="utf-8")
+    series = Series.read(path, kind="m/s", how="step", name="rain")
+    assert (series.values * 3.6e6).tolist() == pytest.approx(rates, rel=1e-12)
+
+
+@pytest.mark.parametrize("header", ["station A/B", "rain 2", "rain m", "rain per hour"])
+def test_words_that_are_no_unit_are_not_taken_for_one(header: str, tmp_path: Path) -> None:
+    path = tmp_path / "rain.csv"
+    path.write_text(f"time,{header}\n0,5\n300,7\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="no unit is stated"):
+        Series.read(path, kind="m/s", how="step")
+
+
+@pytest.mark.parametrize(
+    "text", ["Datum;rain (mm/h)\n2026-07-01 00:00;5,2\n2026-07-01 00:05;1,0\n", "0;5,2\n300;1,0\n", "0\t5,2\n300\t1,0\n"]
+)
+def test_decimal_commas_are_named_as_what_they_are(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "rain.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CorruptFileError, match=r"'5,2' has a decimal comma \(2 such cells\); write numbers with a point \(5\.2\)"):
+        Series.read(path, unit="mm/h", kind="m/s", how="step")
