@@ -165,7 +165,8 @@ def _told(comparison: Comparison, rows: pa.Table) -> list[str]:
         counts = unit(rows.schema.field(title))
         for at, (old, new) in enumerate(zip(base, option, strict=True)):
             if not _same(comparison, old, new, counts):
-                said[at].append(f"{name} {_word(old)} -> {_word(new)}{f' {counts}' if counts else ''}")
+                words = (_word(old), _word(new)) if _word(old) != _word(new) else (str(old), str(new))  # as many digits as tell them apart
+                said[at].append(f"{name} {' -> '.join(words)}{f' {counts}' if counts else ''}")
     change = rows["change"].to_pylist()
     return [_few(texts, words) for texts, words in zip(said, change, strict=True)]
 

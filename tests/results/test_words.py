@@ -68,6 +68,10 @@ def test_equal_results_show_no_row() -> None:
     assert "buildings: 45 of 45 rows unchanged" in text
 
 
+def test_numbers_that_differ_behind_the_fourth_digit_are_shown_with_all() -> None:
+    assert "depth_max 45.0 -> 45.0022" in comparison_text(compare(flood(1.0), flood(1.00005)))
+
+
 def test_all_rows_go_to_csv(tmp_path: Path) -> None:
     paths = to_csv(compare(flood(1.0), flood(1.5)), tmp_path / "new")
     assert sorted(path.name for path in paths) == [
