@@ -246,9 +246,9 @@ def test_a_terrain_with_a_hidden_mark_is_refused(mark: float) -> None:
 def test_a_city_without_a_terrain_and_an_area_without_a_cell_are_refused() -> None:
     with pytest.raises(UsageError, match="the city holds no terrain"):
         domain_from_city(town())
-    with pytest.raises(UsageError, match="lies beside the terrain"):
+    with pytest.raises(UsageError, match="the area, 500 500 600 600, lies beside the terrain, which covers"):
         domain_from_city(town(), terrain=raster(hill()), area=(500, 500, 600, 600))
-    with pytest.raises(UsageError, match="the area holds no cell of 1 m"):
+    with pytest.raises(UsageError, match=r"the area, 5\.1 5\.1 to 5\.2 5\.2, holds no middle of a cell of 1 m"):
         domain_from_city(town(), terrain=raster(hill()), area=(5.1, 5.1, 5.2, 5.2))
 
 
