@@ -136,8 +136,8 @@ def _lay_pump(
     for cells, at in ((intake, "intake"), (outlet, "outlet")):
         if cells is not None:
             wrong, told = jet_told(f"{label}, {at}", float(np.max(series.values, initial=0.0)), outline(cells, grid))
-            faults += wrong
-            notes += told
+            faults += wrong if at == "outlet" else []
+            notes += told if at == "outlet" else [f"warning: {one}" for one in wrong] + told  # it takes no more than is there
     key = f"pump:{'outside' if outlet is None else 'inside'}:{fingerprint_of([intake, outlet])[-8:]}:{label}"
     return _RunningPump(one, key, _shifted(intake), None if outlet is None else _shifted(outlet), series), faults, notes
 

@@ -82,6 +82,10 @@ def test_litres_taken_for_cubic_metres_are_told_and_worse_is_refused() -> None:
         run(inflows=[Inflow(inside, 9000.0, name="main")])
     pump = Pump((3.0, 3.0), capacity=500.0, outlet=inside, name="station")
     assert "warning: station, outlet: up to 500 m³/s over a width of 8 m, 62.5 m²/s" in told(run(structures=[pump]))
+    drawn = run(structures=[Pump((3.0, 3.0), capacity=9000.0, name="station")])  # an intake takes no more than is there
+    assert "warning: station, intake: up to 9000 m³/s over a width of 8 m" in told(drawn)
+    with pytest.raises(UsageError, match=r"station, outlet: up to 9000 m³/s"):
+        run(structures=[Pump((3.0, 3.0), capacity=9000.0, outlet=inside, name="station")])
     river = Boundary("west", kind="inflow", discharge=1800.0, name="river")
     assert "warning: river: up to 1800 m³/s over a width of 18 m, 100 m²/s" in told(run(boundaries=[river], until=0.05))
     with pytest.raises(UsageError, match=r"river: .* 5000 m²/s; expected at most 1000"):
