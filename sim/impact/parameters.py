@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cim.errors import UsageError
+from cim.sim.impact.curves import jrc_curves
 
 __all__ = ["ImpactParameters", "VehicleLimits", "impact_parameters"]
 
@@ -102,6 +103,8 @@ class ImpactParameters(BaseModel):
         if any(not value > 0 for value in (*self.value_per_m2.values(), *self.floor_area_per_person.values())):
             msg = "value_per_m2 and floor_area_per_person must be positive"
             raise ValueError(msg)
+        if self.continent is not None:
+            jrc_curves(self.continent)  # refused here, by `cim check` too, not when the damage is reckoned
         return self
 
 

@@ -83,3 +83,9 @@ def test_a_larger_vehicle_passes_where_a_smaller_one_does() -> None:
 
 def test_a_vehicle_with_unknown_velocity_is_not_said_to_pass() -> None:
     assert not passable(0.1, np.nan, np.nan, VehicleLimits(depth=0.3, depth_velocity=0.3))
+
+
+def test_a_continent_without_curves_is_refused_with_the_parameters() -> None:
+    with pytest.raises(ValueError, match=r"continent='Europa'; expected one of africa, asia, europe"):
+        ImpactParameters(continent="Europa")
+    assert ImpactParameters(continent="Europe").continent == "Europe"
