@@ -40,8 +40,8 @@ LOWEST, HIGHEST = -11_500.0, 9_000.0
 """Range of elevations [m]: below the Challenger Deep (-10 935 m), above Everest (8 849 m)."""
 MARKS = (-9999.0, -999.0, -99.0, -1.0e3, 999.0, 9999.0)
 """Values with which files mark cells without an elevation."""
-SMALLEST_CELL = 0.01
-"""[m]"""
+SMALLEST_CELL = 0.001
+"""[m]; models of flumes have cells of some millimetres."""
 _ALONE = 50.0
 """A mark inside the range of elevations is one when no other cell comes this near to it [m]."""
 

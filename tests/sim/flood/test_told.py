@@ -46,7 +46,7 @@ def test_degrees_called_metres_are_refused_with_both_faults() -> None:
         run(field(4.3, 52.0, 1e-5))
     said = str(caught.value)
     assert "2 faults" in said
-    assert "cells are 1e-05 m wide; expected at least 0.01 m" in said
+    assert "cells are 1e-05 m wide; expected at least 0.001 m" in said
     assert "(4.3, 52) are degrees (longitude and latitude), not metres of Amersfoort / RD New" in said
 
 
@@ -56,12 +56,12 @@ def test_coordinates_far_from_where_the_system_is_used_are_refused() -> None:
     assert run(field(85000.0, 447000.0, 2.0))["water_depth"].size
 
 
-def test_no_cell_is_smaller_than_a_centimetre() -> None:
-    assert simulate(FLAT, dx=0.01, until=0.01, threads=1)["water_depth"].size
-    with pytest.raises(UsageError, match=r"cells are 0.009 m wide; expected at least 0.01 m"):
-        simulate(FLAT, dx=0.009, until=0.01)
-    with pytest.raises(UsageError, match=r"cells are 0.009 m wide; expected at least 0.01 m"):
-        domain_from_city(make_city(), terrain=raster(FLAT), resolution=0.009)
+def test_no_cell_is_smaller_than_a_millimetre() -> None:
+    assert simulate(FLAT, dx=0.001, until=0.001, threads=1)["water_depth"].size
+    with pytest.raises(UsageError, match=r"cells are 0.0009 m wide; expected at least 0.001 m"):
+        simulate(FLAT, dx=0.0009, until=0.001)
+    with pytest.raises(UsageError, match=r"cells are 0.0009 m wide; expected at least 0.001 m"):
+        domain_from_city(make_city(), terrain=raster(FLAT), resolution=0.0009)
 
 
 # ---------------------------------------------------------------- how much
