@@ -137,7 +137,8 @@ def triad() -> dict:
     import numba
     import numpy as np
 
-    from cim.sim.flood.solver import Case, Solver
+    from cim.sim.flood.case import Case
+    from cim.sim.flood.solver import Solver
 
     @numba.njit(nogil=True, fastmath=True)
     def add(a, b, c, s):
@@ -180,7 +181,8 @@ def dry() -> dict:
     """Compare the rates of a grid that is 3 % wet and one that is all wet."""
     import numpy as np
 
-    from cim.sim.flood.solver import Case, Solver
+    from cim.sim.flood.case import Case
+    from cim.sim.flood.solver import Solver
 
     shape, rates, errors = (4096, 4096), {}, {}
     for name, side in (("wet", 4096), ("dry", 709)):

@@ -105,10 +105,12 @@ class RoadNetwork:
     @cached_property
     def forward_star(self) -> tuple[Ints, Ints]:
         """Where the links that leave each node begin, shape (nodes + 1,), and these links, shape (links,)."""
-        tail = self.column("from_node")
-        first = np.zeros(self.nodes.num_rows + 1, np.int64)
-        np.cumsum(np.bincount(tail, minlength=self.nodes.num_rows), out=first[1:])
-        return first, np.argsort(tail, kind="stable").astype(np.int64)
+        return _star(self.column("from_node"), self.nodes.num_rows)
+
+    @cached_property
+    def backward_star(self) -> tuple[Ints, Ints]:
+        """The same of the links that enter each node."""
+        return _star(self.column("to_node"), self.nodes.num_rows)
 
     def rows_of(self, ids: Iterable[str]) -> Ints:
         """Return the rows of links by id, or of all links of an object by the object's id.
@@ -164,6 +166,12 @@ class ODMatrix:
     def total(self) -> float:
         """All trips [veh/h]."""
         return float(self.trips.sum())
+
+
+def _star(end: Ints, nodes: int) -> tuple[Ints, Ints]:
+    first = np.zeros(nodes + 1, np.int64)
+    np.cumsum(np.bincount(end, minlength=nodes), out=first[1:])
+    return first, np.argsort(end, kind="stable").astype(np.int64)
 
 
 def _table(columns: Sequence[Any], schema: pa.Schema) -> pa.Table:

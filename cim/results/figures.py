@@ -158,13 +158,13 @@ def figures_side_by_side(base: Verdicts | Fields, option: Verdicts | Fields) -> 
     last = len(place) + 1
     every = dict.fromkeys([*(figure.name for side in (base, option) for figure in main_figures(side)), *one, *other])
     names = sorted(every, key=lambda name: place.get(name, last if name.startswith("error") else 0))
-    values = [(_value(name, one, other), _value(name, other, one)) for name in names]
+    before, after = (pa.array([_value(name, *sides) for name in names], pa.float64()) for sides in ((one, other), (other, one)))
     columns = {
         "figure": names,
         "unit": [(one.get(name) or other[name]).unit for name in names],
-        "base": [pair[0] for pair in values],
-        "option": [pair[1] for pair in values],
-        "difference": [None if None in pair else pair[1] - pair[0] for pair in values],  # type: ignore[operator]
+        "base": before,
+        "option": after,
+        "difference": pc.subtract(after, before),
         "note": [_note(one.get(name), other.get(name)) for name in names],
     }
     kinds = {"figure": pa.string(), "unit": pa.string(), "note": pa.string()}

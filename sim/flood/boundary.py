@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from cim.errors import UsageError
+from cim.sim.flood.case import Edge, Source
 from cim.sim.flood.elevation import is_number
 from cim.sim.flood.kernels import FREE, INFLOW, STAGE
-from cim.sim.flood.solver import Edge, Source
 from cim.sim.flood.split import critical_level, lay_split
 from cim.sim.flood.told import jet_told, outline
 

@@ -17,12 +17,13 @@ from cim.errors import CimError, UsageError
 from cim.results import Grid, array_fingerprint, city_fingerprint
 from cim.scenario.faults import near
 from cim.sim.flood.boundary import Boundary, Inflow, drains, lay_boundaries, lay_inflows, series_of
+from cim.sim.flood.case import Case
 from cim.sim.flood.checkpoint import Checkpoint
 from cim.sim.flood.elevation import is_number, on_grid
 from cim.sim.flood.gauges import Watch, watch
 from cim.sim.flood.identity import case_fingerprint, fingerprint_of
 from cim.sim.flood.series import instant, seconds
-from cim.sim.flood.solver import FILM, Case
+from cim.sim.flood.solver import FILM
 from cim.sim.flood.structures import Breach, Pump, lay_structures
 from cim.sim.flood.told import zone_told
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cim.errors import RunError
 from cim.sim.flood import inertial, kernels
-from cim.sim.flood.case import Case, Edge, Series, Source, highest
+from cim.sim.flood.case import Case, Edge, Source, highest
 from cim.sim.flood.kernels import CLOSED, PAD, STAGE
 from cim.sim.flood.ledger import Ledger
 from cim.sim.flood.tiles import lay_tiles
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["MAXIMA", "Case", "Edge", "Series", "Solver", "Source"]
+__all__ = ["MAXIMA", "Solver"]
 
 COURANT = 0.45
 """Share of a cell that a wave may cross in one step."""

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.model.road_network import RoadNetwork
+from cim.scenario.network import closures, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,30 +86,27 @@ def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None) 
     kind = np.array([one.get("class") or "" for one in told], object)
     drivable, notes = _drivable(kind, told, known)
     rows = np.flatnonzero(drivable)
-    way = np.array(table["direction"].to_pylist(), object)[rows]
-    forward, backward = rows[way != "backward"], rows[way != "forward"]
+    way = np.array(table["direction"].to_pylist(), object)
+    forward, backward = rows[way[rows] != "backward"], rows[way[rows] != "forward"]
     row = np.concatenate([forward, backward])
     back = np.concatenate([np.zeros(len(forward), bool), np.ones(len(backward), bool)])
     order = np.lexsort((back, row))
     row, back = row[order], back[order]
+    free, closed = _open(city, table, row, back)
+    row, back = row[free], back[free]
     ends = np.array([table["from_node"].to_pylist(), table["to_node"].to_pylist()], object)
     tail, head = np.where(back, ends[1][row], ends[0][row]), np.where(back, ends[0][row], ends[1][row])
     nodes, place = np.unique(np.concatenate([tail, head]).astype(str), return_inverse=True)
-    lanes, speed, capacity, assumed, said = _supply([told[k] for k in row.tolist()], back, kind[row], way_of(table, row), known)
+    lanes, speed, capacity, assumed, said = _supply([told[k] for k in row.tolist()], back, kind[row], way[row] == "both", known)
     length = np.asarray(table["length"].to_numpy(), float)[row]
-    objects = pc.take(city.tables["objects"]["id"], pa.array(_rows_of(city, table)[row])).to_pylist()
-    x, y = _places(city, table, told, nodes)
+    objects = city.ids(table["object"].to_numpy()[row])
+    x, y = _places(city, nodes)
     ids = _unique([f"{owner}:{a}>{z}" for owner, a, z in zip(objects, tail.tolist(), head.tolist(), strict=True)])
     return RoadNetwork.of(
         nodes.tolist(), place[: len(row)], place[len(row) :], free_flow_time=length / speed, capacity=lanes * capacity, length=length,
-        ids=ids, objects=objects, classes=kind[row].tolist(), assumed=assumed, x=x, y=y, crs=city.crs.to_string(), notes=[*notes, *said],
+        ids=ids, objects=objects, classes=kind[row].tolist(), assumed=assumed, x=x, y=y, crs=city.crs.to_string(),
+        notes=[*notes, *closed, *said],
     )  # fmt: skip
-
-
-def way_of(table: pa.Table, row: NDArray[np.int64]) -> list[str]:
-    """Return whether each directed link is of a link of one direction or of both."""
-    found = np.array(table["direction"].to_pylist(), object)[row]
-    return np.where(found == "both", "both", "one").tolist()  # type: ignore[no-any-return]
 
 
 def _drivable(kind: NDArray[Any], told: Sequence[Mapping[str, Any]], known: Mapping[str, RoadClass]) -> tuple[NDArray[np.bool_], list[str]]:
@@ -132,14 +130,18 @@ def _access(said: Any) -> str:
 
 
 def _supply(
-    told: Sequence[Mapping[str, Any]], back: NDArray[np.bool_], kind: NDArray[Any], way: Sequence[str], known: Mapping[str, RoadClass]
+    told: Sequence[Mapping[str, Any]],
+    back: NDArray[np.bool_],
+    kind: NDArray[Any],
+    shared: NDArray[np.bool_],
+    known: Mapping[str, RoadClass],
 ) -> tuple[Reals, Reals, Reals, list[list[str]], list[str]]:
     """Return lanes, free speed [m/s] and capacity per lane of directed links, what of it is assumed, and the notes on that."""
     lanes, speed = np.full(len(told), np.nan), np.full(len(told), np.nan)
     for k, (one, backward) in enumerate(zip(told, back.tolist(), strict=True)):
         side = "backward" if backward else "forward"
         both = one.get("lanes")
-        stated = one.get(f"lanes_{side}") or (both / 2 if both and way[k] == "both" else both)
+        stated = one.get(f"lanes_{side}") or (both / 2 if both and shared[k] else both)
         lanes[k] = max(float(stated), 1.0) if stated else np.nan
         limit = one.get(f"speed_limit_{side}") or one.get("speed_limit")
         speed[k] = float(limit) if limit else np.nan
@@ -155,31 +157,32 @@ def _supply(
     return lanes, speed, capacity, assumed, notes
 
 
-def _rows_of(city: City, table: pa.Table) -> NDArray[np.int64]:
-    """Return the row of the object that each link is of."""
-    keys = np.asarray(city.tables["objects"]["key"].to_numpy(), np.int64)
-    order = np.argsort(keys, kind="stable")
-    return np.asarray(order[np.searchsorted(keys, table["object"].to_numpy(), sorter=order)], np.int64)
-
-
-def _places(city: City, table: pa.Table, told: Sequence[Mapping[str, Any]], nodes: NDArray[Any]) -> tuple[Reals, Reals]:
-    """Return where the nodes lie, from the ends of the links' pieces of the roads' lines; not a number where that is not stated."""
-    import shapely
-
-    shapes = shapely.from_wkb(city.tables["objects"]["footprint"].take(pa.array(_rows_of(city, table))).to_numpy(zero_copy_only=False))
-    points, of = shapely.get_coordinates(shapes, return_index=True)
-    begin = np.searchsorted(of, np.arange(len(shapes)))
-    x, y = np.full(len(nodes), np.nan), np.full(len(nodes), np.nan)
-    span = np.array([one.get("vertices") or (-1, -1) for one in told], np.int64).reshape(-1, 2)
-    count = np.searchsorted(of, np.arange(len(shapes)), side="right") - begin
-    good = (span >= 0).all(axis=1) & (span < count[:, None]).all(axis=1)
-    for side, name in enumerate(("from_node", "to_node")):
-        wanted = np.array(table[name].to_pylist(), object)[good].astype(str)
-        at = np.searchsorted(nodes.astype(str), wanted)
-        hit = at < len(nodes)
-        hit[hit] = nodes[at[hit]] == wanted[hit]
-        x[at[hit]], y[at[hit]] = points[begin[good][hit] + span[good][hit, side]].T
+def _places(city: City, nodes: NDArray[Any]) -> tuple[Reals, Reals]:
+    """Return where nodes lie [m], not a number where no road says it."""
+    found = network_of(city, "road")
+    at = np.searchsorted(found.names.astype(str), nodes)
+    hit = at < len(found.names)
+    hit[hit] = found.names[at[hit]] == nodes[hit]
+    x, y = np.full((2, len(nodes)), np.nan)
+    x[hit], y[hit] = found.places[at[hit]].T
     return x, y
+
+
+def _open(city: City, table: pa.Table, row: NDArray[np.int64], back: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return which directed links are not closed to cars for good, and what is to be told of closures."""
+    keys = np.asarray(table["key"].to_numpy(), np.int64)
+    shut: set[tuple[int, bool]] = set()
+    timed = 0
+    for one in closures(city):
+        if one.classes and "car" not in one.classes:
+            continue
+        if one.start is not None or one.until is not None:
+            timed += 1
+            continue
+        shut |= {(one.link, side) for side in (False, True) if one.direction in ("both", "backward" if side else "forward")}
+    free = np.array([(key, side) not in shut for key, side in zip(keys[row].tolist(), back.tolist(), strict=True)], bool)
+    notes = [f"{int((~free).sum())} directions of links that the city closes to cars for good are left out"] if not free.all() else []
+    return free, notes + ([f"{timed} closures with a beginning or an end are not in the network"] if timed else [])
 
 
 def _unique(ids: list[str]) -> list[str]:

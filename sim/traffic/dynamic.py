@@ -135,11 +135,10 @@ def simulate(
             kernels.run(stop, roads, vary, trips, state, table, detour, know)
             due = [pair for pair in rows if pair[0].time == stop]
             for one, links in due:
-                for a in links.tolist():
-                    speed = vary.speed[a] if one.speed is None else one.speed
-                    headway = vary.headway[a] if one.capacity is None else _headway(one.capacity)
-                    closed = vary.closed[a] if one.closed is None else one.closed
-                    kernels.change(stop, a, speed, headway, closed, roads, vary, state)
+                given = (one.speed, None if one.capacity is None else _headway(one.capacity), one.closed)
+                new = [old[links] if value is None else np.full(len(links), value, old.dtype)
+                       for old, value in zip((vary.speed, vary.headway, vary.closed), given, strict=True)]  # fmt: skip
+                kernels.change(stop, links, *new, roads, vary, state)
             if stop > 0 and (due or stop % table_every == 0.0):
                 time = _times(network, vary, state)
                 detour = _table(network, zones, np.where(vary.closed, np.inf, time))
@@ -262,8 +261,4 @@ def _table(network: RoadNetwork, zones: Ints, time: Reals) -> Any:
     """Return the next link from every node on the quickest way to every zone."""
     from cim.sim.traffic.equilibrium_kernels import next_links
 
-    tail, head = network.column("from_node"), network.column("to_node")
-    order = np.argsort(head, kind="stable").astype(np.int64)
-    first = np.zeros(network.nodes.num_rows + 1, np.int64)
-    np.cumsum(np.bincount(head, minlength=network.nodes.num_rows), out=first[1:])
-    return next_links(zones, first, order, tail, network.nodes["through"].to_numpy(), time)
+    return next_links(zones, *network.backward_star, network.column("from_node"), network.nodes["through"].to_numpy(), time)

@@ -422,8 +422,14 @@ def run(until, r, c, t, s, table, detour, behaviour):
 
 
 @_jit
-def change(now, a, speed, headway, closed, r, c, s):
-    """Give a link another speed [m/s], headway [s] and state at an instant; vehicles on it go on from where they are."""
+def change(now, some, speed, headway, closed, r, c, s):
+    """Give links another speed [m/s], headway [s] and state at an instant, shape (n,); vehicles on them go on from where they are."""
+    for k in range(some.shape[0]):
+        _change(now, some[k], speed[k], headway[k], closed[k], r, c, s)
+
+
+@_inlined
+def _change(now, a, speed, headway, closed, r, c, s):
     links = r.length.shape[0]
     c.odometer[a] += (now - c.since[a]) * c.speed[a]
     c.since[a] = now

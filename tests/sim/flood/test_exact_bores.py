@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cim.sim.flood.case import Case, Edge
 from cim.sim.flood.kernels import INFLOW, STAGE
-from cim.sim.flood.solver import Case, Edge, Solver
+from cim.sim.flood.solver import Solver
 from tests.sim.flood import exact, published
 from tests.sim.flood.cases import BOTH
 from tests.sim.flood.measures import Reals
