@@ -310,7 +310,7 @@ def draw_malpasset(data: Path) -> None:
         ylabel="model less observed [m]",
         title="Malpasset: highest level at the marks of the police (P) and the gauges of the 1:400 model (S)",
     )
-    axes.legend(ncols=2)
+    axes.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.45, 1.0))
     save(figure, "flood_malpasset")
 
 

@@ -245,18 +245,17 @@ def _triangulated(polygons: NDArray[Any]) -> NDArray[Any]:
     """
     import shapely
 
-    plain = np.asarray(shapely.remove_repeated_points(polygons), object)
     try:
-        return np.asarray(shapely.constrained_delaunay_triangles(plain), object)
+        return np.asarray(shapely.constrained_delaunay_triangles(shapely.remove_repeated_points(polygons)), object)
     except shapely.GEOSException:  # of one of them, each on its own
-        return np.array([_alone(polygon) for polygon in plain], object)
+        return np.array([_alone(polygon) for polygon in polygons], object)
 
 
 def _alone(polygon: Any) -> Any:
     import shapely
 
     try:
-        return shapely.constrained_delaunay_triangles(polygon)
+        return shapely.constrained_delaunay_triangles(shapely.remove_repeated_points(polygon))
     except shapely.GEOSException:
         return None
 
