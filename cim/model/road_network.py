@@ -6,7 +6,7 @@ A link is one direction of one piece of a road; it names the object of the city 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["LINKS", "NODES", "CostLaw", "ODMatrix", "RoadNetwork", "faults_of"]
+__all__ = ["BANNED", "LINKS", "NODES", "SIGNALS", "YIELDS", "CostLaw", "ODMatrix", "RoadNetwork", "faults_of"]
 
 CostLaw = Literal["bpr", "conical"]
 """How the time on a link grows with its flow: t (1 + b (v/c)^power) of the Bureau of Public Roads (1964), or Spiess's cone (1990)."""
@@ -43,9 +43,18 @@ LINKS = pa.schema([
     pa.field("law", pa.string(), nullable=False),
     pa.field("b", pa.float64(), nullable=False), pa.field("power", pa.float64(), nullable=False),
     pa.field("fixed", pa.float64(), nullable=False, metadata={"unit": "s"}),
-    pa.field("class", pa.string()), pa.field("assumed", pa.list_(pa.string())),
+    pa.field("lanes", pa.float64()), pa.field("class", pa.string()), pa.field("assumed", pa.list_(pa.string())),
 ])  # fmt: skip
 """Columns of links. Nodes are rows of the table of nodes; `fixed`: tolls and distance in seconds; `b`: alpha of the cone."""
+_TURN = (pa.field("from_link", pa.int64(), nullable=False), pa.field("to_link", pa.int64(), nullable=False))
+BANNED = pa.schema(_TURN)
+"""Turns from link to link, as rows of the links, that nobody may make."""
+SIGNALS = pa.schema([*_TURN, *(pa.field(name, pa.float64(), nullable=False, metadata={"unit": "s"})
+                               for name in ("cycle", "green_from", "green_until"))])  # fmt: skip
+"""Green of turns under fixed-time signals, one row for each green: it begins and ends so long after a multiple of the cycle since
+midnight, `green_until` may lie beyond the cycle. A turn without rows knows no signal."""
+YIELDS = pa.schema([*_TURN, pa.field("before_from", pa.int64(), nullable=False), pa.field("before_to", pa.int64(), nullable=False)])
+"""Turns that give way to another one, from link `before_from` to link `before_to`."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +67,17 @@ class RoadNetwork:
     """Coordinate system of the nodes; None where the source states none."""
     notes: tuple[str, ...] = ()
     """What was repaired, dropped or assumed, each with its count."""
+    banned: pa.Table = field(default_factory=BANNED.empty_table)
+    signals: pa.Table = field(default_factory=SIGNALS.empty_table)
+    yields: pa.Table = field(default_factory=YIELDS.empty_table)
 
     @classmethod
     def of(  # noqa: PLR0913  # one argument per column
         cls, node_ids: Sequence[str], from_node: ArrayLike, to_node: ArrayLike, *, free_flow_time: ArrayLike, capacity: ArrayLike,
         length: ArrayLike | None = None, law: str | Sequence[str] = "bpr", b: ArrayLike = 0.15, power: ArrayLike = 4.0,
         fixed: ArrayLike = 0.0, through: ArrayLike = True, x: ArrayLike | None = None, y: ArrayLike | None = None,
-        ids: Sequence[str] | None = None, objects: Sequence[str | None] | None = None, classes: Sequence[str | None] | None = None,
+        lanes: ArrayLike | None = None, ids: Sequence[str] | None = None, objects: Sequence[str | None] | None = None,
+        classes: Sequence[str | None] | None = None,
         assumed: Sequence[Sequence[str]] | None = None, crs: str | None = None, notes: Iterable[str] = (),
     ) -> RoadNetwork:  # fmt: skip
         """Return a network from columns; one value stands for all links.
@@ -74,7 +87,7 @@ class RoadNetwork:
         from_node, to_node : shape (l,)
             Rows of the nodes.
         free_flow_time, fixed, capacity, length : shape (l,) or one
-            [s], [s], [veh/h], [m].
+            [s], [s], [veh/h] of all lanes, [m].
         ids : shape (l,)
             ``"from-to"`` without.
 
@@ -95,7 +108,7 @@ class RoadNetwork:
         nodes = [list(node_ids), full(x, places), full(y, places), np.broadcast_to(np.asarray(through, bool), places).copy()]
         links = [names, objects or [None] * count, tail, head, full(length, count), full(free_flow_time, count),
                  full(capacity, count), laws, full(b, count), full(power, count), full(fixed, count),
-                 classes or [None] * count, assumed or [[]] * count]  # fmt: skip
+                 full(lanes, count), classes or [None] * count, assumed or [[]] * count]  # fmt: skip
         return cls(_table(nodes, NODES), _table(links, LINKS), crs, tuple(notes))
 
     def column(self, name: str) -> Any:
@@ -135,10 +148,12 @@ class RoadNetwork:
         return np.unique(np.array([row for one in wanted for row in places[one]], np.int64))
 
     def without(self, rows: Ints) -> RoadNetwork:
-        """Return the network without some links."""
+        """Return the network without some links, and without their turns."""
         keep = np.ones(self.links.num_rows, bool)
         keep[rows] = False
-        return replace(self, links=self.links.filter(pa.array(keep)))
+        new = np.where(keep, np.cumsum(keep) - 1, -1)
+        turns = {one.name: _moved(getattr(self, one.name), new) for one in fields(self) if one.name in {"banned", "signals", "yields"}}
+        return replace(self, links=self.links.filter(pa.array(keep)), **turns)
 
     def graph(self) -> networkx.MultiDiGraph:
         """Return a networkx view: nodes and links by id, with their columns."""
@@ -174,6 +189,15 @@ def _star(end: Ints, nodes: int) -> tuple[Ints, Ints]:
     return first, np.argsort(end, kind="stable").astype(np.int64)
 
 
+def _moved(turns: pa.Table, new: Ints) -> pa.Table:
+    """Return turns between links that have other rows now, -1 for one that is gone."""
+    ends = [name for name in turns.column_names if turns.schema.field(name).type == pa.int64()]
+    rows = [new[turns[name].to_numpy()] for name in ends]
+    for name, row in zip(ends, rows, strict=True):
+        turns = turns.set_column(turns.column_names.index(name), turns.schema.field(name), pa.array(row, pa.int64()))
+    return turns.filter(pa.array(np.all([row >= 0 for row in rows], axis=0)))
+
+
 def _table(columns: Sequence[Any], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays([pa.array(one, kind.type) if not isinstance(one, pa.Array) else one.cast(kind.type)
                                  for one, kind in zip(columns, schema, strict=True)], schema=schema)  # fmt: skip
@@ -196,7 +220,29 @@ def faults_of(network: RoadNetwork) -> list[str]:
         "have a cone with alpha of 1 or less": (law == "conical") & ~(b > 1),
         "have a cost law that is not known; give bpr or conical": ~np.isin(law, ("bpr", "conical")),
     }
-    return [f"{int(bad.sum())} links {said} (first: {ids[int(np.argmax(bad))]})" for said, bad in found.items() if bad.any()]
+    faults = [f"{int(bad.sum())} links {said} (first: {ids[int(np.argmax(bad))]})" for said, bad in found.items() if bad.any()]
+    return faults if found["begin or end at a node that is not there"].any() else [*faults, *_turn_faults(network)]
+
+
+def _turn_faults(network: RoadNetwork) -> list[str]:
+    """Return what is wrong with turns, signals and who gives way."""
+    tail, head, count = network.column("from_node"), network.column("to_node"), network.links.num_rows
+    faults = []
+    for name, table, pairs in (
+        ("banned turns", network.banned, (("from_link", "to_link"),)), ("greens of signals", network.signals, (("from_link", "to_link"),)),
+        ("turns that give way", network.yields, (("from_link", "to_link"), ("before_from", "before_to"))),
+    ):  # fmt: skip
+        for ends in pairs:
+            one, other = (table[end].to_numpy() for end in ends)
+            bad = (one < 0) | (one >= count) | (other < 0) | (other >= count)
+            bad[~bad] = head[one[~bad]] != tail[other[~bad]]
+            if bad.any():
+                faults.append(f"{int(bad.sum())} {name} join links that do not follow each other (first: row {int(np.argmax(bad))})")
+    cycle, begin, end = (network.signals[name].to_numpy() for name in ("cycle", "green_from", "green_until"))
+    bad = ~((cycle > 0) & (begin >= 0) & (begin <= cycle) & (end > begin) & (end - begin <= cycle))
+    if bad.any():
+        faults.append(f"{int(bad.sum())} greens of signals do not lie in their cycle (first: row {int(np.argmax(bad))})")
+    return faults
 
 
 def checked(network: RoadNetwork, more: Sequence[str] = ()) -> None:

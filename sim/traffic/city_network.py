@@ -104,7 +104,7 @@ def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None) 
     ids = _unique([f"{owner}:{a}>{z}" for owner, a, z in zip(objects, tail.tolist(), head.tolist(), strict=True)])
     return RoadNetwork.of(
         nodes.tolist(), place[: len(row)], place[len(row) :], free_flow_time=length / speed, capacity=lanes * capacity, length=length,
-        ids=ids, objects=objects, classes=kind[row].tolist(), assumed=assumed, x=x, y=y, crs=city.crs.to_string(),
+        lanes=lanes, ids=ids, objects=objects, classes=kind[row].tolist(), assumed=assumed, x=x, y=y, crs=city.crs.to_string(),
         notes=[*notes, *closed, *said],
     )  # fmt: skip
 
