@@ -16,7 +16,7 @@ from cim.sim.buildings import read_buildings, require_measurable
 from cim.sim.impact.assess import plain_dataset, table_of
 from cim.sim.impact.curves import DamageCurves, jrc_curves
 from cim.sim.impact.places import reasons
-from cim.sim.impact.uses import use_of
+from cim.sim.uses import use_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from cim.sim.impact.damages import building_rows
 from cim.sim.impact.floors import Storeys, read_storeys
 from cim.sim.impact.parameters import ImpactParameters, impact_parameters
 from cim.sim.impact.places import reasons
-from cim.sim.impact.uses import use_of
+from cim.sim.uses import use_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
