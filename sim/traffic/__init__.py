@@ -4,7 +4,7 @@
 ``equilibrium``          `assign`: the static user equilibrium
 ``equilibrium_kernels``  its loops: shortest paths and gradient projection
 ``city_network``         `road_network`: the roads of a city as links, what is assumed marked
-``dynamic``              `simulate`: every vehicle, with queues that spill back
+``dynamic``              `load_fleet`: every vehicle, with queues that spill back
 ``dynamic_kernels``      its loop, from event to event
 =======================  =====================================================================
 """
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cim.sim.traffic.city_network import RoadClass, road_network
-    from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, simulate
+    from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, load_fleet
     from cim.sim.traffic.equilibrium import Assignment, assign
 
-__all__ = ["Assignment", "DynamicRun", "Fleet", "LinkChange", "RoadClass", "assign", "road_network", "simulate"]
+__all__ = ["Assignment", "DynamicRun", "Fleet", "LinkChange", "RoadClass", "assign", "load_fleet", "road_network"]
 
 _HOME = {
     "Assignment": "equilibrium",
@@ -29,7 +29,7 @@ _HOME = {
     "RoadClass": "city_network",
     "assign": "equilibrium",
     "road_network": "city_network",
-    "simulate": "dynamic",
+    "load_fleet": "dynamic",
 }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["Behaviour", "DynamicRun", "Fleet", "LinkChange", "simulate"]
+__all__ = ["Behaviour", "DynamicRun", "Fleet", "LinkChange", "load_fleet"]
 
 Behaviour = Literal["unaware", "learn", "informed"]
 """What drivers know of closures: nothing, and wait before them; what they see when they stand before one; everything, at once."""
@@ -88,7 +88,7 @@ class DynamicRun:
         return dict(zip(names, np.bincount(self.status, minlength=4).tolist(), strict=True))
 
 
-def simulate(
+def load_fleet(
     network: RoadNetwork,
     fleet: Fleet,
     *,

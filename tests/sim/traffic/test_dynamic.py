@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cim.errors import UsageError
 from cim.model.road_network import RoadNetwork
-from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, simulate
+from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, load_fleet
 
 HOUR = 3600.0
 FREE, WAVE, JAM = 60 / 3.6, 20 / 3.6, 0.15
@@ -56,7 +56,7 @@ def together(*fleets: Fleet) -> Fleet:
 
 def run(network: RoadNetwork, fleet: Fleet, hours: float, **more: Any) -> DynamicRun:
     options: dict[str, Any] = {"behaviour": "unaware", "table_every": 1e9, "jam_spacing": 1 / JAM, "wave_speed": WAVE} | more
-    found = simulate(network, fleet, until=hours * HOUR, **options)
+    found = load_fleet(network, fleet, until=hours * HOUR, **options)
     assert sum(found.count().values()) == len(fleet.departure)
     return found
 
@@ -161,7 +161,7 @@ def test_behaviour_decides_who_waits_and_who_goes_round() -> None:
     changes = [LinkChange(600.0, ["a-b"], closed=True), LinkChange(5400.0, ["a-b"], closed=False)]
     mean = {}
     for behaviour in ("unaware", "learn", "informed"):
-        found = simulate(road, fleet, until=3 * HOUR, changes=changes, behaviour=behaviour)
+        found = load_fleet(road, fleet, until=3 * HOUR, changes=changes, behaviour=behaviour)
         assert found.count()["arrived"] == len(fleet.departure)
         mean[behaviour] = float(np.mean(found.arrival - found.departure))
         round_about = int(found.left[-1, 3])
@@ -172,7 +172,7 @@ def test_behaviour_decides_who_waits_and_who_goes_round() -> None:
 def test_who_has_no_way_is_told_and_taken_off() -> None:
     road, fleet = two_ways(), stream(600, 0, 0.5, 0, 4)
     shut = [LinkChange(600.0, ["a-b", "a-c"], closed=True)]
-    found = simulate(road, fleet, until=2 * HOUR, changes=shut, behaviour="learn")
+    found = load_fleet(road, fleet, until=2 * HOUR, changes=shut, behaviour="learn")
     told = found.count()
     assert told["no route"] > 0
     assert told["travelling"] == 0
@@ -193,7 +193,7 @@ def test_no_vehicle_is_lost_and_two_runs_are_the_same(seed: int, behaviour: Any)
     changes = [
         LinkChange(times[k], [f"l{random.integers(links)}"], closed=bool(k % 3), capacity=capacities[k], speed=speeds[k]) for k in range(8)
     ]
-    one, two = (simulate(road, fleet, until=1800.0, changes=changes, behaviour=behaviour, table_every=300.0) for _ in range(2))
+    one, two = (load_fleet(road, fleet, until=1800.0, changes=changes, behaviour=behaviour, table_every=300.0) for _ in range(2))
     told = one.count()
     assert sum(told.values()) == vehicles
     assert told["travelling"] == (one.entered[-1] - one.left[-1]).sum()
@@ -207,6 +207,6 @@ def test_all_faults_are_told_in_one_message() -> None:
     road = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=1.0, capacity=1.0)
     fleet = Fleet(np.array([-5.0]), np.array([0]), np.array([9]))
     with pytest.raises(UsageError, match="5 faults") as told:
-        simulate(road, fleet, until=0.0, changes=[LinkChange(-1.0, ["a-b"])])
+        load_fleet(road, fleet, until=0.0, changes=[LinkChange(-1.0, ["a-b"])])
     for said in ("until is 0.0 s", "no nodes", "depart before", "before the start", "no length"):
         assert said in str(told.value)
