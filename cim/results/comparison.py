@@ -20,12 +20,14 @@ from cim.results.tolerance import Tolerance
 from cim.results.verdicts import Verdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas
     import xarray
 
     from cim.results.run_record import RunRecord
 
-__all__ = ["Comparison", "Noise", "compare"]
+__all__ = ["Comparison", "Noise", "compare", "within_noise"]
 
 _VERDICT_COLUMNS = ("object", "place", "unit", "value", "limit", "verdict", "reason")
 
@@ -51,7 +53,8 @@ class Comparison:
     """Name of the simulator or check."""
     tables: Mapping[str, pa.Table]
     """One per table of the results, one row per object found in either: for each column, ``<column>_base``, ``<column>_option`` and,
-    for numbers, ``<column>_difference`` (option minus base, null where one is missing); ``change`` says it in words."""
+    for numbers, ``<column>_difference`` (option minus base, null where one is missing); where both runs say how far a number may be off,
+    ``<column>_noise`` is the sum of both; ``change`` says it in words."""
     fields: xarray.Dataset | None
     """Difference of every field, option minus base; None for checks."""
     noise: Noise
@@ -95,6 +98,8 @@ class Comparison:
         size = np.zeros(changed.num_rows)
         for title in [one for one in changed.column_names if one.endswith("_difference")]:
             gap = np.abs(np.asarray(changed[title].to_numpy(), float))
+            if title.removesuffix("difference") + "noise" in changed.column_names:
+                gap[within_noise(changed, title.removesuffix("_difference"))] = 0.0
             both = [np.abs(_numbers(changed[title.removesuffix("difference") + word])) for word in ("base", "option")]
             scale = np.fmax(*both)
             most = np.max(scale, initial=0.0, where=np.isfinite(scale))
@@ -162,7 +167,7 @@ def compare(base: Verdicts | Fields, option: Verdicts | Fields, *, tolerance: To
         raise UsageError(msg)
     warnings = (*_warnings(base.run, option.run), *_unshared(base, option), *told)
     shown = figures_side_by_side(base, option)
-    return Comparison(base.name, tables, fields, _noise(base.run, option.run), base.run, option.run, warnings, shown, series, close)
+    return Comparison(base.name, tables, fields, _noise(base.run, option.run, tables), base.run, option.run, warnings, shown, series, close)
 
 
 def _compare_named(
@@ -201,7 +206,8 @@ def _compare_tables(base: pa.Table, option: pa.Table, tolerance: Tolerance) -> p
     columns: dict[str, Any] = {name: pc.coalesce(left[name], right[name]) for name in keys}
     fields = [base.schema.field(name) for name in keys]
     same = np.ones(len(order), bool)
-    for name in [name for name in base.column_names if name in option.column_names and name not in keys]:
+    shared = [name for name in base.column_names if name in option.column_names and name not in keys]
+    for name in [name for name in shared if not _is_noise(name, shared)]:
         same &= _side_by_side(columns, fields, name, left, right, tolerance)
     columns["change"] = _words(rows_base, rows_option, same, columns)
     fields.append(pa.field("change", pa.string()))
@@ -232,10 +238,27 @@ def _side_by_side(
     for suffix, word, values in (("base", "基准", a), ("option", "方案", b)):
         columns[f"{name}_{suffix}"] = values
         fields.append(column(f"{name}_{suffix}", kind.type, unit=unit(kind), en=f"{en or name}, {suffix}", zh=f"{zh}{word}"))
+    same = _same(a, b, kind, tolerance)
     if pa.types.is_floating(kind.type) or pa.types.is_integer(kind.type):
         columns[f"{name}_difference"] = pc.subtract(b.cast(pa.float64()), a.cast(pa.float64()))
         fields.append(column(f"{name}_difference", pa.float64(), unit=unit(kind), en=f"{en or name}, difference", zh=f"{zh}差值"))
-    return _same(a, b, kind, tolerance)
+        if _is_noise(f"{name}_noise", left.column_names) and f"{name}_noise" in right.column_names:
+            columns[f"{name}_noise"] = pc.add(left[f"{name}_noise"], right[f"{name}_noise"])
+            words = f"{en or name}, noise of the difference"
+            fields.append(column(f"{name}_noise", pa.float64(), unit=unit(kind), en=words, zh=f"{zh}差值噪声"))
+            same |= within_noise(columns, name)
+    return same
+
+
+def _is_noise(name: str, columns: Sequence[str]) -> bool:
+    """Return whether a column says how far another one may be off."""
+    return name.endswith("_noise") and name in columns and name.removesuffix("_noise") in columns
+
+
+def within_noise(columns: Mapping[str, Any] | pa.Table, name: str) -> np.ndarray:
+    """Return where a difference of two runs is no larger than what both runs may be off; nowhere without a column that says it."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(_numbers(columns[f"{name}_difference"])) <= _numbers(columns[f"{name}_noise"]), bool)
 
 
 def _same(a: Any, b: Any, kind: pa.Field, tolerance: Tolerance) -> np.ndarray:
@@ -310,7 +333,10 @@ def _extent(dataset: xarray.Dataset, name: str) -> str:
     return f"{len(values)} from {values[0]} to {values[-1]}" if len(values) else "empty"
 
 
-def _noise(base: RunRecord, option: RunRecord) -> Noise:
+def _noise(base: RunRecord, option: RunRecord, tables: Mapping[str, pa.Table]) -> Noise:
+    own = [name for table in tables.values() for name in table.column_names if name.endswith("_noise")]
+    if own:
+        return Noise(None, f"row by row in {', '.join(own)}: what both runs leave open; a difference that is no larger counts as the same")
     if base.seed is None and option.seed is None:
         return Noise(
             0.0, "both runs are exact: no random numbers, the same inputs give the same bytes, so every difference comes from the inputs"

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from cim.results.columns import unit
+from cim.results.comparison import within_noise
 from cim.results.figures import main_figures, mass_ledger
 
 if TYPE_CHECKING:
@@ -163,8 +164,9 @@ def _told(comparison: Comparison, rows: pa.Table) -> list[str]:
         name = title.removesuffix("_base")
         base, option = rows[title].to_pylist(), rows[f"{name}_option"].to_pylist()
         counts = unit(rows.schema.field(title))
+        ghost = within_noise(rows, name) if f"{name}_noise" in rows.column_names else np.zeros(rows.num_rows, bool)
         for at, (old, new) in enumerate(zip(base, option, strict=True)):
-            if not _same(comparison, old, new, counts):
+            if not ghost[at] and not _same(comparison, old, new, counts):
                 words = (_word(old), _word(new)) if _word(old) != _word(new) else (str(old), str(new))  # as many digits as tell them apart
                 said[at].append(f"{name} {' -> '.join(words)}{f' {counts}' if counts else ''}")
     change = rows["change"].to_pylist()
