@@ -1,8 +1,4 @@
-"""Links of a network as changes need them: where nodes lie, which links a closure concerns, and a link cut in two.
-
-A link states its piece of the footprint of its object as ``"vertices": [first, last]`` (counted over all coordinates, lines joined);
-a link without, the only one of an object with a single line, is that line.
-"""
+"""Links of a network as changes need them: where nodes lie, which links a closure concerns, and a link cut in two."""
 
 from __future__ import annotations
 
@@ -15,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cim.model.schema import SCHEMAS, one_array
+from cim.model.link_lines import link_lines
+from cim.model.schema import SCHEMAS
 from cim.scenario.edit import set_footprints
 
 if TYPE_CHECKING:
@@ -76,10 +73,10 @@ class Network:
     object: Keys
     """Key of the object."""
     first: Keys
-    """Index of the first vertex among the coordinates of the object's footprint."""
+    """Index of the first vertex among the coordinates of the object's footprint; -1 where the link has a line of its own."""
     last: Keys
     lines: NDArray[Any]
-    """The piece of the footprint that each link is, shapely."""
+    """The line of each link, shapely."""
     names: NDArray[np.object_]
     """Shape (m,): nodes, sorted."""
     places: Floats
@@ -90,38 +87,12 @@ class Network:
 
 def network_of(city: City, name: str) -> Network:
     """Return the links of a network with the places of their nodes, from the ends of the links."""
-    import shapely
-
-    table = city.tables["links"]
-    rows = np.flatnonzero(np.asarray(table["network"].to_pylist(), object) == name)
-    links = table.take(pa.array(rows))
-    owner = np.asarray(links["object"].to_numpy(), np.int64)
-    objects, place = np.unique(owner, return_inverse=True)
-    xy, of = shapely.get_coordinates(city.footprints(objects), return_index=True)
-    size = np.bincount(of, minlength=len(objects)).astype(np.int64)
-    start = np.cumsum(size) - size
-    first, last = _pieces(links, size, place, np.bincount(place, minlength=len(objects)))
-    known = np.flatnonzero((first >= 0) & (last > first) & (last < size[place]))
-    begin, end = (start[place] + first)[known], (start[place] + last)[known]
-    count = end - begin + 1
-    owner_of_point = np.repeat(np.arange(len(known)), count)
-    points = xy[np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count) + np.repeat(begin, count)]
-    lines = shapely.linestrings(points, indices=owner_of_point) if len(known) else np.empty(0, object)
-    ends = np.concatenate([np.asarray(links[side].to_pylist(), object)[known] for side in ("from_node", "to_node")])
-    named = np.flatnonzero(np.array([one is not None for one in ends], bool))
-    names, at = np.unique(ends[named].astype(str), return_index=True)
-    places = np.concatenate([xy[begin], xy[end]])[named][at]
-    return Network(rows[known], owner[known], first[known], last[known], lines, names.astype(object), places, len(rows) - len(known))
-
-
-def _pieces(links: pa.Table, size: Keys, place: Keys, links_of_object: Keys) -> tuple[Keys, Keys]:
-    """Return the first and last vertex of each link, -1 where it does not say and its object has several links."""
-    text = links["attributes"].fill_null("")
-    found = one_array(pc.extract_regex(text, r'"vertices":\s*\[\s*(?P<first>\d+)\s*,\s*(?P<last>\d+)\s*\]'))
-    sides = [np.asarray(pc.fill_null(pc.struct_field(found, name).cast(pa.int64()), -1).to_numpy(zero_copy_only=False), np.int64)
-             for name in ("first", "last")]  # fmt: skip
-    alone = (sides[0] < 0) & (links_of_object[place] == 1)
-    return np.where(alone, 0, sides[0]), np.where(alone, size[place] - 1, sides[1])
+    found = link_lines(city, name)
+    known = np.flatnonzero(~found.missing)
+    return Network(
+        found.row[known], found.object[known], found.first[known], found.last[known], found.lines[known], found.names, found.places,
+        int(found.missing.sum()),
+    )  # fmt: skip
 
 
 def split_link(city: City, network: Network, at: int, point: tuple[float, float], node: str) -> City:
@@ -136,10 +107,12 @@ def split_link(city: City, network: Network, at: int, point: tuple[float, float]
     """
     import shapely
 
+    if network.first[at] < 0:
+        return _with_own_halves(city, network, at, point, node)
     key = int(network.object[at])
     shape = city.footprints([key])[0]
     xy, part = shapely.get_coordinates(shape, return_index=False), _part_of_vertex(shape)
-    first, last = int(network.first[at]), int(network.last[at])
+    first, last = sorted((int(network.first[at]), int(network.last[at])))
     vertex, new = _vertex_at(xy[first : last + 1], np.array(point))
     vertex += first
     changed = city
@@ -172,30 +145,55 @@ def _vertex_at(xy: Floats, point: Floats) -> tuple[int, bool]:
 
 def _with_halves(city: City, network: Network, at: int, vertex: int, node: str, xy: Floats, *, new: bool) -> City:
     """Return the city with the row of a link replaced by two; links of the same object count the new vertex."""
-    table, schema = city.tables["links"], SCHEMAS["links"]
-    rows = table.to_pylist() if table.num_rows < 2 else None
-    row = int(network.row[at])
-    mine = np.flatnonzero(network.object == network.object[at])
+    table = city.tables["links"]
     changed: dict[int, dict[str, Any]] = {}
-    for other in mine.tolist():
+    for other in np.flatnonzero((network.object == network.object[at]) & (network.first >= 0)).tolist():
         place = int(network.row[other])
-        values = rows[place] if rows is not None else table.slice(place, 1).to_pylist()[0]
-        said = json.loads(values["attributes"] or "{}")
-        ends = int(network.first[other]), int(network.last[other])
-        grown = [end + int(new and end >= vertex) for end in ends]
+        values, said = _row(table, place)
+        grown = [int(end) + int(new and end >= vertex) for end in (network.first[other], network.last[other])]
         changed[place] = {**values, "attributes": json.dumps({**said, "vertices": grown}, ensure_ascii=False)}
+    whole = changed[int(network.row[at])]
+    begin, end = json.loads(whole["attributes"])["vertices"]
+    run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    share = float((run[vertex] - run[begin]) / (run[end] - run[begin]))
+    return _replaced(city, changed, int(network.row[at]), node, share, ({"vertices": [begin, vertex]}, {"vertices": [vertex, end]}))
+
+
+def _with_own_halves(city: City, network: Network, at: int, point: tuple[float, float], node: str) -> City:
+    """Return the city with a link that has a line of its own replaced by two; the footprint stays."""
+    import shapely
+
+    row = int(network.row[at])
+    values, said = _row(city.tables["links"], row)
+    xy = shapely.get_coordinates(network.lines[at])
+    vertex, new = _vertex_at(xy, np.array(point))
+    xy = np.insert(xy, vertex, point, axis=0) if new else xy
+    run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    said.pop("vertices", None)
+    whole = {**values, "attributes": json.dumps(said, ensure_ascii=False)}
+    pieces = {"line": xy[: vertex + 1].tolist()}, {"line": xy[vertex:].tolist()}
+    return _replaced(city, {row: whole}, row, node, float(run[vertex] / run[-1]), pieces)
+
+
+def _row(table: pa.Table, row: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a row of the links, and what its JSON says."""
+    values = table.slice(row, 1).to_pylist()[0]
+    return values, json.loads(values["attributes"] or "{}")
+
+
+def _replaced(
+    city: City, changed: dict[int, dict[str, Any]], row: int, node: str, share: float, pieces: tuple[dict[str, Any], dict[str, Any]]
+) -> City:  # fmt: skip
+    """Return the city with changed rows of links, one of them as two that meet at a node."""
+    table = city.tables["links"]
     whole = changed[row]
     said = json.loads(whole["attributes"])
-    begin, end = said["vertices"]
-    run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy[begin : end + 1], axis=0).T))])
-    share = float(run[vertex - begin] / run[-1])
     key = int(np.max(table["key"].to_numpy())) + 1
     halves = []
-    for piece, part, sides in (([begin, vertex], share, {"to_node": node}), ([vertex, end], 1 - share, {"from_node": node, "key": key})):
+    for piece, part, sides in ((pieces[0], share, {"to_node": node}), (pieces[1], 1 - share, {"from_node": node, "key": key})):
         length = None if whole["length"] is None else whole["length"] * part
-        halves.append({**whole, **sides, "length": length, "attributes": json.dumps({**said, "vertices": piece}, ensure_ascii=False)})
-    changed[row] = halves[0]
-    keep = np.setdiff1d(np.arange(table.num_rows), list(changed))
-    more = pa.Table.from_pylist([*changed.values(), halves[1]], schema=schema)
-    joined = pa.concat_tables([table.take(pa.array(keep)), more])
-    return city.replace_tables(links=joined.sort_by("key"))
+        halves.append({**whole, **sides, "length": length, "attributes": json.dumps({**said, **piece}, ensure_ascii=False)})
+    rows = {**changed, row: halves[0]}
+    keep = np.setdiff1d(np.arange(table.num_rows), list(rows))
+    more = pa.Table.from_pylist([*rows.values(), halves[1]], schema=SCHEMAS["links"])
+    return city.replace_tables(links=pa.concat_tables([table.take(pa.array(keep)), more]).sort_by("key"))

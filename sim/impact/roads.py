@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from cim.model.link_lines import link_lines
 from cim.model.numeric import numbers
 from cim.results.columns import column
 from cim.sim.impact.hazard import passable
@@ -44,7 +43,7 @@ class Pieces:
     place: NDArray[np.object_]
     """Which link of its road a piece is: number, first and last node."""
     length: Floats
-    """Length of the link as its network states it [m]."""
+    """Length of the link [m]: as its network states it, else of its line."""
 
 
 def road_schema(limits: ImpactParameters, *, links: bool) -> pa.Schema:
@@ -116,60 +115,28 @@ def _said(city: City, name: str, keys: Ints) -> Bools:
 
 
 def read_links(city: City, keys: Ints, roads: Pieces) -> Pieces:
-    """Return the links of the roads that are lines, in the order of the roads; a road without links is one piece."""
+    """Return the links of the roads, in the order of the roads; a road that is a line and has no links is one piece."""
     import shapely
 
     line = np.isin(shapely.get_type_id(roads.shapes), _LINES) if len(keys) else np.zeros(0, bool)
-    table = city.tables.scan("links", ["key", "object", "from_node", "to_node", "length", "attributes"])
-    owner = np.asarray(table["object"].to_numpy(), np.int64)
-    row = np.minimum(np.searchsorted(keys, owner), max(len(keys) - 1, 0))
-    mine = np.flatnonzero((keys[row] == owner) & line[row]) if len(keys) else np.empty(0, np.int64)
+    found = link_lines(city, None)
+    row = np.minimum(np.searchsorted(keys, found.object), max(len(keys) - 1, 0))
+    mine = np.flatnonzero((keys[row] == found.object) & (line[row] | ~found.missing)) if len(keys) else np.empty(0, np.int64)
     mine = mine[np.argsort(row[mine], kind="stable")]
-    table, row = table.take(pa.array(mine)), row[mine]
+    row = row[mine]
     bare = np.flatnonzero(line & (np.bincount(row, minlength=len(keys)) == 0))
-    shapes, lost = _cut_lines(roads.shapes, row, table["attributes"])
     number = np.arange(len(row)) - np.searchsorted(row, row) + 1
-    ends = [table[name].fill_null("?").to_pylist() for name in ("from_node", "to_node")]
+    ends = [["?" if one is None else one for one in side[mine].tolist()] for side in (found.from_node, found.to_node)]
     place = [f"{at}: {start} - {end}" for at, start, end in zip(number.tolist(), *ends, strict=True)]
-    length = np.array(pc.fill_null(table["length"], float("nan")).to_numpy(), float)
     reason = roads.reason[row].copy()
-    reason[lost] = "missing_line"
+    reason[found.missing[mine]] = "missing_line"
     every = np.concatenate([row, bare])
     order = np.argsort(every, kind="stable")
+    length = np.concatenate([found.length[mine], np.full(len(bare), np.nan)])
     return Pieces(
-        roads.ids[every][order], np.concatenate([shapes, roads.shapes[bare]])[order], np.concatenate([reason, roads.reason[bare]])[order],
-        np.array([*place, *["1"] * len(bare)], object)[order], np.concatenate([length, np.full(len(bare), np.nan)])[order],
+        roads.ids[every][order], np.concatenate([found.lines[mine], roads.shapes[bare]])[order],
+        np.concatenate([reason, roads.reason[bare]])[order], np.array([*place, *["1"] * len(bare)], object)[order], length[order],
     )  # fmt: skip
-
-
-def _cut_lines(shapes: NDArray[Any], row: Ints, attributes: pa.ChunkedArray) -> tuple[NDArray[Any], Bools]:
-    """Return the part of the line of its road that each link covers, and which cannot be found.
-
-    A link says it in its attributes: ``vertices`` are the first and the last point of its part. A road with one link needs none.
-    """
-    import shapely
-
-    said = [json.loads(one or "{}").get("vertices") for one in attributes.to_pylist()]
-    told = np.array([isinstance(one, list) and len(one) == 2 for one in said], bool)
-    span = np.array([one if yes else (0, 0) for one, yes in zip(said, told, strict=True)], np.int64).reshape(-1, 2)
-    alone = np.bincount(row)[row] == 1 if len(row) else np.zeros(0, bool)
-    merged = shapely.line_merge(shapes[row])
-    single = shapely.get_type_id(merged) == 1
-    points = shapely.get_num_coordinates(merged)
-    first, last = span.min(axis=1), span.max(axis=1)
-    good = told & (shapely.get_type_id(shapes[row]) == 1) & (first >= 0) & (last < points) & (first < last)
-    found = np.full(len(row), None, object)
-    whole = alone & ~told & single
-    found[whole] = merged[whole]
-    rows = np.flatnonzero(good)
-    coordinates, start = shapely.get_coordinates(shapes[row[rows]]), np.zeros(len(rows), np.int64)
-    if len(rows):
-        start = np.cumsum(np.concatenate([[0], shapely.get_num_coordinates(shapes[row[rows]])[:-1]]))
-        size = last[rows] - first[rows] + 1
-        within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-        picked = coordinates[np.repeat(start + first[rows], size) + within]
-        found[rows] = shapely.linestrings(picked, indices=np.repeat(np.arange(len(rows)), size))
-    return found, np.asarray(shapely.is_missing(found), bool)
 
 
 def road_columns(pieces: Pieces, water: Water, limits: ImpactParameters, roofs: Bools, *, areas: bool = False) -> dict[str, Any]:

@@ -220,3 +220,16 @@ def test_a_road_between_two_blocks_of_a_real_city_is_joined_at_both_ends(shared_
     assert float(np.nansum(option.tables["links"]["length"].to_numpy())) - row["length"] == pytest.approx(
         float(np.nansum(city.tables["links"]["length"].to_numpy()))
     )
+
+
+def test_a_road_that_joins_a_link_with_a_line_of_its_own_cuts_that_line() -> None:
+    builder = CityBuilder("EPSG:28992")
+    keys = builder.add_objects("Road", ["area"], footprints=[shapely.box(0, 0, 100, 8)])
+    said = {"line": [[0, 4], [40, 4], [100, 4]], "derived": "centreline of area", "width": 8.0}
+    builder.add_links(keys, "road", ["a"], ["b"], length=[100.0], attributes=[json.dumps(said)])
+    option = Change("A").add_road("new", [[70, 4], [70, 90]], lanes=1, speed_limit=8.0).apply(builder.build())
+    halves = links_of(option, "area")
+    assert [(row["from_node"], row["to_node"], row["length"]) for row in halves] == [("a", "new/start", 70.0), ("new/start", "b", 30.0)]
+    assert [row["attributes"]["line"] for row in halves] == [[[0, 4], [40, 4], [70, 4]], [[70, 4], [100, 4]]]
+    assert all(row["attributes"]["derived"] == "centreline of area" for row in halves)
+    assert option["area"].footprint.equals(shapely.box(0, 0, 100, 8))
