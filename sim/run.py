@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cim import plugins
 from cim.errors import CimError, InputError, ObjectNotFoundError, UsageError
 from cim.progress import track
-from cim.results import Fields, Needing, Preparing, Resuming, Verdicts, city_fingerprint
+from cim.results import Fields, Needing, Preparing, Resuming, Using, Verdicts, city_fingerprint
 from cim.results.runs import export_result, save_run
 from cim.scenario import Change, Scenario, members, read_scenario
 
@@ -31,9 +31,9 @@ CHECKPOINTS = "checkpoints"
 def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None = None) -> list[Verdicts | Fields]:
     """Run a scenario and return its results, in the order of the file: simulators first, then checks.
 
-    A section may read the result of an earlier one (`Needing`). Everything that can be checked is checked before the first one computes
-    (`Preparing`). A run that was stopped goes on from where it was when it is called again with the same folder, where a simulator can
-    do so and its section asks for it (`Resuming`).
+    A section may read the results of earlier ones (`Needing`, `Using`). Everything that can be checked is checked before the first one
+    computes (`Preparing`). A run that was stopped goes on from where it was when it is called again with the same folder, where a
+    simulator can do so and its section asks for it (`Resuming`).
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
     results: dict[str, Verdicts | Fields] = {}
     for group, name, values in track(jobs, label=plan.name or "run", unit="results"):
         plugin = plugins.load(group, name)
-        given = {argument: results[section] for argument, section in _needs(plugin).items()}
+        read = {**_needs(plugin), **_uses(plugin)}
+        given = {argument: results[section] for argument, section in read.items() if section in results}
         start = ready.pop(name, None)
         results[name] = plugin.run(option, **given, **values.model_dump()) if start is None else start(**given)
     facts = {
@@ -98,6 +99,10 @@ def _needs(plugin: Any) -> Mapping[str, str]:
     return plugin.needs if isinstance(plugin, Needing) else {}
 
 
+def _uses(plugin: Any) -> Mapping[str, str]:
+    return plugin.uses if isinstance(plugin, Using) else {}
+
+
 def _need_faults(jobs: list[Job], stated: Collection[str]) -> list[str]:
     """Return which sections read a result that is not there when they run; `stated` are the sections of the file, faulty ones, too."""
     faults = []
@@ -110,6 +115,8 @@ def _need_faults(jobs: list[Job], stated: Collection[str]) -> list[str]:
                 faults.append(f"[{name}] needs the result of [{section}], which the scenario does not have; add that section before it")
             elif names.index(section) >= at:
                 faults.append(f"[{name}] needs the result of [{section}], which comes later; put [{section}] before it")
+        late = [section for section in _uses(plugins.load(group, name)).values() if section in names and names.index(section) >= at]
+        faults += [f"[{name}] reads the result of [{section}], which comes later; put [{section}] before it" for section in late]
     return faults
 
 

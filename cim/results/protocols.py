@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from cim.results.fields import Fields
     from cim.results.verdicts import Verdicts
 
-__all__ = ["Check", "Needing", "Preparing", "Resuming", "Simulator"]
+__all__ = ["Check", "Needing", "Preparing", "Resuming", "Simulator", "Using"]
 
 
 @runtime_checkable
 class Simulator(Protocol):
-    """Turns a city into fields and tables. It may also be `Needing`, `Preparing` and `Resuming`."""
+    """Turns a city into fields and tables. It may also be `Needing`, `Using`, `Preparing` and `Resuming`."""
 
     @property
     def name(self) -> str:
@@ -79,6 +79,15 @@ class Needing(Protocol):
     @property
     def needs(self) -> Mapping[str, str]:
         """Argument of `run`, and the name of the simulator whose result it takes."""
+
+
+@runtime_checkable
+class Using(Protocol):
+    """A simulator or check that reads results which the same scenario makes earlier, where it makes them: an optional member of either."""
+
+    @property
+    def uses(self) -> Mapping[str, str]:
+        """Argument of `run`, and the name of the simulator whose result it takes if the scenario has that section."""
 
 
 @runtime_checkable

@@ -1,0 +1,174 @@
+"""Tables of a traffic run: links with flow, time, speed and delay; queues by interval; trips by what became of them; main figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.results.columns import column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from cim.model.road_network import RoadNetwork
+    from cim.sim.traffic.dynamic import DynamicRun
+    from cim.sim.traffic.equilibrium import Assignment
+
+    Reals = NDArray[np.float64]
+
+__all__ = ["FIGURES", "INTERVALS", "equilibrium_links", "figure_table", "interval_table", "loaded_links"]
+
+_TEXT, _REAL = pa.string(), pa.float64()
+_LINK = (pa.field("object", _TEXT), column("link", _TEXT, en="link", zh="路段"))
+_ROAD = (
+    column("from_node", _TEXT, en="from node", zh="起点"),
+    column("to_node", _TEXT, en="to node", zh="终点"),
+    column("road_class", _TEXT, en="class", zh="道路等级"),
+    column("length", _REAL, unit="m", en="length", zh="长度"),
+    column("lanes", _REAL, en="lanes", zh="车道数"),
+    column("capacity", _REAL, unit="veh/h", en="capacity", zh="通行能力"),
+    column("free_flow_time", _REAL, unit="s", en="time when empty", zh="自由流时间"),
+    column("assumed", _TEXT, en="assumed", zh="假定"),
+)
+_LOADED = (
+    ("flow", "veh/h", "flow", "流量"),
+    ("travel_time", "s", "time", "行程时间"),
+    ("speed", "m/s", "speed", "速度"),
+    ("delay", "veh h/h", "delay", "延误"),
+    ("volume_capacity", "", "volume / capacity", "饱和度"),
+)
+LINKS = pa.schema([*_LINK, *_ROAD, *(column(name, _REAL, unit=unit, en=en, zh=zh) for name, unit, en, zh in _LOADED),
+                   column("closed", pa.bool_(), en="closed", zh="封闭")])  # fmt: skip
+INTERVALS = pa.schema(
+    [
+        *_LINK,
+        column("time", _REAL, unit="s", en="begin of the interval", zh="时段起点"),
+        column("entered", pa.int64(), unit="veh", en="entered", zh="驶入"),
+        column("left", pa.int64(), unit="veh", en="left", zh="驶出"),
+        column("speed", _REAL, unit="m/s", en="speed", zh="速度"),
+        column("queue", _REAL, unit="veh", en="queue at the end", zh="时段末排队"),
+        column("delay", _REAL, unit="veh s", en="delay", zh="延误"),
+    ]
+)
+"""Rows only where vehicles were on the link."""
+FIGURES = pa.schema([pa.field("figure", _TEXT), pa.field("value", _REAL), pa.field("unit", _TEXT), pa.field("note", _TEXT)])
+
+
+def _road_columns(network: RoadNetwork) -> dict[str, Any]:
+    nodes = network.nodes["id"].to_numpy(zero_copy_only=False)
+    links = network.links
+    said = [", ".join(one) if one else None for one in links["assumed"].to_pylist()]
+    return {
+        "object": links["object"], "link": links["id"], "from_node": nodes[links["from_node"].to_numpy()],
+        "to_node": nodes[links["to_node"].to_numpy()], "road_class": links["class"], "length": links["length"], "lanes": links["lanes"],
+        "capacity": links["capacity"], "free_flow_time": links["free_flow_time"], "assumed": said,
+    }  # fmt: skip
+
+
+def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    arrays = [one if isinstance(one, pa.Array | pa.ChunkedArray) else pa.array(one, schema.field(name).type, from_pandas=True)
+              for name, one in ((name, columns[name]) for name in schema.names)]  # fmt: skip
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def equilibrium_links(network: RoadNetwork, found: Assignment) -> pa.Table:
+    """Return the links of an equilibrium; what the gap leaves open of each number stands beside it as ``…_noise``.
+
+    The noise of what follows from flow and time is that of both, to first order.
+    """
+    capacity, length, free = (network.column(name) for name in ("capacity", "length", "free_flow_time"))
+    flow, time = found.flow, np.where(found.closed, np.nan, found.time - network.column("fixed"))
+    noise, time_noise = found.flow_noise, found.time_noise
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns = {
+            "flow": (flow, noise),
+            "travel_time": (time, time_noise),
+            "speed": (np.where(time > 0, length / time, np.nan), length / time**2 * time_noise),
+            "delay": (flow * (time - free) / 3600.0, (noise * (time - free) + flow * time_noise) / 3600.0),
+            "volume_capacity": (flow / capacity, noise / capacity),
+        }
+    columns = {name: (np.where(found.closed & (name == "delay"), 0.0, value), off) for name, (value, off) in columns.items()}
+    plain = {**_road_columns(network), **{name: value for name, (value, _) in columns.items()}, "closed": found.closed}
+    table = _table(plain, LINKS)
+    for name, unit, en, zh in _LOADED:
+        kind = column(f"{name}_noise", _REAL, unit=unit, en=f"{en}, left open by the gap", zh=f"{zh}误差")
+        off = np.where(np.isfinite(columns[name][1]), columns[name][1], 0.0)
+        table = table.append_column(kind, pa.array(np.where(found.closed, 0.0, off)))
+    return table
+
+
+def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_]) -> pa.Table:
+    """Return the links of a dynamic run: means over the time from its first to its last count."""
+    length, free = network.column("length"), network.column("free_flow_time")
+    hours = (run.times[-1] - run.times[0]) / 3600.0
+    passed = (run.entered[-1] + run.left[-1]) / 2.0
+    spent = _integral(run, 0, len(run.times) - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        time = np.maximum(np.where(passed > 0, spent / passed, free), free)
+        flow = run.left[-1] / hours
+        columns = {"flow": flow, "travel_time": time, "speed": np.where(time > 0, length / time, np.nan),
+                   "delay": np.maximum(spent - passed * free, 0.0) / 3600.0 / hours,
+                   "volume_capacity": flow / network.column("capacity")}  # fmt: skip
+    return _table({**_road_columns(network), **columns, "closed": closed}, LINKS)
+
+
+def _integral(run: DynamicRun, first: int, last: int) -> Reals:
+    """Return the time that vehicles spent on each link between two counts [veh s], by the trapezoidal rule over the counts."""
+    on = (run.entered[first : last + 1] - run.left[first : last + 1]).astype(float)
+    step = np.diff(run.times[first : last + 1])
+    return np.asarray(((on[1:] + on[:-1]) / 2.0 * step[:, None]).sum(axis=0), float)
+
+
+def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Table:
+    """Return what passed on each link in each interval, where there was a vehicle.
+
+    Parameters
+    ----------
+    every
+        Length of an interval [s], a multiple of the time between two counts.
+
+    Notes
+    -----
+    Speed is way over time of all vehicles on the link (Edie 1963), never above the free speed. The queue at the end of an interval are the
+    vehicles that would have left the link by then at the free speed and have not: entered(t - free time) - left(t).
+    """
+    length, free = network.column("length"), network.column("free_flow_time")
+    ids, objects = network.links["id"], network.links["object"]
+    ends = np.flatnonzero(np.isclose(np.mod(run.times, every), 0.0) | (np.arange(len(run.times)) == len(run.times) - 1))
+    ends = np.unique(np.concatenate([[0], ends]))
+    parts = []
+    for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        entered, left = run.entered[last] - run.entered[first], run.left[last] - run.left[first]
+        spent, passed = _integral(run, first, last), (entered + left) / 2.0
+        rows = np.flatnonzero((spent > 0) | (passed > 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fastest = np.where(free > 0, length / free, np.inf)
+            speed = np.minimum(np.where(spent > 0, passed * length / spent, fastest), fastest)
+        queue = np.maximum(_entered_at(run, run.times[last] - free) - run.left[last], 0.0)
+        delay = np.maximum(spent - passed * free, 0.0)
+        parts.append(_table({
+            "object": objects.take(pa.array(rows)), "link": ids.take(pa.array(rows)), "time": np.full(len(rows), run.times[first]),
+            "entered": entered[rows].astype(np.int64), "left": left[rows].astype(np.int64), "speed": speed[rows], "queue": queue[rows],
+            "delay": delay[rows],
+        }, INTERVALS))  # fmt: skip
+    return pa.concat_tables(parts) if parts else INTERVALS.empty_table()
+
+
+def _entered_at(run: DynamicRun, at: Reals) -> Reals:
+    """Return how many vehicles had entered each link at an instant of its own [s], linear between the counts."""
+    place = np.clip(np.searchsorted(run.times, at, side="right") - 1, 0, len(run.times) - 2)
+    link = np.arange(len(at))
+    low, high = run.entered[place, link], run.entered[place + 1, link]
+    share = np.clip((at - run.times[place]) / np.diff(run.times)[place], 0.0, 1.0)
+    return np.asarray(low + share * (high - low), float)
+
+
+def figure_table(rows: Iterable[tuple[str, float | None, str, str]]) -> pa.Table:
+    """Return main figures as a table: name, value, unit and what a reader must know."""
+    names, values, units, notes = zip(*rows, strict=True)
+    return pa.Table.from_arrays([pa.array(names, _TEXT), pa.array(values, _REAL), pa.array(units, _TEXT), pa.array(notes, _TEXT)],
+                                schema=FIGURES)  # fmt: skip
