@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
-__all__ = ["BANNED", "LINKS", "NODES", "SIGNALS", "YIELDS", "CostLaw", "ODMatrix", "RoadNetwork", "faults_of"]
+__all__ = ["BANNED", "LINKS", "NODES", "SIGNALS", "YIELDS", "CostLaw", "ODMatrix", "RoadNetwork", "TurnGraph", "faults_of"]
 
 CostLaw = Literal["bpr", "conical"]
 """How the time on a link grows with its flow: t (1 + b (v/c)^power) of the Bureau of Public Roads (1964), or Spiess's cone (1990)."""
@@ -55,6 +56,34 @@ SIGNALS = pa.schema([*_TURN, *(pa.field(name, pa.float64(), nullable=False, meta
 midnight, `green_until` may lie beyond the cycle. A turn without rows knows no signal."""
 YIELDS = pa.schema([*_TURN, pa.field("before_from", pa.int64(), nullable=False), pa.field("before_to", pa.int64(), nullable=False)])
 """Turns that give way to another one, from link `before_from` to link `before_to`."""
+
+
+class TurnGraph(NamedTuple):
+    """Where a search stands, and the links it may take from there, so that no path makes a banned turn.
+
+    A state is a node (rows of the nodes: where a path begins, and where links without a banned turn lead), or the head of a link with a
+    banned turn (the rows after them), from where the links of the node lead on but for the banned ones. Without bans states are nodes,
+    arcs the links by the node they leave.
+    """
+
+    first: Ints
+    """Where the arcs that leave each state begin, shape (states + 1,)."""
+    arc_link: Ints
+    """Link of each arc, shape (arcs,)."""
+    arc_head: Ints
+    """State that each arc reaches."""
+    arc_tail: Ints
+    """State that each arc leaves; never falls."""
+    first_into: Ints
+    """Where the arcs that enter each state begin in `into`, shape (states + 1,)."""
+    into: Ints
+    """Arcs by the state they enter."""
+    through: Flags
+    """Whether a path may pass each state, shape (states,)."""
+    state_of_link: Ints
+    """State at the head of each link, shape (links,)."""
+    extra: Ints
+    """Where the further states at each node begin, shape (nodes + 1,): node v is reached in state v and in `extra[v]:extra[v + 1]`."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +153,31 @@ class RoadNetwork:
     def backward_star(self) -> tuple[Ints, Ints]:
         """The same of the links that enter each node."""
         return _star(self.column("to_node"), self.nodes.num_rows)
+
+    @cached_property
+    def turn_graph(self) -> TurnGraph:
+        """States and arcs of a search that makes no banned turn."""
+        tail, head, nodes = self.column("from_node"), self.column("to_node"), self.nodes.num_rows
+        links, (first, out) = len(tail), self.forward_star
+        banned = np.unique(self.banned["from_link"].to_numpy() * links + self.banned["to_link"].to_numpy())
+        barred = np.unique(banned // max(links, 1))
+        barred = barred[np.argsort(head[barred], kind="stable")]
+        own = nodes + np.arange(len(barred))
+        state_of_link = head.copy()
+        state_of_link[barred] = own
+        degree = np.diff(first)[head[barred]]
+        begin = np.repeat(first[head[barred]] - np.cumsum(degree) + degree, degree)
+        turned = out[begin + np.arange(len(begin))]
+        allowed = ~np.isin(np.repeat(barred, degree) * links + turned, banned)
+        arc_link = np.concatenate([out, turned[allowed]])
+        arc_tail = np.concatenate([tail[out], np.repeat(own, degree)[allowed]])
+        arc_head = state_of_link[arc_link]
+        states = nodes + len(barred)
+        passable = self.nodes["through"].to_numpy()
+        return TurnGraph(
+            _star(arc_tail, states)[0], arc_link, arc_head, arc_tail, *_star(arc_head, states),
+            np.concatenate([passable, passable[head[barred]]]), state_of_link, nodes + np.searchsorted(head[barred], np.arange(nodes + 1)),
+        )  # fmt: skip
 
     def rows_of(self, ids: Iterable[str]) -> Ints:
         """Return the rows of links by id, or of all links of an object by the object's id.

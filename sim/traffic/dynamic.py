@@ -261,4 +261,4 @@ def _table(network: RoadNetwork, zones: Ints, time: Reals) -> Any:
     """Return the next link from every node on the quickest way to every zone."""
     from cim.sim.traffic.equilibrium_kernels import next_links
 
-    return next_links(zones, *network.backward_star, network.column("from_node"), network.nodes["through"].to_numpy(), time)
+    return next_links(zones, network.turn_graph, time)

@@ -133,7 +133,7 @@ def assign(
     shut = np.zeros(network.links.num_rows, bool)
     shut[network.rows_of(closed)] = True
     law = _law(network)
-    graph = (*network.forward_star, network.column("to_node"), network.column("from_node"), network.nodes["through"].to_numpy())
+    graph = network.turn_graph
     store, flow = _begin(start, network, ordered, shut)
     weight, slope, least = np.empty(len(flow)), np.empty(len(flow)), np.empty(len(trips))
 

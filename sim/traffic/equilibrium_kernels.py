@@ -23,6 +23,7 @@ __all__ = [
     "next_links",
     "objective",
     "polish",
+    "reached_in",
     "room_for",
     "shortest",
     "sweep",
@@ -89,8 +90,8 @@ def objective(links, flow):
 
 
 @_inlined
-def _settle(size, first, out, head, through, weight, limit, distance, by, heap, place, keys):
-    """Reach all nodes from those that the heap holds, nearest first; a 4-ary heap with places, its keys beside one another."""
+def _settle(size, first, arc_link, arc_head, through, weight, limit, distance, by, heap, place, keys):
+    """Reach all states from those that the heap holds, nearest first; a 4-ary heap with places, its keys beside one another."""
     while size > 0:
         u, here = heap[0], keys[0]
         if here > limit:
@@ -118,12 +119,11 @@ def _settle(size, first, out, head, through, weight, limit, distance, by, heap, 
         if not through[u] and by[u] >= 0:
             continue
         for k in range(first[u], first[u + 1]):
-            a = out[k]
-            v = head[a]
-            reached = here + weight[a]
+            v = arc_head[k]
+            reached = here + weight[arc_link[k]]
             if reached < distance[v]:
                 distance[v] = reached
-                by[v] = a
+                by[v] = k
                 at = place[v]
                 if at < 0:
                     at = size
@@ -140,69 +140,141 @@ def _settle(size, first, out, head, through, weight, limit, distance, by, heap, 
 
 
 @_inlined
-def shortest(origin, first, out, head, through, weight, room):
-    """Write the least cost from an origin to every node, and the link by which it comes.
+def shortest(origin, graph, weight, room):
+    """Write the least cost from a node to every state, and the arc by which it comes.
 
     Parameters
     ----------
-    first : shape (nodes + 1,)
-        Where the links that leave each node begin in `out`.
-    out, head : shape (links,)
-        Links by the node they leave, and the node that each link enters.
-    through : shape (nodes,)
-        Nodes that a path may pass; others are only its ends.
+    graph : TurnGraph
+        `RoadNetwork.turn_graph`. What is not `through` is only an end of paths.
     weight : shape (links,)
         Cost; infinite for a closed link.
     room : distance, by, heap, place, keys
-        As `room_for` makes it; the first two receive costs and links.
+        As `room_for` makes it, for so many states; the first two receive costs and arcs.
     """
     distance, by, heap, place, keys = room
-    for v in range(first.shape[0] - 1):
+    for v in range(graph.first.shape[0] - 1):
         distance[v] = np.inf
         by[v] = -1
         place[v] = -1
     distance[origin] = 0.0
     heap[0], place[origin], keys[0] = origin, 0, 0.0
-    _settle(1, first, out, head, through, weight, np.inf, distance, by, heap, place, keys)
+    _settle(1, graph.first, graph.arc_link, graph.arc_head, graph.through, weight, np.inf, distance, by, heap, place, keys)
+
+
+@_inlined
+def reached_in(node, extra, distance):
+    """Return the state in which a node is reached at least cost."""
+    best = node
+    for state in range(extra[node], extra[node + 1]):
+        if distance[state] < distance[best]:
+            best = state
+    return best
 
 
 @_jit
 def room_for(n):
-    """Return what a search among n nodes works in: costs, links, and a heap of nodes with their places and keys."""
+    """Return what a search among n states works in: costs, arcs, and a heap of states with their places and keys."""
     return np.empty(n), np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n)
 
 
-@_jit
-def nearest(sources, first, out, head, through, weight, limit):
-    """Return the least cost from the nearest of several sources to every node (infinite beyond a limit), and the link by which it comes."""
-    n = first.shape[0] - 1
-    distance, by, heap, place, keys = room_for(n)
+@_inlined
+def _from_all(sources, first, arc_link, arc_head, through, extra, weight, limit, room):
+    """Write the least cost from the nearest of several nodes to every state, and the arc by which it comes.
+
+    At the nodes all states are sources: a search against the arcs ends in any of them, and in one along the arcs the further ones
+    offer nothing that the node does not.
+    """
+    distance, by, heap, place, keys = room
     distance[:], by[:], place[:] = np.inf, -1, -1
     size = 0
     for source in sources:
-        if distance[source] > 0.0:
-            distance[source] = 0.0
-            heap[size], place[source], keys[size] = source, size, 0.0
-            size += 1
-    _settle(size, first, out, head, through, weight, limit, distance, by, heap, place, keys)
-    for v in range(n):
-        if distance[v] > limit:
-            distance[v], by[v] = np.inf, -1
-    return distance, by
+        for k in range(extra[source] - 1, extra[source + 1]):
+            state = k if k >= extra[source] else source
+            if distance[state] > 0.0:
+                distance[state] = 0.0
+                heap[size], place[state], keys[size] = state, size, 0.0
+                size += 1
+    _settle(size, first, arc_link, arc_head, through, weight, limit, distance, by, heap, place, keys)
+
+
+@_jit
+def nearest(sources, graph, weight, limit):
+    """Return the least cost from the nearest of several nodes to every node, and how to follow its way back.
+
+    Parameters
+    ----------
+    sources : shape (k,)
+        Nodes.
+    graph : TurnGraph
+        `RoadNetwork.turn_graph`.
+    weight : shape (links,)
+        Cost; infinite for a closed link.
+    limit
+        Cost beyond which nothing is reached.
+
+    Returns
+    -------
+    distance : shape (nodes,)
+        Infinite where nothing is reached.
+    state : shape (nodes,)
+        State in which each node is reached; the node itself where no turn is banned.
+    by : shape (states,)
+        Arc by which each state is reached, -1 at the sources and where nothing is reached. The link is `arc_link[by[state]]`, the state
+        before it `arc_tail[by[state]]`.
+    """
+    states, nodes = graph.first.shape[0] - 1, graph.extra.shape[0] - 1
+    room = room_for(states)
+    cost_of, by = room[0], room[1]
+    _from_all(sources, graph.first, graph.arc_link, graph.arc_head, graph.through, graph.extra, weight, limit, room)
+    for v in range(states):
+        if cost_of[v] > limit:
+            cost_of[v], by[v] = np.inf, -1
+    distance, state = np.empty(nodes), np.empty(nodes, np.int32)
+    for v in range(nodes):
+        state[v] = reached_in(v, graph.extra, cost_of)
+        distance[v] = cost_of[state[v]]
+    return distance, state, by
+
+
+@_jit
+def next_links(zones, graph, weight):
+    """Return the first link of the least-cost way from every state to every zone, shape (zones, states).
+
+    Whoever departs from node v looks up state v; whoever stands at the head of link a looks up `graph.state_of_link[a]`, which is the
+    node it leads to unless one of its turns is banned. -1 where no way is, and at the zone itself.
+
+    Parameters
+    ----------
+    zones : shape (k,)
+        Nodes.
+    graph : TurnGraph
+        `RoadNetwork.turn_graph`.
+    weight : shape (links,)
+        Cost; infinite for a closed link.
+    """
+    states = graph.first.shape[0] - 1
+    made = np.empty((zones.shape[0], states), np.int32)
+    link, tail = graph.arc_link[graph.into], graph.arc_tail[graph.into]
+    room = room_for(states)
+    by = room[1]
+    for z in range(zones.shape[0]):
+        _from_all(zones[z : z + 1], graph.first_into, link, tail, graph.through, graph.extra, weight, np.inf, room)
+        for v in range(states):
+            made[z, v] = link[by[v]] if by[v] >= 0 else -1
+    return made
 
 
 @_jit
 def cheaper(origins, pair_start, destination, trips, graph, weight, least):
     """Write the least cost of every pair of zones; return what all trips would cost on these paths. Unreachable: infinite."""
-    first, out, head, _, through = graph
-    n = first.shape[0] - 1
-    room = room_for(n)
+    room = room_for(graph.first.shape[0] - 1)
     distance = room[0]
     total = 0.0
     for o in range(origins.shape[0]):
-        shortest(origins[o], first, out, head, through, weight, room)
+        shortest(origins[o], graph, weight, room)
         for k in range(pair_start[o], pair_start[o + 1]):
-            least[k] = distance[destination[k]]
+            least[k] = distance[reached_in(destination[k], graph.extra, distance)]
             total += trips[k] * least[k]
     return total
 
@@ -279,17 +351,16 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
     ----------
     origins, pair_start, destination, trips
         Pairs of zones by origin: nodes of the origins, where the pairs of each begin, node and trips of each pair.
-    graph : first, out, head, tail, through
-        As in `shortest`, and the node that each link leaves.
+    graph : TurnGraph
+        As in `shortest`.
     load_on, weight, slope : shape (links,)
         Flow, cost and slope of each link, changed in place. A closed link has an infinite cost and no flow.
     store : (path_of_pair, path_start, links, flow)
         Where the paths of each pair begin, where the links of each path begin, links of all paths, flow of each path.
     """
-    first, out, head, tail, through = graph
     of_pair, start, links, flow = store
-    n, pairs = first.shape[0] - 1, trips.shape[0]
-    room = room_for(n)
+    arc_link, arc_tail, pairs = graph.arc_link, graph.arc_tail, trips.shape[0]
+    room = room_for(graph.first.shape[0] - 1)
     distance, by = room[0], room[1]
     mark = np.zeros(weight.shape[0], np.int64)
     stamp = 0
@@ -300,10 +371,11 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
     paths = filled = 0
     excess = 0.0
     for o in range(origins.shape[0]):
-        shortest(origins[o], first, out, head, through, weight, room)
+        shortest(origins[o], graph, weight, room)
         for k in range(pair_start[o], pair_start[o + 1]):
             begin, lost = paths, 0.0
-            least, known = distance[destination[k]], False
+            end = reached_in(destination[k], graph.extra, distance)
+            least, known = distance[end], False
             had = of_pair[k + 1] - of_pair[k]
             new_start = _wider(new_start, paths + had + 3)
             new_flow = _wider(new_flow, paths + had + 2)
@@ -333,16 +405,16 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
             if had == 0:
                 lost = trips[k]
             if np.isfinite(least) and (lost > 0.0 or not known):
-                size, v = 0, destination[k]
+                size, v = 0, end
                 while by[v] >= 0:
                     size += 1
-                    v = tail[by[v]]
+                    v = arc_tail[by[v]]
                 new_links = _wider(new_links, filled + size)
-                v, e = destination[k], filled + size
+                v, e = end, filled + size
                 while by[v] >= 0:
                     e -= 1
-                    new_links[e] = by[v]
-                    v = tail[by[v]]
+                    new_links[e] = arc_link[by[v]]
+                    v = arc_tail[by[v]]
                 filled += size
                 new_flow[paths] = lost
                 paths += 1
@@ -379,20 +451,3 @@ def load(store, load_on):
     for p in range(flow.shape[0]):
         for k in range(start[p], start[p + 1]):
             load_on[links[k]] += flow[p]
-
-
-@_jit
-def next_links(zones, first, into, tail, through, weight):
-    """Return the first link of the least-cost way from every node to every zone, -1 where there is none, shape (zones, nodes).
-
-    first, into: links by the node they enter, as `shortest` has them by the node they leave.
-    """
-    n = first.shape[0] - 1
-    made = np.empty((zones.shape[0], n), np.int32)
-    room = room_for(n)
-    by = room[1]
-    for z in range(zones.shape[0]):
-        shortest(zones[z], first, into, tail, through, weight, room)
-        for v in range(n):
-            made[z, v] = by[v]
-    return made

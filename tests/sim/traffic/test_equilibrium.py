@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import networkx
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.integrate
 import scipy.sparse
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from cim.errors import ObjectNotFoundError, RunError, UsageError
 from cim.loaders.tntp import read_network
-from cim.model.road_network import ODMatrix, RoadNetwork
+from cim.model.road_network import NODES, ODMatrix, RoadNetwork
 from cim.sim.traffic import Assignment, assign
 from cim.sim.traffic.equilibrium_kernels import BPR, CONICAL, cost, nearest, objective, room_for, shortest
 from tests.sim.traffic import networks
@@ -174,30 +176,33 @@ def test_shortest_paths_are_those_of_scipy(seed: int, nodes: int, density: float
     )
     room = room_for(nodes)
     distance, by = room[:2]
-    shortest(0, *road.forward_star, head, np.ones(nodes, bool), weight, room)
+    shortest(0, road.turn_graph, weight, room)
     least = np.full((nodes, nodes), np.inf)
     np.minimum.at(least, (tail, head), weight)
     truth = scipy.sparse.csgraph.dijkstra(np.where(np.isfinite(least), least, 0.0), indices=0)
     assert np.allclose(distance, truth, rtol=1e-12)
     reached = np.flatnonzero(by >= 0)
-    assert np.allclose(distance[reached], distance[tail[by[reached]]] + weight[by[reached]], rtol=1e-12)
+    link = road.turn_graph.arc_link[by[reached]]
+    assert np.allclose(distance[reached], distance[tail[link]] + weight[link], rtol=1e-12)
 
 
 def test_the_nearest_of_many_is_that_of_scipy_and_networkx_on_the_roads_of_a_region(traffic: Path) -> None:
     network = read_network(traffic / "chicago_regional_net_only" / "ChicagoRegional_net.tntp")
+    passable = pa.array(np.ones(network.nodes.num_rows, bool))  # scipy knows no centroids
+    network = replace(network, nodes=network.nodes.set_column(3, NODES.field("through"), passable))
     random = np.random.default_rng(3)
     sources = random.choice(network.nodes.num_rows, 40, replace=False)
     weight = np.maximum(network.column("free_flow_time"), 0.06)  # scipy takes no time for no link
     weight[random.random(len(weight)) < 0.03] = np.inf
     tail, head, opened = network.column("from_node"), network.column("to_node"), np.isfinite(weight)
-    everywhere = np.ones(network.nodes.num_rows, bool)
-    distance, by = nearest(sources, *network.forward_star, head, everywhere, weight, np.inf)
+    distance, state, by = nearest(sources, network.turn_graph, weight, np.inf)
+    assert np.array_equal(state, np.arange(len(state)))
     size = (network.nodes.num_rows,) * 2
     roads = scipy.sparse.csr_matrix((weight[opened], (tail[opened], head[opened])), shape=size)
     truth = scipy.sparse.csgraph.dijkstra(roads, indices=sources, min_only=True)
     assert np.allclose(distance, truth, rtol=1e-12)
     assert np.isinf(distance).any()
-    near, _ = nearest(sources, *network.forward_star, head, everywhere, weight, 300.0)
+    near = nearest(sources, network.turn_graph, weight, 300.0)[0]
     assert np.array_equal(near, np.where(distance <= 300.0, distance, np.inf))
     graph = networkx.DiGraph()
     graph.add_weighted_edges_from(zip(tail[opened].tolist(), head[opened].tolist(), weight[opened].tolist(), strict=True))
@@ -205,4 +210,5 @@ def test_the_nearest_of_many_is_that_of_scipy_and_networkx_on_the_roads_of_a_reg
     sample = random.choice(network.nodes.num_rows, 200)
     assert np.allclose(distance[sample], [slow.get(int(v), np.inf) for v in sample], rtol=1e-12)
     reached = np.flatnonzero(by >= 0)
-    assert np.allclose(distance[reached], distance[tail[by[reached]]] + weight[by[reached]], rtol=1e-12)
+    link = network.turn_graph.arc_link[by[reached]]
+    assert np.allclose(distance[reached], distance[tail[link]] + weight[link], rtol=1e-12)

@@ -1,0 +1,51 @@
+"""States and arcs of the searches: nodes and links without bans, one state more for every link with a banned turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from cim.model.road_network import BANNED, RoadNetwork
+
+ENDS = np.array([(0, 1), (1, 2), (1, 0), (2, 1), (1, 2)])
+
+
+def star() -> RoadNetwork:
+    return RoadNetwork.of(list("abc"), *ENDS.T, ids=list("vwxyz"), free_flow_time=1.0, capacity=1.0, through=[True, True, False])
+
+
+def banned(*turns: tuple[int, int]) -> RoadNetwork:
+    return replace(star(), banned=pa.table(list(np.array(turns, np.int64).T), schema=BANNED))
+
+
+def test_without_bans_states_are_nodes_and_arcs_are_links_by_tail() -> None:
+    road = star()
+    graph = road.turn_graph
+    assert np.array_equal(graph.first, road.forward_star[0])
+    assert np.array_equal(graph.arc_link, road.forward_star[1])
+    assert np.array_equal(graph.arc_tail, ENDS[graph.arc_link, 0])
+    assert np.array_equal(graph.arc_head, ENDS[graph.arc_link, 1])
+    assert np.array_equal(graph.state_of_link, ENDS[:, 1])
+    assert np.array_equal(graph.extra, [3, 3, 3, 3])
+    assert graph.through.tolist() == [True, True, False]
+
+
+def test_a_link_with_banned_turns_has_a_state_that_leaves_them_out() -> None:
+    graph = banned((0, 2), (0, 4), (0, 4), (1, 3)).turn_graph  # told twice, banned once
+    assert graph.state_of_link.tolist() == [3, 4, 0, 1, 2]
+    assert graph.extra.tolist() == [3, 3, 4, 5]
+    assert graph.through.tolist() == [True, True, False, True, False]
+    arcs = [graph.arc_link[a:z].tolist() for a, z in zip(graph.first[:-1], graph.first[1:], strict=True)]
+    assert arcs == [[0], [1, 2, 4], [3], [1], []]
+    assert np.array_equal(graph.arc_head, graph.state_of_link[graph.arc_link])
+    assert (np.diff(graph.arc_tail) >= 0).all()
+    for state in range(5):
+        entering = graph.into[graph.first_into[state] : graph.first_into[state + 1]]
+        assert np.array_equal(np.sort(entering), np.flatnonzero(graph.arc_head == state))
+
+
+def test_a_network_without_links_has_a_graph() -> None:
+    graph = RoadNetwork.of(["a"], [], [], free_flow_time=[], capacity=[]).turn_graph
+    assert (graph.first.tolist(), len(graph.arc_link)) == ([0, 0], 0)
