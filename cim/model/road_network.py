@@ -231,10 +231,78 @@ class ODMatrix:
     """[veh/h]."""
     notes: tuple[str, ...] = field(default=())
 
+    @classmethod
+    def of(
+        cls, network: RoadNetwork, origin_ids: Sequence[str | int], destination_ids: Sequence[str | int], trips: ArrayLike,
+        *, notes: Iterable[str] = (),
+    ) -> ODMatrix:  # fmt: skip
+        """Return trips between zones that are named by their ids: values of the column ``zone`` of the nodes, or ids of nodes without it.
+
+        Parameters
+        ----------
+        trips : shape (n,)
+            [veh/h].
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If the network has no zones of some ids; all are named.
+        UsageError
+            If lengths differ, trips are negative or no numbers, or a zone has several nodes of which not just one is a centroid.
+
+        Examples
+        --------
+        >>> road = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=60.0, capacity=1800.0)
+        >>> ODMatrix.of(road, ["a"], ["b"], [12.5]).destination
+        array([1])
+        """
+        number = np.asarray(trips, float)
+        if not len(origin_ids) == len(destination_ids) == len(number):
+            msg = f"the trips have {len(origin_ids)} origins, {len(destination_ids)} destinations and {len(number)} numbers"
+            raise UsageError(msg)
+        bad = ~(number >= 0) | ~np.isfinite(number)
+        if bad.any():
+            first = int(np.argmax(bad))
+            msg = (f"{int(bad.sum())} trips are negative or no number (first: {number[first]:g} from {origin_ids[first]} to "
+                   f"{destination_ids[first]}); give vehicles per hour")  # fmt: skip
+            raise UsageError(msg)
+        begin, end = np.split(_zone_rows(network, [*map(str, origin_ids), *map(str, destination_ids)]), 2)
+        return cls(begin, end, number, tuple(notes))
+
     @property
     def total(self) -> float:
         """All trips [veh/h]."""
         return float(self.trips.sum())
+
+
+def _zone_rows(network: RoadNetwork, wanted: list[str]) -> Ints:
+    """Return the node of each zone; of several nodes of a zone the only one that no path may pass."""
+    import pyarrow.compute as pc
+
+    nodes = network.nodes
+    names = nodes["zone"].cast(pa.string()) if "zone" in nodes.column_names else nodes["id"]
+    code = names.combine_chunks().dictionary_encode()
+    of_node = code.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    of_wanted = pc.index_in(pa.array(wanted, pa.string()), value_set=code.dictionary)
+    unknown = sorted(set(pc.filter(pa.array(wanted, pa.string()), pc.is_null(of_wanted)).to_pylist()))
+    if unknown:
+        rest = f" and {len(unknown) - 50} more" if unknown[50:] else ""
+        msg = f"the network has no zones {', '.join(map(repr, unknown[:50]))}{rest}"
+        raise ObjectNotFoundError(msg)
+    count = len(code.dictionary)
+    centroid = ~nodes["through"].to_numpy() & (of_node >= 0)
+    many, alone = np.bincount(of_node[of_node >= 0], minlength=count), np.bincount(of_node[centroid], minlength=count)
+    row = np.full(count, -1, np.int64)
+    row[of_node[of_node >= 0]] = np.flatnonzero(of_node >= 0)
+    row[of_node[centroid]] = np.flatnonzero(centroid)
+    asked = of_wanted.to_numpy(zero_copy_only=False).astype(np.int64)
+    several = np.unique(asked[(many[asked] > 1) & (alone[asked] != 1)])
+    if several.size:
+        shown = ", ".join(code.dictionary.take(pa.array(several[:10])).to_pylist())
+        msg = f"{several.size} zones have several nodes and no single centroid ({shown}); let no path pass one node of each"
+        raise UsageError(msg)
+    found: Ints = row[asked]
+    return found
 
 
 def _star(end: Ints, nodes: int) -> tuple[Ints, Ints]:
