@@ -2,6 +2,9 @@
 
 Whoever departs either follows a path of its own or, at every node, the next link of a table that is made anew in intervals from the times
 that the links then take. The model is event-driven and uses no random numbers: the same trips give the same run, in base and option.
+
+Links of one object between the same two nodes are lanes of one road: a path or a table names any of them, and whoever enters the road takes
+the emptiest lane that leads on. Greens, banned turns and who gives way are those of the network.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ import numpy as np
 
 from cim.model.road_network import checked
 from cim.progress import track
+from cim.sim.traffic.dynamic_arrays import class_rows, headway, roads_of, rules_of, state_of, tables, trips_of
+from cim.sim.traffic.dynamic_faults import faults_of_run
+from cim.sim.traffic.dynamic_outcome import CAUSES, causes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.model.road_network import RoadNetwork
+    from cim.sim.traffic.dynamic_arrays import ClassRows
 
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
@@ -32,6 +39,11 @@ JAM_SPACING = 6.5
 """Way that one vehicle takes in a jammed lane [m]; 150 vehicles per km and lane are textbook practice (Treiber and Kesting 2013)."""
 WAVE_SPEED = 20.0 / 3.6
 """Speed of the backward wave [m/s] (ibid.: 15 to 20 km/h)."""
+GAP = 3.0
+"""Least time between a vehicle and the next one that gives way to it [s]: the follow-up headway at stop-controlled approaches is 3.3 s for
+a right turn and 3.5 s for a left one (Highway Capacity Manual 2010, exhibit 19-11); less, for the gap itself counts from the crossing."""
+LOST = 2.0
+"""Green that is lost while the queue starts [s] (HCM 2010, ch. 18: 2 s)."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,11 @@ class Fleet:
     path_start: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """Where the path of each vehicle begins in `path_links`, shape (n + 1,); empty where nobody has an own path."""
     path_links: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    vehicle_class: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    """Class of each vehicle, a row of `class_names`, shape (n,); empty: all are of the first one."""
+    class_names: tuple[str, ...] = ("car",)
+    stop_time: Reals = field(default_factory=lambda: np.zeros(0))
+    """How long the vehicle stands on each link of its path [s], as `path_links`; empty: nobody does. Who follows is held up."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,8 @@ class LinkChange:
     """[m/s]."""
     capacity: float | None = None
     """[veh/h]."""
+    classes: tuple[str, ...] | None = None
+    """Vehicle classes that closure or speed are for; None: all. A slow vehicle holds up those behind it, of whatever class."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +88,14 @@ class DynamicRun:
     """What became of every vehicle, and what passed on every link."""
 
     departure: Reals
+    started: Reals
+    """When each vehicle entered its first link [s], not a number for none; it may have waited at its origin."""
     arrival: Reals
     """[s]; not a number for a vehicle that is not there at the end."""
     status: NDArray[np.int8]
-    """`dynamic_kernels.WAITING`, `ON_THE_WAY`, `ARRIVED` or `NO_ROUTE`."""
+    """`dynamic_kernels.WAITING`, `ON_THE_WAY`, `ARRIVED`, or why it was taken off: `NO_ROUTE`, `ORIGIN_CLOSED`, `CIRCLES`."""
+    cause: NDArray[np.int8]
+    """What became of each vehicle, a row of `dynamic_outcome.CAUSES`."""
     times: Reals
     """Instants of the counts below [s], shape (k,)."""
     entered: NDArray[np.int32]
@@ -85,21 +108,30 @@ class DynamicRun:
     def count(self) -> dict[str, int]:
         """Return how many vehicles arrived, travel, wait at their origin, and have no way on; together they are all."""
         names = ("at the origin", "travelling", "arrived", "no route")
-        return dict(zip(names, np.bincount(self.status, minlength=4).tolist(), strict=True))
+        return dict(zip(names, np.bincount(np.minimum(self.status, 3), minlength=4).tolist(), strict=True))
+
+    def causes(self) -> dict[str, int]:
+        """Return how many vehicles arrived, and of the others how many are where they are for which cause; together they are all."""
+        return dict(zip(CAUSES, np.bincount(self.cause, minlength=len(CAUSES)).tolist(), strict=True))
 
 
-def load_fleet(
+def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
     network: RoadNetwork,
     fleet: Fleet,
     *,
     until: float,
     changes: Sequence[LinkChange] = (),
     behaviour: Behaviour = "learn",
+    clock: float = 0.0,
     table_every: float = 600.0,
     sample_every: float = 60.0,
     jam_spacing: float = JAM_SPACING,
     wave_speed: float = WAVE_SPEED,
+    gap: float = GAP,
+    lost: float = LOST,
     priority: Reals | None = None,
+    origin_priority: float = 1.0,
+    most_links: int | None = None,
 ) -> DynamicRun:
     """Return the run of a fleet on a network.
 
@@ -107,10 +139,22 @@ def load_fleet(
     ----------
     until
         End of the run [s].
+    clock
+        Second of the day at the start of the run: signals count from midnight.
     table_every, sample_every
         Intervals of the routes and of the counts [s].
+    jam_spacing, wave_speed
+        Way of a vehicle in a jammed lane [m], and speed of the backward wave [m/s].
+    gap
+        Time that a turn which gives way waits after the last vehicle that it gives way to [s].
+    lost
+        Green that passes before the first vehicle of a queue crosses [s]; those behind it follow by the capacity of the link.
     priority : shape (links,)
         Shares in which links that lead into one take turns; their capacities without.
+    origin_priority
+        What the share of those who set out is multiplied by, against those who come along the road.
+    most_links
+        Whoever has passed so many links is taken off, as sent in circles; without, what the longest own path has and three times the nodes.
 
     Raises
     ------
@@ -119,146 +163,83 @@ def load_fleet(
     """
     from cim.sim.traffic import dynamic_kernels as kernels
 
-    checked(network, _faults(network, fleet, changes, until))
-    order = np.argsort(fleet.departure, kind="stable")
-    roads, vary, notes = _roads(kernels, network, jam_spacing, wave_speed, priority)
-    trips, zones = _trips(kernels, fleet, order)
-    state = _state(kernels, roads, len(order))
-    rows = [(one, network.rows_of(one.links)) for one in sorted(changes, key=lambda one: one.time)]
+    checked(network, faults_of_run(network, fleet, changes, until))
+    order = np.argsort(fleet.departure, kind="stable").astype(np.int32)
+    rows = class_rows(fleet.class_names, changes)
+    roads, vary, notes = roads_of(kernels, network, rows.many, spacing=jam_spacing, wave=wave_speed, priority=priority,
+                                  origin_priority=origin_priority)  # fmt: skip
+    most = int(np.diff(fleet.path_start).max(initial=0)) + 3 * network.nodes.num_rows + 10 if most_links is None else most_links
+    rules = rules_of(kernels, network, roads, clock=clock, gap=gap, lost=lost, most=most)
+    trips, zones, zone_row = trips_of(kernels, fleet, order, rows)
+    state = state_of(kernels, roads, len(order))
+    due = [(one, network.rows_of(one.links)) for one in sorted(changes, key=lambda one: one.time)]
     stops = np.unique(np.concatenate([np.arange(0.0, until, sample_every), np.arange(0.0, until, table_every), [until],
                                       [one.time for one in changes if one.time < until]]))  # fmt: skip
-    table = detour = _table(network, zones, _times(network, vary, state))
+
+    def ways(time: Reals) -> Any:
+        return tables(network, zones, zone_row, time)
+
+    asked = bool(changes) or not len(fleet.path_start) or bool((np.diff(fleet.path_start) == 0).any())
+    table = detour = ways(_times(roads, vary, state)) if asked else np.zeros((0, 0), np.int32)
     know = kernels.LEARN if behaviour != "unaware" else kernels.UNAWARE
     counts: list[tuple[float, Any, Any]] = []
     with track(total=until, label="traffic", unit="s") as progress:
         for stop in stops.tolist():
-            kernels.run(stop, roads, vary, trips, state, table, detour, know)
-            due = [pair for pair in rows if pair[0].time == stop]
-            for one, links in due:
-                given = (one.speed, None if one.capacity is None else _headway(one.capacity), one.closed)
-                new = [old[links] if value is None else np.full(len(links), value, old.dtype)
-                       for old, value in zip((vary.speed, vary.headway, vary.closed), given, strict=True)]  # fmt: skip
-                kernels.change(stop, links, *new, roads, vary, state)
-            if stop > 0 and (due or stop % table_every == 0.0):
-                time = _times(network, vary, state)
-                detour = _table(network, zones, np.where(vary.closed, np.inf, time))
+            if stop > 0:  # changes at the start hold before anybody departs
+                kernels.run(stop, roads, vary, trips, state, rules, table, detour, know)
+            now = [pair for pair in due if pair[0].time == stop]
+            for one, links in now:
+                kernels.change(stop, links, *_changed(one, links, vary, rows), roads, vary, trips, state)
+            if now or (asked and stop > 0 and stop % table_every == 0.0):
+                time = _times(roads, vary, state)
+                detour = ways(np.where(_closed(vary, rows), np.inf, time))
                 if behaviour == "informed":
                     table = detour
                 elif stop % table_every == 0.0:
-                    table = _table(network, zones, time)
+                    table = ways(time)
                 kernels.decide_again(stop, roads, state)
             if stop % sample_every == 0.0 or stop == until:
                 counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32)))
             progress.update(stop)
-    arrival, status = np.full(len(order), np.nan), np.zeros(len(order), np.int8)
+    return _run(kernels, fleet, order, (roads, vary, trips, state), counts, notes)
+
+
+def _run(kernels: Any, fleet: Fleet, order: Any, parts: Any, counts: list[tuple[float, Any, Any]], notes: tuple[str, ...]) -> DynamicRun:
+    roads, vary, trips, state = parts
+    n = len(order)
+    started, arrival, status, cause = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int8), np.zeros(n, np.int8)
+    started[order] = state.begin
     arrival[order] = np.where(state.status == kernels.ARRIVED, state.arrival, np.nan)
     status[order] = state.status
+    cause[order] = causes_of(kernels, roads, vary, trips, state)
     times, entered, left = zip(*counts, strict=True)
-    return DynamicRun(np.asarray(fleet.departure, float), arrival, status, np.array(times), np.array(entered), np.array(left),
-                      int(state.number[2]), notes)  # fmt: skip
+    return DynamicRun(np.asarray(fleet.departure, float), started, arrival, status, cause, np.array(times), np.array(entered),
+                      np.array(left), int(state.number[2]), notes)  # fmt: skip
 
 
-def _headway(capacity: float) -> float:
-    return 3600.0 / capacity if capacity > 0 else np.inf
+def _changed(one: LinkChange, links: Ints, vary: Any, rows: ClassRows) -> tuple[Any, Any, Any]:
+    """Return speeds, shape (rows, n), headways and closures of some links after a change."""
+    hit = rows.of(one.classes)
+    speed = vary.speed.reshape(rows.many, -1)[:, links]
+    if one.speed is not None:
+        speed[hit] = one.speed
+    gaps = vary.headway[links] if one.capacity is None else np.full(len(links), headway(one.capacity))
+    mask = int((np.int64(1) << np.flatnonzero(hit)).sum())
+    closed = vary.closed[links]
+    if one.closed is not None:
+        closed = closed | mask if one.closed else closed & ~mask
+    return speed, gaps, closed
 
 
-def _faults(network: RoadNetwork, fleet: Fleet, changes: Sequence[LinkChange], until: float) -> list[str]:
-    faults = []
-    n, nodes = len(fleet.departure), network.nodes.num_rows
-    if not until > 0:
-        faults.append(f"until is {until} s, expected more than 0")
-    if not len(fleet.origin) == len(fleet.destination) == n or len(fleet.path_start) not in (0, n + 1):
-        faults.append(f"the fleet has {n} departures, {len(fleet.origin)} origins and {len(fleet.destination)} destinations")
-    elif n:
-        ends = np.concatenate([fleet.origin, fleet.destination])
-        if ends.min() < 0 or ends.max() >= nodes:
-            faults.append(f"{int(((ends < 0) | (ends >= nodes)).sum())} ends of trips are no nodes of the network")
-        if not (np.asarray(fleet.departure) >= 0).all():
-            faults.append("vehicles depart before the start of the run")
-    for one in changes:
-        if not one.time >= 0:
-            faults.append(f"a change of {one.links} at {one.time} s lies before the start of the run")
-        if (one.speed is not None and not one.speed >= 0) or (one.capacity is not None and not one.capacity >= 0):
-            faults.append(f"a change of {one.links} gives {one.speed} m/s and {one.capacity} veh/h, expected 0 or more")
-    length = network.column("length")
-    bad = ~(length > 0)
-    if bad.any():
-        name = network.links["id"][int(np.argmax(bad))].as_py()
-        faults.append(f"{int(bad.sum())} links have no length; the dynamic model needs metres (first: {name})")
-    return faults
+def _closed(vary: Any, rows: ClassRows) -> Any:
+    """Return what is closed to each row of classes, shape (rows, links)."""
+    return (vary.closed[None, :] >> np.arange(rows.many)[:, None]) & 1 == 1
 
 
-def _roads(kernels: Any, network: RoadNetwork, spacing: float, wave: float, priority: Reals | None) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return what is fixed and what varies of the links, and what was assumed."""
-    first, out = network.forward_star
-    length, time, capacity = (np.ascontiguousarray(network.column(name), float) for name in ("length", "free_flow_time", "capacity"))
-    tail, head = network.column("from_node"), network.column("to_node")
-    place = np.empty(len(out), np.int64)
-    place[out] = np.arange(len(out)) - first[tail[out]]
-    degree = np.diff(first)[head]
-    notes = []
-    quick = time <= 0
-    speed = np.where(quick, 1e6, length / np.where(quick, 1.0, time))
-    if quick.any():
-        notes.append(f"{int(quick.sum())} links take no time when empty; their vehicles pass them at once")
-    lanes = _lanes(capacity, speed, spacing, wave)
-    storage = np.maximum(length * lanes / spacing, 1.0)
-    wave_time = storage * spacing / lanes / wave  # of the same length as the storage, or short links would choke
-    size = np.ceil(storage).astype(np.int64) + 2
-    share = capacity if priority is None else np.asarray(priority, float)
-    roads = kernels.Roads(
-        head, np.concatenate([[0], np.cumsum(degree)])[:-1].astype(np.int64), place, length, wave_time, storage,
-        np.concatenate([[0], np.cumsum(size)]).astype(np.int64), np.concatenate([share, share]).astype(float),
-    )  # fmt: skip
-    vary = kernels.Vary(speed, 3600.0 / capacity, np.zeros(len(out), bool), np.zeros(len(out)), np.zeros(len(out)))
-    return roads, vary, tuple(notes)
-
-
-def _lanes(capacity: Reals, speed: Reals, spacing: float, wave: float) -> Reals:
-    """Return the lanes that the capacity needs in the triangular diagram u w k / (u + w)."""
-    per_lane = 3600.0 * speed * wave / (speed + wave) / spacing
-    return np.asarray(np.maximum(capacity / per_lane, 1.0), float)
-
-
-def _trips(kernels: Any, fleet: Fleet, order: Ints) -> tuple[Any, Ints]:
-    """Return the vehicles by departure, and the nodes that tables lead to."""
-    destination = np.asarray(fleet.destination, np.int64)[order]
-    size = np.diff(fleet.path_start)[order] if len(fleet.path_start) else np.zeros(len(order), np.int64)
-    start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
-    begin = np.asarray(fleet.path_start, np.int64)[order] if len(fleet.path_start) else np.zeros(len(order), np.int64)
-    links = np.asarray(fleet.path_links, np.int64)[np.repeat(begin - start[:-1], size) + np.arange(int(size.sum()))]
-    zones, zone = np.unique(destination, return_inverse=True)
-    return kernels.Trips(np.asarray(fleet.departure, float)[order], np.asarray(fleet.origin, np.int64)[order], destination,
-                         zone.astype(np.int64), start, links), zones  # fmt: skip
-
-
-def _state(kernels: Any, roads: Any, vehicles: int) -> Any:
-    links, slots = len(roads.length), int(roads.ring[-1])
-    turns = int(roads.turn.max(initial=0)) + int(roads.place.max(initial=0)) + 1
-
-    def none(many: int) -> Any:
-        return np.full(many, -1, np.int64)
-
-    long_ago = np.full(links, -1e18)
-    return kernels.State(
-        np.zeros(3 * links, np.int64), none(3 * links), np.zeros(3 * links), np.zeros(3, np.int64), np.zeros(links, np.int64),
-        np.zeros(links, np.int64), long_ago, long_ago.copy(), np.zeros(slots, np.int32), np.zeros(slots), np.zeros(slots),
-        np.zeros(slots), none(links), none(links), none(vehicles), none(links), none(2 * links), none(2 * links), np.zeros(turns),
-        np.zeros(links), np.zeros(links), np.zeros(vehicles, np.int8), np.full(vehicles, np.nan), np.zeros(vehicles, np.int32),
-        np.zeros(vehicles, bool), np.zeros(links, np.int64), np.zeros(links),
-    )  # fmt: skip
-
-
-def _times(network: RoadNetwork, vary: Any, state: Any) -> Reals:
+def _times(roads: Any, vary: Any, state: Any) -> Reals:
     """Return what each link took the vehicles that left it since the last look [s], and forget them; an empty one takes its free time."""
-    free = network.column("length") / np.maximum(vary.speed, 1e-9)
-    mean = np.where(state.passed > 0, state.spent / np.maximum(state.passed, 1), free)
+    speed = vary.speed.reshape(-1, len(roads.length))
+    free = roads.length / np.maximum(speed, 1e-9)
+    mean = np.where(state.passed > 0, state.spent / np.maximum(state.passed, 1), 0.0)
     state.passed[:], state.spent[:] = 0, 0.0
     return np.asarray(np.maximum(mean, free), float)
-
-
-def _table(network: RoadNetwork, zones: Ints, time: Reals) -> Any:
-    """Return the next link from every node on the quickest way to every zone."""
-    from cim.sim.traffic.equilibrium_kernels import next_links
-
-    return next_links(zones, network.turn_graph, time)
