@@ -47,7 +47,7 @@ def test_a_zone_of_several_nodes_is_its_one_centroid() -> None:
 
 @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
 def test_trips_that_cannot_be_are_refused(bad: float) -> None:
-    with pytest.raises(UsageError, match="1 trips are negative or no number .* from b to a"):
+    with pytest.raises(UsageError, match=r"1 trips are negative or no number .* from b to a"):
         ODMatrix.of(network(), ["a", "b"], ["b", "a"], [1.0, bad])
 
 
