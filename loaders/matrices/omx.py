@@ -84,7 +84,8 @@ def read_omx(
     hourly(hours)
     place = checked_file(path, limits or Limits())
     wanted = None if matrix is None else [matrix] if isinstance(matrix, str) else list(matrix)
-    value, tables = _ask("read_here", place, limits, matrices=wanted, lookup=lookup, need_zones=zones is None)
+    given = {"bounds": (limits or Limits()).to_json(), "matrices": wanted, "lookup": lookup, "need_zones": zones is None}
+    value, tables = _ask("read_here", place, limits, **given)
     if zones is not None and len(zones) != value["zones"]:
         msg = f"{place.name} has {value['zones']} zones, {len(zones)} ids were given; give one for each row"
         raise UsageError(msg)
@@ -110,35 +111,35 @@ def _ask(function: str, path: Path, limits: Limits | None, **more: Any) -> worke
         head = file.read(2048 + len(SIGNATURE))
     if not any(head[k : k + len(SIGNATURE)] == SIGNATURE for k in (0, 512, 1024, 2048)):
         raise FormatError(path, "is no HDF5 file, which an OMX matrix is", "give the .omx file itself")
-    given = {"path": str(path), "limits": (limits or Limits()).to_json(), **more}
+    given = {"path": str(path), **more}
     return worker.run(f"cim.loaders.matrices.omx:{function}", given, path=path, limits=limits, size=path.stat().st_size)
 
 
 # ---------------------------------------------------------------- in the worker
 
 
-def list_here(path: str, limits: dict[str, Any]) -> tuple[dict[str, Any], dict[str, pa.Table]]:
+def list_here(path: str) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Look into a file, in a worker."""
     with _opened(path) as file:
         matrices = _members(file, "data", path)
         lookups = sorted(_members(file, "lookup", path)) if _own(file, "lookup", path) is not None else []
         shapes = {name: [int(one) for one in found.shape] for name, found in matrices.items()}
-        return {"matrices": sorted(matrices), "lookups": lookups, "shapes": shapes, "records": limits["records"]}, {}
+        return {"matrices": sorted(matrices), "lookups": lookups, "shapes": shapes}, {}
 
 
 def read_here(
-    path: str, limits: dict[str, Any], matrices: list[str] | None, lookup: str | None, *, need_zones: bool
+    path: str, bounds: dict[str, Any], matrices: list[str] | None, lookup: str | None, *, need_zones: bool
 ) -> tuple[dict[str, Any], dict[str, pa.Table]]:  # fmt: skip
     """Read matrices as the cells that are not zero, in a worker."""
-    bounds = Limits.from_json(limits)
+    limits = Limits.from_json(bounds)
     with _opened(path) as file:
         found = _members(file, "data", path)
         names = _chosen(list(found), matrices, "matrix", path)
-        sides = {name: _checked(found[name], bounds, name, path) for name in names}
+        sides = {name: _checked(found[name], limits, name, path) for name in names}
         if len(set(sides.values())) > 1:
             raise CorruptFileError(path, f"has matrices of different size ({sides})", "add them one by one")
         side = sides[names[0]]
-        zones = _zones(file, lookup, side, bounds, path) if need_zones else []
+        zones = _zones(file, lookup, side, limits, path) if need_zones else []
         cells = _sum([_cells(found[name], name, path) for name in names], side)
     ids = pa.table({"id": pa.array(zones, pa.string())})
     return {"zones": side, "matrices": names}, {"zones": ids, "cells": cells}
