@@ -18,12 +18,13 @@ from cim.scenes.utilities import seen_below, utilities_layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cim.results import Comparison, Fields
     from cim.scenes.context import Context
     from cim.scenes.scene import Scene
 
     Builder = Callable[[Context], Layer | tuple[Layer, ...] | None]
 
-__all__ = ["BUILDERS", "base_layers", "layers_of_result"]
+__all__ = ["BUILDERS", "base_layers", "can_draw", "layers_of_result"]
 
 BUILDERS: dict[str, Builder] = {
     "terrain": lambda context: terrain_layer(context.ground),
@@ -72,24 +73,66 @@ def base_layers(context: Context, *, underground: bool | None = None) -> tuple[L
     return seen_below(over_imagery(found), context, underground=underground)
 
 
+def can_draw(result: Any) -> bool:
+    """Say whether `Scene.add` has a way to draw a result without being told more."""
+    return isinstance(result, Layer) or _way_of(result) is not None
+
+
 def layers_of_result(scene: Scene, result: Any, options: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """Return the layers that show the result of a check or simulation.
+    """Return the layers that show the result of a check or simulation, or what an option changes.
 
     Raises
     ------
     UsageError
         If nothing here can draw it.
     """
-    from cim.results import Fields, Verdicts
+    from cim.results import Fields
     from cim.scenes.depth import depth_layer
+
+    way = _way_of(result)
+    if isinstance(result, Fields) and (way is None or (way is _flood and options)):
+        return (depth_layer(scene.context, result, **options),)
+    if way is None:
+        msg = f"a {type(result).__name__} cannot be added to a scene; add the verdicts of a check, the fields of a simulation, or a Layer"
+        raise UsageError(msg)
+    made = way(scene, result, **options)
+    return made if isinstance(made, tuple) else (made,)
+
+
+def _way_of(result: Any) -> Callable[..., Layer | tuple[Layer, ...]] | None:
+    """Return what draws a result, None where nothing does."""
+    from cim.results import Comparison, Fields, Verdicts
+    from cim.scenes import reach, traffic, traffic_roads
     from cim.scenes.verdicts import verdict_layer
-    from cim.scenes.water import changes_with_time, flood_layer
+    from cim.scenes.water import changes_with_time
 
     if isinstance(result, Verdicts):
-        return (verdict_layer(scene, result, **options),)
-    if isinstance(result, Fields) and not options and changes_with_time(result):
-        return (flood_layer(scene.context, result),)
-    if isinstance(result, Fields):
-        return (depth_layer(scene.context, result, **options),)
-    msg = f"a {type(result).__name__} cannot be added to a scene; add the verdicts of a check, the fields of a simulation, or a Layer"
-    raise UsageError(msg)
+        return verdict_layer
+    if isinstance(result, Comparison):
+        return traffic.difference_layer if "link" in _columns(result, "links") else None
+    if not isinstance(result, Fields):
+        return None
+    ways: tuple[tuple[Callable[[Fields], bool], Callable[..., Layer | tuple[Layer, ...]]], ...] = (
+        (changes_with_time, _flood),
+        (traffic_roads.is_road_state, traffic_roads.road_state_layer),
+        (reach.is_reach, reach.reach_layers),
+        (traffic.is_traffic, traffic.traffic_layer),
+        (lambda one: "water_depth" in one.dataset, _depth),
+    )
+    return next((draw for knows, draw in ways if knows(result)), None)
+
+
+def _columns(result: Comparison, table: str) -> list[str]:
+    return result.tables[table].column_names if table in result.tables else []
+
+
+def _flood(scene: Scene, result: Fields) -> Layer:
+    from cim.scenes.water import flood_layer
+
+    return flood_layer(scene.context, result)
+
+
+def _depth(scene: Scene, result: Fields, **options: Any) -> Layer:
+    from cim.scenes.depth import depth_layer
+
+    return depth_layer(scene.context, result, **options)

@@ -197,8 +197,13 @@ def clock_of(layers: Sequence[Layer], zone: str) -> Clock | None:
 
 
 def latest(motion: Motion, instants: Instants) -> NDArray[np.int64]:
-    """Return which of its own times a layer shows at each instant: the last one not after it, -1 before its first."""
-    return np.searchsorted(motion.times, instants, side="right") - 1
+    """Return which of its own times a layer shows at each instant: the last one not after it; -1 before its first and after its end.
+
+    A motion without an attribute `until` (an instant) has no end: it shows its last time for ever.
+    """
+    shown = np.searchsorted(motion.times, instants, side="right") - 1
+    until = getattr(motion, "until", None)
+    return shown if until is None else np.where(instants >= until, -1, shown)
 
 
 def moved(layer: Layer, moment: np.datetime64 | None) -> Layer:

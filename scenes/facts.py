@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from cim.model.classes import label
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cim.model import City
@@ -82,6 +84,8 @@ def layer_facts(city: City, layer: Layer) -> dict[str, Any]:
             for name in _CORE
             if taken[name].null_count < len(taken)
         ],
+        "told": [{"en": one.title.en, "zh": one.title.zh, "unit": one.unit, "values": _values(one.values)} for one in layer.told],
+        "keys": None if layer.keys is None else layer.keys.tolist(),
         "groups": [] if layer.overlay else [_group(city, type, np.flatnonzero(np.asarray(types, object) == type), row) for type in names],
     }
 
@@ -129,6 +133,11 @@ def _titles(field: pa.Field) -> dict[str, str]:
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
     return [_value(value) for value in column.to_pylist()]
+
+
+def _values(values: Sequence[Any]) -> list[Any]:
+    """Return what a result tells with as many digits as anybody reads."""
+    return [float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else _value(value) for value in values]
 
 
 def _value(value: Any) -> Any:

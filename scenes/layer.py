@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cim.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from cim.scenes.clock import Motion
     from cim.scenes.sheet import Sheet
 
-__all__ = ["IMAGE_MARKS", "SEVERITIES", "Label", "Layer", "Legend", "LegendEntry", "Text", "drawing_order", "join"]
+__all__ = ["IMAGE_MARKS", "SEVERITIES", "Label", "Layer", "Legend", "LegendEntry", "Text", "Told", "drawing_order", "join"]
 
 OUTLINE_LIMIT = 600_000
 """More edges than this are not drawn: they would hide the faces."""
@@ -94,6 +94,16 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a result says about every object of a layer, for who clicks one."""
+
+    title: Text
+    values: Sequence[Any]
+    """Number, text or None of each object."""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class Layer:
     """One merged mesh with the object behind every triangle.
 
@@ -158,6 +168,11 @@ class Layer:
     """How the layer changes with time; the other fields say how it looks at one moment. None for what stands still."""
     sheet: Sheet | None = None
     """Depth of water that the texture shows: where it is dry nothing is drawn, and a click goes through."""
+    told: tuple[Told, ...] = ()
+    """What a result says about the objects, beside what the city does."""
+    keys: NDArray[np.object_] | None = None
+    """Shape (n,): what is told of an object under this name in other layers is told of it too, such as of one direction of a road;
+    the ids when left out."""
     behind: int = 0
     """Steps that the faces are pushed back in depth: what another layer covers in the very same place stays under it."""
 
@@ -185,6 +200,8 @@ class Layer:
             (self.cell_object.shape != (len(index),), f"{self.cell_object.shape} objects for {len(index)} triangles"),
             (self.cell_object.size > 0 and int(self.cell_object.max()) >= count, f"a triangle points beyond {count} objects"),
             (len(self.ids) not in {0, count}, f"{len(self.ids)} ids for {count} colours"),
+            (any(len(one.values) != count for one in self.told), f"what is told does not fit {count} objects"),
+            (self.keys is not None and len(self.keys) != count, f"keys do not fit {count} objects"),
             (self.severity is not None and len(self.severity) != count, f"severities do not fit {count} objects"),
             (self.flat is not None and len(self.flat) != count, f"marks of what is flat do not fit {count} objects"),
             ((self.texture is None) != (self.uv is None), "a texture needs uv, and uv a texture"),

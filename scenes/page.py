@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cim.scenes.layer import Layer, Legend
     from cim.scenes.scene import Scene
 
-__all__ = ["described_layer", "page", "write_page"]
+__all__ = ["described_layer", "described_legend", "page", "write_page"]
 
 _FINE = 0.01  # m: sixteen bits are used for positions where their step is below this
 _SHADE = 200.0  # a shade of 1 as a byte; the viewer multiplies by 255 / 200 = 1.275
@@ -168,7 +168,8 @@ def _text(text: Text) -> dict[str, str]:
     return {"en": text.en, "zh": text.zh}
 
 
-def _legend(legend: Legend) -> dict[str, Any]:
+def described_legend(legend: Legend) -> dict[str, Any]:
+    """Describe a legend as plain values."""
     entries = [
         {"colour": entry.colour, "label": _text(entry.label), "count": entry.count, "hatch": entry.hatch} for entry in legend.entries
     ]
@@ -195,7 +196,7 @@ def described_layer(layer: Layer) -> dict[str, Any]:
         "visible": layer.visible,
         "overlay": layer.overlay,
         "unit": layer.unit,
-        "legend": _legend(layer.legend),
+        "legend": described_legend(layer.legend),
         "notes": [_text(note) for note in layer.notes],
     }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cim.scenes.layer import Layer
     from cim.scenes.style import Style
 
-__all__ = ["DEPTHS", "colour_by_table"]
+__all__ = ["DEPTHS", "colour_by_table", "rows_of"]
 
 _CLASSES = (*(f"{low:g} – {high:g}" for low, high in pairwise(BOUNDS)), f"≥ {BOUNDS[-1]:g}")
 _DRY = Text(f"dry (< {BOUNDS[0]:g})", f"未淹（< {BOUNDS[0]:g}）")
@@ -49,7 +49,7 @@ def colour_by_table(context: Context, layer: Layer, result: Fields, table: str |
     rows = _table(result, table, column)
     name = str(column)
     ids, values = _by_object(rows, name)
-    place = _rows_of(context, layer, ids)
+    place = rows_of(context, layer, ids)
     if not (place >= 0).any():
         first = ids[0].as_py() if len(ids) else "none"
         msg = f"no row of the table names an object of the layer {layer.name!r}: it names {first!r}, the layer has {layer.ids[:1].tolist()}"
@@ -91,7 +91,7 @@ def _by_object(rows: pa.Table, column: str) -> tuple[pa.Array, pa.ChunkedArray]:
     return grouped["object"].cast(pa.string()).combine_chunks(), grouped[f"{column}_{'max' if number else 'first'}"]
 
 
-def _rows_of(context: Context, layer: Layer, ids: pa.Array) -> Any:
+def rows_of(context: Context, layer: Layer, ids: pa.Array) -> Any:
     """Return the row of the table of each object of a layer, or of what it is a part of; -1 where there is none."""
     objects = context.city.tables.scan("objects", ["key", "id", "parent"])
     names = pa.array(layer.ids.tolist(), pa.string())

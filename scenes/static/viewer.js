@@ -8,12 +8,12 @@ const WORDS = {
     noValue: 'no value', position: 'position', ground: 'ground height', close: 'close', help: 'drag: turn · right drag or Shift: move · wheel: zoom · arrows, + −, N',
     noGl: 'This page needs WebGL 2; switch on hardware or software 3D in the browser.', pass: 'pass', fail: 'fail', not_assessed: 'not assessed',
     confidence: 'confidence', unsaid: 'source not stated', read: 'read', field: 'field', notDrawn: 'Not drawn as it should be', top: 'from above',
-    play: 'play', pause: 'pause', before: 'one time back', after: 'one time on', time: 'time', highest: 'maximum', dry: 'dry' },
+    play: 'play', pause: 'pause', before: 'one time back', after: 'one time on', time: 'time', highest: 'maximum', dry: 'dry', colour: 'Colour by', both: 'also told of it' },
   zh: { layers: '图层', search: '按编号或名称查找', none: '未找到', pick: '点击对象查看属性。', opacity: '不透明度', why: '数据依据', chosen: '采用', other: '未采用',
     verdicts: '检查结果', value: '值', limit: '限值', centre: '画面中心处', reset: '复位', noValue: '无数据', position: '位置', ground: '地面高程', close: '关闭',
     help: '拖动：旋转 · 右键或 Shift 拖动：平移 · 滚轮：缩放 · 方向键、+ −、N', noGl: '此页面需要 WebGL 2，请在浏览器中启用三维绘图。', pass: '符合', fail: '不符合',
     not_assessed: '未评估', confidence: '置信度', unsaid: '未注明来源', read: '读取', field: '字段', notDrawn: '未能完整绘制', top: '俯视',
-    play: '播放', pause: '暂停', before: '上一时刻', after: '下一时刻', time: '时间', highest: '最大值', dry: '未淹' },
+    play: '播放', pause: '暂停', before: '上一时刻', after: '下一时刻', time: '时间', highest: '最大值', dry: '未淹', colour: '着色', both: '其他图层' },
 };
 const TYPES = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array };
 const $ = id => document.getElementById(id);
@@ -129,6 +129,7 @@ uniform float u_bounds[6]; uniform vec3 u_shades[6];
 flat in uint v_object; flat in float v_mark; in vec3 v_colour; in vec3 v_world; in vec2 v_uv; out vec4 colour;
 const vec3 KEY = normalize(vec3(LIGHT_KEY)), FILL = normalize(vec3(LIGHT_FILL));
 void main() {
+  if (v_mark < 0.1) discard;
   if (u_line) { colour = u_same ? vec4(v_colour, u_edge.a) : u_edge; if (u_same && int(v_object) == u_chosen) colour.rgb = vec3(1.0, 0.78, 0.10); return; }
   vec3 base = v_colour; float clear = 1.0;
   if (u_water) {
@@ -150,8 +151,8 @@ void main() {
 }`;
 const NUMBERS = `#version 300 es
 precision highp float; precision highp int;
-uniform int u_first; flat in uint v_object; in vec3 v_world; out uvec4 answer; WATER_FETCH
-void main() { if (u_water && above(v_world.xy) < 0.0) discard; answer = uvec4(uint(u_first) + v_object, floatBitsToUint(v_world.x), floatBitsToUint(v_world.y), floatBitsToUint(v_world.z)); }`;
+uniform int u_first; flat in uint v_object; flat in float v_mark; in vec3 v_world; out uvec4 answer; WATER_FETCH
+void main() { if (v_mark < 0.1 || (u_water && above(v_world.xy) < 0.0)) discard; answer = uvec4(uint(u_first) + v_object, floatBitsToUint(v_world.x), floatBitsToUint(v_world.y), floatBitsToUint(v_world.z)); }`;
 
 function program(fragment) {
   const made = gl.createProgram();
@@ -202,7 +203,7 @@ async function upload(layer, block) {
   gl.bindTexture(gl.TEXTURE_2D, layer.texture);
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 2048, rows, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);
   for (const which of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, which, gl.NEAREST);
-  if (layer.motion) water(layer, data);
+  if (layer.motion) (layer.motion.kind === 'states' ? states : water)(layer, data);
   layer.prints_of = await Promise.all(layer.images.map(said => print(new TYPES[said.type](block, said.at, said.length))));
 }
 function bytes2d(unit, format, kind, type, [width, height], values) { // a texture of whole numbers, read cell by cell
@@ -221,6 +222,22 @@ function water(layer, data) { // sheets come as differences to the one before
   motion.bed_of = bytes2d(gl.TEXTURE3, gl.R16UI, gl.RED_INTEGER, gl.UNSIGNED_SHORT, motion.size, new Uint16Array(data.block, motion.bed.at, motion.bed.length));
   motion.sheet_of = bytes2d(gl.TEXTURE2, gl.R8UI, gl.RED_INTEGER, gl.UNSIGNED_BYTE, motion.size, motion.codes.subarray(0, cells));
   motion.shown = 0;
+}
+function states(layer, data) { // objects that change their colour: a byte per object and time, as differences to the time before
+  const { motion } = layer;
+  for (const one of motion.quantities) {
+    const changes = new Uint8Array(data.block, one.codes.at, one.codes.length), { count } = layer;
+    one.codes = new Uint8Array(changes);
+    for (let i = count; i < changes.length; i++) one.codes[i] = one.codes[i - count] + changes[i];
+  }
+  motion.by = 0; motion.texels = new Uint8Array(Math.ceil(Math.max(1, layer.count) / 2048) * 2048 * 4); motion.shown = 0;
+  paint(layer);
+}
+function paint(layer) { // the colours of the time shown
+  const { motion, count } = layer, { codes, palette } = motion.quantities[motion.by], { texels } = motion, first = motion.shown * count;
+  for (let i = 0; i < count; i++) for (let k = 0; k < 4; k++) texels[4 * i + k] = palette[4 * codes[first + i] + k];
+  gl.bindTexture(gl.TEXTURE_2D, layer.texture);
+  gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, 2048, texels.length / 8192, gl.RGBA, gl.UNSIGNED_BYTE, texels);
 }
 async function print(bytes) { // an image file of the block becomes a texture whose first row is the lowest
   const turned = { imageOrientation: 'flipY', premultiplyAlpha: 'none', colorSpaceConversion: 'none' };
@@ -243,8 +260,8 @@ function bind(layer, { at }, seen) {
   gl.uniformMatrix4fv(at.u_view, false, seen);
   gl.uniform3fv(at.u_low, layer.low); gl.uniform3fv(at.u_span, layer.span);
   if (at.u_own) gl.uniform1i(at.u_own, layer.own);
-  gl.uniform1i(at.u_water, layer.motion ? 1 : 0); gl.uniform1i(at.u_sheet, 2); gl.uniform1i(at.u_bed, 3);
-  const { motion } = layer;
+  const motion = sheet(layer);
+  gl.uniform1i(at.u_water, motion ? 1 : 0); gl.uniform1i(at.u_sheet, 2); gl.uniform1i(at.u_bed, 3);
   gl.activeTexture(gl.TEXTURE2); gl.bindTexture(gl.TEXTURE_2D, motion ? motion.sheet_of : dry);
   gl.activeTexture(gl.TEXTURE3); gl.bindTexture(gl.TEXTURE_2D, motion ? motion.bed_of : dry); gl.activeTexture(gl.TEXTURE0);
   if (!motion) return;
@@ -275,6 +292,7 @@ function strokes(layer, { at }) { // lines of some pixels: WebGL draws them one 
   }
   gl.uniform2f(at.u_shift, 0, 0);
 }
+const sheet = layer => layer.motion && layer.motion.kind === 'water' ? layer.motion : null;
 const isGround = layer => layer.name === 'terrain' || layer.name === 'imagery';
 const shown = () => scene.layers.filter(layer => layer.visible && layer.faces && !(layer.motion && layer.motion.shown < 0));
 let dry, drawing, numbering, target, dirty = true, hover = null, chosen = null;
@@ -356,12 +374,13 @@ function goto(place) {
     if (wanted === motion.shown) continue;
     motion.shown = wanted;
     if (wanted < 0) continue;
+    if (!sheet(layer)) { paint(layer); continue; }
     const [width, height] = motion.size, cells = width * height;
     gl.activeTexture(gl.TEXTURE2); gl.bindTexture(gl.TEXTURE_2D, motion.sheet_of); gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RED_INTEGER, gl.UNSIGNED_BYTE, motion.codes.subarray(wanted * cells, (wanted + 1) * cells));
     gl.activeTexture(gl.TEXTURE0);
   }
-  timeline(); if (chosen && chosen.layer.motion) details();
+  timeline(); if (chosen) details();
   dirty = true;
 }
 function timeline() {
@@ -490,6 +509,14 @@ function panel() {
     head.append(box, ...(single ? [swatch(only[0].colour)] : []), make('span', say(layer.label), 'name'));
     if (layer.named && !isGround(layer)) head.append(make('span', layer.count.toLocaleString('en'), 'count'));
     line.append(head, slide); item.append(line);
+    const many = layer.motion && layer.motion.kind === 'states' && layer.motion.quantities.length > 1;
+    if (many) {
+      const choice = make('select');
+      choice.setAttribute('aria-label', word('colour')); choice.title = word('colour');
+      layer.motion.quantities.forEach((one, at) => choice.append(new Option(say(one.title), at, false, at === layer.motion.by)));
+      choice.onchange = () => { layer.motion.by = +choice.value; layer.legend = layer.motion.quantities[layer.motion.by].legend; paint(layer); panel(); dirty = true; };
+      item.append(choice);
+    }
     if (!single) item.append(legend(layer.legend));
     if (layer.notes.length) { const note = make('div', '⚠ ' + layer.notes.map(say).join('; '), 'note'); note.title = word('notDrawn'); item.append(note); }
     list.append(item);
@@ -517,6 +544,29 @@ function claimsOf(id, name, value, unit, field, source) {
     return [{ value, unit, source: scene.details.sources[source], method: field ? `${word('read')} (${word('field')} ${field})` : word('read'), confidence: null, chosen: true }, ...said];
   };
 }
+function alike(layer, row) { // this object, and what other layers with results call by the same name
+  const said = layer.details;
+  if (!said || !said.ids.length) return [];
+  const name = said.keys ? said.keys[row] : said.ids[row], found = [[layer, row]];
+  for (const other of scene.layers) {
+    if (other === layer || !other.details || !other.visible || !(other.details.told.length || other.motion)) continue;
+    if (!other.by_name) other.by_name = new Map((other.details.keys || other.details.ids).map((id, at) => [id, at]).reverse());
+    if (other.by_name.has(name)) found.push([other, other.by_name.get(name)]);
+  }
+  return found;
+}
+function told(table, layer, row, heading) { // what a result says of an object, and how it is at the time shown
+  const { motion } = layer, moving = motion && motion.kind === 'states' && motion.shown >= 0;
+  if (heading) { const tr = make('tr'), cell = make('th', say(layer.label), 'part'); cell.colSpan = 2; tr.append(cell); table.append(tr); }
+  if (moving) line(table, word('time'), $('instant').textContent, '');
+  for (const { title, unit, names, none, closed, codes, numbers, halves } of moving ? motion.quantities : []) {
+    const own = codes[motion.shown * layer.count + row], twin = layer.details.keys ? Math.max(...layer.rows(row).map(at => +(codes[motion.shown * layer.count + at] === 2))) : 0;
+    const code = twin ? 2 : own, value = numbers[code];
+    const text = code === 2 ? say(closed) : code === 0 ? '–' : value === null ? say(none) : names.length ? say(names[Math.round(value)]) : `${+value.toPrecision(3)} ± ${+halves[code].toPrecision(1)}`;
+    line(table, say(title), text, code > 2 && !names.length ? unit : '');
+  }
+  for (const column of layer.details.told) line(table, say(column), column.values[row], column.unit);
+}
 function details() {
   const box = $('details');
   box.replaceChildren();
@@ -543,12 +593,13 @@ function details() {
       }
     }
   } else box.append(make('h2', say(layer.label)));
-  if (layer.motion && xyz) { // a byte knows a depth to half a step of its own
+  if (sheet(layer) && xyz) { // a byte knows a depth to half a step of its own
     const found = depth(layer.motion, xyz[0], xyz[1]), half = found === null ? 0 : layer.motion.span / 191 * (Math.sqrt(Math.min(1, (found - layer.motion.drawn) / layer.motion.span)) + 0.5 / 191);
     line(table, say(layer.legend.title), found === null ? word('dry') : `${found.toFixed(2)} ± ${Math.max(0.01, half).toFixed(2)}`, found === null ? '' : 'm');
     line(table, word('time'), $('instant').textContent, '');
   }
-  if (layer.values) line(table, say(layer.legend.title), Number.isNaN(layer.values[row]) ? null : +layer.values[row].toPrecision(4), layer.unit);
+  for (const [one, at] of alike(layer, row)) told(table, one, at, one !== layer);
+  if (layer.values && !layer.motion && !(said && said.told.length)) line(table, say(layer.legend.title), Number.isNaN(layer.values[row]) ? null : +layer.values[row].toPrecision(4), layer.unit);
   if (xyz) line(table, word('position'), xyz.map((v, axis) => (v + scene.origin[axis]).toFixed(2)).join(', '), '');
   box.append(table);
 }
@@ -676,6 +727,10 @@ async function start() {
   scene.details = JSON.parse(new TextDecoder().decode(await unpack('facts')));
   for (const layer of scene.layers) {
     layer.details = scene.details.layers[layer.name] ? place(scene.details.layers[layer.name]) : null;
+    if (layer.details && layer.details.keys) { // a ribbon and the broad one of its closure are two objects with one name
+      const rows = new Map(); layer.details.keys.forEach((key, at) => rows.set(key, [...(rows.get(key) || []), at]));
+      layer.rows = at => rows.get(layer.details.keys[at]);
+    }
     if (layer.overlay && layer.details) layer.row_of = new Map(layer.details.ids.map((id, at) => [id, at]));
   }
   $('message').hidden = true;

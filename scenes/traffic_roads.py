@@ -1,0 +1,209 @@
+"""The layer of what water makes of the roads: how deep it stands on them, how fast it lets one drive, and what it closes, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cim.errors import UsageError
+from cim.model.numeric import floats
+from cim.scenes.clock import Clock
+from cim.scenes.layer import Layer, Legend, Text, Told
+from cim.scenes.sheet import BOUNDS, COLOURS
+from cim.scenes.style import hex_colour
+from cim.scenes.traffic_links import LANE, plain_column, ways_of
+from cim.scenes.traffic_motion import Shade, States
+from cim.scenes.traffic_scale import CLOSED, HIDDEN, Scale
+from cim.scenes.traffic_times import micros_of, texts_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.results import Fields
+    from cim.scenes.scene import Scene
+
+    Bools = NDArray[np.bool_]
+    Bytes = NDArray[np.uint8]
+    Ints = NDArray[np.int64]
+    Reals = NDArray[np.float64]
+
+__all__ = ["is_road_state", "road_state_layer"]
+
+_TITLE = Text("Water on roads", "道路积水")
+_NOTHING = Text("no road is hindered by water", "无道路受积水影响")
+_FREE = Text("free speed", "不限速")
+_FREE_COLOUR = hex_colour("#dbe9ef")
+_SLOW = tuple(hex_colour(text) for text in ("#5a2a6b", "#8c4f9a", "#b986bd", "#d9bcd9"))
+_LIGHT = hex_colour("#dff1f8")
+
+
+def is_road_state(result: Fields) -> bool:
+    """Say whether a result holds states of links over time."""
+    table = result.tables.get("states")
+    return table is not None and {"link", "from_time", "until_time", "closed"} <= set(table.column_names)
+
+
+def road_state_layer(
+    scene: Scene, result: Fields, *, vehicle: str = "car", by: str = "depth", drives: str = "right", lane: float = LANE
+) -> Layer:
+    """Return the links that water hinders, over time: blue borders by depth, dark red and hatched where they are closed.
+
+    Parameters
+    ----------
+    vehicle
+        Whose roads: a vehicle class of the result.
+    by
+        ``"depth"`` or ``"speed"``: what the colour shows.
+    drives, lane
+        As in `cim.scenes.traffic.traffic_layer`.
+
+    Raises
+    ------
+    UsageError
+        If the result has no such vehicle or quantity, the city none of the links, or a time is missing.
+    """
+    table = _of_vehicle(result.tables["states"], vehicle, result.name)
+    if not table.num_rows:
+        return _dry()
+    links, row = np.unique(texts_of(table["link"]).astype(str), return_inverse=True)
+    ways = ways_of(scene, links.astype(object), _lanes(result, links), drives=drives, lane=lane)
+    place = np.full(len(links), -1, np.int64)
+    place[ways.rows] = np.arange(len(ways))
+    drawn = place[row] >= 0
+    table, row = table.filter(pa.array(drawn)), place[row[drawn]]
+    (first, dated), (last, _) = (micros_of(result, table[name]) for name in ("from_time", "until_time"))
+    micros = np.unique(np.concatenate([first, last]))
+    spans = _Spans(np.searchsorted(micros, first), np.searchsorted(micros, last), row, len(micros), len(ways))
+    shut = np.array([one is True for one in table["closed"].to_pylist()], bool)
+    depth, speed = plain_column(table, "depth"), plain_column(table, "speed") * 3.6
+    ever = np.bincount(row[shut], minlength=len(ways)) > 0
+    shades = {name: spans.shade(scale, values, shut, ever) for name, scale, values in
+              (("depth", _depths(depth), depth), ("speed", _speeds(speed), speed))}  # fmt: skip
+    if by not in shades:
+        msg = f"by={by!r}; give one of {', '.join(shades)}"
+        raise UsageError(msg)
+    ordered = (shades[by], *(shade for name, shade in shades.items() if name != by))
+    deepest = np.zeros(len(ways))
+    np.maximum.at(deepest, row, np.nan_to_num(depth))
+    layer, of = ways.mesh("road state", _TITLE, ever, wet=True, over=deepest)
+    peak = _peak(shades["depth"].codes)
+    times = micros.astype("M8[us]")
+    motion = States(times, dated, peak, layer, ordered, layer.notes)
+    told = _told(scene, result, vehicle, ways.keys, (first, last, row, shut, depth, speed), dated=dated)
+    made = replace(layer, motion=motion, told=tuple(replace(one, values=[one.values[k] for k in of.tolist()]) for one in told))
+    return motion.frame(made, peak)
+
+
+def _of_vehicle(table: pa.Table, vehicle: str, name: str) -> pa.Table:
+    column = next((one for one in ("vehicle", "class") if one in table.column_names), None)
+    if column is None or not table.num_rows:
+        return table
+    mine = table.filter(pc.equal(table[column], vehicle))
+    known = sorted({str(one) for one in pc.unique(table[column]).to_pylist()})
+    if not mine.num_rows and vehicle not in known:
+        # a vehicle that nothing hinders has no rows: only one that is no class at all is refused
+        from cim.scenario.network import VEHICLE_CLASSES
+
+        if vehicle not in VEHICLE_CLASSES:
+            msg = f"vehicle={vehicle!r}; {name!r} has {', '.join(known)}"
+            raise UsageError(msg)
+    return mine
+
+
+def _dry() -> Layer:
+    return Layer(
+        name="road state", label=_TITLE, points=np.empty((0, 3)), triangles=np.empty((0, 3), np.int32), cell_object=np.empty(0, np.int32),
+        ids=np.empty(0, object), colours=np.empty((0, 3), np.uint8), legend=Legend(_TITLE, note=_NOTHING), notes=(_NOTHING,),
+    )  # fmt: skip
+
+
+def _lanes(result: Fields, links: NDArray[Any]) -> Reals:
+    """Return the lanes of links where the result says them."""
+    table = result.tables.get("links")
+    if table is None or "lanes" not in table.column_names:
+        return np.full(len(links), np.nan)
+    place = np.asarray(pc.fill_null(pc.index_in(pa.array(links, pa.string()), table["link"].combine_chunks()), -1).to_numpy(), np.int64)
+    return np.where(place >= 0, floats(table["lanes"])[np.maximum(place, 0)], np.nan)
+
+
+class _Spans:
+    """Rows that hold from one instant until before another, laid out over the instants."""
+
+    def __init__(self, first: Ints, last: Ints, row: Ints, times: int, links: int) -> None:
+        many = np.maximum(last - first, 0)
+        self.which = np.repeat(np.arange(len(row)), many)
+        self.place = np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many) + first[self.which]
+        self.link = row[self.which]
+        self.shape = (times, links)
+
+    def shade(self, scale: Scale, values: Reals, shut: Bools, ever: Bools) -> Shade:
+        codes = np.full(self.shape, HIDDEN, np.uint8)
+        codes[self.place, self.link] = np.where(shut, CLOSED, scale.encode(values)).astype(np.uint8)[self.which]
+        ribbon = np.where(codes == CLOSED, HIDDEN, codes)
+        mark = np.where(codes[:, ever] == CLOSED, CLOSED, HIDDEN)
+        return Shade(scale, np.concatenate([ribbon, mark], axis=1).astype(np.uint8))
+
+
+def _peak(codes: Bytes) -> int:
+    """Return the time with the most closed links, of those the one with the most hindered."""
+    closed, drawn = (codes == CLOSED).sum(axis=1), (codes != HIDDEN).sum(axis=1)
+    return int(np.lexsort((drawn, closed))[-1])
+
+
+def _depths(values: Reals) -> Scale:
+    top = max(float(np.nan_to_num(values).max(initial=0.0)), BOUNDS[-1] + 0.5)
+    closed = Text("closed by water", "因积水封闭")
+    title = Text("Water on roads: depth", "道路积水深度")
+    return Scale(title, "m", (0.0, *BOUNDS, top), (_LIGHT, *COLOURS), open_ends=(True, True), closed=closed)
+
+
+def _speeds(values: Reals) -> Scale:
+    top = max(float(np.nan_to_num(values).max(initial=0.0)), 40.0) + 1.0
+    return Scale(
+        Text("Water on roads: greatest speed", "道路积水：最大车速"), "km/h", (0.0, 10.0, 20.0, 30.0, top), _SLOW, none=_FREE,
+        none_colour=_FREE_COLOUR, least_first=True, closed=Text("closed by water", "因积水封闭"),
+    )  # fmt: skip
+
+
+_Rows = tuple["Ints", "Ints", "Ints", "Bools", "Reals", "Reals"]
+
+
+def _told(scene: Scene, result: Fields, vehicle: str, keys: NDArray[np.object_], rows: _Rows, *, dated: bool) -> tuple[Told, ...]:
+    """Return what a click tells of each link: since when and till when it is closed, and how deep the water gets."""
+    first, last, row, shut, depth, speed = rows
+    closed = _closures(first[shut], last[shut], row[shut], len(keys), Clock(np.empty(0, "M8[us]"), scene.city.time_zone, dated))
+    deepest, slowest = np.full(len(keys), -np.inf), np.full(len(keys), np.inf)
+    np.maximum.at(deepest, row, np.nan_to_num(depth, nan=-np.inf))
+    np.minimum.at(slowest, row, np.nan_to_num(speed, nan=np.inf))
+    told = [
+        Told(Text("link", "路段"), keys.tolist()),
+        Told(Text(f"closed to a {vehicle}", f"封闭时段（{vehicle}）"), closed),
+        Told(Text("deepest water", "最大水深"), [one if np.isfinite(one) else None for one in deepest.tolist()], "m"),
+        Told(Text("lowest greatest speed", "最低限制车速"), [one if np.isfinite(one) else None for one in slowest.tolist()], "km/h"),
+    ]
+    table = result.tables.get("links")
+    if table is not None and {"link", "cause"} <= set(table.column_names):
+        mine = _of_vehicle(table, vehicle, result.name)
+        place = pc.index_in(pa.array(keys.tolist(), pa.string()), mine["link"].combine_chunks())
+        told.append(Told(Text("cause", "原因"), mine["cause"].combine_chunks().take(place).to_pylist()))
+    return tuple(told)
+
+
+def _closures(first: Ints, last: Ints, row: Ints, count: int, clock: Clock) -> list[str | None]:
+    """Return from when until when each link is closed, as people write it; intervals that follow each other are one."""
+    order = np.lexsort((first, row))
+    first, last, row = first[order], last[order], row[order]
+    starts = np.append([True], (row[1:] != row[:-1]) | (first[1:] > last[:-1])) if len(row) else np.zeros(0, bool)
+    begin = np.flatnonzero(starts)
+    end = np.append(begin[1:] - 1, len(row) - 1) if len(row) else begin
+    named = [replace(clock, instants=one.astype("M8[us]")).labels for one in (first[begin], last[end])]
+    found: list[str | None] = [None] * count
+    for link, since, until in zip(row[begin].tolist(), *named, strict=True):  # over closures
+        same = since[:10] == until[:10] and len(since) > 10
+        span = f"{since} – {until[11:] if same else until}"
+        found[link] = span if found[link] is None else f"{found[link]}; {span}"
+    return found

@@ -1,0 +1,86 @@
+"""Times of tables by link: seconds since the start of a run, or instants, as instants of the clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cim.results import Fields
+    from cim.scenes.clock import Instants
+
+    Ints = NDArray[np.int64]
+
+__all__ = ["instants_from", "micros_of", "start_of", "texts_of"]
+
+
+def texts_of(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Return a column of texts as an array, shape (n,)."""
+    found = np.empty(len(column), object)
+    found[:] = column.cast(pa.string()).to_pylist()
+    return found
+
+
+def start_of(result: Fields) -> np.datetime64 | None:
+    """Return the first instant of a run, UTC: of its record, else the parameter ``start``; None where nobody says it.
+
+    Raises
+    ------
+    UsageError
+        If the parameter is no instant.
+    """
+    said: Any = result.run.start or result.run.parameters.get("start")
+    if said is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(said) if isinstance(said, str) else said
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, AttributeError) as error:
+        msg = f"the start of {result.name!r} is {said!r}; expected an instant such as '2026-07-21T06:00:00+00:00'"
+        raise UsageError(msg) from error
+    return np.datetime64(moment, "us")
+
+
+def micros_of(result: Fields, column: pa.ChunkedArray) -> tuple[Ints, bool]:
+    """Return times as microseconds since 1970, and whether they are dates; else they count from the start of the run.
+
+    Raises
+    ------
+    UsageError
+        If a time is missing.
+    """
+    if column.null_count:
+        msg = f"{column.null_count:,} of {len(column):,} times of {result.name!r} are missing"
+        raise UsageError(msg)
+    if pa.types.is_timestamp(column.type):
+        return np.asarray(column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64()).to_numpy(), np.int64), True
+    start = start_of(result)
+    seconds = np.asarray(column.cast(pa.float64()).to_numpy(), float)
+    base = 0 if start is None else int(start.astype("M8[us]").astype(np.int64))
+    return base + np.rint(seconds * 1e6).astype(np.int64), start is not None
+
+
+def instants_from(result: Fields, column: pa.ChunkedArray) -> tuple[Ints, Instants, bool, float]:
+    """Return which instant each row is of, all instants, whether they are dates, and their step [s].
+
+    A sparse table leaves out times at which nothing happened; they are filled in where all others lie on one step.
+    """
+    micros, dated = micros_of(result, column)
+    known = np.unique(micros)
+    step = int(np.diff(known).min()) if len(known) > 1 else _step(result)
+    grid = np.arange(known[0], known[-1] + 1, step)
+    times = grid if len(grid) <= 4 * len(known) and np.isin(known, grid).all() else known
+    return np.searchsorted(times, micros), times.astype("M8[us]"), dated, step / 1e6
+
+
+def _step(result: Fields) -> int:
+    """Return the step of a result of one interval [µs]: as its parameters say, else an hour."""
+    said = result.run.parameters.get("every") or result.run.parameters.get("interval")
+    return round(float(said) * 1e6) if isinstance(said, int | float) and said > 0 else 3_600_000_000
