@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.sim.flood.times import instant, seconds
+from cim.sim.traffic.road_states import at_time
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,23 +62,21 @@ class LinkTimes:
     """Time of a static traffic result [s]; infinite where it has the link closed."""
     slices: tuple[Floats, Ints, Floats] | None
     """Beginning of the interval [s], row of the link and time [s] of a dynamic one, by beginning."""
-    roads: pa.Table | None
-    """States of roads of this class of vehicle, with the row of the link."""
+    roads: Fields | None
+    """State of the roads under water."""
+    vehicle_class: str
 
     def at(self, moment: float) -> Floats:
         """Return the time on each link at an instant [s], infinite where it is closed, shape (links,)."""
         time = self._in_traffic(moment)
         if self.roads is None:
             return time
-        now = self.roads.filter((pc.field("from_time") <= moment) & (pc.field("until_time") > moment))
-        row = now["row"].to_numpy()
-        speed = now["speed"].to_numpy(zero_copy_only=False).astype(float)
-        length = self.network.column("length")[row]
+        speed, _, closed = at_time(self.roads, self.network, self.vehicle_class, moment)
+        length = self.network.column("length").astype(float)
         with np.errstate(divide="ignore", invalid="ignore"):
-            wet = np.where(length > 0, length / speed, 0.0)
-        np.maximum.at(time, row, np.where(speed >= 0, wet, 0.0))
-        time[row[np.asarray(now["closed"].to_numpy(zero_copy_only=False), bool)]] = np.inf
-        return time
+            held = speed * self.free < length * (1.0 - 1e-9)  # slower than on the empty, dry road
+            time = np.where(held, np.maximum(time, length / speed), time)
+        return np.where(closed, np.inf, time)
 
     def _in_traffic(self, moment: float) -> Floats:
         time = (self.free if self.traffic is None else self.traffic).copy()
@@ -112,7 +111,8 @@ def steps_of(roads: Fields | None, traffic: Fields | None, times: Iterable[Any] 
         skipped = int((~np.isin(changes, begin)).sum())
         if skipped:
             notes.append(f"{skipped} of {len(changes)} instants at which roads or traffic change are not looked at: times= names others")
-    end = np.append(begin[1:], max(until, begin[-1])) if len(begin) else begin
+    last = max(until, begin[-1]) if len(begin) and np.isfinite(until) else begin[-1:]
+    end = np.append(begin[1:], last)
     if len(begin) and end[-1] <= begin[-1]:
         notes.append("nobody says how long the last step lasts: it counts no minutes")
     return Steps(begin, end, start), notes
@@ -134,17 +134,17 @@ def _said(run: Fields) -> datetime | None:
 
 def _changes(roads: Fields | None, traffic: Fields | None, shift: float) -> tuple[Floats, float]:
     """Return the instants at which something changes [s], and till when it is known."""
-    found, until = [np.empty(0)], 0.0
-    if roads is not None and roads.table("states").num_rows:
+    found, until = [np.empty(0)], np.nan
+    if roads is not None:
         states = roads.table("states")
-        ends = states["until_time"].to_numpy()
-        last = float(ends.max())
-        found += [np.zeros(1), states["from_time"].to_numpy(), ends[ends < last]]
-        until = last
+        stated = roads.run.parameters.get("until")
+        until = float(stated) if stated is not None else float(states["until_time"].to_numpy().max(initial=-np.inf))
+        found += [np.zeros(1), states["from_time"].to_numpy(), states["until_time"].to_numpy()]
     if traffic is not None and "intervals" in traffic.tables and traffic.table("intervals").num_rows:
         found.append(traffic.table("intervals")["time"].to_numpy() + shift)
     every = np.unique(np.concatenate(found))
-    return every[every >= 0.0], until
+    last = until if np.isfinite(until) else np.inf
+    return every[(every >= 0.0) & (every < last) & np.isfinite(every)], until
 
 
 def _moment(given: Any, start: datetime | None, time_zone: str) -> float:
@@ -180,8 +180,7 @@ def link_times(
         slices = _slices(network, traffic.table("intervals"), place, shift, notes)
     elif traffic is not None:
         static = _static(traffic.table("links"), place, free, notes)
-    states = None if roads is None else _states(roads.table("states"), vehicle_class, place, notes)
-    return LinkTimes(network, free, static, slices, states), notes
+    return LinkTimes(network, free, static, slices, roads, vehicle_class), notes
 
 
 def _rows(table: pa.Table, place: pa.Array, what: str, notes: list[str]) -> tuple[pa.Table, Ints]:
@@ -214,12 +213,3 @@ def _slices(network: RoadNetwork, table: pa.Table, place: pa.Array, shift: float
     spent = network.column("length")[row] / np.where(slow, CRAWL, speed)
     order = np.argsort(begin, kind="stable")
     return begin[order], row[order], spent[order]
-
-
-def _states(table: pa.Table, vehicle_class: str, place: pa.Array, notes: list[str]) -> pa.Table:
-    mine = table.filter(pc.field("class") == vehicle_class)
-    if table.num_rows and not mine.num_rows:
-        known = ", ".join(sorted(set(table["class"].to_pylist())))
-        notes.append(f"the roads hold no state for the class {vehicle_class}, only for {known}: no road is slower or closed to it")
-    kept, row = _rows(mine, place, "the states of roads", notes)
-    return kept.append_column("row", pa.array(row))

@@ -180,7 +180,8 @@ def attach(shapes: NDArray[Any], ways: Ways, *, reach: float, factor: float = 1.
 
     Notes
     -----
-    The road is the one nearest to the shape (of several that run through it, to its centroid); the place on it is the nearest to the centroid.
+    The road is the one nearest to the shape; of several that run through it the one nearest to its centroid. The place on it is that
+    nearest to the centroid.
     """
     import shapely
 

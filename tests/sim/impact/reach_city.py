@@ -29,8 +29,8 @@ PEOPLE = [10.0, 20.0, 30.0, None]
 def street(*, one_way: bool = False, far: float = 10.0, speed: float = 36.0) -> City:
     """Return nodes a - b - c in a row 1000 m apart, and a detour b - d - c of 3000 m; 10 m/s everywhere.
 
-    The fire station, ``post``, lies 200 m behind a; the houses 100 m behind b (west), 400 m behind b (middle), 900 m behind b (east), and `far`
-    beside the detour.
+    The fire station, ``post``, lies 200 m behind a; the houses 100 m (west), 400 m (middle) and 900 m (east) behind b, and half way
+    along the detour (north), `far` beside it.
     """
     builder = CityBuilder(CRS)
     main = [(0, 0), (1000, 0), (2000, 0)]

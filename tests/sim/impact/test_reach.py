@@ -142,7 +142,7 @@ def test_times_of_a_static_traffic_result_are_taken_and_its_closed_links_are_clo
 def test_intervals_of_a_dynamic_traffic_result_hold_until_the_next_one() -> None:
     table = pa.table({"link": ["main:a>b", "main:b>c"], "time": [0.0, 300.0], "speed": [5.0, 0.0]})
     found = reach(street(), traffic(intervals=table), stations="fire", times=[0, "4min", "6min"], within="60min")
-    rows = [row for row in found.table("steps").to_pylist()]
+    rows = found.table("steps").to_pylist()
     assert [row["time"] for row in rows] == [None, 0.0, 240.0, 360.0]
     crawl = 100.0 / (1.0 / 3.6)
     assert times(found, "time_worst")["west"] == pytest.approx(min(80.0 + crawl, 80.0 + 300.0 + 90.0))
