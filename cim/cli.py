@@ -661,8 +661,8 @@ def render(
     from cim.scenes import Scene
 
     found = [] if run_folder is None else _results(run_folder)
-    water = any(_is_water(result) for result in found)  # it stands on the ground, which therefore hides what lies below
-    empty = Scene(city, title=title, language=language, underground=False if water else None)
+    lying = any(_is_drawn(result) for result in found)  # it lies on the ground, which therefore hides what is below
+    empty = Scene(city, title=title, language=language, underground=False if lying else None)
     scene = _with_results(empty, found, coloured=bool(color_by))
     if run_folder is not None and scene is empty:
         held = f"holds {', '.join(result.name for result in found)}: tables only" if found else "holds no result"
@@ -689,10 +689,12 @@ def _results(folder: Path) -> list[Verdicts | Fields]:
     return [load_result(folder)] if (folder / "result.json").is_file() else list(load_run(folder).values())
 
 
-def _is_water(result: Verdicts | Fields) -> bool:
+def _is_drawn(result: Verdicts | Fields) -> bool:
+    """Say whether the fields of a simulation are layers of their own: water, traffic, roads under water, reach."""
     from cim.results import Fields
+    from cim.scenes.building import can_draw
 
-    return isinstance(result, Fields) and "water_depth" in result.dataset
+    return isinstance(result, Fields) and can_draw(result)
 
 
 def _with_results(scene: Scene, results: list[Verdicts | Fields], *, coloured: bool) -> Scene:
@@ -700,7 +702,7 @@ def _with_results(scene: Scene, results: list[Verdicts | Fields], *, coloured: b
     from cim.results import Verdicts
 
     for result in results:
-        if isinstance(result, Verdicts) or _is_water(result):
+        if isinstance(result, Verdicts) or _is_drawn(result):
             scene = scene.add(result)
             continue
         table = result.tables.get("buildings")

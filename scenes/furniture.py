@@ -49,9 +49,10 @@ def words(language: str) -> Words:
 
 
 def legends(scene: Scene) -> list[Legend]:
-    """Return the legends of the visible layers, results first, the ground last."""
+    """Return the legends of the visible layers: results first, of those that move the one added last; the ground last."""
     shown = [layer for layer in scene.layers if layer.visible and (len(layer.triangles) or layer.motion is not None)]
     results = [layer for layer in shown if layer.overlay or layer.told or layer.motion is not None or not len(layer.ids)]
+    results = sorted(results, key=lambda layer: -shown.index(layer) if layer.motion is not None or layer.told else 1)
     rest = [layer for layer in shown if layer not in results and layer.name not in {"terrain", "imagery"}]
     ground = [layer for layer in shown if layer.name == "terrain"]
     return [layer.legend for layer in [*results, *sorted(rest, key=lambda layer: layer.name != "buildings"), *ground]]

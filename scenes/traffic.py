@@ -194,10 +194,10 @@ def difference_layer(scene: Scene, comparison: Comparison, *, by: str = "flow", 
     ghost = np.abs(gap) <= noise
     shut = [np.array([one is True for one in taken[f"closed_{side}"].to_pylist()], bool) if f"closed_{side}" in taken.column_names
             else np.zeros(len(ways), bool) for side in ("base", "option")]  # fmt: skip
-    note = Text("option less base; neutral where it is no larger than the noise of both runs", "方案减基准；不超过误差者为中性色")
-    scale = difference_scale(np.where(ghost, np.nan, gap), Text(f"{quantity.title.en}, change", f"{quantity.title.zh}变化"), quantity.unit,
-                             _SAME, note)  # fmt: skip
+    note = Text("option less base", "方案减基准")
     fresh = shut[1] & ~shut[0]
+    title = Text(f"{quantity.title.en}, change", f"{quantity.title.zh}变化")
+    scale = difference_scale(np.where(ghost | fresh, np.nan, gap), title, quantity.unit, _SAME, note)
     scale = replace(scale, closed=Text("closed in the option", "方案中封闭"))
     layer, of = ways.mesh("traffic change", _CHANGE, fresh)
     codes = np.where(ghost, NONE, scale.encode(gap)).astype(np.uint8)

@@ -25,7 +25,7 @@ __all__ = ["QUANTITIES", "Links", "Moments", "Quantity"]
 
 _MUCH = tuple(hex_colour(text) for text in ("#f8e59b", "#f5b862", "#e98053", "#c3517b", "#83388a", "#43206b"))
 """Light yellow to dark violet, lightness falling evenly: little to much, and none of it looks closed, wet or green."""
-_FREE = tuple(hex_colour(text) for text in ("#2b8a9b", "#8fcab9", "#f4d667", "#f0913f", "#d8343a"))
+_FREE = tuple(hex_colour(text) for text in ("#2f9c8c", "#a3d5b9", "#f4d667", "#f0913f", "#d8343a"))
 """Teal, yellow, red: free to jammed, as on every road map; teal instead of green so that colour-blind readers see the ends apart."""
 _KMH = 3.6
 _RATIOS = (0.0, 0.25, 0.5, 0.7, 0.85, 1.0)

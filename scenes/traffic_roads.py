@@ -36,6 +36,7 @@ __all__ = ["is_road_state", "road_state_layer"]
 _TITLE = Text("Water on roads", "道路积水")
 _NOTHING = Text("no road is hindered by water", "无道路受积水影响")
 _FREE = Text("free speed", "不限速")
+_RAIN = Text("no water stands, rain only", "无积水，仅受降雨影响")
 _FREE_COLOUR = hex_colour("#dbe9ef")
 _SLOW = tuple(hex_colour(text) for text in ("#5a2a6b", "#8c4f9a", "#b986bd", "#d9bcd9"))
 _LIGHT = hex_colour("#dff1f8")
@@ -82,7 +83,7 @@ def road_state_layer(
     depth, speed = plain_column(table, "depth"), plain_column(table, "speed") * 3.6
     ever = np.bincount(row[shut], minlength=len(ways)) > 0
     shades = {name: spans.shade(scale, values, shut, ever) for name, scale, values in
-              (("depth", _depths(depth), depth), ("speed", _speeds(speed), speed))}  # fmt: skip
+              (("depth", _depths(depth), np.where(depth > 0, depth, np.nan)), ("speed", _speeds(speed), speed))}  # fmt: skip
     if by not in shades:
         msg = f"by={by!r}; give one of {', '.join(shades)}"
         raise UsageError(msg)
@@ -141,11 +142,11 @@ class _Spans:
         self.shape = (times, links)
 
     def shade(self, scale: Scale, values: Reals, shut: Bools, ever: Bools) -> Shade:
-        codes = np.full(self.shape, HIDDEN, np.uint8)
-        codes[self.place, self.link] = np.where(shut, CLOSED, scale.encode(values)).astype(np.uint8)[self.which]
-        ribbon = np.where(codes == CLOSED, HIDDEN, codes)
-        mark = np.where(codes[:, ever] == CLOSED, CLOSED, HIDDEN)
-        return Shade(scale, np.concatenate([ribbon, mark], axis=1).astype(np.uint8))
+        """Return codes of ribbons, and of the broad ribbons over them: what is closed still has a number below, which a click tells."""
+        ribbon, mark = np.full(self.shape, HIDDEN, np.uint8), np.full(self.shape, HIDDEN, np.uint8)
+        ribbon[self.place, self.link] = scale.encode(values)[self.which]
+        mark[self.place, self.link] = np.where(shut, CLOSED, HIDDEN)[self.which]
+        return Shade(scale, np.concatenate([ribbon, mark[:, ever]], axis=1))
 
 
 def _peak(codes: Bytes) -> int:
@@ -158,7 +159,9 @@ def _depths(values: Reals) -> Scale:
     top = max(float(np.nan_to_num(values).max(initial=0.0)), BOUNDS[-1] + 0.5)
     closed = Text("closed by water", "因积水封闭")
     title = Text("Water on roads: depth", "道路积水深度")
-    return Scale(title, "m", (0.0, *BOUNDS, top), (_LIGHT, *COLOURS), open_ends=(True, True), closed=closed)
+    return Scale(
+        title, "m", (0.0, *BOUNDS, top), (_LIGHT, *COLOURS), none=_RAIN, none_colour=_FREE_COLOUR, open_ends=(True, True), closed=closed
+    )
 
 
 def _speeds(values: Reals) -> Scale:

@@ -558,12 +558,12 @@ function alike(layer, row) { // this object, and what other layers with results 
 function told(table, layer, row, heading) { // what a result says of an object, and how it is at the time shown
   const { motion } = layer, moving = motion && motion.kind === 'states' && motion.shown >= 0;
   if (heading) { const tr = make('tr'), cell = make('th', say(layer.label), 'part'); cell.colSpan = 2; tr.append(cell); table.append(tr); }
-  if (moving) line(table, word('time'), $('instant').textContent, '');
+  if (moving && !heading) line(table, word('time'), $('instant').textContent, '');
   for (const { title, unit, names, none, closed, codes, numbers, halves } of moving ? motion.quantities : []) {
-    const own = codes[motion.shown * layer.count + row], twin = layer.details.keys ? Math.max(...layer.rows(row).map(at => +(codes[motion.shown * layer.count + at] === 2))) : 0;
-    const code = twin ? 2 : own, value = numbers[code];
-    const text = code === 2 ? say(closed) : code === 0 ? '–' : value === null ? say(none) : names.length ? say(names[Math.round(value)]) : `${+value.toPrecision(3)} ± ${+halves[code].toPrecision(1)}`;
-    line(table, say(title), text, code > 2 && !names.length ? unit : '');
+    const rows = layer.details.keys ? layer.rows(row) : [row], own = rows.map(at => codes[motion.shown * layer.count + at]), code = Math.max(...own.filter(one => one !== 2));
+    const value = numbers[code], number = !(code > 2) ? null : names.length ? say(names[Math.round(value)]) : `${+value.toPrecision(3)} ± ${+halves[code].toPrecision(1)}${unit ? ` ${unit}` : ''}`;
+    const text = own.includes(2) ? [say(closed), number].filter(Boolean).join(' · ') : number || (code === 1 ? say(none) : '–');
+    line(table, say(title), text, '');
   }
   for (const column of layer.details.told) line(table, say(column), column.values[row], column.unit);
 }
@@ -578,6 +578,7 @@ function details() {
   if (said && said.ids.length) {
     const id = said.ids[row], group = said.groups.find(g => row in g.place), type = said.types[said.type[row]];
     box.append(make('h2', said.names[row] || id), make('p', `${say(type)} · ${id}`, 'hint'));
+    for (const [one, at] of alike(layer, row)) told(table, one, at, one !== layer);
     for (const column of said.core) line(table, say(column), column.values[row], column.unit, claimsOf(id, column.name, column.values[row], column.unit, '', said.source[row]));
     for (const column of group ? group.columns : []) {
       const value = column.values[group.place[row]];
@@ -598,7 +599,6 @@ function details() {
     line(table, say(layer.legend.title), found === null ? word('dry') : `${found.toFixed(2)} ± ${Math.max(0.01, half).toFixed(2)}`, found === null ? '' : 'm');
     line(table, word('time'), $('instant').textContent, '');
   }
-  for (const [one, at] of alike(layer, row)) told(table, one, at, one !== layer);
   if (layer.values && !layer.motion && !(said && said.told.length)) line(table, say(layer.legend.title), Number.isNaN(layer.values[row]) ? null : +layer.values[row].toPrecision(4), layer.unit);
   if (xyz) line(table, word('position'), xyz.map((v, axis) => (v + scene.origin[axis]).toFixed(2)).join(', '), '');
   box.append(table);
