@@ -75,9 +75,9 @@ def ponding_capacity(speed: ArrayLike, free: ArrayLike, how: str) -> Floats:
         return ratio
     low, high = v[slow], f[slow]
     if how == "speed":
-        ratio[slow] = np.where(np.isinf(high), 0.0, low / high)
+        ratio[slow] = low / high
         return ratio
-    top = np.where(np.isinf(high), 1.0, high / (high + WAVE_SPEED))  # of the triangle: capacity = w k v / (v + w)
+    top = 1.0 / (1.0 + WAVE_SPEED / high)  # of the triangle: capacity = w k v / (v + w)
     ratio[slow] = low / (low + WAVE_SPEED) / top
     return ratio
 

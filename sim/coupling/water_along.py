@@ -142,7 +142,7 @@ class _Outputs:
             between = int((greatest > self.peaks["depth"].most).sum())
             over = int((greatest < self.peaks["depth"].most).sum())
         if over:
-            said.append(f"{over:,} cells of roads are deeper at an output than the run's own greatest depth: its fields do not fit together")
+            said.append(f"{over:,} cells of roads are deeper at an output than the run's own greatest: its fields do not fit together")
         if between:
             said.append(
                 f"{between:,} of {len(self.cells):,} cells of roads were deeper between outputs than at any: their greatest depth is taken "
