@@ -2,7 +2,7 @@
 
 What a link of the result says in its JSON: `class`, `lanes`, `speed_limit` [m/s], `width` [m], `layer`, `bridge`, `tunnel`, as far as the
 road says it; ``"vertices"`` or ``"line"`` (see `cim.model.link_lines`); ``"derived"``, how it was made; and ``"assumed"``, the names of what
-nobody stated. Nodes are named by their place, ``"84976.5,447575.1"``: a change elsewhere leaves them, and the ids of links, alone.
+nobody stated. Nodes are named by their place, ``"84976.5,447575.1"``: a change elsewhere leaves them and the ids of links alone.
 """
 
 from __future__ import annotations

@@ -175,9 +175,13 @@ def _to_outline(lines: Shapes, tree: cKDTree) -> Shapes:
         ahead = (tip - inner) / np.maximum(np.hypot(*(tip - inner).T), 1e-9)[:, None]
         count = np.arange(1, int(2.5 * radius.max(initial=0.0) / _STRIDE) + 2)
         trial = tip[:, None] + ahead[:, None] * (count * _STRIDE)[None, :, None]
-        hit = (tree.query(trial.reshape(-1, 2))[0].reshape(trial.shape[:2]) < 0.55 * _STEP) & (count * _STRIDE <= 2.5 * radius[:, None])
+        far = tree.query(trial.reshape(-1, 2))[0].reshape(trial.shape[:2])
+        hit = (far < 0.55 * _STEP) & (count * _STRIDE <= 2.5 * radius[:, None])
         there = hit.any(axis=1)
-        reached = trial[np.arange(len(rows)), hit.argmax(axis=1)]
+        window = np.minimum(hit.argmax(axis=1)[:, None] + np.arange(3), len(count) - 1)  # the crossing is the nearest of what follows
+        reached = trial[
+            np.arange(len(rows)), np.take_along_axis(window, np.take_along_axis(far, window, 1).argmin(axis=1)[:, None], 1)[:, 0]
+        ]
         xy, of = shapely.get_coordinates(made[rows[there]], return_index=True)
         at = np.searchsorted(of, np.arange(int(there.sum())), side="left" if side == 0 else "right")
         made[rows[there]] = shapely.linestrings(np.insert(xy, at, reached[there], axis=0), indices=np.insert(of, at, np.arange(len(at))))

@@ -158,6 +158,36 @@ class Change:
         """Take a road away, with its sections and links."""
         return self._and({"do": "remove_road", "id": id})
 
+    def derive_road_links(
+        self,
+        *,
+        snap: float = 1.0,
+        cross: str = "split",
+        road_class: str = "unclassified",
+        lane_width: float = 3.25,
+        island: float = 30.0,
+        also: Sequence[str] = (),
+    ) -> Change:
+        """Make the links of the road network from roads that are lines or areas; see `cim.model.road_links.derive_road_links`.
+
+        Parameters
+        ----------
+        snap
+            Ends of lines this near to each other, or to a line, meet [m].
+        cross
+            ``"split"``: lines that cross without a common vertex on one level are joined; ``"pass"``: they pass over each other.
+        road_class
+            Of roads that state none.
+        lane_width
+            Width of road area that makes one lane [m].
+        island
+            Smaller holes of road areas are driven over [m²].
+        also
+            Ids of roads that cars use although their function says otherwise.
+        """
+        return self._and({"do": "derive_road_links", "snap": snap, "cross": cross, "road_class": road_class, "lane_width": lane_width,
+                          "island": island, "also": list(also)})  # fmt: skip
+
     def change_terrain(
         self,
         id: str,

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cim.scenario.buildings import AddBuilding, RaiseBuilding, RemoveBuilding
+from cim.scenario.derived_links import DeriveRoadLinks
 from cim.scenario.ground import ChangeLandUse, ChangeTerrain
 from cim.scenario.moving import MoveBuilding
 from cim.scenario.pipes import ChangePipe, RemovePipe
@@ -17,7 +18,7 @@ __all__ = ["VERBS", "AnyStep", "Step"]
 
 VERBS: tuple[type[Step], ...] = (
     RaiseBuilding, MoveBuilding, RemoveBuilding, AddBuilding, CloseRoad, AddRoad, RemoveRoad, ChangeTerrain, ChangeLandUse, ChangePipe,
-    RemovePipe,
+    RemovePipe, DeriveRoadLinks,
 )  # fmt: skip
 """Every verb, as the class of its step."""
 
@@ -32,7 +33,8 @@ AnyStep = Annotated[
     | ChangeTerrain
     | ChangeLandUse
     | ChangePipe
-    | RemovePipe,
+    | RemovePipe
+    | DeriveRoadLinks,
     Field(discriminator="do"),
 ]
 """Any step."""
