@@ -141,7 +141,7 @@ def _values(network: RoadNetwork) -> Iterator[_Finding]:
     speed = np.divide(length, time, out=np.full(len(length), np.nan), where=moving)
     share = np.median(speed[moving]) if moving.any() else np.nan
     wrong = share > FAST or share < SLOW
-    unit = f"; half of all links do: lengths or times are in another unit (median {share:.3g} m/s)" if wrong else ""
+    unit = f"; half of all links do: lengths or times are in another unit (median {_digits(share)} m/s)" if wrong else ""
     per_lane = np.divide(capacity, lanes, out=np.full(len(lanes), np.nan), where=lanes > 0)
     for code, severity, bad, said in (
         ("zero_length", "warning", (length == 0) & (tail != head) & ~joins_zone, "[has|have] a length of zero"),
@@ -172,6 +172,10 @@ def _doubles(network: RoadNetwork, tail: Ints, head: Ints) -> Iterator[_Finding]
         yield _Finding("parallel", "info", np.flatnonzero(beside), "links", "[runs|run] beside another one between the same nodes")
 
 
+def _digits(value: float) -> str:
+    return np.format_float_positional(value, 3, fractional=False, trim="-")
+
+
 def _repeated(columns: list[NDArray[Any]]) -> Flags:
     """Return which rows occurred before."""
     order = np.lexsort([np.arange(len(columns[0])), *columns[::-1]])
@@ -197,7 +201,7 @@ def _places(network: RoadNetwork) -> Iterator[_Finding]:
     short = length < BENT * apart * metres
     if short.any():
         ratio = float(np.median(length[apart > 0] / (apart[apart > 0] * metres)))
-        unit = f"; half of all links do (median {ratio:.3g} of it): lengths are in another unit" if ratio < BENT else ""
+        unit = f"; half of all links do (median {_digits(ratio)} of it): lengths are in another unit" if ratio < BENT else ""
         said = f"[is|are] shorter than the straight line between [its|their] ends{unit}"
         yield _Finding("short", "warning", np.flatnonzero(short), "links", said)
 
@@ -254,7 +258,8 @@ def _connection(network: RoadNetwork) -> tuple[list[_Finding], pa.Table]:
     found = [_Finding(code, severity, np.flatnonzero(which), "nodes", said) for code, severity, which, said in rules if which.any()]
     stuck = search.stuck(np.flatnonzero(strong == main)[:1]) & there[head] & through[head]
     if stuck.any():
-        found.append(_Finding("turn_trap", "warning", np.flatnonzero(stuck), "links", "[leads|lead] to a node where all ways on are banned"))
+        said = "[leads|lead] to a node where all ways on are banned"
+        found.append(_Finding("turn_trap", "warning", np.flatnonzero(stuck), "links", said))
     return found, _parts(network, weak, search.of_nodes(strong), tail, head)
 
 
