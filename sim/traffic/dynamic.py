@@ -42,8 +42,9 @@ WAVE_SPEED = 20.0 / 3.6
 GAP = 3.0
 """Least time between a vehicle and the next one that gives way to it [s]: the follow-up headway at stop-controlled approaches is 3.3 s for
 a right turn and 3.5 s for a left one (Highway Capacity Manual 2010, exhibit 19-11); less, for the gap itself counts from the crossing."""
-LOST = 2.0
-"""Green that is lost while the queue starts [s] (HCM 2010, ch. 18: 2 s)."""
+LOST = 1.0
+"""Green before the first vehicle of a queue crosses [s]: half a headway, so that a green of g seconds lets g / headway vehicles pass in the
+mean. That is practice: what is lost at the start is won in the amber (HCM 2010, ch. 18: effective green = green + amber - 4 s)."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 __all__ = [
     "ARRIVED", "CIRCLES", "LEARN", "NO_ROUTE", "ON_THE_WAY", "ORIGIN_CLOSED", "UNAWARE", "WAITING",
-    "Roads", "Rules", "State", "Trips", "Vary", "change", "decide_again", "places", "run", "shut_out",
+    "Roads", "Rules", "State", "Trips", "Vary", "change", "decide_again", "held_up", "places", "run",
 ]  # fmt: skip
 
 WAITING, ON_THE_WAY, ARRIVED, NO_ROUTE, ORIGIN_CLOSED, CIRCLES = 0, 1, 2, 3, 4, 5
@@ -631,8 +631,11 @@ def places(r, s, place):
 
 
 @_jit
-def shut_out(r, c, t, s, shut):
-    """Write which heads of links and queues cannot go on: shut out of what they wait for, or on a link that nothing leaves."""
+def held_up(r, c, t, s, shut, full):
+    """Write which heads of links and queues are held up, shape (2 links,).
+
+    Shut out of what they wait for, or on a link that nothing leaves; waiting for a link that is full until its own head leaves.
+    """
     links = r.length.shape[0]
     for e in range(2 * links):
         if (e < links and s.entered[e] == s.left[e]) or (e >= links and s.queue_first[e - links] < 0):
@@ -640,5 +643,6 @@ def shut_out(r, c, t, s, shut):
         v, _ = _head(r, t, s, e)
         a = s.waits_for[e]
         shut[e] = a >= 0 and (_shut(c, t, v, a) or not c.headway[a] < np.inf)
+        full[e] = a >= 0 and not shut[e] and not _room(r, c, s, a) < np.inf
         if e < links and not _ready(r, c, t, s, e) < np.inf:
             shut[e] = True
