@@ -88,8 +88,9 @@ def _links(network: RoadNetwork, length_factor: float, speed_factor: float) -> p
     links = network.links
     names = network.nodes["id"]
     length, time, lanes, capacity = (network.column(name).astype(float) for name in ("length", "free_flow_time", "lanes", "capacity"))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         speed = np.where((time > 0) & (length > 0), length / time / speed_factor, np.nan)
+        speed = np.where(np.isfinite(speed), speed, np.nan)
         per_lane = np.where(lanes > 0, capacity / lanes, capacity)
     columns: dict[str, Any] = {
         "link_id": links["id"], "from_node_id": names.take(links["from_node"]), "to_node_id": names.take(links["to_node"]),

@@ -19,8 +19,8 @@ RING = ([0, 1, 2, 3, 1, 2, 3, 0], [1, 2, 3, 0, 0, 1, 2, 3])  # four nodes, both 
 
 def ring(**changes: Any) -> RoadNetwork:
     given: dict[str, Any] = {"free_flow_time": 50.0, "capacity": 1000.0, "length": 500.0}
-    ids, tail, head = changes.pop("ids", "abcd"), *changes.pop("ends", RING)
-    return RoadNetwork.of(list(ids), tail, head, **(given | changes))
+    ids, ends = changes.pop("ids", "abcd"), changes.pop("ends", RING)
+    return RoadNetwork.of(list(ids), ends[0], ends[1], **(given | changes))
 
 
 def found(report: NetworkReport) -> dict[str, tuple[int, list[str]]]:
