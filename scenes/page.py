@@ -191,6 +191,7 @@ def described_layer(layer: Layer) -> dict[str, Any]:
         "count": len(layer),
         "triangles": len(layer.triangles),
         "named": bool(len(layer.ids)),
+        "results": bool(layer.told),  # its rows are pieces of what is counted
         "lit": layer.lit,
         "opacity": layer.opacity,
         "visible": layer.visible,

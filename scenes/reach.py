@@ -16,7 +16,7 @@ from cim.scenes.layer import Label, Layer, Legend, LegendEntry, Text, Told, join
 from cim.scenes.style import hex_colour
 from cim.scenes.tables import rows_of
 from cim.scenes.traffic_motion import Shade, States, painted
-from cim.scenes.traffic_scale import CLOSED, CLOSED_COLOUR, Scale
+from cim.scenes.traffic_scale import CLOSED, CLOSED_COLOUR, Scale, rounded_bounds
 from cim.scenes.traffic_times import micros_of, texts_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ _STATION = hex_colour("#c2185b")
 _STATION_SHUT = CLOSED_COLOUR
 _PIN = (7.0, 26.0, 8)  # radius [m], height [m], sides
 _STATIONS = Text("Stations", "站点")
+_WORDS = {
+    "fire": "消防", "hospital": "医院", "police": "公安", "school": "学校", "shelter": "避难场所", "stations": "站点",
+    "car": "小汽车", "emergency": "应急车辆", "truck": "货车", "bus": "公交", "taxi": "出租车", "pedestrian": "步行",
+    "bicycle": "自行车", "motorcycle": "摩托车",
+}  # fmt: skip
 _TOLD = ("status", "reason", "time_dry", "time_worst", "station", "cut_off_at", "cut_off_minutes", "late_minutes", "people")
 
 
@@ -74,7 +79,7 @@ def reach_layers(scene: Scene, result: Fields, *, by: str = "status", place: str
         raise UsageError(msg)
     table = _of_place(result, "objects", place)
     mesh, rows = _taken(scene, table)
-    title = Text(f"Reach: {_first(table)}", f"应急可达性：{_first(table)}")
+    title = _title(table)
     layer = Layer(
         name="reach", label=title, points=mesh[0], triangles=mesh[1], cell_object=mesh[2], ids=_ids(scene, rows), legend=Legend(title),
         colours=np.zeros((len(rows), 3), np.uint8), overlay=True, told=_told(table, rows[:, 2]), notes=_notes(table, rows),
@@ -84,8 +89,13 @@ def reach_layers(scene: Scene, result: Fields, *, by: str = "status", place: str
     return (made, *_stations(scene, result, place))
 
 
-def _first(table: pa.Table) -> str:
-    return str(table["place"][0]) if "place" in table.column_names and table.num_rows else "all"
+def _title(table: pa.Table) -> Text:
+    """Return service and vehicle class as people call them."""
+    place = str(table["place"][0]) if "place" in table.column_names and table.num_rows else ""
+    words = [word.strip() for word in place.split(",") if word.strip()]
+    if not words:
+        return Text("Reach", "可达性")
+    return Text(f"Reach: {', '.join(words)}", f"可达性：{'、'.join(_WORDS.get(word, word) for word in words)}")
 
 
 def _of_place(result: Fields, name: str, place: str | None) -> pa.Table:
@@ -169,10 +179,11 @@ def _told(table: pa.Table, of: Ints) -> tuple[Told, ...]:
 
 def _still(layer: Layer, table: pa.Table, of: Ints, by: str) -> Layer:
     minutes = floats(table[by]) / 60.0 if by in table.column_names else np.full(table.num_rows, np.nan)
-    top = max(float(np.nan_to_num(minutes).max(initial=0.0)), _MINUTES[-1] + 5.0)
+    most = float(np.nan_to_num(minutes).max(initial=0.0))
+    bounds = (*_MINUTES, max(most, 20.0)) if most > _MINUTES[-4] else rounded_bounds(minutes, len(_SOON))
     words = {"time_dry": Text("Time from the nearest station, dry", "最近站点到达时间（无积水）"),
              "time_worst": Text("Longest time from the nearest station", "最长到达时间")}  # fmt: skip
-    scale = Scale(words[by], "min", (*_MINUTES, top), _SOON, none=_NO_TIME, closed=_CUT)
+    scale = Scale(words[by], "min", bounds, _SOON, none=_NO_TIME, closed=_CUT)
     codes = scale.encode(minutes)
     if by == "time_worst":
         codes[texts_of(table["status"]) == "cut_off"] = CLOSED
@@ -195,7 +206,7 @@ def _status_scale(table: pa.Table) -> Scale:
         Text("no route even when dry", "无积水时亦不可达"),
     )
     return Scale(
-        Text(f"Reach: {_first(table)}", f"应急可达性：{_first(table)}"), "", (-0.5, 0.5, 1.5, 2.5), (_IN_TIME, _LATE, _NEVER), none=_NONE,
+        _title(table), "", (-0.5, 0.5, 1.5, 2.5), (_IN_TIME, _LATE, _NEVER), none=_NONE,
         open_ends=(False, False), closed=_CUT, names=names, note=Text("", ""),
     )  # fmt: skip
 
@@ -268,7 +279,7 @@ def _stations(scene: Scene, result: Fields, place: str | None) -> tuple[Layer, .
     labels = tuple(Label(Text(name, name), (x, y, z + _PIN[1] + 8.0), at)
                    for at, (name, (x, y), z) in enumerate(zip(names, middle.tolist(), foot.tolist(), strict=True)))  # fmt: skip
     counts = ((_STATION, Text("station", "站点"), int((~shut).sum()), False),
-              (_STATION_SHUT, Text("closed in by water", "被水围困"), int(shut.sum()), True))  # fmt: skip
+              (_STATION_SHUT, Text("closed in by water at times", "曾被水围困"), int(shut.sum()), True))  # fmt: skip
     entries = tuple(LegendEntry(*one) for one in counts if one[2])
     lost = int((~known).sum())
     notes = (

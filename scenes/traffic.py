@@ -16,7 +16,7 @@ from cim.scenes.traffic_links import LANE, Ways, plain_column, ways_of
 from cim.scenes.traffic_motion import Shade, States, painted
 from cim.scenes.traffic_quantities import QUANTITIES, Links, Quantity
 from cim.scenes.traffic_scale import CLOSED, HIDDEN, NONE, difference_scale
-from cim.scenes.traffic_times import instants_from, texts_of
+from cim.scenes.traffic_times import instants_from, numbers_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,10 +122,8 @@ def _water_over(scene: Scene, ways: Ways) -> Reals:
 
 
 def _moving(ways: Ways, links: Links, result: Fields, intervals: pa.Table, by: str, scene: Scene) -> Layer:
-    import pandas as pd
-
     place, times, dated, step = instants_from(result, intervals["time"])
-    row = np.asarray(pd.Index(ways.keys).get_indexer(pd.Index(texts_of(intervals["link"]))), np.int64)
+    row = numbers_of(intervals["link"], ways.keys)
     mine = row >= 0
     sparse = _Sparse(len(times), place[mine], row[mine], step, {
         name: plain_column(intervals, name)[mine] for name in ("entered", "left", "speed", "queue", "delay")})  # fmt: skip

@@ -18,7 +18,7 @@ from cim.scenes.style import hex_colour
 from cim.scenes.traffic_links import LANE, plain_column, ways_of
 from cim.scenes.traffic_motion import Shade, States
 from cim.scenes.traffic_scale import CLOSED, HIDDEN, Scale
-from cim.scenes.traffic_times import micros_of, texts_of
+from cim.scenes.traffic_times import micros_of, numbers_of, texts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,8 +70,9 @@ def road_state_layer(
     table = _of_vehicle(result.tables["states"], vehicle, result.name)
     if not table.num_rows:
         return _dry()
-    links, row = np.unique(texts_of(table["link"]).astype(str), return_inverse=True)
-    ways = ways_of(scene, links.astype(object), _lanes(result, links), drives=drives, lane=lane)
+    links = texts_of(pc.unique(table["link"]))
+    row = numbers_of(table["link"], links)
+    ways = ways_of(scene, links, _lanes(result, links), drives=drives, lane=lane)
     place = np.full(len(links), -1, np.int64)
     place[ways.rows] = np.arange(len(ways))
     drawn = place[row] >= 0
@@ -79,7 +80,7 @@ def road_state_layer(
     (first, dated), (last, _) = (micros_of(result, table[name]) for name in ("from_time", "until_time"))
     micros = np.unique(np.concatenate([first, last]))
     spans = _Spans(np.searchsorted(micros, first), np.searchsorted(micros, last), row, len(micros), len(ways))
-    shut = np.array([one is True for one in table["closed"].to_pylist()], bool)
+    shut = np.asarray(pc.fill_null(table["closed"], fill_value=False).to_numpy(), bool)
     depth, speed = plain_column(table, "depth"), plain_column(table, "speed") * 3.6
     ever = np.bincount(row[shut], minlength=len(ways)) > 0
     shades = {name: spans.shade(scale, values, shut, ever) for name, scale, values in
@@ -127,7 +128,7 @@ def _lanes(result: Fields, links: NDArray[Any]) -> Reals:
     table = result.tables.get("links")
     if table is None or "lanes" not in table.column_names:
         return np.full(len(links), np.nan)
-    place = np.asarray(pc.fill_null(pc.index_in(pa.array(links, pa.string()), table["link"].combine_chunks()), -1).to_numpy(), np.int64)
+    place = numbers_of(pa.chunked_array([pa.array(links.tolist(), pa.string())]), texts_of(table["link"]))
     return np.where(place >= 0, floats(table["lanes"])[np.maximum(place, 0)], np.nan)
 
 

@@ -148,6 +148,7 @@ class Scale:
         entries = [
             LegendEntry(colour, name, number if counted else None)
             for colour, name, number in zip(self.colours, self._names(), own, strict=True)
+            if number or not self.names
         ]
         if count[NONE]:
             entries.append(LegendEntry(self.none_colour, self.none, int(count[NONE]) if counted else None))

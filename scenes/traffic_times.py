@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cim.errors import UsageError
 
@@ -18,14 +19,21 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["instants_from", "micros_of", "start_of", "texts_of"]
+__all__ = ["instants_from", "micros_of", "numbers_of", "start_of", "texts_of"]
 
 
-def texts_of(column: pa.ChunkedArray) -> NDArray[np.object_]:
+def texts_of(column: pa.ChunkedArray | pa.Array) -> NDArray[np.object_]:
     """Return a column of texts as an array, shape (n,)."""
     found = np.empty(len(column), object)
     found[:] = column.cast(pa.string()).to_pylist()
     return found
+
+
+def numbers_of(column: pa.ChunkedArray, names: NDArray[np.object_]) -> Ints:
+    """Return the place of each text among some names, -1 where it is none of them, shape (n,)."""
+    values = pa.array(names.tolist(), pa.string())
+    place = pc.index_in(column.cast(pa.string()), values) if len(values) else pa.nulls(len(column), pa.int32())
+    return np.asarray(pc.fill_null(place, -1).to_numpy(), np.int64)
 
 
 def start_of(result: Fields) -> np.datetime64 | None:

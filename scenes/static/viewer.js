@@ -507,7 +507,7 @@ function panel() {
     slide.oninput = () => { layer.opacity = slide.value / 100; dirty = true; };
     const line = make('div', undefined, 'line'), only = layer.legend.entries, single = only.length === 1 && !layer.legend.ramp.length && !only[0].hatch && !layer.legend.note.en;
     head.append(box, ...(single ? [swatch(only[0].colour)] : []), make('span', say(layer.label), 'name'));
-    if (layer.named && !isGround(layer)) head.append(make('span', layer.count.toLocaleString('en'), 'count'));
+    if (layer.named && !isGround(layer) && !layer.results) head.append(make('span', layer.count.toLocaleString('en'), 'count'));
     line.append(head, slide); item.append(line);
     const many = layer.motion && layer.motion.kind === 'states' && layer.motion.quantities.length > 1;
     if (many) {
