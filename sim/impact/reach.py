@@ -227,7 +227,7 @@ def _followed(case: _Case, service: int, dry: Floats, state: LinkTimes, steps: S
     for number, moment in enumerate(steps.begin.tolist()):
         now = state.at(moment)
         none_open = not (np.isfinite(begins) & ~_closed(case.stations, case.ways, now)).any()
-        time, _ = search.at(case.objects, search.run(now, begins))
+        time = search.times(case.objects, search.run(now, begins))
         shut = _closed(case.objects, case.ways, now)
         course.add(number, moment, float(steps.end[number]), _but(time + arrival, mine[0], always), shut, none_open=none_open)
     return course
