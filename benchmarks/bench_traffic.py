@@ -16,7 +16,7 @@ dearer.
 
 Pairs alternate in one call; the smallest of each counts. The peers live in an environment of their own, made on first use with pip.
 
-``bench_traffic.py DATA [--only PART] [--repeat 3]`` prints one JSON object; DATA is the folder with the networks.
+``bench_traffic.py [DATA] [--only PART] [--repeat 3]`` prints one JSON object; DATA is the folder with the networks.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ print(json.dumps({"cpu_s": spent, "peak_mb": resource.getrusage(resource.RUSAGE_
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", default=Path(__file__).parents[2] / "shared" / "data" / "traffic")
     parser.add_argument("--only", action="append", default=[], choices=["equilibrium", "warm", "dynamic", "reach"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--step", nargs="*", help=argparse.SUPPRESS)

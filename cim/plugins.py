@@ -12,7 +12,7 @@ from cim.errors import MissingExtraError
 
 __all__ = ["GROUPS", "available", "load", "load_extra"]
 
-GROUPS = ("cim.readers", "cim.simulators", "cim.checks", "cim.layers", "cim.commands")
+GROUPS = ("cim.readers", "cim.networks", "cim.simulators", "cim.checks", "cim.layers", "cim.commands")
 
 
 @cache
