@@ -29,13 +29,13 @@ _TEXT, _REAL, _WHEN = pa.string(), pa.float64(), pa.timestamp("us", "UTC")
 _WHO = (
     column("place", _TEXT, en="service and vehicle", zh="服务与车辆"),
     column("service", _TEXT, en="service", zh="服务"),
-    column("class", _TEXT, en="vehicle class", zh="车辆类型"),
+    column("vehicle", _TEXT, en="vehicle class", zh="车辆类型"),
 )
 _STATUS = (column("status", _TEXT, en="status", zh="状态"), column("reason", _TEXT, en="reason", zh="原因"))
 _OBJECTS = (
     pa.field("object", _TEXT), *_WHO, *_STATUS,
     column("status_dry", _TEXT, en="status when dry", zh="无积水时状态"),
-    column("link", _TEXT, en="link it is entered from", zh="接入路段"),
+    column("access_link", _TEXT, en="link it is entered from", zh="接入路段"),
     column("access_distance", _REAL, unit="m", en="distance to the road", zh="距道路距离"),
     column("station", _TEXT, en="nearest station when dry", zh="无积水时最近站点"),
     column("time_dry", _REAL, unit="s", en="time when dry", zh="无积水时到达时间"),
@@ -69,7 +69,7 @@ CUT = pa.schema([
 ])  # fmt: skip
 STATIONS = pa.schema([
     pa.field("object", _TEXT), *_WHO, *_STATUS,
-    column("link", _TEXT, en="link it lies on", zh="所在路段"),
+    column("access_link", _TEXT, en="link it lies on", zh="所在路段"),
     column("access_distance", _REAL, unit="m", en="distance to the road", zh="距道路距离"),
     column("nearest_for", pa.int64(), en="objects it is nearest to when dry", zh="无积水时最近对象数"),
     column("closed_from", _REAL, unit="s", en="first closed in, after the start", zh="首次封闭历时"),
@@ -112,7 +112,7 @@ def _object_columns(course: Course, targets: Targets, stations: Stations, steps:
     }
     return {
         "object": targets.ids, **_who(course, len(targets)), "status": STATUS[course.status], "reason": course.reason,
-        "status_dry": STATUS[course.status_dry], "link": course.link, "access_distance": course.sites.access,
+        "status_dry": STATUS[course.status_dry], "access_link": course.link, "access_distance": course.sites.access,
         "station": names[course.station], "time_dry": known(course.dry), "time_worst": known(course.worst), "cut_off_from": course.first,
         "cut_off_at": steps.at(course.first), "cut_off_minutes": np.where(gone, course.cut / 60.0, np.where(assessed, 0.0, np.nan)),
         "late_minutes": np.where(assessed, course.late / 60.0, np.nan), "people": targets.people, "floor_area": targets.floor_area, **flags,
@@ -120,7 +120,7 @@ def _object_columns(course: Course, targets: Targets, stations: Stations, steps:
 
 
 def _who(course: Course, count: int, *, more: str = "") -> dict[str, Any]:
-    words = {"place": course.place + more, "service": course.service, "class": course.vehicle}
+    words = {"place": course.place + more, "service": course.service, "vehicle": course.vehicle}
     return {name: np.full(count, word, object) for name, word in words.items()}
 
 
@@ -180,7 +180,7 @@ def station_table(courses: Sequence[Course], stations: Stations, posts: Sequence
         columns = {
             "object": stations.ids[mine], **_who(course, len(mine)),
             "status": np.where(out, "not_assessed", np.where(np.isfinite(first), "closed", "open")).astype(object), "reason": lost,
-            "link": post["link"][mine], "access_distance": post["access"][mine],
+            "access_link": post["link"][mine], "access_distance": post["access"][mine],
             "nearest_for": np.bincount(course.station[course.station >= 0], minlength=len(stations))[mine],
             "closed_from": first, "closed_at": steps.at(first), "closed_minutes": np.where(out, np.nan, post["closed"][mine] / 60.0),
         }  # fmt: skip

@@ -100,7 +100,7 @@ def test_a_station_that_is_closed_in_helps_nobody_and_is_told() -> None:
 def test_each_class_of_vehicle_has_its_own_closures() -> None:
     roads = road_states(*both("main:b>c", 0.0, 60.0, kind="car"), *both("loop:b>c", 0.0, 60.0, kind="emergency"))
     found = reach(street(), stations="fire", roads=roads, vehicle_class=["car", "emergency"])
-    status = {(row["object"], row["class"]): row["status"] for row in found.table("objects").to_pylist()}
+    status = {(row["object"], row["vehicle"]): row["status"] for row in found.table("objects").to_pylist()}
     assert (status["west", "car"], status["west", "emergency"]) == ("cut_off", "in_time")
     assert (status["north", "car"], status["north", "emergency"]) == ("in_time", "cut_off")
 
@@ -203,7 +203,7 @@ def test_several_roads_between_the_same_nodes_keep_their_own_lines() -> None:
     city = builder.build()
     row = by_object(reach(city, stations=[(0.0, 0.0)]))["up"]
     assert road_network(city).links["id"].to_pylist() == ["r:a>z", "r:z>a", "r:a>z#2", "r:z>a#2"]
-    assert row["link"] == "r:a>z#2"
+    assert row["access_link"] == "r:a>z#2"
     assert row["access_distance"] == pytest.approx(10.0)
 
 
