@@ -230,7 +230,8 @@ def _network(raw: _Raw, path: Path, reaction: float, spacing: float) -> RoadNetw
     made = RoadNetwork.of(
         list(raw.nodes), [nodes[lane[3]] for lane in raw.lanes], [nodes[lane[4]] for lane in raw.lanes], ids=ids,
         objects=[lane[1] for lane in raw.lanes], free_flow_time=length / speed + time, length=length + more, capacity=3600.0 / gap,
-        lanes=1.0, classes=[lane[7] or None for lane in raw.lanes], assumed=[["capacity"]] * len(ids), x=place[:, 0], y=place[:, 1], crs=raw.crs,
+        lanes=1.0, classes=[lane[7] or None for lane in raw.lanes], assumed=[["capacity"]] * len(ids), x=place[:, 0], y=place[:, 1],
+        crs=raw.crs,
     )  # fmt: skip
     banned, yields = _banned(turns, raw, row), _yields(turns, raw, row)
     return RoadNetwork(
