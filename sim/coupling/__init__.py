@@ -6,6 +6,7 @@
 ``speed``          speed by depth, capacity under water, classes of rain
 ``rain``           the rain on the roads in each interval
 ``pieces``         which piece of which road each link is
+``over_underpasses``  roads that lead over an underpass
 ``decks``          how high the decks of bridges lie
 ``roads``          the cells along the pieces, and the greatest water there
 ``water_along``    the water of those cells from output to output

@@ -48,7 +48,7 @@ class Decks:
     level: Floats
     """Of each pair of piece and cell: elevation of the deck [m]; NaN where the road is on the ground, or the deck not known."""
     source: NDArray[np.object_]
-    """Of each piece: "stated", "model" or "terrain"; None where it is on no bridge or nothing tells."""
+    """Of each piece: "stated", "model" or "terrain" of a bridge, "beside" over an underpass; None where it has none or nothing tells."""
 
 
 def read_decks(city: City, pieces: Pieces, places: Places, water: Water, bridge: Bools, attribute: str) -> Decks:

@@ -272,6 +272,7 @@ def merged(rows: Rows) -> Rows:
 
 def joined(parts: list[Rows]) -> Rows:
     """Return rows of several chunks as one, in the order of links and intervals."""
+
     def whole(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(one, name) for one in parts])[order]
 

@@ -11,6 +11,7 @@ from cim.results import city_fingerprint
 from cim.sim.buildings import read_buildings
 from cim.sim.cells import cells_inside
 from cim.sim.coupling.decks import Decks, read_decks
+from cim.sim.coupling.over_underpasses import read_over
 from cim.sim.coupling.passage import Lines, Links
 from cim.sim.coupling.pieces import RoadPieces, read_pieces
 from cim.sim.impact.places import Places, line_places, measure
@@ -56,14 +57,19 @@ class Roads:
         """Return the roads of a city that a network has links of, under the water of a run."""
         pieces = read_pieces(city, network, read, limits)
         places = line_places(pieces.pieces.shapes, read.place)
-        decks = read_decks(city, pieces.pieces, places, read, pieces.bridge, asked.deck_level)
-        preset = np.where([one is None for one in pieces.pieces.reason], places.reason, pieces.pieces.reason)
-        preset[[one is not None for one in decks.source]] = None
-        places = replace(places, reason=preset)
         roofs = np.zeros(read.place.values.size, bool)
         roofs[cells_inside(read_buildings(city).footprints, read.place).cell] = True
         opened = np.array([one in read.open_ways for one in pieces.pieces.ids.tolist()], bool)
         covered = places.under(roofs) & ~opened[places.row]
+        decks = read_decks(city, pieces.pieces, places, read, pieces.bridge, asked.deck_level)
+        preset = np.where([one is None for one in pieces.pieces.reason], places.reason, pieces.pieces.reason)
+        preset[[one is not None for one in decks.source]] = None
+        over = read_over(city, pieces.pieces, places, read, covered)
+        decks = Decks(
+            np.where(np.isnan(decks.level), over.level, decks.level), np.where(over.found & ~pieces.bridge, "beside", decks.source)
+        )
+        preset[over.lost & ~pieces.bridge] = "over_an_underpass"
+        places = replace(places, reason=preset)
         found = measure(places, read, limits, covered)
         depth, velocity, product = (places.at(one) for one in (read.depth, read.velocity, read.depth_velocity))
         depth[covered] = np.nan
@@ -130,6 +136,9 @@ class Roads:
             count = int((self.decks.source == name).sum())
             if count:
                 said.append(f"{count:,} pieces of road on bridges: the level of the deck is {words}; water below it does not count")
+        count = int((self.decks.source == "beside").sum())
+        if count:
+            said.append(f"{count:,} pieces of road lead over an underpass: they lie on the straight line between the ground on both sides")
         return said
 
 
