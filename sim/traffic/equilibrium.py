@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["Assignment", "assign"]
 
 _ROUNDS = 10
-"""Looks at stored paths between two searches for new ones, at most."""
-_NEAR = 20.0
-"""What trips could still have saved in a search, in shares of the gap wanted, below which an exact look is worth its time."""
-_ENOUGH = 0.05
-"""Share of the gap at the last search below which stored paths are even enough for the next one."""
+"""Rounds over stored paths between two searches for new ones, at most."""
+_LEFT, _LEAST = 0.02, 0.05
+"""Excess cost at which stored paths are even enough: shares of what the search found, and of the gap wanted."""
+_NEAR = 5.0
+"""What trips could still have saved in a search, in gaps wanted, below which an exact look is worth its time."""
+_MOST, _PARTLY, _FALLEN = 0.95, 4, 0.1
+"""Share of the excess cost whose origins are searched from next, how often at most before all are again, and the share that the excess
+has fallen to when all are again. A tenth of the origins often holds nearly all of it."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def assign(
     ordered = _pairs(network, demand)
     origins, pair_start, origin, destination, trips, inside = ordered
     shut = np.zeros(network.links.num_rows, bool)
-    shut[network.rows_of(closed)] = True
+    if closed:
+        shut[network.rows_of(closed)] = True
     law = _law(network)
     graph = network.turn_graph
     store, flow = _begin(start, network, ordered, shut)
@@ -143,30 +147,54 @@ def assign(
 
     price()
     gaps: list[float] = []
-    estimate = np.inf
+    saved = spent = 0.0
+    excess, turns = np.zeros(len(origins)), _Turns(len(origins))
     with track(total=None, label="user equilibrium", unit="searches") as progress:
         for iteration in range(1, most_iterations + 1):
-            store, excess = kernels.sweep(origins, pair_start, destination, trips, graph, law, shut, flow, weight, slope, store)
-            spent = float(flow[~shut] @ weight[~shut])
-            for _ in range(_ROUNDS):
-                estimate = kernels.polish(law, flow, weight, slope, store) / max(spent, 1e-300)
-                if estimate < min(0.1 * gap, _ENOUGH * (gaps[-1] if gaps else 1.0)):
-                    break
-            progress.update(iteration)
+            store = kernels.sweep(
+                origins, turns.chosen, pair_start, destination, trips, graph, law, shut, flow, weight, slope, store, excess
+            )
+            spent, saved = float(flow[~shut] @ weight[~shut]), float(excess.sum())
+            kernels.polish(law, flow, weight, slope, store, _ROUNDS, max(_LEFT * saved, _LEAST * gap * spent))
             kernels.load(store, flow)  # without the rounding of many small moves
             price()
-            if iteration == 1 or excess > _NEAR * gap * spent:
-                continue
-            total, least_total, unserved = _exact(kernels, origins, pair_start, destination, trips, graph, weight, flow, shut, least)
-            gaps.append((total - least_total) / total if total > 0 else 0.0)
-            if gaps[-1] <= gap:
-                return Assignment(
-                    flow, weight, gaps[-1], float(kernels.objective(law, flow)), total, iteration, tuple(gaps), unserved, inside,
-                    origin, destination, trips, least, Paths(*store), shut,
-                )  # fmt: skip
-    reached = f"{gaps[-1]:.1e}" if gaps else f"about {estimate:.1e}"
+            progress.update(iteration)
+            if saved <= _NEAR * gap * spent:
+                kernels.cheaper(origins, pair_start, destination, graph, weight, store, least, excess)
+                total, least_total, unserved = _exact(trips, weight, flow, shut, least)
+                gaps.append((total - least_total) / total if total > 0 else 0.0)
+                if gaps[-1] <= gap:
+                    return Assignment(
+                        flow, weight, gaps[-1], float(kernels.objective(law, flow)), total, iteration, tuple(gaps), unserved, inside,
+                        origin, destination, trips, least, Paths(*store), shut,
+                    )  # fmt: skip
+                turns.chosen[:] = True
+            turns.choose(excess)
+    reached = f"{gaps[-1]:.1e}" if gaps else f"about {saved / max(spent, 1e-300):.1e}"
     msg = f"traffic: the gap is {reached} after {most_iterations} searches, wanted {gap:.1e}; give more searches or a larger gap"
     raise RunError(msg)
+
+
+class _Turns:
+    """From which origins to search next: those with nearly all of the excess cost until it has fallen, then all."""
+
+    def __init__(self, origins: int) -> None:
+        self.chosen = np.ones(origins, bool)
+        self._in_part, self._of_all = 0, np.inf
+
+    def choose(self, excess: Reals) -> None:
+        """Choose by the excess cost that each origin had when it was looked at last."""
+        left = float(excess.sum())
+        if self.chosen.all():
+            self._in_part, self._of_all = 0, left
+        if self._in_part >= _PARTLY or left <= _FALLEN * self._of_all:
+            self.chosen = np.ones(len(excess), bool)
+            return
+        order = np.argsort(-excess)
+        enough = int(np.searchsorted(np.cumsum(excess[order]), _MOST * left)) + 1
+        self.chosen = np.zeros(len(excess), bool)
+        self.chosen[order[:enough]] = True
+        self._in_part += 1
 
 
 def _law(network: RoadNetwork) -> tuple[Any, ...]:
@@ -201,8 +229,10 @@ def _pairs(network: RoadNetwork, demand: ODMatrix) -> tuple[Ints, Ints, Ints, In
     checked(network, faults)
     inside = float(trips[origin == destination].sum())
     keep = (origin != destination) & (trips > 0)
-    key, inverse = np.unique(origin[keep] * nodes + destination[keep], return_inverse=True)
-    total = np.asarray(np.bincount(inverse, trips[keep], len(key)), float)
+    key, total = origin[keep] * nodes + destination[keep], trips[keep]
+    if not (np.diff(key) > 0).all():
+        key, inverse = np.unique(key, return_inverse=True)
+        total = np.asarray(np.bincount(inverse, total, len(key)), float)
     begins, ends = key // max(nodes, 1), key % max(nodes, 1)
     origins, first = np.unique(begins, return_index=True)
     return origins, np.append(first, len(key)).astype(np.int64), begins, ends, total, inside
@@ -225,12 +255,8 @@ def _begin(start: Assignment | None, network: RoadNetwork, ordered: tuple[Any, .
     return (used.of_pair, used.start, used.links, used.flow.copy()), flow
 
 
-def _exact(
-    kernels: Any, origins: Ints, pair_start: Ints, destination: Ints, trips: Reals, graph: Any, weight: Reals, flow: Reals, shut: Flags,
-    least: Reals,
-) -> tuple[float, float, float]:  # fmt: skip
+def _exact(trips: Reals, weight: Reals, flow: Reals, shut: Flags, least: Reals) -> tuple[float, float, float]:
     """Return what all trips cost, the least they could cost at these times, and the trips that no path serves."""
-    kernels.cheaper(origins, pair_start, destination, trips, graph, weight, least)
     reached = np.isfinite(least)
     total = float(flow[~shut] @ weight[~shut])
     return total, float(trips[reached] @ least[reached]), float(trips[~reached].sum())

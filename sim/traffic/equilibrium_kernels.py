@@ -34,6 +34,9 @@ BPR, CONICAL = 0, 1
 _SAME = 1e-14
 """Relative difference of cost below which a stored path is the shortest one."""
 
+_ALL, _LITTLE = 5, 0.03
+"""Every so many rounds all pairs have their turn, in between those whose excess is no less than this share of the mean."""
+
 _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 _inlined: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)  # allocates nothing, counts nothing
 
@@ -116,14 +119,14 @@ def _settle(size, first, arc_link, arc_head, through, weight, limit, distance, b
                 at = least
             heap[at], keys[at] = moved, key
             place[moved] = at
-        if not through[u] and by[u] >= 0:
-            continue
         for k in range(first[u], first[u + 1]):
             v = arc_head[k]
             reached = here + weight[arc_link[k]]
             if reached < distance[v]:
                 distance[v] = reached
                 by[v] = k
+                if not through[v]:  # only an end: nothing is searched from there
+                    continue
                 at = place[v]
                 if at < 0:
                     at = size
@@ -266,17 +269,22 @@ def next_links(zones, graph, weight):
 
 
 @_jit
-def cheaper(origins, pair_start, destination, trips, graph, weight, least):
-    """Write the least cost of every pair of zones; return what all trips would cost on these paths. Unreachable: infinite."""
+def cheaper(origins, pair_start, destination, graph, weight, store, least, excess):
+    """Write the least cost of every pair of zones, infinite where no path is, and what the trips of every origin could save."""
+    of_pair, start, links, flow = store
     room = room_for(graph.first.shape[0] - 1)
     distance = room[0]
-    total = 0.0
     for o in range(origins.shape[0]):
         shortest(origins[o], graph, weight, room)
+        saved = 0.0
         for k in range(pair_start[o], pair_start[o + 1]):
             least[k] = distance[reached_in(destination[k], graph.extra, distance)]
-            total += trips[k] * least[k]
-    return total
+            for p in range(of_pair[k], of_pair[k + 1]):
+                total = 0.0
+                for e in range(start[p], start[p + 1]):
+                    total += weight[links[e]]
+                saved += (total - least[k]) * flow[p]
+        excess[o] = max(saved, 0.0)
 
 
 @_jit
@@ -342,51 +350,70 @@ def _even(first, last, path_start, links, flow, cost_law, load_on, weight, slope
 
 
 @_jit
-def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load_on, weight, slope, store):
-    """Give every pair its shortest path and even out its paths, origin after origin.
-
-    Returns the new store of paths, and what the trips could have saved on the shortest path when their turn came.
+def sweep(origins, chosen, pair_start, destination, trips, graph, cost_law, closed, load_on, weight, slope, store, excess):
+    """Give every pair of some origins its shortest path and even out its paths, origin after origin; return the new store of paths.
 
     Parameters
     ----------
-    origins, pair_start, destination, trips
-        Pairs of zones by origin: nodes of the origins, where the pairs of each begin, node and trips of each pair.
+    origins, chosen, pair_start, destination, trips
+        Pairs of zones by origin: nodes of the origins, which ones have their turn, where the pairs of each begin, node and trips of each
+        pair.
     graph : TurnGraph
         As in `shortest`.
     load_on, weight, slope : shape (links,)
         Flow, cost and slope of each link, changed in place. A closed link has an infinite cost and no flow.
     store : (path_of_pair, path_start, links, flow)
         Where the paths of each pair begin, where the links of each path begin, links of all paths, flow of each path.
+    excess : shape (origins,)
+        Receives what the trips of each chosen origin could have saved on the shortest paths when their turn came; for trips that had
+        no path yet, all that they spend.
     """
     of_pair, start, links, flow = store
     arc_link, arc_tail, pairs = graph.arc_link, graph.arc_tail, trips.shape[0]
-    room = room_for(graph.first.shape[0] - 1)
+    longest = graph.first.shape[0] - 1
+    room = room_for(longest)
     distance, by = room[0], room[1]
     mark = np.zeros(weight.shape[0], np.int64)
     stamp = 0
     new_of_pair = np.zeros(pairs + 1, np.int64)
-    new_start = np.zeros(max(2 * start.shape[0], pairs + 2), np.int64)
-    new_links, new_flow = np.empty(max(2 * links.shape[0], 1024), np.int32), np.empty(max(2 * flow.shape[0], pairs + 1))
+    new_start = np.zeros(2 * max(start.shape[0], pairs) + 3, np.int64)
+    new_links, new_flow = np.empty(max(2 * links.shape[0], 1024), np.int32), np.empty(new_start.shape[0] - 1)
     kind, time, b, power, capacity, fixed = cost_law
     paths = filled = 0
-    excess = 0.0
     for o in range(origins.shape[0]):
+        if not chosen[o]:  # as it is
+            first, last = of_pair[pair_start[o]], of_pair[pair_start[o + 1]]
+            begin, size = start[first], start[last] - start[first]
+            new_start, new_flow = _wider(new_start, paths + last - first + 1), _wider(new_flow, paths + last - first)
+            new_links = _wider(new_links, filled + size)
+            new_links[filled : filled + size] = links[begin : begin + size]
+            new_flow[paths : paths + last - first] = flow[first:last]
+            for p in range(first, last):
+                new_start[paths + p - first + 1] = start[p + 1] - begin + filled
+            for k in range(pair_start[o], pair_start[o + 1]):
+                new_of_pair[k + 1] = of_pair[k + 1] - first + paths
+            paths += last - first
+            filled += size
+            continue
+        saved = 0.0
         shortest(origins[o], graph, weight, room)
         for k in range(pair_start[o], pair_start[o + 1]):
             begin, lost = paths, 0.0
             end = reached_in(destination[k], graph.extra, distance)
             least, known = distance[end], False
-            had = of_pair[k + 1] - of_pair[k]
-            new_start = _wider(new_start, paths + had + 3)
-            new_flow = _wider(new_flow, paths + had + 2)
+            had, held = of_pair[k + 1] - of_pair[k], start[of_pair[k + 1]] - start[of_pair[k]]
+            if paths + had + 2 > new_flow.shape[0]:
+                new_start, new_flow = _wider(new_start, paths + had + 3), _wider(new_flow, paths + had + 2)
+            if filled + held + longest > new_links.shape[0]:
+                new_links = _wider(new_links, filled + held + longest)
             for p in range(of_pair[k], of_pair[k + 1]):
                 if flow[p] <= 0.0:
                     continue
-                size, total, open_ = start[p + 1] - start[p], 0.0, True
+                total = 0.0
                 for e in range(start[p], start[p + 1]):
                     total += weight[links[e]]
-                    open_ = open_ and not closed[links[e]]
-                if not open_:  # the trips of a path with a closed link go on the shortest one
+                    new_links[filled + e - start[p]] = links[e]
+                if total == np.inf:  # the trips of a path with a closed link go on the shortest one
                     lost += flow[p]
                     for e in range(start[p], start[p + 1]):
                         a = links[e]
@@ -394,10 +421,8 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
                             load_on[a] = max(load_on[a] - flow[p], 0.0)
                             weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
                     continue
-                excess += (total - least) * flow[p]
-                new_links = _wider(new_links, filled + size)
-                new_links[filled : filled + size] = links[start[p] : start[p + 1]]
-                filled += size
+                saved += (total - least) * flow[p]
+                filled += start[p + 1] - start[p]
                 new_flow[paths] = flow[p]
                 paths += 1
                 new_start[paths] = filled
@@ -409,7 +434,6 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
                 while by[v] >= 0:
                     size += 1
                     v = arc_tail[by[v]]
-                new_links = _wider(new_links, filled + size)
                 v, e = end, filled + size
                 while by[v] >= 0:
                     e -= 1
@@ -424,23 +448,144 @@ def sweep(origins, pair_start, destination, trips, graph, cost_law, closed, load
                         a = new_links[e]
                         load_on[a] += lost
                         weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
+            if lost > 0.0 and np.isfinite(least):
+                saved += lost * least  # what they save is not known before they are somewhere
             new_of_pair[k + 1] = paths
             if paths - begin > 1:
                 _, stamp = _even(begin, paths, new_start, new_links, new_flow, cost_law, load_on, weight, slope, mark, stamp)
-    return (new_of_pair, new_start[: paths + 1].copy(), new_links[:filled].copy(), new_flow[:paths].copy()), excess
+        excess[o] = max(saved, 0.0)
+    return new_of_pair, new_start[: paths + 1].copy(), new_links[:filled].copy(), new_flow[:paths].copy()
 
 
 @_jit
-def polish(cost_law, load_on, weight, slope, store):
-    """Even out the stored paths of every pair once more, without a look for new ones; return what that could have saved."""
-    of_pair, start, links, flow = store
+def _where_they_differ(pairs, store, links_in_all):
+    """Return where the links of each path begin and these links, without those that all paths of a pair have in common."""
+    of_pair, start, links, _ = store
+    seen = np.zeros(links_in_all, np.int64)
+    made_start, made = np.zeros(start.shape[0], np.int64), np.empty(links.shape[0], np.int32)
+    base = filled = 0
+    last = 0
+    for k in pairs:
+        first, end = of_pair[k], of_pair[k + 1]
+        made_start[last : first + 1] = filled
+        for e in range(start[first], start[end]):
+            seen[links[e]] = max(seen[links[e]], base) + 1
+        common = base + end - first
+        for p in range(first, end):
+            for e in range(start[p], start[p + 1]):
+                if seen[links[e]] < common:
+                    made[filled] = links[e]
+                    filled += 1
+            made_start[p + 1] = filled
+        base, last = common, end
+    made_start[last:] = filled
+    return made_start, made[:filled].copy()
+
+
+@_inlined
+def _one_round(pairs, least_worth, of_pair, start, links, flow, cost_law, load_on, weight, slope, mark, stamp, worth):
+    """Even out the paths of those pairs that were worth it last time; return the excess cost of all, and the next stamp."""
+    total = 0.0
+    for i in range(pairs.shape[0]):
+        if worth[i] >= least_worth:
+            k = pairs[i]
+            worth[i], stamp = _even(of_pair[k], of_pair[k + 1], start, links, flow, cost_law, load_on, weight, slope, mark, stamp)
+        total += worth[i]
+    return total, stamp
+
+
+@_inlined
+def _best_step(weight, slope, moved, previous):
+    """Return how far to go on along two directions of link flow, where the sum of the integrals is least to second order."""
+    down_1 = down_2 = bend_11 = bend_12 = bend_22 = 0.0
+    for a in range(moved.shape[0]):
+        if moved[a] != 0.0 or previous[a] != 0.0:
+            down_1 -= weight[a] * moved[a]
+            down_2 -= weight[a] * previous[a]
+            bend_11 += slope[a] * moved[a] * moved[a]
+            bend_12 += slope[a] * moved[a] * previous[a]
+            bend_22 += slope[a] * previous[a] * previous[a]
+    determinant = bend_11 * bend_22 - bend_12 * bend_12
+    if determinant > 1e-10 * bend_11 * bend_22:
+        return (down_1 * bend_22 - down_2 * bend_12) / determinant, (down_2 * bend_11 - down_1 * bend_12) / determinant
+    return (down_1 / bend_11 if bend_11 > 0.0 else 0.0), 0.0
+
+
+@_inlined
+def _go_on(pairs, of_pair, start, links, flow, before, step, along, back, load_on):
+    """Move path flows along the last round and the step before it, each pair no further than to no flow; keep the step in `step`."""
+    for k in pairs:
+        share = 1.0
+        for p in range(of_pair[k], of_pair[k + 1]):
+            wanted = along * (flow[p] - before[p]) + back * step[p]
+            if wanted < 0.0:
+                share = min(share, flow[p] / -wanted)
+        taken, most = 0.0, of_pair[k]
+        for p in range(of_pair[k], of_pair[k + 1]):
+            if flow[p] > flow[most]:
+                most = p
+        for turn in range(2):  # the path of most flow last: it takes what the others gave
+            for p in range(of_pair[k], of_pair[k + 1]):
+                if (p == most) == (turn == 0):
+                    continue
+                moved = -taken if p == most else max(share * (along * (flow[p] - before[p]) + back * step[p]), -flow[p])
+                taken += moved
+                if moved != 0.0:
+                    flow[p] += moved
+                    for e in range(start[p], start[p + 1]):
+                        load_on[links[e]] += moved
+                step[p] = flow[p] - before[p]
+        flow[most] = max(flow[most], 0.0)
+
+
+@_jit
+def polish(cost_law, load_on, weight, slope, store, most, enough):
+    """Even out the stored paths of every pair again and again, without a look for new ones; return what the last round could have saved.
+
+    One round after another converges slowly where many pairs depend on one another. So each goes on along itself and along the step
+    before, as far as is best for both together: conjugate gradients with a round as preconditioner.
+
+    Parameters
+    ----------
+    most, enough
+        Rounds at most, and the excess cost [veh s/h] at which to stop.
+    """
+    kind, time, b, power, capacity, fixed = cost_law
+    of_pair, _, _, flow = store
+    pairs = np.flatnonzero(np.diff(of_pair) > 1)
+    start, links = _where_they_differ(pairs, store, weight.shape[0])
+    worth = np.full(pairs.shape[0], np.inf)
     mark = np.zeros(weight.shape[0], np.int64)
-    stamp, total = 0, 0.0
-    for k in range(of_pair.shape[0] - 1):
-        if of_pair[k + 1] - of_pair[k] > 1:
-            excess, stamp = _even(of_pair[k], of_pair[k + 1], start, links, flow, cost_law, load_on, weight, slope, mark, stamp)
-            total += excess
-    return total
+    before, step, kept = np.empty(flow.shape[0]), np.zeros(flow.shape[0]), np.empty(flow.shape[0])
+    load_before, load_kept, previous = np.empty(load_on.shape[0]), np.empty(load_on.shape[0]), np.zeros(load_on.shape[0])
+    stamp, excess = 0, 0.0
+    for turn in range(most):
+        before[:], load_before[:] = flow, load_on
+        least_worth = 0.0 if turn % _ALL == 0 else _LITTLE * excess / pairs.shape[0]
+        excess, stamp = _one_round(pairs, least_worth, of_pair, start, links, flow, cost_law, load_on, weight, slope, mark, stamp, worth)
+        if excess <= enough:
+            break
+        along, back = _best_step(weight, slope, load_on - load_before, previous)
+        kept[:], load_kept[:] = flow, load_on
+        _go_on(pairs, of_pair, start, links, flow, before, step, along, back, load_on)
+        falls = rises = 0.0
+        for a in range(load_on.shape[0]):
+            moved = load_on[a] - load_kept[a]
+            if moved != 0.0:
+                load_on[a] = max(load_on[a], 0.0)
+                falls -= weight[a] * moved
+                weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
+                rises += weight[a] * moved
+        if rises > 0.5 * falls:  # too far: what is best to second order is not
+            for a in range(load_on.shape[0]):
+                if load_on[a] != load_kept[a]:
+                    load_on[a] = load_kept[a]
+                    weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
+            flow[:] = kept
+            step[:], previous[:] = 0.0, 0.0
+        else:
+            previous[:] = load_on - load_before
+    return excess
 
 
 @_jit
