@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from cim.errors import ObjectNotFoundError, UsageError
+from cim.model.link_json import said_by_links
 from cim.model.link_lines import link_lines
 from cim.model.numeric import floats
 from cim.scenes.context import values_of
@@ -34,9 +35,11 @@ SIDES = ("right", "left")
 _NARROWEST = 0.8  # lanes
 _SPACING = 24.0  # m between stations where the ground is level or unknown
 _LIFT = 1.0  # m above the road: water that a car could still drive through does not hide it
-_WIDER, _RAISE = 1.4, 0.3  # m that a closed link is broader on either side, and higher
+_WIDER, _RAISE = 1.4, 1.5  # m that a closed link is broader on either side, and higher: over the edges of the ribbon below, seen from afar
+_CLEAR = 0.3  # m that it lies over the water
 _SKIRT = 1.6  # m that a wet link shows on either side of the ribbon of its traffic
 _BELOW = 0.15  # m that it lies lower
+_WATER = 0.42  # m that water is drawn above its height (cim.scenes.water.LIFT)
 _NO = frozenset({"none", "no", "false", "0", "", "nan"})
 
 
@@ -73,16 +76,16 @@ class Ways:
         wet
             Whether the ribbons lie below those of traffic and show on both sides of them.
         over : shape (n,)
-            Height of the water that the ribbon of a closure lies on [m].
+            Greatest depth of water on each link: the ribbon of a closure lies on it [m].
         """
         shut = np.flatnonzero(closed)
-        lift = np.full(len(self), _LIFT - (_BELOW if wet else 0.0))
-        high = np.full(len(self), _LIFT + _RAISE) + (0.0 if over is None else over)
         rank = np.zeros(len(self), np.int64)
         rank[shut] = len(self) + np.arange(len(shut))
         ground = self.context.ground
-        plain = ribbons(self.stations, self._band(lift, _SKIRT if wet else 0.0), ground, np.arange(len(self)))
-        broad = ribbons(self.stations.of(closed), self._band(high, _WIDER + (_SKIRT if wet else 0.0)), ground, rank)
+        skirt, below = (_SKIRT, _BELOW) if wet else (0.0, 0.0)
+        plain = ribbons(self.stations, self._band(_LIFT - below, skirt), ground, np.arange(len(self)))
+        level = None if over is None else self._surface(over) + _CLEAR
+        broad = ribbons(self.stations.of(closed), self._band(_LIFT + _RAISE, _WIDER + skirt, level), ground, rank)
         points, triangles, objects = join([plain[:3], broad[:3]])
         edges = np.concatenate([plain[3], broad[3] + len(plain[0])]).astype(np.int32)
         of = np.concatenate([np.arange(len(self)), shut])
@@ -93,8 +96,15 @@ class Ways:
         )  # fmt: skip
         return layer, of
 
-    def _band(self, lift: Reals, wider: float) -> Band:
-        return Band.beside(self.width, self.shared, lift, wider=wider, drives=self.drives)
+    def _band(self, lift: float, wider: float, level: Reals | None = None) -> Band:
+        return Band.beside(self.width, self.shared, lift, wider=wider, drives=self.drives, level=level)
+
+    def _surface(self, depth: Reals) -> Reals:
+        """Return how high the water stands on each link: its greatest depth over the lowest place, as in a pond."""
+        lowest = np.full(len(self), np.inf)
+        xy = self.stations.xy
+        np.minimum.at(lowest, self.stations.link, self.context.ground.at(xy[:, 0], xy[:, 1]))
+        return lowest + depth + _WATER
 
 
 def plain_column(table: pa.Table, *names: str) -> Reals:
@@ -111,7 +121,7 @@ def ways_of(scene: Scene, links: NDArray[np.object_], lanes: Reals, *, drives: s
     links : shape (n,)
         Ids of links, ``object:from>to``.
     lanes : shape (n,)
-        Lanes of each direction, NaN where nobody says; one then.
+        Lanes of each direction; NaN where the result does not say: as the city says then, else as traffic assumes of the class.
     drives
         ``"right"`` or ``"left"``: the side of the road that a direction is drawn on.
     lane
@@ -136,7 +146,8 @@ def ways_of(scene: Scene, links: NDArray[np.object_], lanes: Reals, *, drives: s
         raise UsageError(msg)
     rows = np.flatnonzero(drawn)
     at = place[rows]
-    width = np.fmax(np.where(np.isnan(lanes[rows]), 1.0, lanes[rows]), _NARROWEST) * lane
+    stated = np.where(lanes[rows] > 0, lanes[rows], found.lanes[at])
+    width = np.maximum(stated, _NARROWEST) * lane
     lines = found.lines(at, context.origin[:2])
     over, under = _crossings(context.city, found.object[at])
     decks = decks_of(scene.layers, over, context.ground)
@@ -171,6 +182,7 @@ class _Directed:
     back: Bools
     shared: Bools
     missing: Bools
+    lanes: Reals
     drawn: NDArray[np.object_]
     """Line of each link, absolute."""
     ends: Ints
@@ -226,9 +238,24 @@ def _directed(city: City) -> _Directed:
     keys = keys.where(again == 0, keys + "#" + pd.Series(again + 1).astype(str))
     codes = pd.factorize(ends.ravel(), use_na_sentinel=True)[0].reshape(2, -1).T
     return _Directed(
-        np.asarray(keys, object), ids, found.object[row], row, back, (sides[0] & sides[1])[row], found.missing[row], found.lines,
-        np.asarray(codes, np.int64),
+        np.asarray(keys, object), ids, found.object[row], row, back, (sides[0] & sides[1])[row], found.missing[row],
+        _lanes(table, row, back), found.lines, np.asarray(codes, np.int64),
     )  # fmt: skip
+
+
+def _lanes(links: pa.Table, row: Ints, back: Bools) -> Reals:
+    """Return the lanes of directions: stated for it, its share of those of both, those of its class, else one."""
+    from cim.sim.traffic.city_network import road_classes
+
+    real = pa.float64()
+    said = said_by_links(links["attributes"], {"lanes": real, "lanes_forward": real, "lanes_backward": real, "class": pa.string()})
+    both, ahead, behind = (floats(said[name])[row] for name in ("lanes", "lanes_forward", "lanes_backward"))
+    shared = np.array([one == "both" for one in links["direction"].to_pylist()], bool)[row]
+    known = {name: one.lanes for name, one in road_classes().items()}
+    usual = np.array([known.get(str(one), 1.0) for one in said["class"].to_pylist()])[row]
+    own = np.where(back, behind, ahead)
+    share = np.where(shared, both / 2, both)
+    return np.where(own > 0, own, np.where(share > 0, share, usual))
 
 
 def _crossings(city: City, objects: Ints) -> tuple[Bools, Bools]:

@@ -54,15 +54,20 @@ class Stations:
 
 @dataclass(frozen=True)
 class Band:
-    """How far the sides of a ribbon lie from the middle of the road, to the left [m], and how high above the ground."""
+    """How far the sides of a ribbon lie from the middle of the road, to the left [m], and how high."""
 
     left: Reals
     """Shape (n,)."""
     right: Reals
-    lift: Reals
+    lift: float
+    """Above the ground or the deck [m]."""
+    level: Reals | None = None
+    """Shape (n,): the ribbon lies nowhere lower, but on a deck [m]; None for no such level."""
 
     @classmethod
-    def beside(cls, width: Reals, shared: Bools, lift: Reals, *, wider: float = 0.0, drives: str = "right") -> Band:
+    def beside(
+        cls, width: Reals, shared: Bools, lift: float, *, wider: float = 0.0, drives: str = "right", level: Reals | None = None
+    ) -> Band:
         """Return the bands of directions: beside the middle where the road has two directions, else across it.
 
         Parameters
@@ -76,7 +81,7 @@ class Band:
         near, far = side * (_GAP - wider), side * (_GAP + width + wider)
         left = np.where(shared, np.maximum(near, far), width / 2 + wider)
         right = np.where(shared, np.minimum(near, far), -width / 2 - wider)
-        return cls(left, right, lift)
+        return cls(left, right, lift, level)
 
 
 def stations_along(lines: NDArray[Any], junction: Reals, spacing: float, decks: Decks | None = None) -> Stations:
@@ -139,8 +144,8 @@ def ribbons(stations: Stations, band: Band, ground: Ground, rows: Ints) -> Ribbo
         return np.empty((0, 3)), np.empty((0, 3), np.int32), np.empty(0, np.int32), np.empty((0, 2), np.int32)
     link = stations.link
     sides = [stations.xy + stations.normal * side[link][:, None] for side in (band.left, band.right)]
-    heights = [np.where(np.isnan(stations.deck), ground.at(side[:, 0], side[:, 1]), stations.deck) + band.lift[link] for side in sides]
-    points = np.stack([np.column_stack([side, z]) for side, z in zip(sides, heights, strict=True)], axis=1).reshape(-1, 3)
+    height = _height((sides[0] + sides[1]) / 2, stations, band, ground)
+    points = np.stack([np.column_stack([side, height]) for side in sides], axis=1).reshape(-1, 3)
     at = 2 * np.flatnonzero(link[1:] == link[:-1])
     triangles = np.stack([at, at + 1, at + 3, at, at + 3, at + 2], axis=1).reshape(-1, 3)
     owner = np.repeat(rows[link[at // 2]], 2)
@@ -148,6 +153,14 @@ def ribbons(stations: Stations, band: Band, ground: Ground, rows: Ints) -> Ribbo
     outer = at + (np.abs(band.right) >= np.abs(band.left))[link[at // 2]]
     edges = np.stack([outer, outer + 2], axis=1)
     return points, triangles.astype(np.int32), owner.astype(np.int32), edges.astype(np.int32)
+
+
+def _height(middle: Reals, stations: Stations, band: Band, ground: Ground) -> Reals:
+    """Return how high both sides lie: a road is level across, whatever the banks beside it do."""
+    low = ground.at(middle[:, 0], middle[:, 1]) + band.lift
+    if band.level is not None:
+        low = np.fmax(low, band.level[stations.link])
+    return np.where(np.isnan(stations.deck), low, stations.deck + band.lift)
 
 
 # --------------------------------------------------------------------------------------------- decks

@@ -160,7 +160,8 @@ class Scale:
     def _names(self) -> list[Text]:
         if self.names:
             return list(self.names)
-        names = [f"{_said(low)} – {_said(high)}" for low, high in pairwise(self.bounds)]
+        to = "…" if self.bounds[0] < 0 else "–"  # beside a minus sign a dash is hard to read
+        names = [f"{_said(low)} {to} {_said(high)}" for low, high in pairwise(self.bounds)]
         if self.open_ends[0]:
             names[0] = f"< {_said(self.bounds[1])}"
         if self.open_ends[1]:
