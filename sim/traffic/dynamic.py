@@ -188,10 +188,10 @@ def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
         for stop in stops.tolist():
             if stop > 0:  # changes at the start hold before anybody departs
                 kernels.run(stop, roads, vary, trips, state, rules, table, detour, know)
-            now = [pair for pair in due if pair[0].time == stop]
+            now = [pair for pair in due if pair[0].time == stop and stop < until]
             for one, links in now:
                 kernels.change(stop, links, *_changed(one, links, vary, rows), roads, vary, trips, state)
-            if now or (asked and stop > 0 and stop % table_every == 0.0):
+            if now or (asked and 0 < stop < until and stop % table_every == 0.0):
                 time = _times(roads, vary, state)
                 detour = ways(np.where(_closed(vary, rows), np.inf, time))
                 if behaviour == "informed":

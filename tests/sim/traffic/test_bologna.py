@@ -1,4 +1,4 @@
-"""Three networks of Bologna with their signals: travel times and counts beside SUMO's own, by one set of parameters, which are the defaults.
+"""Three networks of Bologna with their signals: times and counts beside SUMO's own, by one set of parameters, which are the defaults.
 
 The headway at stop lines and the green lost at the start were set with these three in view: a calibration, no forecast.
 """
