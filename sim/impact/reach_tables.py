@@ -29,7 +29,7 @@ _TEXT, _REAL, _WHEN = pa.string(), pa.float64(), pa.timestamp("us", "UTC")
 _WHO = (
     column("place", _TEXT, en="service and vehicle", zh="服务与车辆"),
     column("service", _TEXT, en="service", zh="服务"),
-    column("vehicle", _TEXT, en="vehicle class", zh="车辆类型"),
+    column("class", _TEXT, en="vehicle class", zh="车辆类型"),
 )
 _STATUS = (column("status", _TEXT, en="status", zh="状态"), column("reason", _TEXT, en="reason", zh="原因"))
 _OBJECTS = (
@@ -120,7 +120,7 @@ def _object_columns(course: Course, targets: Targets, stations: Stations, steps:
 
 
 def _who(course: Course, count: int, *, more: str = "") -> dict[str, Any]:
-    words = {"place": course.place + more, "service": course.service, "vehicle": course.vehicle}
+    words = {"place": course.place + more, "service": course.service, "class": course.vehicle}
     return {name: np.full(count, word, object) for name, word in words.items()}
 
 

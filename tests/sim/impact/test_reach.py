@@ -100,7 +100,7 @@ def test_a_station_that_is_closed_in_helps_nobody_and_is_told() -> None:
 def test_each_class_of_vehicle_has_its_own_closures() -> None:
     roads = road_states(*both("main:b>c", 0.0, 60.0, kind="car"), *both("loop:b>c", 0.0, 60.0, kind="emergency"))
     found = reach(street(), stations="fire", roads=roads, vehicle_class=["car", "emergency"])
-    status = {(row["object"], row["vehicle"]): row["status"] for row in found.table("objects").to_pylist()}
+    status = {(row["object"], row["class"]): row["status"] for row in found.table("objects").to_pylist()}
     assert (status["west", "car"], status["west", "emergency"]) == ("cut_off", "in_time")
     assert (status["north", "car"], status["north", "emergency"]) == ("in_time", "cut_off")
 
