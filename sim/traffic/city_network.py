@@ -6,11 +6,8 @@ of the link's class in ``road_classes.json``; which of them were assumed stands 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,52 +15,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
+from cim.model.link_json import said_by_links
+from cim.model.link_lines import LinkLines, link_lines
 from cim.model.road_network import RoadNetwork
-from cim.scenario.network import closures, network_of
+from cim.scenario.network import closures
+from cim.sim.traffic.city_supply import GREEN, SAID, Direction, RoadClass, road_classes, signalled, supply
+from cim.sim.traffic.city_turns import banned_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from cim.model import City
 
-    Reals = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+    Ints = NDArray[np.int64]
+    Texts = NDArray[np.object_]
 
 __all__ = ["RoadClass", "road_classes", "road_network"]
 
-_SHUT = frozenset({"no", "private", "agricultural", "forestry", "emergency", "military"})
+_SHUT = ("no", "private", "agricultural", "forestry", "emergency", "military")
 _MODES = ("motorcar", "motor_vehicle", "vehicle", "access")
 """Whose access counts for a car, the first that is stated (OpenStreetMap's hierarchy of modes)."""
+_ACCESS = {"access": pa.struct([pa.field(mode, pa.string()) for mode in _MODES])}
+_ROADS = ("Road", "Square", "Section", "Intersection", "TrafficSpace", "TrafficArea")
 
 
-@dataclass(frozen=True)
-class RoadClass:
-    """What is assumed of a link whose source does not say."""
-
-    lanes: float
-    """Per direction."""
-    speed: float
-    """Free speed [m/s]."""
-    capacity: float
-    """[veh/h] per lane."""
-
-
-@cache
-def road_classes() -> Mapping[str, RoadClass]:
-    """Return the classes that are known, with their source in ``road_classes.json``.
-
-    Examples
-    --------
-    >>> road_classes()["residential"].capacity
-    600.0
-    """
-    table = json.loads(files(__package__).joinpath("road_classes.json").read_text(encoding="utf-8"))["classes"]
-    return {name: RoadClass(float(one["lanes"]), one["speed"] / 3.6, float(one["capacity"])) for name, one in table.items()}
-
-
-def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None) -> RoadNetwork:
-    """Return the links of a city that a car may use.
+def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None, signal_green: float | None = GREEN) -> RoadNetwork:
+    """Return the links of a city that a car may use, and the turns that it may not make.
 
     A link of both directions becomes two. Their ids are ``object:from>to``: the same road keeps them in every option.
 
@@ -71,48 +51,74 @@ def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None) 
     ----------
     classes
         Values to assume instead of `road_classes`, by class.
+    signal_green
+        Share of green of traffic lights of which no programme is known; None: they hold nobody up.
 
     Raises
     ------
     UsageError
-        If the city has no links of roads.
+        If the city has no links of roads, or the share of green is none.
     """
-    known = {**road_classes(), **(classes or {})}
-    table = city.tables["links"].filter(pc.field("network") == "road")
-    if not table.num_rows:
-        msg = "traffic: the city has no road links; read a network (OpenStreetMap, centrelines) into it, or fuse one with it"
+    if signal_green is not None and not 0 < signal_green <= 1:
+        msg = f"traffic: signal_green is {signal_green:g}, expected a share above 0 and up to 1, or None"
         raise UsageError(msg)
-    told = [json.loads(one) if one else {} for one in table["attributes"].to_pylist()]
-    kind = np.array([one.get("class") or "" for one in told], object)
-    drivable, notes = _drivable(kind, told, known)
-    rows = np.flatnonzero(drivable)
-    way = np.array(table["direction"].to_pylist(), object)
+    known = {**road_classes(), **(classes or {})}
+    lines = link_lines(city, "road")
+    if not len(lines):
+        raise UsageError(_no_links(city))
+    table = city.tables["links"].take(pa.array(lines.row))
+    said = said_by_links(table["attributes"], SAID)
+    kind = np.array(said["class"].fill_null("").to_pylist(), object)
+    usable, notes = _drivable(kind, table["attributes"], known)
+    complete, more = _complete(lines)
+    way = _directions(np.flatnonzero(usable & complete), np.array(table["direction"].to_pylist(), object))
+    free, closed = _open(city, lines.key, way)
+    way = Direction(way.row[free], way.back[free], way.shared[free])
+    lights = signalled(table["attributes"], (lines.from_node, lines.to_node), way)
+    carried = supply(said, kind[way.row], way, lights, known, signal_green)
+    network = _network(city, lines, way, kind, carried)
+    banned, turns = banned_turns(city, network)
+    return replace(network, banned=banned, notes=(*notes, *more, *closed, *carried.notes, *turns, *_parts(network)))
+
+
+def _no_links(city: City) -> str:
+    """Return what is missing, and what helps."""
+    roads = sum(count for type, count in city.types().items() if type in _ROADS)
+    if roads:
+        return (f"traffic: the city has {roads} roads but no road links; make them with the change derive_road_links "
+                "(cim.scenario.Change(…).derive_road_links()), or fuse the city with a network (OpenStreetMap)")  # fmt: skip
+    return "traffic: the city has no road links; read a network (OpenStreetMap, centrelines) into it, or fuse one with it"
+
+
+def _directions(rows: Ints, way: Texts) -> Direction:
+    """Return the directed links of links, both of one beside each other."""
     forward, backward = rows[way[rows] != "backward"], rows[way[rows] != "forward"]
     row = np.concatenate([forward, backward])
     back = np.concatenate([np.zeros(len(forward), bool), np.ones(len(backward), bool)])
     order = np.lexsort((back, row))
     row, back = row[order], back[order]
-    free, closed = _open(city, table, row, back)
-    row, back = row[free], back[free]
-    ends = np.array([table["from_node"].to_pylist(), table["to_node"].to_pylist()], object)
-    tail, head = np.where(back, ends[1][row], ends[0][row]), np.where(back, ends[0][row], ends[1][row])
+    return Direction(row, back, ~np.isin(way[row].astype(str), ("forward", "backward")))
+
+
+def _network(city: City, lines: LinkLines, way: Direction, kind: Texts, carried: Any) -> RoadNetwork:
+    ends = lines.from_node[way.row], lines.to_node[way.row]
+    tail, head = np.where(way.back, ends[1], ends[0]), np.where(way.back, ends[0], ends[1])
     nodes, place = np.unique(np.concatenate([tail, head]).astype(str), return_inverse=True)
-    lanes, speed, capacity, assumed, said = _supply([told[k] for k in row.tolist()], back, kind[row], way[row] == "both", known)
-    length = np.asarray(table["length"].to_numpy(), float)[row]
-    objects = city.ids(table["object"].to_numpy()[row])
-    x, y = _places(city, nodes)
+    length = lines.length[way.row]
+    objects = city.ids(lines.object[way.row])
+    x, y = lines.places_of(nodes.astype(object)).T
     ids = _unique([f"{owner}:{a}>{z}" for owner, a, z in zip(objects, tail.tolist(), head.tolist(), strict=True)])
     return RoadNetwork.of(
-        nodes.tolist(), place[: len(row)], place[len(row) :], free_flow_time=length / speed, capacity=lanes * capacity, length=length,
-        lanes=lanes, ids=ids, objects=objects, classes=kind[row].tolist(), assumed=assumed, x=x, y=y, crs=city.crs.to_string(),
-        notes=[*notes, *closed, *said],
+        nodes.tolist(), place[: len(tail)], place[len(tail) :], free_flow_time=length / carried.speed, capacity=carried.capacity,
+        length=length, lanes=carried.lanes, ids=ids, objects=objects, classes=kind[way.row].tolist(), assumed=carried.assumed, x=x, y=y,
+        crs=city.crs.to_string(),
     )  # fmt: skip
 
 
-def _drivable(kind: NDArray[Any], told: Sequence[Mapping[str, Any]], known: Mapping[str, RoadClass]) -> tuple[NDArray[np.bool_], list[str]]:
+def _drivable(kind: Texts, attributes: pa.ChunkedArray, known: Mapping[str, RoadClass]) -> tuple[Bools, list[str]]:
     """Return which links a car may use, and how many not and why."""
-    unknown = ~np.isin(kind, list(known))
-    shut = np.array([_access(one.get("access")) in _SHUT for one in told], bool)
+    unknown = ~np.isin(kind.astype(str), list(known))
+    shut = np.isin(_access(attributes).astype(str), _SHUT)
     notes = []
     if unknown.any():
         names = ", ".join(f"{count} {name or 'without a class'}" for name, count in Counter(kind[unknown].tolist()).most_common(5))
@@ -122,56 +128,32 @@ def _drivable(kind: NDArray[Any], told: Sequence[Mapping[str, Any]], known: Mapp
     return ~unknown & ~shut, notes
 
 
-def _access(said: Any) -> str:
-    """Return what is said of a car, the most special word first."""
-    if isinstance(said, dict):
-        return next((str(said[mode]) for mode in _MODES if said.get(mode)), "")
-    return str(said or "")
+def _access(attributes: pa.ChunkedArray) -> Texts:
+    """Return what is said of the access of a car, the most special word first; ``""`` where nothing is."""
+    rows = np.flatnonzero(np.asarray(pc.fill_null(pc.match_substring(attributes, '"access"'), False).to_numpy(), bool))
+    found = np.full(len(attributes), "", object)
+    texts = attributes.take(pa.array(rows))
+    by_mode = said_by_links(texts, _ACCESS)["access"]
+    words = pc.coalesce(*(pc.struct_field(by_mode, mode) for mode in _MODES))
+    found[rows] = np.array(pc.fill_null(words, "").to_pylist(), object)
+    plain = np.flatnonzero(np.asarray(pc.is_null(by_mode).to_numpy(), bool))  # one word for all modes
+    told = said_by_links(texts.take(pa.array(plain)), {"access": pa.string()})["access"]
+    found[rows[plain]] = np.array(pc.fill_null(told, "").to_pylist(), object)
+    return found
 
 
-def _supply(
-    told: Sequence[Mapping[str, Any]],
-    back: NDArray[np.bool_],
-    kind: NDArray[Any],
-    shared: NDArray[np.bool_],
-    known: Mapping[str, RoadClass],
-) -> tuple[Reals, Reals, Reals, list[list[str]], list[str]]:
-    """Return lanes, free speed [m/s] and capacity per lane of directed links, what of it is assumed, and the notes on that."""
-    lanes, speed = np.full(len(told), np.nan), np.full(len(told), np.nan)
-    for k, (one, backward) in enumerate(zip(told, back.tolist(), strict=True)):
-        side = "backward" if backward else "forward"
-        both = one.get("lanes")
-        stated = one.get(f"lanes_{side}") or (both / 2 if both and shared[k] else both)
-        lanes[k] = max(float(stated), 1.0) if stated else np.nan
-        limit = one.get(f"speed_limit_{side}") or one.get("speed_limit")
-        speed[k] = float(limit) if limit else np.nan
-    default = [known[name] for name in kind.tolist()]
-    no_lanes, no_speed = np.isnan(lanes), ~(speed > 0)
-    lanes = np.where(no_lanes, [one.lanes for one in default], lanes)
-    speed = np.where(no_speed, [one.speed for one in default], speed)
-    capacity = np.array([one.capacity for one in default], float)
-    assumed = [["capacity", *["lanes"] * a, *["speed"] * b] for a, b in zip(no_lanes.tolist(), no_speed.tolist(), strict=True)]
-    notes = [f"capacity of {len(told)} links is assumed by class"]
-    notes += [f"{name} of {int(missing.sum())} links {verb} assumed by class" for name, verb, missing in
-              (("lanes", "are", no_lanes), ("free speed", "is", no_speed)) if missing.any()]  # fmt: skip
-    return lanes, speed, capacity, assumed, notes
+def _complete(lines: LinkLines) -> tuple[Bools, list[str]]:
+    """Return which links have two nodes and a length, and how many have not."""
+    named = np.array([a is not None and z is not None for a, z in zip(lines.from_node, lines.to_node, strict=True)], bool)
+    long = np.isfinite(lines.length) & (lines.length >= 0)
+    lacking = (~named, "a node at each end"), (~long & named, "a length")
+    notes = [f"{int(bad.sum())} links without {what} are left out" for bad, what in lacking if bad.any()]
+    return named & long, notes
 
 
-def _places(city: City, nodes: NDArray[Any]) -> tuple[Reals, Reals]:
-    """Return where nodes lie [m], not a number where no road says it."""
-    found = network_of(city, "road")
-    at = np.searchsorted(found.names.astype(str), nodes)
-    hit = at < len(found.names)
-    hit[hit] = found.names[at[hit]] == nodes[hit]
-    x, y = np.full((2, len(nodes)), np.nan)
-    x[hit], y[hit] = found.places[at[hit]].T
-    return x, y
-
-
-def _open(city: City, table: pa.Table, row: NDArray[np.int64], back: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], list[str]]:
+def _open(city: City, keys: Ints, way: Direction) -> tuple[Bools, list[str]]:
     """Return which directed links are not closed to cars for good, and what is to be told of closures."""
-    keys = np.asarray(table["key"].to_numpy(), np.int64)
-    shut: set[tuple[int, bool]] = set()
+    shut: list[tuple[int, bool]] = []
     timed = 0
     for one in closures(city):
         if one.classes and "car" not in one.classes:
@@ -179,10 +161,31 @@ def _open(city: City, table: pa.Table, row: NDArray[np.int64], back: NDArray[np.
         if one.start is not None or one.until is not None:
             timed += 1
             continue
-        shut |= {(one.link, side) for side in (False, True) if one.direction in ("both", "backward" if side else "forward")}
-    free = np.array([(key, side) not in shut for key, side in zip(keys[row].tolist(), back.tolist(), strict=True)], bool)
+        shut += [(one.link, side) for side in (False, True) if one.direction in ("both", "backward" if side else "forward")]
+    closed = np.array([2 * key + side for key, side in shut], np.int64)
+    free = ~np.isin(2 * keys[way.row] + way.back, closed)
     notes = [f"{int((~free).sum())} directions of links that the city closes to cars for good are left out"] if not free.all() else []
     return free, notes + ([f"{timed} closures with a beginning or an end are not in the network"] if timed else [])
+
+
+def _parts(network: RoadNetwork) -> list[str]:
+    """Return what is to be told of links from which one does not get everywhere in the largest part, or not back."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    tail, head, nodes = network.column("from_node"), network.column("to_node"), network.nodes.num_rows
+    if not len(tail):
+        return []
+    joined = coo_array((np.ones(len(tail), bool), (tail, head)), shape=(nodes, nodes))
+    _, part = connected_components(joined, directed=True, connection="strong")
+    largest = int(np.bincount(part).argmax())
+    outside = int(((part[tail] != largest) | (part[head] != largest)).sum())
+    if not outside:
+        return []
+    told = (
+        f"{outside} links of {len(tail)} lie outside the largest part of the network, within which one gets from everywhere to everywhere"
+    )
+    return [f"{told} (cim.model.network_checks.check_network tells which)"]
 
 
 def _unique(ids: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +101,164 @@ def test_a_city_without_a_network_is_refused() -> None:
     builder.add_objects("Building", ["b"], footprints=[shapely.box(0, 0, 1, 1)])
     with pytest.raises(UsageError, match="no road links"):
         road_network(builder.build())
+
+
+def test_a_city_with_roads_but_no_links_is_told_what_makes_them() -> None:
+    builder = CityBuilder("EPSG:28992")
+    builder.add_objects("Road", ["a", "b"], footprints=[shapely.box(0, 0, 90, 7), shapely.LineString([(90, 3.5), (200, 3.5)])])
+    with pytest.raises(UsageError, match=r"2 roads but no road links; make them with the change derive_road_links"):
+        road_network(builder.build())
+    made = road_network(Change("net").derive_road_links().apply(builder.build()))
+    assert made.links.num_rows == 4
+    assert all({"capacity", "class", "direction"} <= set(one) for one in made.links["assumed"].to_pylist())
+
+
+def star(*rules: dict[str, Any], roads: tuple[str, ...] = ("west", "south", "east", "north"), **more: dict[str, Any]) -> City:
+    """Return four roads that meet at node/0, with turn restrictions; `more` is what links say."""
+    builder = CityBuilder("EPSG:28992")
+    ends = dict(zip(("west", "south", "east", "north"), [(-100, 0), (0, -100), (100, 0), (0, 100)], strict=True))
+    keys = builder.add_objects("Road", roads, footprints=[shapely.LineString([ends[one], (0, 0)]) for one in roads])
+    told = [json.dumps({"vertices": [0, 1], "class": "primary", "lanes": 2, **more.get(one, {})}) for one in roads]
+    builder.add_links(keys, "road", [f"node/{one}" for one in roads], ["node/0"] * len(roads), length=[100.0] * len(roads), attributes=told)
+    names = [f"relation/{number}" for number in range(len(rules))]
+    texts = [json.dumps({"tags": {}, "via": ["node/0"], **rule}) for rule in rules]
+    builder.add_properties(np.repeat(keys[:1], len(rules)), "turn_restriction", names, texts)
+    return builder.build()
+
+
+def banned(*rules: dict[str, Any]) -> set[tuple[str, str]]:
+    network = road_network(star(*rules))
+    ids = [one.partition(":")[0] for one in network.links["id"].to_pylist()]
+    return {(ids[one["from_link"]], ids[one["to_link"]]) for one in network.banned.to_pylist()}
+
+
+def turn(kind: str, start: str, end: str, **tags: str) -> dict[str, Any]:
+    return {"restriction": kind, "from": [start], "to": [end], "tags": {"restriction": kind, **tags}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (turn("no_left_turn", "west", "north"), {("west", "north")}),
+        (turn("only_straight_on", "west", "east"), {("west", "north"), ("west", "south"), ("west", "west")}),
+        (turn("no_u_turn", "south", "south"), {("south", "south")}),
+        (turn("no_left_turn", "west", "north", **{"except": "taxi; bicycle"}), {("west", "north")}),
+        (turn("no_left_turn", "west", "north", **{"except": "bus;motorcar"}), set()),
+        (turn("no_left_turn", "west", "north", hour_on="7:00", hour_off="9:00"), set()),
+        ({**turn("no_left_turn", "west", "north"), "tags": {"restriction:hgv": "no_left_turn"}}, set()),
+        ({**turn("no_left_turn", "west", "north"), "via": ["way/9"]}, set()),
+        ({**turn("no_left_turn", "west", "north"), "via": ["node/west"]}, set()),
+        (turn("no_left_turn", "elsewhere", "north"), set()),
+        (turn("give_way", "west", "north"), set()),
+    ],
+)
+def test_a_turn_restriction_bans_what_it_says_and_no_more(rule: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+    assert banned(rule) == expected
+
+
+def test_restrictions_that_ban_nothing_are_counted_with_the_reason() -> None:
+    notes = road_network(star(turn("no_left_turn", "west", "north"), turn("no_left_turn", "gone", "north"),
+                              turn("no_left_turn", "west", "north", time="7:00-9:00"))).notes  # fmt: skip
+    assert "1 turns are banned by 1 turn restrictions" in notes
+    assert "1 turn restrictions of roads or nodes that are not in the network ban nothing" in notes
+    assert "1 turn restrictions that hold at times only ban nothing" in notes
+
+
+def test_no_path_makes_a_banned_turn() -> None:
+    network = road_network(star(turn("no_left_turn", "west", "north")))
+    names = network.nodes["id"].to_pylist()
+    found = assign(network, trips((names.index("node/west"), names.index("node/north"), 10.0)))
+    path = [network.links["id"][row].as_py() for row in np.flatnonzero(found.flow > 0)]
+    assert len(path) > 2  # it turns round in another street
+
+
+def test_a_link_that_ends_at_traffic_lights_carries_no_more_than_the_green_lets_through() -> None:
+    lights = {"controls": {"node/0": "highway=traffic_signals", "node/west": "highway=crossing"}}
+    network = road_network(star(west=lights, south={"class": "residential", **lights}))
+    capacity = dict(zip(network.links["id"].to_pylist(), network.column("capacity").tolist(), strict=True))
+    assert capacity["west:node/west>node/0"] == 1900 * 0.45
+    assert capacity["west:node/0>node/west"] == 1500
+    assert capacity["south:node/south>node/0"] == 600  # the street carries less than its lights
+    assumed = dict(zip(network.links["id"].to_pylist(), network.links["assumed"].to_pylist(), strict=True))
+    assert [one for one, names in assumed.items() if "signals" in names] == ["west:node/west>node/0"]
+    assert any("2 links end at traffic lights without a programme" in one for one in network.notes)
+    off = road_network(star(west=lights), signal_green=None)
+    assert set(off.column("capacity").tolist()) == {1500}
+    with pytest.raises(UsageError, match="signal_green is"):
+        road_network(star(), signal_green=1.5)
+
+
+@pytest.mark.parametrize(
+    ("said", "forward", "backward"),
+    [
+        ({"lanes": 4}, 2, 2),
+        ({"lanes": 3, "lanes_backward": 1}, 2, 1),
+        ({"lanes": 5, "lanes_both_ways": 1}, 2, 2),
+        ({"lanes": 1}, 1, 1),
+        ({"lanes": "2"}, 1, 1),
+        ({"lanes": "2;3"}, 1, 1),
+        ({"lanes_forward": 3, "lanes_backward": 2}, 3, 2),
+    ],
+)
+def test_lanes_are_shared_by_the_directions_as_stated(said: dict[str, Any], forward: int, backward: int) -> None:
+    network = road_network(star(west={"lanes": None, **said}))
+    lanes = dict(zip(network.links["id"].to_pylist(), network.column("lanes").tolist(), strict=True))
+    assert (lanes["west:node/west>node/0"], lanes["west:node/0>node/west"]) == (forward, backward)
+
+
+def test_one_lane_for_both_directions_is_marked() -> None:
+    network = road_network(star(west={"lanes": 1}))
+    assert "2 links have one lane for both directions, which is counted in each" in network.notes
+
+
+@pytest.mark.parametrize(
+    ("access", "usable"),
+    [
+        ("private", False), ("yes", True), ({"access": "no", "motorcar": "yes"}, True), ({"bicycle": "no"}, True),
+        ({"motor_vehicle": "no"}, False), (None, True),
+    ],
+)  # fmt: skip
+def test_access_of_cars_decides(access: Any, usable: Any) -> None:
+    network = road_network(star(west={"access": access}, south={"access": {"foot": "yes"}}))
+    assert ("west" in network.links["object"].to_pylist()) == usable
+
+
+def test_links_outside_the_largest_part_are_counted() -> None:
+    builder = CityBuilder("EPSG:28992")
+    lines = [shapely.LineString([(0, 0), (9, 0)]), shapely.LineString([(9, 0), (20, 0)]), shapely.LineString([(0, 90), (9, 90)])]
+    keys = builder.add_objects("Road", ["a", "b", "far"], footprints=lines)
+    builder.add_links(keys, "road", ["1", "2", "7"], ["2", "3", "8"], attributes=['{"class": "residential"}'] * 3)
+    network = road_network(builder.build())
+    assert network.column("length").tolist() == [9, 9, 11, 11, 9, 9]  # no length stated: that of the line
+    assert any(one.startswith("2 links of 6 lie outside the largest part") for one in network.notes)
+
+
+def test_links_without_nodes_or_place_are_left_out_and_counted() -> None:
+    builder = CityBuilder("EPSG:28992")
+    keys = builder.add_objects("Road", ["a", "b", "c"], footprints=[shapely.LineString([(0, 0), (9, 0)]), shapely.box(0, 0, 1, 1), None])
+    builder.add_links(keys, "road", ["1", "2", "2"], [None, "3", "4"], length=[9.0, None, 5.0], attributes=['{"class": "residential"}'] * 3)
+    network = road_network(builder.build())
+    assert network.links["object"].to_pylist() == ["c", "c"]
+    assert "1 links without a node at each end are left out" in network.notes
+    assert "1 links without a length are left out" in network.notes
+
+
+def test_banned_turns_of_a_real_city_are_those_of_a_slow_reading(shared_data: Callable[..., Path]) -> None:
+    city = read(shared_data("city", "osm", "Helsinki.osm.pbf"))
+    network = road_network(city)
+    nodes, links = network.nodes["id"].to_pylist(), network.links.to_pylist()
+    expected = set()
+    for row in city.tables["properties"].to_pylist():
+        rule = json.loads(row["value"]) if row["set"] == "turn_restriction" else {}
+        if not rule or {"time", "hour_on"} & set(rule["tags"]) or len(rule["via"]) != 1:
+            continue
+        begin = [a for a, one in enumerate(links) if one["object"] in rule["from"] and nodes[one["to_node"]] == rule["via"][0]]
+        leave = [z for z, one in enumerate(links) if nodes[one["from_node"]] == rule["via"][0]]
+        named = [z for z in leave if links[z]["object"] in rule["to"]]
+        wrong = named if rule["restriction"].startswith("no_") else [z for z in leave if named and z not in named]
+        expected |= {(a, z) for a in begin for z in wrong}
+    assert {(one["from_link"], one["to_link"]) for one in network.banned.to_pylist()} == expected
+    assert len(expected) > 20
 
 
 def test_the_roads_of_a_real_city_come_out_whole(shared_data: Callable[..., Path]) -> None:
