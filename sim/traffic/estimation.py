@@ -2,8 +2,7 @@
 
 The trips of a pair are q = q0 exp(x). Beforehand x is the sum of a share of all pairs, one of its origin, one of its destination and one of
 its own, each with a standard deviation; counts see P q, where P holds the shares of the pairs that use each counted link in a user
-equilibrium (`assign`). The most likely x is found by Gauss-Newton steps in the space of the counts: x = K Jt (J K Jt + R)^-1 (c - P q + J x)
-with J = P diag(q), the covariance K of x beforehand and R of the counts; then trips are assigned anew, a few times.
+equilibrium (`assign`). The most likely x is found for these shares (`estimation_model`), the trips are assigned anew, and so on.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cim.errors import UsageError
 from cim.model.road_network import ODMatrix, checked
 from cim.progress import track
 from cim.sim.traffic.equilibrium import Assignment, assign
+from cim.sim.traffic.estimation_model import CountModel, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,31 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "Fit", "Spread", "estimate", "geh"]
 
+_OPEN = {
+    "total": "all trips", "origins": "those of an origin (median)", "destinations": "those of a destination (median)",
+    "pairs": "a single pair",
+}  # fmt: skip
 _GOOD = 5.0
 """GEH below which a modelled flow is taken as the counted one (Highways Agency, DMRB volume 12, section 2)."""
-_STEPS = 30
-"""Gauss-Newton steps for each assignment, at most."""
-_SETTLED = 1e-4
-"""Relative gain of a step below which it was the last one."""
-_HALVINGS = 12
-"""Lengths of a step that are tried."""
-_LARGE = 20.0
-"""exp(20) times the trips beforehand is beyond any count."""
-_CELLS = 1000
-"""Pairs, drawn evenly by trips, that stand for all when their variance is told."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How far the trips known beforehand may be off: standard deviations of the logarithm."""
-
-    total: float = 0.3
-    """Of all pairs together."""
-    origin: float = 0.25
-    destination: float = 0.25
-    """Of all pairs of a zone together."""
-    cell: float = 0.5
-    """Of one pair alone. Too small a value costs more than too large a one."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +66,7 @@ class Estimate:
     """The same with the trips known beforehand."""
     held: Flags
     """Which counts were held back, shape (counts,)."""
-    open_: dict[str, float]
+    left_open: dict[str, float]
     """Share of the variance known beforehand that the counts leave, of all trips, of the trips of an origin and of a destination (median),
     and of a single pair (mean, pairs drawn by trips)."""
     assignment: Assignment
@@ -144,7 +124,7 @@ def estimate(
 
     Notes
     -----
-    Counts on a fifth of the roads fix the total, and the trips of zones in part; single pairs they hardly touch (`Estimate.open_`). The
+    Counts on a fifth of the roads fix the total, and the trips of zones in part; single pairs they hardly touch (`Estimate.left_open`). The
     structured variance matters: with independent pairs alone the counts that were held back get little better.
 
     References
@@ -159,138 +139,23 @@ def estimate(
     found = assign(network, prior, gap=gap)
     before = _sums(found.flow, rows, row_of, len(flow))
     keep = (prior.origin == prior.destination) & (prior.trips > 0)  # no link sees them; they share the factors of their zone
-    pairs = [np.concatenate(both) for both in ((found.origin, prior.origin[keep]), (found.destination, prior.destination[keep]))]
-    trips = np.concatenate([found.trips, prior.trips[keep]])
-    dual = np.zeros(len(trips))
-    model = _Model.of(*pairs, given, flow[~held], count_geh)
-    shares: Any = None
+    origin, destination = np.append(found.origin, prior.origin[keep]), np.append(found.destination, prior.destination[keep])
+    trips = np.append(found.trips, prior.trips[keep])
+    model = CountModel.of(origin, destination, given, flow[~held], count_geh)
+    dual, matrix, seen = np.zeros(len(trips)), prior, _shares(found, rows, row_of, (len(flow), len(trips)))
     with track(total=assignments, label="trips from counts", unit="assignments") as progress:
         for done in range(1, assignments + 1):
-            shares = _shares(found, rows, row_of, (len(flow), len(trips)))
-            dual, log = model.likely(shares[~held], trips, dual)
-            matrix = ODMatrix(*pairs, trips * np.exp(log), ("estimated from counts",))
+            seen = seen if done == 1 else _shares(found, rows, row_of, seen.shape)
+            dual, log = model.likely(seen[~held], trips, dual)
+            matrix = ODMatrix(origin, destination, trips * np.exp(log), ("estimated from counts",))
             found = assign(network, matrix, gap=gap)
             progress.update(done)
     after = _sums(found.flow, rows, row_of, len(flow))
-    fits = [_fit(one[which], flow[which]) for one in (after, before) for which in (~held, held)]
-    open_ = model.open_(shares[~held], trips * np.exp(log))
-    blind = int((np.diff(shares.indptr) == 0).sum())
-    notes = _notes(fits, open_, matrix, prior, len(log), int((~held).sum()), blind)
-    return Estimate(matrix, *fits, held, open_, found, notes)
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What is known beforehand, and the counts."""
-
-    origin: Ints
-    destination: Ints
-    """Zones of the pairs, shape (pairs,), numbered from 0 without gaps."""
-    spread: Spread
-    counts: Reals
-    variance: Reals
-    """Of the counts."""
-
-    @classmethod
-    def of(cls, origin: Ints, destination: Ints, spread: Spread, counts: Reals, count_geh: float) -> _Model:
-        """Return the model of pairs of nodes."""
-        zones = (np.unique(ends, return_inverse=True)[1].astype(np.int64) for ends in (origin, destination))
-        return cls(*zones, spread, counts, count_geh**2 * np.maximum(counts, 1.0))
-
-    def likely(self, shares: Any, trips: Reals, dual: Reals) -> tuple[Reals, Reals]:
-        """Return w of the most likely x = K w, and x, for shares of pairs on counted links, shape (counts, pairs), from a first w on."""
-        log = self.spread_out(dual)
-        cost = self._cost(shares, trips, dual, log)
-        for _ in range(_STEPS):
-            model = trips * np.exp(log)
-            slope, _, matrix = self._seen(shares, model)
-            target = slope.T @ np.linalg.solve(matrix, self.counts - shares @ model + slope @ log)
-            reach = self.spread_out(target)
-            for step in 0.5 ** np.arange(_HALVINGS):  # a whole step may lead beyond the valley
-                both = dual + step * (target - dual), log + step * (reach - log)
-                new = self._cost(shares, trips, *both)
-                if new < cost:
-                    break
-            else:
-                return dual, log
-            (dual, log), last, cost = both, cost, new
-            if last - cost < _SETTLED * cost:
-                break
-        return dual, log
-
-    def _cost(self, shares: Any, trips: Reals, dual: Reals, log: Reals) -> float:
-        """Return minus twice the logarithm of how likely x = K w is, but for a constant."""
-        with np.errstate(over="ignore"):
-            miss = self.counts - shares @ (trips * np.exp(np.minimum(log, _LARGE)))
-        return float(miss @ (miss / self.variance) + dual @ log)
-
-    def open_(self, shares: Any, trips: Reals) -> dict[str, float]:
-        """Return the share of the variance beforehand that the counts leave open."""
-        slope, (by_origin, by_destination, whole), matrix = self._seen(shares, trips)
-        s, pairs = self.spread, len(trips)
-        lower = np.linalg.cholesky(matrix)
-
-        def left(groups: Any) -> Reals:
-            """Return it for weights of pairs in groups, sparse, shape (pairs, groups)."""
-            sums = [_sum_over(one, pairs).T @ groups for one in (self.origin, self.destination)]
-            seen = (s.cell**2 * (slope @ groups).toarray() + s.origin**2 * by_origin @ sums[0].toarray()
-                    + s.destination**2 * by_destination @ sums[1].toarray() + s.total**2 * np.outer(whole, _ones(groups)))  # fmt: skip
-            known = (s.cell**2 * _squares(groups) + s.origin**2 * _squares(sums[0]) + s.destination**2 * _squares(sums[1])
-                     + s.total**2 * _ones(groups) ** 2)  # fmt: skip
-            return np.asarray(1.0 - (np.linalg.solve(lower, seen) ** 2).sum(0) / known, float)
-
-        cells = np.unique(np.searchsorted(np.cumsum(trips), (np.arange(_CELLS) + 0.5) / _CELLS * trips.sum()).clip(max=pairs - 1))
-        return {
-            "total": float(left(_weights(np.zeros(pairs, np.int64), trips))[0]),
-            "origins": float(np.median(left(_weights(self.origin, trips)))),
-            "destinations": float(np.median(left(_weights(self.destination, trips)))),
-            "pairs": float(np.mean(left(_sum_over(np.arange(pairs), pairs)[:, cells]))),
-        }
-
-    def _seen(self, shares: Any, trips: Reals) -> tuple[Any, tuple[Reals, Reals, Reals], Reals]:
-        """Return how counts change with x, its sums over origins, destinations and all pairs, and J K Jt + R."""
-        from scipy.sparse import diags_array
-
-        s, pairs = self.spread, len(trips)
-        slope = (shares @ diags_array(trips)).tocsr()
-        by_origin, by_destination = ((slope @ _sum_over(one, pairs)).toarray() for one in (self.origin, self.destination))
-        whole = by_origin.sum(1)
-        matrix = (s.cell**2 * (slope @ slope.T).toarray() + s.origin**2 * by_origin @ by_origin.T
-                  + s.destination**2 * by_destination @ by_destination.T + s.total**2 * np.outer(whole, whole))  # fmt: skip
-        return slope, (by_origin, by_destination, whole), matrix + np.diag(self.variance)
-
-    def spread_out(self, values: Reals) -> Reals:
-        """Return K times values of the pairs."""
-        s = self.spread
-        return np.asarray(
-            s.cell**2 * values
-            + s.origin**2 * np.bincount(self.origin, values)[self.origin]
-            + s.destination**2 * np.bincount(self.destination, values)[self.destination]
-            + s.total**2 * values.sum(),
-            float,
-        )
-
-
-def _sum_over(zone: Ints, pairs: int) -> Any:
-    """Return the sparse matrix that sums pairs over zones, shape (pairs, zones)."""
-    from scipy.sparse import csr_array
-
-    return csr_array((np.ones(pairs), (np.arange(pairs), zone)), shape=(pairs, int(zone.max(initial=-1)) + 1))
-
-
-def _weights(zone: Ints, trips: Reals) -> Any:
-    """Return the share of each pair in the trips of its zone, shape (pairs, zones)."""
-    from scipy.sparse import diags_array
-
-    return (diags_array(trips / np.bincount(zone, trips)[zone]) @ _sum_over(zone, len(trips))).tocsr()
-
-
-def _squares(matrix: Any) -> Reals:
-    return np.asarray(matrix.power(2).sum(0), float).ravel()
-
-
-def _ones(matrix: Any) -> Reals:
-    return np.asarray(matrix.sum(0), float).ravel()
+    used, unused, used_before, unused_before = (_fit(one[which], flow[which]) for one in (after, before) for which in (~held, held))
+    left_open = model.left_open(seen[~held], matrix.trips)
+    blind = int((np.diff(seen.indptr) == 0).sum())
+    notes = (*_under(len(trips), used.counts, blind, left_open), *_worth(used, unused, unused_before), _total(matrix, prior))
+    return Estimate(matrix, used, unused, used_before, unused_before, held, left_open, found, notes)
 
 
 def _shares(found: Assignment, rows: Ints, row_of: Ints, shape: tuple[int, int]) -> Any:
@@ -371,23 +236,22 @@ def _places(network: RoadNetwork, names: Sequence[str]) -> tuple[Ints, Ints, lis
     return both[:, 0], both[:, 1], faults
 
 
-def _notes(
-    fits: Sequence[Fit], open_: dict[str, float], matrix: ODMatrix, prior: ODMatrix, pairs: int, used: int, blind: int
-) -> tuple[str, ...]:
-    after, held, _, held_before = fits
-    said = [f"{used} counts for {pairs:,} pairs of zones: under-determined; what the counts do not see stays as it was known beforehand"]
-    percent = {name: f"{100 * share:.0f} %" for name, share in open_.items()}
-    said.append(
-        f"of the variance known beforehand the counts leave {percent['total']} for all trips, {percent['origins']} for the trips of an origin "
-        f"and {percent['destinations']} for those of a destination (median), and {percent['pairs']} for a single pair: do not read single pairs"
-    )
-    if held.counts:
-        better = f"{100 * held_before.good:.0f} % before" if np.isfinite(held_before.good) else "unknown before"
-        said.append(f"GEH below 5 on {100 * held.good:.0f} % of {held.counts} counts held back ({better})")
-    else:
-        said.append("no count was held back: nothing says whether the estimate holds elsewhere")
-    said.append(f"GEH below 5 on {100 * after.good:.0f} % of the counts used")
-    if blind:
-        said.append(f"{blind} counted links lie on no way that anybody takes; their counts change nothing")
-    said.append(f"{matrix.total:,.0f} trips an hour, {prior.total:,.0f} beforehand")
-    return tuple(said)
+def _under(pairs: int, used: int, blind: int, left_open: dict[str, float]) -> list[str]:
+    """Return what counts cannot tell."""
+    left = [f"{100 * left_open[name]:.0f} % for {what}" for name, what in _OPEN.items()]
+    known = "under-determined; what the counts do not see stays as it was known beforehand" if used < pairs else "at least as many"
+    said = [f"{used} counts for {pairs:,} pairs of zones: {known}"]
+    said.append(f"of the variance beforehand the counts leave {', '.join(left)}: single pairs are not recovered, do not read them")
+    return said + [f"{blind} counted links lie on no way that anybody takes; their counts change nothing"] * bool(blind)
+
+
+def _worth(used: Fit, unused: Fit, before: Fit) -> list[str]:
+    """Return how near the flows are to counts."""
+    said = f"GEH below 5 on {100 * used.good:.0f} % of the counts used"
+    if not unused.counts:
+        return [said, "no count was held back: nothing says whether the estimate holds elsewhere"]
+    return [said, f"GEH below 5 on {100 * unused.good:.0f} % of {unused.counts} counts held back ({100 * before.good:.0f} % before)"]
+
+
+def _total(matrix: ODMatrix, prior: ODMatrix) -> str:
+    return f"{matrix.total:,.0f} trips an hour, {prior.total:,.0f} beforehand"
