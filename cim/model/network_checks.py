@@ -45,6 +45,8 @@ DENSE = 3000.0
 """Capacity [veh/h] per lane that no road has: HCM 2010 gives 2,400 passenger cars at most."""
 BENT = 0.9
 """Length of a link over the straight line between its ends, below which they do not fit together."""
+JUNCTION = 30.0
+"""What a link may be shorter than that line [m], since some files measure links without the junctions at their ends."""
 _FIRST = 5
 _MOST_PARTS = 1000
 _NAMES = {
@@ -160,11 +162,15 @@ def _values(network: RoadNetwork) -> Iterator[_Finding]:
 
 
 def _doubles(network: RoadNetwork, tail: Ints, head: Ints) -> Iterator[_Finding]:
-    """Give links between the same two nodes in the same direction: copies of one, and others beside it."""
+    """Give links between the same two nodes in the same direction: copies of one, and others beside it; lanes of one road are neither."""
     facts = (network.column(name).astype(float) for name in ("length", "free_flow_time", "capacity"))
     columns = [tail, head, *(np.nan_to_num(one, nan=-1.0) for one in facts)]
-    same = _repeated(columns)
-    beside = _repeated(columns[:2]) & ~same
+    owner = network.links["object"].combine_chunks().dictionary_encode().indices
+    own = owner.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    own = np.where(own < 0, -1 - np.arange(len(tail)), own)
+    lane = _repeated([tail, head, own])
+    same = _repeated(columns) & ~lane
+    beside = _repeated(columns[:2]) & ~same & ~lane
     if same.any():
         said = "[is a copy|are copies] of another one: same ends, length, time and capacity"
         yield _Finding("duplicate", "warning", np.flatnonzero(same), "links", said)
@@ -198,7 +204,7 @@ def _places(network: RoadNetwork) -> Iterator[_Finding]:
     metres = _metres(network.crs)
     if metres is None:
         return
-    short = length < BENT * apart * metres
+    short = length < BENT * apart * metres - JUNCTION
     if short.any():
         ratio = float(np.median(length[apart > 0] / (apart[apart > 0] * metres)))
         unit = f"; half of all links do (median {_digits(ratio)} of it): lengths are in another unit" if ratio < BENT else ""
@@ -256,7 +262,7 @@ def _connection(network: RoadNetwork) -> tuple[list[_Finding], pa.Table]:
         ("dead_end", "info", _dead_ends(tail, head, nodes) & through & there, "[is a dead end|are dead ends]: one neighbour, in and out"),
     )
     found = [_Finding(code, severity, np.flatnonzero(which), "nodes", said) for code, severity, which, said in rules if which.any()]
-    stuck = search.stuck(np.flatnonzero(strong == main)[:1]) & there[head] & through[head]
+    stuck = search.stuck() & through[head]
     if stuck.any():
         said = "[leads|lead] to a node where all ways on are banned"
         found.append(_Finding("turn_trap", "warning", np.flatnonzero(stuck), "links", said))
@@ -298,10 +304,10 @@ class _Search(NamedTuple):
         left: Flags = backward[self.begin] | (self._any_state(backward) & passable)
         return self._any_state(forward), left
 
-    def stuck(self, ends: Ints) -> Flags:
-        """Return which links with banned turns lead to a state from which no path leads to others."""
+    def stuck(self) -> Flags:
+        """Return which links have banned turns only."""
         state = self.turns.state_of_link
-        found: Flags = ~_reached(self.head, self.tail, self.states, ends)[state] & (state >= len(self.begin))
+        found: Flags = (np.bincount(self.tail, minlength=self.states)[state] == 0) & (state >= len(self.begin))
         return found
 
     def of_nodes(self, labels: Ints) -> Ints:

@@ -103,7 +103,7 @@ def test_a_network_without_a_way_back_is_told_once() -> None:
         ({"capacity": [9000.0] + [1000.0] * 7, "lanes": 1.0}, "dense", 1),
         ({"capacity": [0.0] + [1000.0] * 7, "b": [0.0] + [0.15] * 7}, "zero_capacity_fixed", 1),
         ({"x": [0.0, 0.0, 1.0, 1.0], "y": [0.0, 0.0, 1.0, 0.0]}, "same_place", 2),
-        ({"x": [0.0, 500.0, 500.0, 0.0], "y": [0.0, 0.0, 900.0, 500.0], "crs": "EPSG:32631"}, "short", 4),
+        ({"x": [0.0, 500.0, 500.0, 0.0], "y": [0.0, 0.0, 900.0, 520.0], "crs": "EPSG:32631"}, "short", 4),
     ],
 )
 def test_numbers_that_cannot_be_are_found(changes: dict[str, Any], code: str, count: int) -> None:
@@ -119,6 +119,12 @@ def test_places_that_are_no_lengths_are_not_compared_with_lengths(crs: str | Non
 def test_a_wrong_unit_is_named_when_half_of_the_links_show_it() -> None:
     assert "another unit (median 10000 m/s)" in check_network(ring(length=500_000.0)).lines()[0]
     assert "another unit" not in check_network(ring(length=[500_000.0] + [500.0] * 7)).lines()[0]
+
+
+def test_lanes_of_one_road_are_no_copies() -> None:
+    lanes = with_links((0, 1), (0, 1), objects=["r"] + [None] * 7 + ["r", "r"])
+    assert found(check_network(lanes)) == {}
+    assert found(check_network(with_links((0, 1), objects=["r"] + [None] * 7 + ["s"]))) == {"duplicate": (1, ["a-b"])}
 
 
 def test_copies_loops_and_links_beside_each_other_are_told_apart() -> None:
