@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.sim.flood.crossings import read_underpasses
+from cim.sim.flood.decks import RAISED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,6 +90,7 @@ def _bridged(level: Floats, at: Ints, line: Any, area: Any, places: Places, wate
         return False
     left, right = (int(one[np.argmax(ground[one])]) for one in best)
     inside = np.arange(left, right + 1)
-    line_of_sight = np.interp(distance[inside], distance[[left, right]], ground[[left, right]])
-    level[at[inside]] = np.fmax(level[at[inside]], line_of_sight)
+    straight = np.interp(distance[inside], distance[[left, right]], ground[[left, right]])
+    deep = straight - ground[inside] > RAISED  # nearer to the line the ground is the road, hollow or not
+    level[at[inside[deep]]] = np.fmax(level[at[inside[deep]]], straight[deep])
     return True

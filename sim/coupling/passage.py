@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.sim.coupling.speed import ponding_capacity, water_speed
+from cim.sim.coupling.water_along import DIGITS
 from cim.sim.impact.hazard import passable
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "closed_by",
     "joined",
     "merged",
+    "over_deck",
     "piece_water",
     "rows_of",
     "slowing",
@@ -89,7 +91,7 @@ def piece_water(lines: Lines, water: CellWater) -> PieceWater:
     """Return the water of pieces from that of the cells; what is not known there counts as none."""
     raised = lines.lifted > 0
     depth = np.nan_to_num(water.depth[:, lines.cell])
-    depth[:, raised] = np.maximum(depth[:, raised] - lines.lifted[raised], 0.0)
+    depth[:, raised] = over_deck(depth[:, raised], lines.lifted[raised])
     velocity, product = (np.nan_to_num(one[:, lines.cell]) for one in (water.velocity, water.product))
     velocity[:, raised] *= depth[:, raised] > 0
     product[:, raised] = np.minimum(product[:, raised], velocity[:, raised] * depth[:, raised])
@@ -97,6 +99,11 @@ def piece_water(lines: Lines, water: CellWater) -> PieceWater:
     total = np.add.reduceat(lines.weight, lines.head) if len(lines.head) else np.empty(0)
     mean = _sum(depth * lines.weight, lines.head) / np.maximum(total, 1e-300)
     return PieceWater(water.first, deepest, np.where(total > 0, mean, deepest), fastest, strongest, depth)
+
+
+def over_deck(depth: Floats, lifted: Floats) -> Floats:
+    """Return the depth of water on decks [m] from that on the ground, to the micrometre that depths are kept to."""
+    return np.maximum((depth - lifted).round(DIGITS), 0.0)
 
 
 def _greatest(values: Floats, head: Ints) -> Floats:

@@ -12,7 +12,7 @@ from cim.sim.buildings import read_buildings
 from cim.sim.cells import cells_inside
 from cim.sim.coupling.decks import Decks, read_decks
 from cim.sim.coupling.over_underpasses import read_over
-from cim.sim.coupling.passage import Lines, Links
+from cim.sim.coupling.passage import Lines, Links, over_deck
 from cim.sim.coupling.pieces import RoadPieces, read_pieces
 from cim.sim.impact.places import Places, line_places, measure
 
@@ -145,6 +145,6 @@ class Roads:
 def _over_decks(depth: Floats, velocity: Floats, product: Floats, lifted: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the water that stands on a road whose deck is lifted over the ground; elsewhere what it was."""
     up = lifted > 0
-    above = np.where(up, np.maximum(depth - lifted, 0.0), depth)
+    above = np.where(up, over_deck(depth, lifted), depth)
     fast = np.where(up & (above == 0), 0.0, velocity)
     return above, fast, np.where(up, np.fmin(product, fast * above), product)

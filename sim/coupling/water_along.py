@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["CellWater", "Clock", "clock_of", "water_at"]
+__all__ = ["DIGITS", "CellWater", "Clock", "clock_of", "water_at"]
 
-_DIGITS = 6
+DIGITS = 6
 """As the impact reads depths: single precision keeps 0.3 m as 0.30000001 m."""
 _AT_ONCE = 8_000_000
 """Numbers that one field of a chunk may hold."""
@@ -157,11 +157,11 @@ class _Outputs:
 
     def _values(self, first: int, last: int) -> dict[str, Floats]:
         """Return depth, velocity and product at outputs `first` to `last`, shape (outputs, cells)."""
-        found = {"depth": self._of(self.depth, first, last).round(_DIGITS)}
+        found = {"depth": self._of(self.depth, first, last).round(DIGITS)}
         if self.moves:
-            speed = np.hypot(*(self._of(one, first, last) for one in self.flow)).round(_DIGITS)
+            speed = np.hypot(*(self._of(one, first, last) for one in self.flow)).round(DIGITS)
             found["velocity"] = np.fmin(speed, self.velocity)  # the run's own greatest is the bound, as for the impact
-            found["product"] = np.fmin((speed * found["depth"]).round(_DIGITS), self.product)
+            found["product"] = np.fmin((speed * found["depth"]).round(DIGITS), self.product)
         return found
 
     def _of(self, field: xarray.DataArray, first: int, last: int) -> Floats:
