@@ -63,7 +63,7 @@ _ASSIGNED = pa.schema([
     column("length", _REAL, unit="m", en="way", zh="路程"), *_TIMES,
 ])  # fmt: skip
 _SHELTERS = pa.schema([
-    pa.field("object", _TEXT), *_STATUS,
+    pa.field("object", _TEXT), column("place", _TEXT, en="shelter", zh="避难场所"), *_STATUS,
     column("capacity", _REAL, en="places", zh="容量（人）"), _PEOPLE, column("free", _REAL, en="places left", zh="剩余容量"),
     column("time", _REAL, unit="s", en="until the last one arrives", zh="最后到达时间"),
 ])  # fmt: skip
@@ -135,7 +135,11 @@ def evacuation(
     number = np.where(case.sites.way >= 0, number, np.nan)
     placed = assigned(np.nan_to_num(number), np.where(case.posts.way >= 0, places, 0.0), way / limits.speed)
     crowd = _Crowd(targets.ids, found.ids, number, exits, places, way, placed, limits.speed, limits.flow)
-    tables = {"objects": crowd.objects(case.sites), "assignments": crowd.assignments(), "shelters": crowd.shelters(case.posts)}
+    tables = {
+        "objects": crowd.objects(case.sites),
+        "assignments": crowd.assignments(),
+        "shelters": crowd.shelters(case.posts, found.objects),
+    }
     inputs = {"city": city_fingerprint(city)} | ({} if roads is None else {"roads": table_fingerprint(roads.table("states"))})
     notes = [*found.notes, *targets.notes, *network.notes, *notes, *assumed, *crowd.notes()]
     run = RunRecord("evacuation", _VERSION, inputs, limits.model_dump(), balance=crowd.balance(), assumptions=tuple(notes))
@@ -310,14 +314,15 @@ class _Crowd:
         }
         return table_of(columns, _ASSIGNED)
 
-    def shelters(self, posts: Sites) -> pa.Table:
+    def shelters(self, posts: Sites, objects: Texts) -> pa.Table:
         inside = self.placed.sum(axis=0)
         last = self.way / self.speed + (self.people / (self.flow * self.width))[:, None]
         time = np.max(np.where(self.placed > 0, last, -np.inf), axis=0, initial=-np.inf)
         out = posts.way < 0
         full = inside >= self.places - _CROWD
         status = np.select([out, inside <= 0, full], ["not_assessed", "empty", "full"], "open").astype(object)
-        columns = {"object": self.names, "status": status, "reason": posts.reason, "capacity": self.places, "people": inside,
+        columns = {"object": objects, "place": self.names, "status": status, "reason": posts.reason, "capacity": self.places,
+                   "people": inside,
                    "free": np.maximum(self.places - inside, 0.0), "time": np.where(np.isfinite(time), time, np.nan)}  # fmt: skip
         return table_of(columns, _SHELTERS)
 

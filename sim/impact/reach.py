@@ -14,6 +14,7 @@ from cim.sim.flood.times import seconds
 from cim.sim.impact.assess import plain_dataset
 from cim.sim.impact.parameters import ImpactParameters, impact_parameters
 from cim.sim.impact.reach_course import CUT_OFF, IN_TIME, LATE, NEVER, NOT_ASSESSED, Course
+from cim.sim.impact.reach_flooded import Flooded, flooded
 from cim.sim.impact.reach_parameters import ReachParameters, reach_parameters
 from cim.sim.impact.reach_search import Search
 from cim.sim.impact.reach_stations import Stations, read_stations
@@ -45,6 +46,7 @@ def reach(
     stations: Any,
     roads: Fields | None = None,
     base: Fields | None = None,
+    exposed: Fields | None = None,
     network: RoadNetwork | None = None,
     parameters: ReachParameters | None = None,
     residents: ImpactParameters | None = None,
@@ -64,6 +66,8 @@ def reach(
         State of the roads under water, the result of ``coupling.road_state``. Left out: all roads are as the city has them.
     base
         Traffic of a dry day, which the dry base is counted on; left out: the free-flow time.
+    exposed
+        Result of ``impact.exposure``: nobody comes from a station while water stands around it that comes in.
     network
         Links to drive on; left out: those of the city.
     parameters, options
@@ -97,11 +101,12 @@ def reach(
         traffic, network = None, traffic
     found, targets = read_stations(city, limits.stations), read_targets(city, limits.objects, living)
     steps, notes = steps_of(roads, traffic, limits.times, city.time_zone)
-    notes = [*found.notes, *targets.notes, *notes]
+    wet = flooded(exposed, found, steps)
+    notes = [*found.notes, *targets.notes, *notes, *wet.notes]
     courses: list[Course] = []
     posts: list[dict[str, Any]] = []
     for vehicle in limits.classes:
-        case = _Case.of(city, vehicle, limits, found, targets, network, notes)
+        case = _Case.of(city, vehicle, limits, found, targets, network, wet, notes)
         state, told = link_times(case.network, vehicle, traffic, roads, beginning(roads, traffic)[1])
         notes += told
         dry = link_times(case.network, vehicle, base, None)[0].at(0.0)
@@ -111,8 +116,8 @@ def reach(
         "objects": object_table(courses, targets, found, steps, limits.limits), "steps": step_table(courses, targets, steps, limits.limits),
         "cut_off": cut_off_table(courses, targets, steps), "stations": station_table(courses, found, posts, steps),
     }  # fmt: skip
-    notes += [f"{text} are closed in at some step" for text in _closed_in(courses, posts, found)]
-    given = {"roads": roads, "traffic": traffic, "base": base}
+    notes += [f"{text} are closed in or under water at some step" for text in _closed_in(courses, posts, found)]
+    given = {"roads": roads, "traffic": traffic, "base": base, "exposed": exposed}
     inputs = {"city": city_fingerprint(city)} | {name: table_fingerprint(one.table()) for name, one in given.items() if one is not None}
     assumed = (*_always(base, traffic, limits), *dict.fromkeys(notes))
     run = RunRecord(
@@ -169,6 +174,7 @@ class _Case:
     keys: Ints
     """Of the objects."""
     limits: ReachParameters
+    wet: Flooded
 
     @classmethod
     def of(
@@ -179,6 +185,7 @@ class _Case:
         found: Stations,
         targets: Targets,
         network: RoadNetwork | None,
+        wet: Flooded,
         notes: list[str],
     ) -> _Case:
         walking = vehicle == "pedestrian"
@@ -195,7 +202,7 @@ class _Case:
             notes.append(f"{vehicle}: {far} of {len(posts)} stations lie {where}: nobody comes from them")
         lost = [one for one in objects.reason.tolist() if one is not None]
         notes += [f"{vehicle}: {lost.count(one):,} of {len(objects):,} objects not assessed, {one}" for one in sorted(set(lost))]
-        return cls(vehicle, own, ways, posts, objects, found, targets.keys, limits)
+        return cls(vehicle, own, ways, posts, objects, found, targets.keys, limits, wet)
 
     def begins(self, service: int) -> Floats:
         """Return what each station spends before it is on the road [s], infinite for those of other services."""
@@ -226,8 +233,9 @@ def _followed(case: _Case, service: int, dry: Floats, state: LinkTimes, steps: S
     course = Course.of(case.found.names[service], case.vehicle, case.objects, where, time, station, case.limits.limits[-1])
     for number, moment in enumerate(steps.begin.tolist()):
         now = state.at(moment)
-        none_open = not (np.isfinite(begins) & ~_closed(case.stations, case.ways, now)).any()
-        time = search.times(case.objects, search.run(now, begins))
+        dry_ones = np.where(case.wet.at(moment), np.inf, begins)
+        none_open = not (np.isfinite(dry_ones) & ~_closed(case.stations, case.ways, now)).any()
+        time = search.times(case.objects, search.run(now, dry_ones))
         shut = _closed(case.objects, case.ways, now)
         course.add(number, moment, float(steps.end[number]), _but(time + arrival, mine[0], always), shut, none_open=none_open)
     return course
@@ -249,7 +257,7 @@ def _posts(case: _Case, state: LinkTimes, steps: Steps) -> dict[str, Any]:
     """Return where stations lie, when each is closed in first, and for how long [s]."""
     first, closed = np.full(len(case.stations), np.nan), np.zeros(len(case.stations))
     for begin, end in zip(steps.begin.tolist(), steps.end.tolist(), strict=True):
-        out = _closed(case.stations, case.ways, state.at(begin)) & (case.stations.way >= 0)
+        out = (_closed(case.stations, case.ways, state.at(begin)) | case.wet.at(begin)) & (case.stations.way >= 0)
         first[out & np.isnan(first)] = begin
         closed[out] += end - begin
     where = case.stations.link_ids(case.ways, case.network)

@@ -63,6 +63,13 @@ class Stations:
     """Key of the object, -1 for a point."""
     notes: tuple[str, ...]
 
+    @property
+    def objects(self) -> NDArray[np.object_]:
+        """Ids of objects, None for points."""
+        found = self.ids.copy()
+        found[self.keys < 0] = None
+        return found
+
     def __len__(self) -> int:
         """Return the number of stations."""
         return len(self.ids)

@@ -178,7 +178,8 @@ def station_table(courses: Sequence[Course], stations: Stations, posts: Sequence
         first, lost = post["first"][mine], post["reason"][mine]
         out = np.array([one is not None for one in lost], bool)
         columns = {
-            "object": stations.ids[mine], **_who(course, len(mine)),
+            **_who(course, len(mine)), "object": stations.objects[mine],
+            "place": np.array([f"{course.place}, {one}" for one in stations.ids[mine].tolist()], object),
             "status": np.where(out, "not_assessed", np.where(np.isfinite(first), "closed", "open")).astype(object), "reason": lost,
             "access_link": post["link"][mine], "access_distance": post["access"][mine],
             "nearest_for": np.bincount(course.station[course.station >= 0], minlength=len(stations))[mine],
