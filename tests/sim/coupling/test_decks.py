@@ -123,7 +123,7 @@ def cut_ground() -> np.ndarray:
     ground = 5.0 + 0.01 * np.abs(y - 21) + 0.01 * np.abs(x - 31)
     ground[(np.abs(x - 31) <= 4) & (np.abs(y - 21) <= 8)] -= 3.0
     ground[(x > 14) & (x < 26) & (y > 44)] -= 4.0
-    return ground
+    return np.asarray(ground)
 
 
 def crossing_city() -> City:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-import cim
 from cim.errors import UsageError
 from cim.results import Simulator
 from cim.results.columns import unit
@@ -33,7 +32,7 @@ def test_it_is_a_simulator_whose_section_explains_itself() -> None:
     json.dumps(SIMULATOR.parameters.model_json_schema())
     with pytest.raises(ValidationError, match="no_such_parameter"):
         SIMULATOR.parameters.model_validate({"no_such_parameter": 1})
-    with pytest.raises(ValidationError, match="rain is -1.0 mm/h"):
+    with pytest.raises(ValidationError, match=r"rain is -1\.0 mm/h"):
         SIMULATOR.parameters.model_validate({"rain": -1.0})
     with pytest.raises(ValidationError, match="rain_speed must lie above 0, be at most 1 and not rise"):
         SIMULATOR.parameters.model_validate({"rain_speed": (0.9, 0.95, 1.2)})
@@ -51,8 +50,8 @@ def test_a_section_as_a_file_hands_it_over_runs() -> None:
 
 
 def test_the_limits_of_an_impact_of_the_same_scenario_hold() -> None:
-    impact = exposure(CITY, WATER, vehicles={"small_car": {"depth": 0.4, "depth_velocity": 0.3}, "large_car": {"depth": 0.4, "depth_velocity": 1},
-                                             "four_wheel_drive": {"depth": 0.5, "depth_velocity": 1}})  # fmt: skip
+    wide = {"depth": 0.4, "depth_velocity": 1.0}
+    impact = exposure(CITY, WATER, vehicles={"small_car": wide, "large_car": wide, "four_wheel_drive": wide})
     (link,) = of_class(SIMULATOR.run(CITY, water=WATER, impact=impact, rain="none"), "links")
     assert link["closed_minutes"] == 0.0
     (link,) = of_class(SIMULATOR.run(CITY, water=WATER, rain="none"), "links")
@@ -80,8 +79,7 @@ def test_results_keep_their_columns_units_and_titles_on_disk(tmp_path: Path) -> 
 
 def test_the_same_inputs_give_the_same_tables() -> None:
     one, other = (SIMULATOR.run(CITY, water=WATER) for _ in range(2))
-    made = cim.compare(one, other)
-    assert sum(made.changed(name).num_rows for name in made.tables) == 0
+    assert all(one.tables[name].equals(other.tables[name]) for name in one.tables)
     assert one.run.to_dict(measured=False) == other.run.to_dict(measured=False)
 
 
@@ -124,10 +122,8 @@ def test_in_the_storm_of_the_demo_the_underpass_closes_first_and_the_bridge_stay
     assert all(row["status"] == "assessed" and row["closed_minutes"] == 0 for row in bridge)
     assert over
     assert all(row["closed_minutes"] == 0 for row in over), "the boulevard over the underpass does not stand in its water"
-    told = {
-        (row["object"], row["place"].split(": ")[1]): row["passable_small_car"]
-        for row in exposure(city, water).table("road_links").to_pylist()
-    }
+    links = exposure(city, water).table("road_links").to_pylist()
+    told = {(row["object"], row["place"].split(": ")[1]): row["passable_small_car"] for row in links}
     for row in rows:
         if row["deck_source"] is None:
             ends = row["link"].removeprefix(f"{row['object']}:").split("#")[0].split(">")
