@@ -97,6 +97,7 @@ def estimate(
     count_geh: float = 1.0,
     assignments: int = 3,
     gap: float = 1e-5,
+    closed: Sequence[str] = (),
 ) -> Estimate:
     """Return the trips that counts make likely.
 
@@ -116,6 +117,8 @@ def estimate(
         How often trips are assigned to the network to find their ways again.
     gap
         Of these assignments.
+    closed
+        Ids of links, or of roads, that nobody may use.
 
     Raises
     ------
@@ -136,7 +139,7 @@ def estimate(
     """
     given = spread or Spread()
     rows, row_of, flow, held = _read(network, prior, counts, held_back, seed, given, count_geh, assignments)
-    found = assign(network, prior, gap=gap)
+    found = assign(network, prior, gap=gap, closed=closed)
     before = _sums(found.flow, rows, row_of, len(flow))
     keep = (prior.origin == prior.destination) & (prior.trips > 0)  # no link sees them; they share the factors of their zone
     origin, destination = np.append(found.origin, prior.origin[keep]), np.append(found.destination, prior.destination[keep])
@@ -148,7 +151,7 @@ def estimate(
             seen = seen if done == 1 else _shares(found, rows, row_of, seen.shape)
             dual, log = model.likely(seen[~held], trips, dual)
             matrix = ODMatrix(origin, destination, trips * np.exp(log), ("estimated from counts",))
-            found = assign(network, matrix, gap=gap)
+            found = assign(network, matrix, gap=gap, closed=closed)
             progress.update(done)
     after = _sums(found.flow, rows, row_of, len(flow))
     used, unused, used_before, unused_before = (_fit(one[which], flow[which]) for one in (after, before) for which in (~held, held))
