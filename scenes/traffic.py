@@ -148,7 +148,7 @@ def _moving(ways: Ways, links: Links, result: Fields, intervals: pa.Table, by: s
     until = times[-1] + np.timedelta64(round(step * 1e6), "us")
     layer = replace(layer, notes=(*layer.notes, *told))
     motion = States(times, dated, peak, layer, ordered, layer.notes, until)
-    layer = _finished(replace(layer, motion=motion), links.told(), of)
+    layer = _finished(replace(layer, motion=motion), links.told(means=True), of)
     return motion.frame(layer, peak)
 
 

@@ -73,16 +73,25 @@ class Links:
             free = plain_column(taken, "length") / plain_column(taken, "free_flow_time")
         return cls(taken, closed, np.where(np.isfinite(free) & (free > 0), free, np.nan), capacity)
 
-    def told(self) -> tuple[Told, ...]:
-        """Return what a click tells of each link; a number with its noise where the result states one."""
+    def told(self, *, means: bool = False) -> tuple[Told, ...]:
+        """Return what a click tells of each link; a number with its noise where the result states one.
+
+        Parameters
+        ----------
+        means
+            Whether what the vehicles make of a link is a mean of the whole run, and said to be.
+        """
         table = self.table
         told = [Told(Text("link", "路段"), table["link"].to_pylist())]
-        for name, factor, unit, title in _TOLD:
+        for name, factor, unit, said in _TOLD:
             column = next((one for one in name if one in table.column_names), None)
             if column is None:
                 continue
             values = plain_column(table, column) * factor
             noise = plain_column(table, f"{column}_noise") * factor
+            title = said
+            if means and said in _LOADED:
+                title = Text(f"{title.en}, mean of the run", f"{title.zh}（全程平均）")
             told.append(Told(title, [_said(*pair) for pair in zip(values.tolist(), noise.tolist(), strict=True)], unit))
         for column, title in (("road_class", Text("class", "道路等级")), ("class", Text("class", "道路等级")),
                               ("assumed", Text("assumed", "假定"))):  # fmt: skip
@@ -168,6 +177,9 @@ QUANTITIES: dict[str, Quantity] = {
 }  # fmt: skip
 """By name. Delay is vehicle hours lost per hour: the number of vehicles that wait on the link in the mean."""
 
+_LOADED = (
+    Text("flow", "流量"), Text("speed", "车速"), Text("travel time", "行程时间"), Text("delay", "延误"), Text("volume / capacity", "饱和度")
+)  # fmt: skip
 _TOLD: tuple[tuple[tuple[str, ...], float, str, Text], ...] = (
     (("flow",), 1.0, "veh/h", Text("flow", "流量")),
     (("speed",), _KMH, "km/h", Text("speed", "车速")),

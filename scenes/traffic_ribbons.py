@@ -101,13 +101,13 @@ def stations_along(lines: NDArray[Any], junction: Reals, spacing: float, decks: 
     length = shapely.length(lines)
     spacing = max(spacing, float(length.sum()) / _MOST)
     xy, link = shapely.get_coordinates(shapely.segmentize(lines, spacing), return_index=True)
-    step = np.where(np.diff(link, prepend=-1) == 0, np.linalg.norm(np.diff(xy, axis=0, prepend=xy[:1]), axis=1), 0.0)
-    total = np.cumsum(step)
-    first = np.searchsorted(link, np.arange(len(lines)))
-    way = total - total[first][link]
+    step = np.linalg.norm(np.diff(xy, axis=0, prepend=xy[:1]), axis=1)
+    axis = np.cumsum(np.where(np.diff(link, prepend=-1) == 0, step, 1.0))  # along all links, 1 m apart: none ends where another begins
+    start = axis[np.searchsorted(link, np.arange(len(lines)))][link]
+    way = axis - start
     free = np.minimum(junction, _TRIM * length[:, None])
     kept = np.clip(way, free[link, 0], (length - free[:, 1])[link])
-    moved = np.column_stack([np.interp(kept + total[first][link], total, xy[:, axis]) for axis in (0, 1)])
+    moved = np.column_stack([np.interp(kept + start, axis, xy[:, side]) for side in (0, 1)])
     apart = np.where(np.diff(link, prepend=-1) == 0, np.diff(kept, prepend=0.0), np.inf) > _SHORTEST
     moved, link, kept = moved[apart], link[apart], kept[apart]
     deck = np.full(len(link), np.nan) if decks is None else decks.along(moved, link, kept)

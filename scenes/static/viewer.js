@@ -565,7 +565,7 @@ function told(table, layer, row, heading) { // what a result says of an object, 
     const text = own.includes(2) ? [say(closed), number].filter(Boolean).join(' · ') : number || (code === 1 ? say(none) : '–');
     line(table, say(title), text, '');
   }
-  for (const column of layer.details.told) line(table, say(column), column.values[row], column.unit);
+  for (const column of layer.details.told) if (!heading || column.en !== 'link') line(table, say(column), column.values[row], column.unit);
 }
 function details() {
   const box = $('details');
