@@ -9,19 +9,20 @@ the emptiest lane that leads on. Greens, banned turns and who gives way are thos
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from cim.model.road_network import checked
 from cim.progress import track
 from cim.sim.traffic.dynamic_arrays import class_rows, headway, roads_of, rules_of, state_of, tables, trips_of
-from cim.sim.traffic.dynamic_faults import faults_of_run
+from cim.sim.traffic.dynamic_faults import faults_of_run, rows_by_id
 from cim.sim.traffic.dynamic_outcome import CAUSES, causes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -147,7 +148,7 @@ def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
     jam_spacing, wave_speed
         Way of a vehicle in a jammed lane [m], and speed of the backward wave [m/s].
     gap
-        Time that a turn which gives way waits after the last vehicle that it gives way to [s].
+        Time that a turn which gives way waits after the last vehicle that it gives way to [s]; who is still coming is not looked at.
     lost
         Green that passes before the first vehicle of a queue crosses [s]; those behind it follow by the capacity of the link.
     priority : shape (links,)
@@ -155,7 +156,8 @@ def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
     origin_priority
         What the share of those who set out is multiplied by, against those who come along the road.
     most_links
-        Whoever has passed so many links is taken off, as sent in circles; without, what the longest own path has and three times the nodes.
+        Whoever has passed so many links is taken off, as sent in circles; without, what the longest own path has, three times the nodes,
+        and 100.
 
     Raises
     ------
@@ -164,55 +166,83 @@ def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
     """
     from cim.sim.traffic import dynamic_kernels as kernels
 
-    checked(network, faults_of_run(network, fleet, changes, until))
+    places = rows_by_id(network) if changes else {}
+    checked(network, faults_of_run(network, fleet, changes, until, places, priority))
     order = np.argsort(fleet.departure, kind="stable").astype(np.int32)
     rows = class_rows(fleet.class_names, changes)
     roads, vary, notes = roads_of(kernels, network, rows.many, spacing=jam_spacing, wave=wave_speed, priority=priority,
                                   origin_priority=origin_priority)  # fmt: skip
-    most = int(np.diff(fleet.path_start).max(initial=0)) + 3 * network.nodes.num_rows + 10 if most_links is None else most_links
+    most = int(np.diff(fleet.path_start).max(initial=0)) + 3 * network.nodes.num_rows + 100 if most_links is None else most_links
     rules = rules_of(kernels, network, roads, clock=clock, gap=gap, lost=lost, most=most)
     trips, zones, zone_row = trips_of(kernels, fleet, order, rows)
-    state = state_of(kernels, roads, len(order))
-    due = [(one, network.rows_of(one.links)) for one in sorted(changes, key=lambda one: one.time)]
-    stops = np.unique(np.concatenate([np.arange(0.0, until, sample_every), np.arange(0.0, until, table_every), [until],
-                                      [one.time for one in changes if one.time < until]]))  # fmt: skip
+    parts = _Parts(kernels, roads, vary, trips, state_of(kernels, roads, len(order)), rules, rows)
+    asked = bool(changes) or not len(fleet.path_start) or bool((np.diff(fleet.path_start) == 0).any())
 
     def ways(time: Reals) -> Any:
-        return tables(network, zones, zone_row, time)
+        return tables(network, zones, zone_row, time) if asked else np.zeros((0, 0), np.int32)
 
-    asked = bool(changes) or not len(fleet.path_start) or bool((np.diff(fleet.path_start) == 0).any())
-    table = detour = ways(_times(roads, vary, state)) if asked else np.zeros((0, 0), np.int32)
+    due: dict[float, list[tuple[LinkChange, Ints]]] = defaultdict(list)
+    for one in changes:
+        due[float(one.time)].append((one, np.unique(np.array([row for name in one.links for row in places[name]], np.int64))))
+    late = sum(len(some) for time, some in due.items() if time >= until)
+    notes = (*notes, f"{late} changes come after the end of the run and have no effect") if late else notes
+    routed, sampled = np.arange(0.0, until, table_every), np.append(np.arange(0.0, until, sample_every), until)
+    counts = _advance(parts, ways, due, (routed if asked else routed[:0], sampled, until), behaviour)
+    return _run(parts, fleet, order, counts, notes)
+
+
+class _Parts(NamedTuple):
+    """The loop and what it works on."""
+
+    kernels: Any
+    roads: Any
+    vary: Any
+    trips: Any
+    state: Any
+    rules: Any
+    rows: ClassRows
+
+
+def _advance(
+    parts: _Parts, ways: Callable[[Reals], Any], due: dict[float, list[tuple[LinkChange, Ints]]], times: tuple[Reals, Reals, float],
+    behaviour: Behaviour,
+) -> list[tuple[float, Any, Any]]:  # fmt: skip
+    """Move all vehicles to the end, with changes, new tables and counts at their instants; return the counts."""
+    kernels, roads, vary, trips, state, rules, rows = parts
+    routed, sampled, until = times
+    stops = np.unique(np.concatenate([routed, sampled, [time for time in due if time < until]]))
+    reroute, count = np.isin(stops, routed).tolist(), np.isin(stops, sampled).tolist()
+    table = detour = ways(_times(roads, vary, state))
     know = kernels.LEARN if behaviour != "unaware" else kernels.UNAWARE
     counts: list[tuple[float, Any, Any]] = []
     with track(total=until, label="traffic", unit="s") as progress:
-        for stop in stops.tolist():
+        for k, stop in enumerate(stops.tolist()):
             if stop > 0:  # changes at the start hold before anybody departs
                 kernels.run(stop, roads, vary, trips, state, rules, table, detour, know)
-            now = [pair for pair in due if pair[0].time == stop and stop < until]
+            now = due.get(stop, []) if stop < until else []
             for one, links in now:
                 kernels.change(stop, links, *_changed(one, links, vary, rows), roads, vary, trips, state)
-            if now or (asked and 0 < stop < until and stop % table_every == 0.0):
+            if now or (reroute[k] and 0 < stop < until):
                 time = _times(roads, vary, state)
                 detour = ways(np.where(_closed(vary, rows), np.inf, time))
                 if behaviour == "informed":
                     table = detour
-                elif stop % table_every == 0.0:
+                elif reroute[k]:
                     table = ways(time)
                 kernels.decide_again(stop, roads, state)
-            if stop % sample_every == 0.0 or stop == until:
+            if count[k]:
                 counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32)))
             progress.update(stop)
-    return _run(kernels, fleet, order, (roads, vary, trips, state), counts, notes)
+    return counts
 
 
-def _run(kernels: Any, fleet: Fleet, order: Any, parts: Any, counts: list[tuple[float, Any, Any]], notes: tuple[str, ...]) -> DynamicRun:
-    roads, vary, trips, state = parts
-    n = len(order)
+def _run(parts: _Parts, fleet: Fleet, order: Any, counts: list[tuple[float, Any, Any]], notes: tuple[str, ...]) -> DynamicRun:
+    n, state = len(order), parts.state
     started, arrival, status, cause = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int8), np.zeros(n, np.int8)
     started[order] = state.begin
-    arrival[order] = np.where(state.status == kernels.ARRIVED, state.arrival, np.nan)
+    arrival[order] = np.where(state.status == parts.kernels.ARRIVED, state.arrival, np.nan)
     status[order] = state.status
-    cause[order] = causes_of(kernels, roads, vary, trips, state)
+    cause[order] = causes_of(parts.kernels, parts.roads, parts.vary, parts.trips, state)
     times, entered, left = zip(*counts, strict=True)
     return DynamicRun(np.asarray(fleet.departure, float), started, arrival, status, cause, np.array(times), np.array(entered),
                       np.array(left), int(state.number[2]), notes)  # fmt: skip

@@ -11,19 +11,40 @@ from cim.sim.traffic.dynamic_arrays import lanes_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from cim.model.road_network import RoadNetwork
     from cim.sim.traffic.dynamic import Fleet, LinkChange
 
-__all__ = ["faults_of_run"]
+    Reals = NDArray[np.float64]
+
+__all__ = ["faults_of_run", "rows_by_id"]
 
 _MOST_ROWS = 62  # of classes: bits of an integer
 
 
-def faults_of_run(network: RoadNetwork, fleet: Fleet, changes: Sequence[LinkChange], until: float) -> list[str]:
+def rows_by_id(network: RoadNetwork) -> dict[str, list[int]]:
+    """Return the rows of links by the id of each link, and by that of its object."""
+    places: dict[str, list[int]] = {}
+    for row, (name, owner) in enumerate(zip(network.links["id"].to_pylist(), network.links["object"].to_pylist(), strict=True)):
+        for key in {name, owner} - {None}:
+            places.setdefault(key, []).append(row)
+    return places
+
+
+def faults_of_run(
+    network: RoadNetwork, fleet: Fleet, changes: Sequence[LinkChange], until: float, places: dict[str, list[int]], priority: Reals | None
+) -> list[str]:
     """Return every fault as a sentence, with how many there are and where the first is."""
     faults = [] if until > 0 else [f"until is {until} s, expected more than 0"]
     faults += _fleet_faults(network, fleet)
     faults += _change_faults(fleet, changes)
+    unknown = sorted({name for one in changes for name in one.links} - places.keys())
+    if unknown:
+        more = f" and {len(unknown) - 5} more" if unknown[5:] else ""
+        faults.append(f"no link and no road has the id {', '.join(map(repr, unknown[:5]))}{more}; changes name them")
+    if priority is not None and (len(priority) != network.links.num_rows or not (np.asarray(priority) > 0).all()):
+        faults.append(f"{len(priority)} priorities for {network.links.num_rows} links, expected one above 0 for each")
     length = network.column("length")
     bad = ~(length > 0)
     if bad.any():

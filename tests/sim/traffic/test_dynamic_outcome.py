@@ -131,10 +131,24 @@ def test_a_ring_of_full_roads_is_told() -> None:
 def test_faults_of_classes_and_paths_are_told_in_one_message() -> None:
     fleet = trips([0.0], 0, 3, path_start=np.array([0, 2]), path_links=np.array([0, 3]), vehicle_class=np.array([4], np.int8))
     changes = [LinkChange(0.0, ["1-3"], closed=True, classes=("lorry",)), LinkChange(0.0, ["1-3"], capacity=1.0, classes=("car",))]
-    with pytest.raises(UsageError, match="4 faults") as told:
-        run(roads(WAYS), fleet, 10.0, changes=changes)
-    for said in ("is for lorry", "gives a capacity for car", "of class 4", "1 links of paths do not follow each other"):
+    changes.append(LinkChange(0.0, ["nowhere", "1-3"], closed=True))
+    with pytest.raises(UsageError, match="6 faults") as told:
+        run(roads(WAYS), fleet, 10.0, changes=changes, priority=np.ones(2))
+    for said in (
+        "no road has the id 'nowhere'",
+        "2 priorities for 4 links",
+        "is for lorry",
+        "gives a capacity for car",
+        "of class 4",
+        "1 links of paths do not follow each other",
+    ):
         assert said in str(told.value)
+
+
+def test_changes_after_the_end_are_told() -> None:
+    found = run(roads(WAYS), trips([0.0], 0, 3), 100.0, changes=[LinkChange(100.0, ["1-3"], closed=True)])
+    assert causes(found) == {"arrived": 1}
+    assert found.notes == ("1 changes come after the end of the run and have no effect",)
 
 
 def test_what_time_does_not_heal_is_a_cause() -> None:
