@@ -99,8 +99,8 @@ class Demand:
 def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
     city: City, network: RoadNetwork, *, hour: str = "am", mean_trip_length: float | None = None, mean_trip_time: float | None = None,
     zones: str | Mapping[str, Any] | None = None, zone_size: float = 250.0, rates: str | Mapping[str, TripRate] = "dense",
-    uses: Mapping[str, str] | None = None, storey_height: float | None = 3.0, gates: Mapping[str, Gate] | None = None,
-    through: Mapping[tuple[str, str], float] | None = None, deterrence: Deterrence = "exponential", balance: Balance = "productions",
+    uses: Mapping[str, str] | None = None, unknown_use: str | None = None, storey_height: float | None = 3.0,
+    gates: Mapping[str, Gate] | None = None, through: Mapping[tuple[str, str], float] | None = None, deterrence: Deterrence = "exponential", balance: Balance = "productions",
     connectors: int = 3,
 ) -> Demand:  # fmt: skip
     """Return the trips of a city in an hour, made from its buildings.
@@ -112,13 +112,16 @@ def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
     hour
         ``"am"`` or ``"pm"``, the peaks that there are rates for; another one when `rates` gives those of every use.
     mean_trip_length, mean_trip_time
-        What the gravity model is calibrated to [m] or [s], on the empty network; one of them.
+        What the gravity model is calibrated to [m] or [s], on the empty network; at most one of them. Without, and in an area so small that
+        people travel farther than it reaches, every zone is as near as the other: cost does not matter.
     zones
         A class of objects, such as ``"LandUse"``, or polygons by name; squares of `zone_size` [m] without.
     rates
         A set of ``trip_rates.json``, or rates by use; uses that are not given there keep those of the set ``dense``.
     uses
         Further words of this city for uses, and the use each stands for.
+    unknown_use
+        Assumed where the city does not say the use of a building; None: such buildings make no trips.
     storey_height
         Assumed where only the height of a building is known [m]; None: such buildings make no trips.
     gates
@@ -145,7 +148,7 @@ def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
     gates, through = gates or {}, through or {}
     means = {"mean_trip_length": mean_trip_length, "mean_trip_time": mean_trip_time}
     _check(city, network, means, gates, through, balance, connectors)
-    made = trips_of_buildings(city, _rates(hour, rates), storey_height=storey_height, uses=uses)
+    made = trips_of_buildings(city, _rates(hour, rates), storey_height=storey_height, uses=uses, unknown_use=unknown_use)
     access, told = access_nodes(network)
     node, distance = _nearest(network, access, made.places)
     zoning, buildings, said = _placed(made, zones_of(city, made.places, zones, zone_size), distance)
@@ -157,12 +160,13 @@ def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
     generated[:, :inner] = [np.bincount(zoning.zone[zoning.zone >= 0], one[zoning.zone >= 0], inner) for one in trips]
     generated[:, inner:] = np.array([[one.into, one.out] for one in gates.values()]).reshape(-1, 2).T
     sums, balanced = _balanced(generated, inner, balance)
-    cost = _within(costs_between(whole, centroid, whole.column("length" if mean_trip_time is None else "free_flow_time")), inner)
-    found = gravity(sums[0], sums[1], cost, mean_cost=mean_trip_length if mean_trip_time is None else mean_trip_time, deterrence=deterrence)
+    unit, mean = ("m", mean_trip_length) if mean_trip_length is not None else ("s", mean_trip_time)
+    cost = _within(costs_between(whole, centroid, whole.column("length" if unit == "m" else "free_flow_time")), inner)
+    found = gravity(sums[0], sums[1], cost, mean_cost=mean, parameter=0.0 if mean is None else None, deterrence=deterrence)
     matrix = _matrix(found.trips, centroid, inner, list(gates), through)
     table = _zone_table(zoning, joined, centroid, (*generated, *sums), buildings["object"].to_pylist())
     notes = (*_rate_notes(hour, rates), *made.notes, *said, *told, *balanced,
-             *_notes(found, cost, inner, "m" if mean_trip_time is None else "s", deterrence, gates, through, network))  # fmt: skip
+             *_notes(found, cost, inner, unit, deterrence, gates, through, network))  # fmt: skip
     return Demand(whole, matrix, table, buildings, found, joined, notes)
 
 
@@ -177,8 +181,8 @@ def _check(
     unknown = [one for one in gates if one not in nodes]
     ends = [one for pair in through for one in pair if one not in gates]
     found = {
-        f"{' and '.join(means)} are {' and '.join(map(str, means.values()))}; give one of them, above 0":
-            len(chosen) != 1 or not all(value > 0 for value in chosen.values()),
+        f"{' and '.join(means)} are {' and '.join(map(str, means.values()))}; give at most one of them, above 0":
+            len(chosen) > 1 or not all(value > 0 for value in chosen.values()),
         f"the network is in {network.crs}, the city in {place}; make it of this city": network.crs not in (None, place),
         "links have no length; give mean_trip_time": "mean_trip_length" in chosen and network.links["length"].null_count > 0,
         f"balance={balance!r}; expected {', '.join(get_args(Balance))}": balance not in get_args(Balance),
@@ -340,8 +344,11 @@ def _notes(
     within = float(np.trace(found.trips)) / float(found.trips.sum())
     own = f"half of the way to the nearest zone, {float(np.median(np.diagonal(cost)[:inner])):,.0f} {unit} (median)"
     speed = f"{road_classes()['service'].speed * 3.6:g} km/h"
+    law = (
+        f"{deterrence} deterrence {found.parameter:.6g}" if found.parameter else "how far people travel is not given: cost does not matter"
+    )
     said = [
-        f"gravity model: {deterrence} deterrence {found.parameter:.6g}, mean of a trip {found.mean_cost:,.0f} {unit} on the empty network",
+        f"gravity model: {law}; mean of a trip {found.mean_cost:,.0f} {unit} on the empty network",
         f"{100 * within:.1f} % of the trips stay within their zone and load no link; one of them costs {own}",
         f"connectors of zones are assumed: as long as the straight way from their buildings to the junction, {speed}",
     ]

@@ -109,8 +109,9 @@ def trip_rates(hour: str = "am", which: str = "dense") -> dict[str, TripRate]:
 
 
 def trips_of_buildings(
-    city: City, rates: Mapping[str, TripRate], *, storey_height: float | None = 3.0, uses: Mapping[str, str] | None = None
-) -> BuildingTrips:
+    city: City, rates: Mapping[str, TripRate], *, storey_height: float | None = 3.0, uses: Mapping[str, str] | None = None,
+    unknown_use: str | None = None,
+) -> BuildingTrips:  # fmt: skip
     """Return the trips that begin and end at the buildings of a city in an hour.
 
     Parameters
@@ -121,12 +122,16 @@ def trips_of_buildings(
         Where storeys are missing but the height is known, storeys = height / this [m], marked assumed; None: not assessed.
     uses
         Further words of this city for uses, and the use each stands for.
+    unknown_use
+        Assumed where no attribute says the use, or says one that is not known; None: such buildings make no trips.
     """
     import shapely
 
     buildings = read_buildings(city)
     area, source, reason = _floor_area(city, buildings, floor_areas(city, buildings, "gross_floor_area", storey_height))
     use = use_of(city, "Building", buildings.keys, {**_FINER, **(uses or {})})
+    guessed = np.array([one is None for one in use], bool) if unknown_use else np.zeros(len(use), bool)
+    use[guessed] = unknown_use
     rate = np.array([[rates[one].production, rates[one].attraction] if one in rates else [np.nan] * 2 for one in use.tolist()])
     rate = rate.reshape(-1, 2)
     unknown = np.array([one is None for one in use], bool)
@@ -141,7 +146,8 @@ def trips_of_buildings(
     columns = [buildings.ids, status, reason, use, area, source, *trips.T, np.full(len(fine), None, object)]
     table = pa.Table.from_arrays([pa.array(one, kind.type, from_pandas=True) for one, kind in zip(columns, BUILDINGS, strict=True)],
                                  schema=BUILDINGS)  # fmt: skip
-    return BuildingTrips(table, places, _notes(area, source, reason, storey_height))
+    said = (f"the use of {int((guessed & fine).sum()):,} buildings is assumed: {unknown_use}",) if (guessed & fine).any() else ()
+    return BuildingTrips(table, places, (*said, *_notes(area, source, reason, storey_height)))
 
 
 def _floor_area(city: City, buildings: Buildings, found: FloorArea) -> tuple[Reals, Words, Words]:

@@ -93,6 +93,13 @@ def test_storeys_from_the_height_are_marked_and_can_be_refused() -> None:
     assert trips_of_buildings(city, RATES, storey_height=None).table["reason"].to_pylist() == ["unknown_floor_area"]
 
 
+def test_an_assumed_use_is_counted(city: City) -> None:
+    found = trips_of_buildings(city, RATES, unknown_use="industrial")
+    row = next(one for one in found.table.to_pylist() if one["object"] == "b0")
+    assert (row["status"], row["use"], row["production"]) == ("assessed", "industrial", pytest.approx(2.0 * 0.1))
+    assert found.notes[0] == "the use of 1 buildings is assumed: industrial"
+
+
 def test_every_trip_of_a_building_is_in_its_zone(made: Demand) -> None:
     zones, buildings = made.zones.to_pandas().set_index("zone"), made.buildings.to_pandas()
     by_zone = buildings.groupby("zone")[["production", "attraction"]].sum()
@@ -145,6 +152,17 @@ def test_plots_of_the_city_are_zones_and_buildings_outside_are_told() -> None:
     same = demand_of(city, road_network(city), rates=RATES, mean_trip_time=47.0,
                      zones={"west": shapely.box(0, 0, 400, 800), "east": shapely.box(400, 0, 800, 700)})  # fmt: skip
     assert np.array_equal(same.matrix.trips, found.matrix.trips)
+
+
+def test_without_a_mean_cost_does_not_matter_and_that_is_told(city: City) -> None:
+    found = demand_of(city, road_network(city), rates=RATES)
+    production, attraction = (np.array(found.zones[one].to_pylist()) for one in ("production", "attraction"))
+    trips = np.zeros((len(production), len(production)))
+    place = np.argsort(found.zones["node"].to_numpy())
+    first = found.zones["node"].to_numpy().min()
+    trips[place[found.matrix.origin - first], place[found.matrix.destination - first]] = found.matrix.trips
+    assert np.allclose(trips, production[:, None] * attraction / production.sum())
+    assert any("how far people travel is not given" in one for one in found.notes)
 
 
 def test_gates_keep_what_the_planner_states(city: City) -> None:
@@ -227,8 +245,12 @@ def test_rates_of_a_set_are_told_with_their_source(city: City) -> None:
 
 def test_faults_are_told_together(city: City) -> None:
     network = road_network(city)
-    with pytest.raises(UsageError, match=r"(?s)4 faults.*give one of them.*1 gates are no nodes.*1 ends of through traffic.*negative"):
-        demand_of(city, network, gates={"nowhere": Gate(into=-1.0)}, through={("nowhere", "there"): 1.0})
+    with pytest.raises(
+        UsageError, match=r"(?s)4 faults.*give at most one of them.*1 gates are no nodes.*1 ends of through traffic.*negative"
+    ):
+        demand_of(
+            city, network, mean_trip_length=1.0, mean_trip_time=1.0, gates={"nowhere": Gate(into=-1.0)}, through={("nowhere", "there"): 1.0}
+        )
     with pytest.raises(UsageError, match="for another hour give rates="):
         demand_of(city, network, hour="noon", mean_trip_length=400.0)
     with pytest.raises(ObjectNotFoundError, match="holds no 'WaterBody'"):
