@@ -7,20 +7,21 @@ file, follows no link out of it, loads no filter from elsewhere, and reads no mo
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from cim.errors import CorruptFileError, FormatError, LimitError, MissingExtraError, UnsafeInputError, UsageError
+from cim.errors import CimError, CorruptFileError, FormatError, LimitError, MissingExtraError, UnsafeInputError, UsageError
 from cim.loaders import worker
 from cim.loaders.gmns.tables import checked_file, shown
 from cim.loaders.limits import MIB, Limits
 from cim.loaders.matrices.zones import hourly, matrix_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cim.model.road_network import ODMatrix, RoadNetwork
 
@@ -120,7 +121,7 @@ def _ask(function: str, path: Path, limits: Limits | None, **more: Any) -> worke
 
 def list_here(path: str) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Look into a file, in a worker."""
-    with _opened(path) as file:
+    with _opened(path) as file, _told(path):
         matrices = _members(file, "data", path)
         lookups = sorted(_members(file, "lookup", path)) if _own(file, "lookup", path) is not None else []
         shapes = {name: [int(one) for one in found.shape] for name, found in matrices.items()}
@@ -132,7 +133,7 @@ def read_here(
 ) -> tuple[dict[str, Any], dict[str, pa.Table]]:  # fmt: skip
     """Read matrices as the cells that are not zero, in a worker."""
     limits = Limits.from_json(bounds)
-    with _opened(path) as file:
+    with _opened(path) as file, _told(path):
         found = _members(file, "data", path)
         names = _chosen(list(found), matrices, "matrix", path)
         sides = {name: _checked(found[name], limits, name, path) for name in names}
@@ -145,12 +146,22 @@ def read_here(
     return {"zones": side, "matrices": names}, {"zones": ids, "cells": cells}
 
 
+@contextmanager
+def _told(path: str, where: str = "") -> Iterator[None]:
+    """Say of whatever the library stumbles over that the file is damaged."""
+    try:
+        yield
+    except CimError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, UnicodeError) as error:
+        said = "".join(c if c.isprintable() else " " for c in str(error))[:120]
+        raise CorruptFileError(path, f"is damaged{where} ({said})", "check that the file is whole") from error
+
+
 def _opened(path: str) -> Any:
     h5py = library()
-    try:
+    with _told(path):
         return h5py.File(path, "r", locking=False)
-    except (OSError, RuntimeError) as error:
-        raise CorruptFileError(path, f"is damaged HDF5 ({_plain(error)})", "check that the file is whole") from error
 
 
 def _members(file: Any, group: str, path: str) -> dict[str, Any]:
@@ -166,17 +177,13 @@ def _members(file: Any, group: str, path: str) -> dict[str, Any]:
 
 
 def _own(group: Any, name: str, path: str) -> Any:
+    """Return a member of a group, None where there is none; a link to elsewhere is refused and not followed."""
     h5py = library()
-    try:
-        link = group.get(name, getlink=True)
-        if link is not None and not isinstance(link, h5py.HardLink):
-            kind = "another file" if isinstance(link, h5py.ExternalLink) else "another place"
-            raise UnsafeInputError(path, f"links {name[:40]!r} to {kind}: links are not followed", "copy the data into the file")
-        return group.get(name)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        if isinstance(error, UnsafeInputError):
-            raise
-        raise CorruptFileError(path, f"is damaged at {name[:40]!r} ({_plain(error)})", "check that the file is whole") from error
+    link = group.get(name, getlink=True)
+    if link is not None and not isinstance(link, h5py.HardLink):
+        kind = "another file" if isinstance(link, h5py.ExternalLink) else "another place"
+        raise UnsafeInputError(path, f"links {name[:40]!r} to {kind}: links are not followed", "copy the data into the file")
+    return group.get(name)
 
 
 def _chosen(have: list[str], wanted: list[str] | None, word: str, path: str) -> list[str]:
@@ -276,11 +283,5 @@ def _sum(parts: list[tuple[Any, Any, Any]], side: int) -> pa.Table:
 
 
 def _read(data: Any, where: slice, name: str, path: str) -> Any:
-    try:
+    with _told(path, f" in {name[:40]!r}"):
         return data[where]
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise CorruptFileError(path, f"is damaged in {name[:40]!r} ({_plain(error)})", "check that the file is whole") from error
-
-
-def _plain(error: BaseException) -> str:
-    return "".join(c if c.isprintable() else " " for c in str(error))[:120]
