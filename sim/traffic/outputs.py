@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["FIGURES", "INTERVALS", "equilibrium_links", "figure_table", "interval_table", "loaded_links"]
+__all__ = ["FIGURES", "INTERVALS", "LINKS", "TRIPS", "VEHICLES", "equilibrium_links", "figure_table", "interval_table", "loaded_links",
+           "trip_table", "vehicle_table"]  # fmt: skip
 
 _TEXT, _REAL = pa.string(), pa.float64()
 _LINK = (pa.field("object", _TEXT), column("link", _TEXT, en="link", zh="路段"))
@@ -55,6 +56,25 @@ INTERVALS = pa.schema(
     ]
 )
 """Rows only where vehicles were on the link."""
+TRIPS = pa.schema(
+    [
+        column("cause", _TEXT, en="what became of them", zh="结果"),
+        column("vehicles", pa.int64(), unit="veh", en="vehicles", zh="车辆数"),
+        column("mean_time", _REAL, unit="s", en="mean time from departure to arrival", zh="平均出行时间"),
+        column("mean_time_on_roads", _REAL, unit="s", en="mean time from the first road to arrival", zh="平均行驶时间"),
+    ]
+)
+VEHICLES = pa.schema(
+    [
+        column("vehicle", pa.int64(), en="vehicle", zh="车辆"),
+        column("origin", _TEXT, en="origin", zh="出发地"),
+        column("destination", _TEXT, en="destination", zh="目的地"),
+        column("departure", _REAL, unit="s", en="departure", zh="出发时刻"),
+        column("entered", _REAL, unit="s", en="on the first road", zh="驶上道路时刻"),
+        column("arrival", _REAL, unit="s", en="arrival", zh="到达时刻"),
+        column("cause", _TEXT, en="what became of it", zh="结果"),
+    ]
+)
 FIGURES = pa.schema([pa.field("figure", _TEXT), pa.field("value", _REAL), pa.field("unit", _TEXT), pa.field("note", _TEXT)])
 
 
@@ -172,3 +192,32 @@ def figure_table(rows: Iterable[tuple[str, float | None, str, str]]) -> pa.Table
     names, values, units, notes = zip(*rows, strict=True)
     return pa.Table.from_arrays([pa.array(names, _TEXT), pa.array(values, _REAL), pa.array(units, _TEXT), pa.array(notes, _TEXT)],
                                 schema=FIGURES)  # fmt: skip
+
+
+def trip_table(run: DynamicRun) -> pa.Table:
+    """Return what became of the vehicles: how many for each cause, and what the way took those that arrived."""
+    from cim.sim.traffic.dynamic_outcome import CAUSES
+
+    took = run.arrival - run.departure
+    on_road = run.arrival - run.started
+    many = np.bincount(run.cause, minlength=len(CAUSES))
+    arrived = np.isfinite(took)
+
+    def mean(values: Reals) -> list[float | None]:
+        return [float(values[arrived].mean()) if name == "arrived" and arrived.any() else None for name in CAUSES]
+
+    return pa.Table.from_arrays([pa.array(CAUSES), pa.array(many, pa.int64()), pa.array(mean(took), _REAL), pa.array(mean(on_road), _REAL)],
+                                schema=TRIPS).filter(pa.array((many > 0) | (np.array(CAUSES) == "arrived")))  # fmt: skip
+
+
+def vehicle_table(network: RoadNetwork, origin: NDArray[np.int64], destination: NDArray[np.int64], run: DynamicRun) -> pa.Table:
+    """Return every vehicle: its ends, its times, and what became of it."""
+    from cim.sim.traffic.dynamic_outcome import CAUSES
+
+    nodes = network.nodes["id"]
+    columns = {
+        "vehicle": np.arange(len(run.departure)), "origin": nodes.take(pa.array(origin)), "destination": nodes.take(pa.array(destination)),
+        "departure": run.departure, "entered": run.started, "arrival": run.arrival,
+        "cause": pa.array(CAUSES).take(pa.array(run.cause.astype(np.int64))),
+    }  # fmt: skip
+    return _table(columns, VEHICLES)

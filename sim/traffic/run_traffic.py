@@ -1,0 +1,340 @@
+"""`simulate`: traffic on a city from trips, the state of its roads and closures, as one result: dynamic with queues, or in equilibrium."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.errors import UsageError
+from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, table_fingerprint
+from cim.sim.flood.times import instant, seconds
+from cim.sim.traffic.outputs import equilibrium_links, figure_table, interval_table, loaded_links, trip_table, vehicle_table
+from cim.sim.traffic.parameters import TrafficParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cim.model import City
+    from cim.model.road_network import ODMatrix, RoadNetwork
+    from cim.sim.traffic.dynamic import DynamicRun, LinkChange
+
+__all__ = ["VERSION", "Case", "case_of", "simulate"]
+
+VERSION = "1"
+SAMPLE = 60.0
+"""Time between two counts of a dynamic run [s]; an interval holds several."""
+_NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything a run needs but the state of the roads, checked."""
+
+    network: RoadNetwork
+    trips: ODMatrix
+    asked: TrafficParameters
+    inputs: dict[str, str]
+    notes: tuple[str, ...]
+    city: City | None
+
+    def run(self, roads: Fields | None = None) -> Fields:
+        """Return the traffic, on roads in a state that `cim.sim.coupling.road_state` made, or dry ones."""
+        watch = Stopwatch()
+        start = _start(self.asked, roads)
+        result = (_equilibrium if self.asked.method == "equilibrium" else _dynamic)(self, roads, start)
+        inputs = {**self.inputs, **({"roads": table_fingerprint(roads.tables["states"])} if roads is not None else {})}
+        said = {**self.asked.model_dump(mode="json"), "start": start.isoformat()}
+        seed = None if self.asked.method == "equilibrium" else self.asked.seed
+        run = RunRecord("traffic", VERSION, inputs, said, seed=seed, start=start, balance=result.balance,
+                        assumptions=tuple(dict.fromkeys((*self.notes, *result.notes))))  # fmt: skip
+        import xarray as xr
+
+        return Fields("traffic", xr.Dataset(), result.tables, watch.stop(run))
+
+
+@dataclass(frozen=True)
+class _Found:
+    tables: dict[str, pa.Table]
+    balance: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def simulate(
+    place: City | RoadNetwork,
+    *,
+    demand: Any = None,
+    roads: Fields | None = None,
+    parameters: TrafficParameters | None = None,
+    **options: Any,
+) -> Fields:
+    """Return the traffic on a city.
+
+    Parameters
+    ----------
+    place
+        A city, whose road links become the network, or a network.
+    demand
+        An `ODMatrix` of the network, a `Demand`, or the path of a matrix; without, trips from the floor area and use of the buildings.
+    roads
+        What water leaves of the roads: result of `cim.sim.coupling.road_state`.
+    parameters, options
+        `TrafficParameters`, and any of its fields by name, such as ``method="equilibrium"``, ``start="2026-07-01T07:30+08:00"``.
+
+    Returns
+    -------
+    Fields
+        Tables ``links`` (flow [veh/h], travel time [s], speed [m/s], delay [veh h/h]; of an equilibrium with what the gap leaves open as
+        ``…_noise``), ``figures``; of a dynamic run also ``intervals`` and ``trips`` (what became of the vehicles, with the cause).
+
+    Raises
+    ------
+    UsageError
+        If parameters, network, trips or the state of the roads hold faults; all of them in one message, before anything is computed.
+    """
+    return case_of(place, demand, parameters, options).run(roads)
+
+
+# ---------------------------------------------------------------- the case
+
+
+def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameters | None, options: dict[str, Any]) -> Case:
+    """Return the checked case of a run."""
+    from cim.model.road_network import RoadNetwork, checked
+    from cim.sim.traffic.city_network import road_network
+
+    asked = _asked(parameters, options)
+    city = None if isinstance(place, RoadNetwork) else place
+    network = place if isinstance(place, RoadNetwork) else road_network(place)
+    network, trips, told = _trips(city, network, demand if demand is not None else asked.demand, asked)
+    inputs = {"network": table_fingerprint(network.links), "trips": table_fingerprint(_trip_rows(network, trips))}
+    if city is not None:
+        inputs["city"] = city_fingerprint(city)
+    trips = replace(trips, trips=np.asarray(trips.trips, float) * asked.demand_factor)
+    faults = _unknown(network, asked.closed)
+    if not len(trips.trips) or not trips.total > 0:
+        faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
+    checked(network, faults)
+    return Case(network, trips, asked, inputs, (*network.notes, *told), city)
+
+
+def _asked(parameters: TrafficParameters | None, options: dict[str, Any]) -> TrafficParameters:
+    from pydantic import ValidationError
+
+    base = {} if parameters is None else parameters.model_dump(exclude_unset=True)
+    try:
+        return TrafficParameters.model_validate({**base, **options})
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
+        msg = f"traffic: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
+        raise UsageError(msg) from error
+
+
+def _unknown(network: RoadNetwork, ids: Sequence[str]) -> list[str]:
+    from cim.errors import ObjectNotFoundError
+
+    try:
+        network.rows_of(ids)
+    except ObjectNotFoundError as error:
+        return [f"closed: {error}"]
+    return []
+
+
+def _trip_rows(network: RoadNetwork, trips: ODMatrix) -> pa.Table:
+    nodes = network.nodes["id"]
+    return pa.table({"origin": nodes.take(pa.array(trips.origin)), "destination": nodes.take(pa.array(trips.destination)),
+                     "trips": trips.trips})  # fmt: skip
+
+
+def _start(asked: TrafficParameters, roads: Fields | None) -> datetime:
+    if asked.start is not None:
+        return instant(asked.start)
+    return roads.run.start if roads is not None and roads.run.start is not None else _NO_DATE
+
+
+def _length(until: Any, start: datetime) -> float:
+    """Return a duration, or the time from the start to an instant [s]."""
+    return (instant(until) - start).total_seconds() if isinstance(until, datetime) else seconds(until)
+
+
+def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficParameters) -> tuple[RoadNetwork, ODMatrix, tuple[str, ...]]:
+    """Return the network with what trips need of it, the trips, and what was assumed."""
+    from cim import plugins
+    from cim.model.road_network import ODMatrix
+
+    if isinstance(given, ODMatrix):
+        return network, given, given.notes
+    if hasattr(given, "matrix") and hasattr(given, "network"):
+        return given.network, given.matrix, tuple(given.notes)
+    if given is not None:
+        matrix = plugins.load("cim.networks", "matrix")(given, network)
+        return network, matrix, matrix.notes
+    if city is None:
+        msg = "traffic: a network without a city has no buildings whose floor area makes trips; give demand="
+        raise UsageError(msg)
+    from cim.sim.traffic.demand import Gate, demand_of
+
+    made = demand_of(
+        city, network, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates,
+        mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time,
+        gates={_node(network, one.at): Gate(one.inbound, one.outbound) for one in asked.gate},
+    )  # fmt: skip
+    return made.network, made.matrix, tuple(made.notes)
+
+
+def _node(network: RoadNetwork, at: str | tuple[float, float]) -> str:
+    """Return the id of a node, or of the one nearest to a point."""
+    if isinstance(at, str):
+        return at
+    away = np.hypot(network.nodes["x"].to_numpy() - at[0], network.nodes["y"].to_numpy() - at[1])
+    return str(network.nodes["id"][int(np.nanargmin(away))].as_py())
+
+
+# ---------------------------------------------------------------- the runs
+
+
+def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
+    """Return flows in equilibrium on the roads as they are at one instant."""
+    from cim.sim.traffic.closed_links import timed_closures
+    from cim.sim.traffic.equilibrium import assign
+
+    asked, network = case.asked, case.network
+    at = 0.0 if asked.at is None else _length(asked.at, start)
+    shut = list(asked.closed)
+    for change in timed_closures(case.city, network, asked.vehicle, start) if case.city is not None else []:
+        if change.time <= at:
+            shut = [*shut, *change.links] if change.closed else [one for one in shut if one not in set(change.links)]
+    closed = np.zeros(network.links.num_rows, bool)
+    closed[network.rows_of(shut)] = True
+    held = network if roads is None else _held(network, roads, asked.vehicle, start, at, closed)
+    ids = network.links["id"].filter(pa.array(closed)).to_pylist()
+    found = assign(held, case.trips, gap=asked.gap, closed=ids)
+    rows = equilibrium_links(held, found)
+    driven = found.trips.sum() - found.unserved
+    free = float(found.flow @ held.column("free_flow_time")) / 3600.0
+    hours = float(np.sum(found.flow[~closed] * (found.time - held.column("fixed"))[~closed])) / 3600.0
+    figures = [
+        ("trips that find a way", driven, "veh/h", ""),
+        ("trips that find no way", found.unserved, "veh/h", "between zones that no open road joins" if found.unserved else ""),
+        ("time on roads", hours, "veh h/h", ""),
+        ("delay", hours - free, "veh h/h", "against empty roads"),
+        ("mean trip", 3600.0 * hours / driven if driven > 0 else None, "s", ""),
+        ("way on roads", float(found.flow @ np.nan_to_num(held.column("length"))) / 1000.0, "veh km/h", ""),
+        ("closed links", float(closed.sum()), "links", ""),
+    ]
+    balance = {"trips_veh_h": float(found.trips.sum()), "unserved_veh_h": found.unserved, "within_zones_veh_h": found.within_zones,
+               "relative_gap": found.gap, "beckmann_objective_veh_s_h": found.objective}  # fmt: skip
+    notes = (f"equilibrium of the hour at {at:g} s after the start, relative gap {found.gap:.1e} by an exact search",)
+    return _Found({"links": rows, "figures": figure_table(figures)}, balance, notes)
+
+
+def _held(network: RoadNetwork, roads: Fields, vehicle: str, start: datetime, at: float, closed: NDArray[np.bool_]) -> RoadNetwork:
+    """Return the network with the speeds and capacities that the state of the roads leaves; what it closes is marked in `closed`."""
+    from cim.sim.traffic.road_states import at_time
+
+    known = _known(network)
+    begun = roads.run.start
+    shift = 0.0 if begun is None else (start - begun).total_seconds()
+    speed, capacity, shut = at_time(roads, known.network, vehicle, shift + at)
+    links = network.links
+    time, most = (links[name].to_numpy().copy() for name in ("free_flow_time", "capacity"))
+    length = known.network.column("length")
+    slow = np.isfinite(speed) & (speed > 0)
+    time[known.rows[slow]] = np.maximum(time[known.rows[slow]], length[slow] / speed[slow])
+    open_ = ~shut & (capacity > 0)
+    most[known.rows[open_]] *= capacity[open_]
+    closed[known.rows[~open_]] = True
+    for name, values in (("free_flow_time", time), ("capacity", most)):
+        links = links.set_column(links.column_names.index(name), links.schema.field(name), pa.array(values))
+    return replace(network, links=links)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The links that are roads: connectors of zones are under no water."""
+
+    network: RoadNetwork
+    rows: NDArray[np.int64]
+
+
+def _known(network: RoadNetwork) -> _Known:
+    from cim.sim.traffic.demand import CONNECTOR
+
+    connector = np.asarray([one == CONNECTOR for one in network.links["class"].to_pylist()], bool)
+    return _Known(network.without(np.flatnonzero(connector)), np.flatnonzero(~connector))
+
+
+def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
+    """Return every vehicle's way through queues, roads changing in time."""
+    from cim.sim.traffic.closed_links import merged, timed_closures
+    from cim.sim.traffic.departures import Profile, fleet_of
+    from cim.sim.traffic.dynamic import LinkChange, load_fleet
+    from cim.sim.traffic.road_states import changes_of
+
+    asked, network = case.asked, case.network
+    until = _length(asked.until, start)
+    made = fleet_of(network, case.trips, Profile(step=seconds(asked.departures)), seed=asked.seed)
+    fleet = replace(made.fleet, class_names=(asked.vehicle,))
+    shut_by_people = [LinkChange(0.0, asked.closed, closed=True)] if asked.closed else []
+    if case.city is not None:
+        shut_by_people += timed_closures(case.city, network, asked.vehicle, start)
+    water: list[LinkChange] = []
+    if roads is not None:
+        water = changes_of(roads, _known(network).network, asked.vehicle, None if roads.run.start is None else start, until=until)
+    changes = merged(network, shut_by_people, water)
+    midnight = start.astimezone(_zone(case.city)).replace(hour=0, minute=0, second=0, microsecond=0)
+    run = load_fleet(
+        network, fleet, until=until, changes=changes, behaviour=asked.behaviour, clock=(start - midnight).total_seconds(),
+        table_every=seconds(asked.table_every), sample_every=SAMPLE, jam_spacing=asked.jam_spacing, wave_speed=asked.wave_speed,
+    )  # fmt: skip
+    shut = np.zeros(network.links.num_rows, bool)
+    for one in changes:
+        if one.closed:
+            shut[network.rows_of(one.links)] = True
+    tables = {"links": loaded_links(network, run, shut), "intervals": interval_table(network, run, seconds(asked.output_every)),
+              "trips": trip_table(run)}  # fmt: skip
+    if asked.vehicles:
+        tables["vehicles"] = vehicle_table(network, made.fleet.origin, made.fleet.destination, run)
+    counts = run.count()
+    balance = {"vehicles": float(len(run.departure)), **{name.replace(" ", "_"): float(many) for name, many in counts.items()},
+               "unaccounted": float(len(run.departure) - sum(counts.values()))}  # fmt: skip
+    tables["figures"] = figure_table(_dynamic_figures(network, run, tables["intervals"], shut))
+    return _Found(tables, balance, (*made.notes, *run.notes))
+
+
+def _dynamic_figures(
+    network: RoadNetwork, run: DynamicRun, intervals: pa.Table, shut: NDArray[np.bool_]
+) -> list[tuple[str, float | None, str, str]]:
+    import pyarrow.compute as pc
+
+    from cim.sim.traffic.dynamic_outcome import STRANDED
+
+    took = (run.arrival - run.departure)[np.isfinite(run.arrival)]
+    causes = run.causes()
+    stranded = {name: causes[name] for name in STRANDED if causes[name]}
+    rest = len(run.departure) - causes["arrived"] - sum(stranded.values())
+    delay = pc.sum(intervals["delay"]).as_py() or 0.0
+    queues = intervals.group_by("time").aggregate([("queue", "sum")])
+    longest = pc.max(queues["queue_sum"]).as_py() or 0.0
+    return [
+        ("vehicles", float(len(run.departure)), "veh", ""),
+        ("arrived", float(causes["arrived"]), "veh", ""),
+        ("stranded", float(sum(stranded.values())), "veh", ", ".join(f"{many:,} {name}" for name, many in stranded.items())),
+        ("not there yet at the end", float(rest), "veh", ""),
+        ("mean trip of those that arrived", float(took.mean()) if len(took) else None, "s", "from departure to arrival"),
+        ("delay on roads", delay / 3600.0, "veh h", "against empty roads"),
+        ("most vehicles in queues at once", longest, "veh", "at the ends of the intervals"),
+        ("way on roads", float(run.left[-1] @ np.nan_to_num(network.column("length"))) / 1000.0, "veh km", ""),
+        ("links closed at some time", float(shut.sum()), "links", ""),
+    ]
+
+
+def _zone(city: City | None) -> Any:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(city.time_zone) if city is not None else UTC

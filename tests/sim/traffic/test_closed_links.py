@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cim.model import City, CityBuilder
+from cim.model.road_network import RoadNetwork
+from cim.scenario import Change
+from cim.sim.traffic import road_network
+from cim.sim.traffic.closed_links import merged, timed_closures
+from cim.sim.traffic.dynamic import LinkChange
+
+START = datetime(2026, 7, 1, 7, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def city() -> City:
+    """Give two roads one after the other, both ways open."""
+    builder = CityBuilder("EPSG:4549")
+    lines = [shapely.LineString([(500000, 3400000), (500100, 3400000)]), shapely.LineString([(500100, 3400000), (500300, 3400000)])]
+    keys = builder.add_objects("Road", ["r1", "r2"], footprints=lines)
+    said = ['{"class": "residential", "vertices": [0, 1]}'] * 2
+    builder.add_links(keys, "road", ["a", "b"], ["b", "c"], length=[100.0, 200.0], attributes=said)
+    return builder.build()
+
+
+def shut_at(changes: list[LinkChange], link: str, seconds: float) -> bool:
+    """Return whether a link is closed, reading the changes one after the other."""
+    state = False
+    for one in changes:
+        if one.time <= seconds and link in one.links and one.closed is not None:
+            state = one.closed
+    return state
+
+
+def test_a_closure_holds_from_its_first_to_its_last_instant(city: City) -> None:
+    closed = Change("works").close_road("r1", start="2026-07-01T08:15:00Z", until="2026-07-01T10:00:00Z").apply(city)
+    network = road_network(closed)
+    found = timed_closures(closed, network, "car", START)
+    assert [(one.time, one.closed, sorted(one.links)) for one in found] == [
+        (2700.0, True, ["r1:a>b", "r1:b>a"]),
+        (9000.0, False, ["r1:a>b", "r1:b>a"]),
+    ]
+
+
+def test_one_that_has_begun_holds_from_the_first_second_and_one_that_is_over_is_left_out(city: City) -> None:
+    closed = Change("works").close_road("r1", start="2026-07-01T06:00:00Z", until="2026-07-01T08:00:00Z").apply(city)
+    closed = Change("early").close_road("r2", start="2026-07-01T05:00:00Z", until="2026-07-01T07:30:00Z").apply(closed)
+    found = timed_closures(closed, road_network(closed), "car", START)
+    assert [(one.time, one.closed) for one in found] == [(0.0, True), (1800.0, False)]
+
+
+def test_a_closure_concerns_its_direction_and_its_vehicles_only(city: City) -> None:
+    closed = Change("works").close_road("r2", start="2026-07-01T08:00:00Z", direction="forward", classes=["truck"]).apply(city)
+    network = road_network(closed)
+    assert timed_closures(closed, network, "car", START) == []
+    assert [(one.time, list(one.links)) for one in timed_closures(closed, network, "truck", START)] == [(1800.0, ["r2:b>c"])]
+
+
+def test_closures_of_one_road_that_overlap_open_it_when_the_last_one_ends(city: City) -> None:
+    closed = Change("one").close_road("r1", start="2026-07-01T08:00:00Z", until="2026-07-01T09:00:00Z").apply(city)
+    closed = Change("two").close_road("r1", start="2026-07-01T08:30:00Z", until="2026-07-01T09:30:00Z").apply(closed)
+    found = timed_closures(closed, road_network(closed), "car", START)
+    assert [(one.time, one.closed) for one in found] == [(1800.0, True), (7200.0, False)]
+
+
+def test_a_road_that_dries_while_its_works_go_on_stays_closed() -> None:
+    network = RoadNetwork.of(["a", "b", "c"], [0, 1], [1, 2], free_flow_time=10.0, capacity=1000.0, length=100.0)
+    works = [LinkChange(100.0, ["a-b"], closed=True), LinkChange(900.0, ["a-b"], closed=False)]
+    water = [LinkChange(300.0, ["a-b", "b-c"], True, 5.0, 500.0), LinkChange(600.0, ["a-b", "b-c"], False, 10.0, 1000.0)]
+    found = merged(network, works, water)
+    assert [shut_at(found, "a-b", at) for at in (0.0, 100.0, 300.0, 600.0, 899.0, 900.0)] == [False, True, True, True, True, False]
+    assert [shut_at(found, "b-c", at) for at in (0.0, 300.0, 600.0)] == [False, True, False]
+    assert [one.speed for one in found if one.time == 600.0] == [10.0, 10.0]  # the speed of the water goes all the same
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 30)), max_size=5)
+
+
+@given(SPANS, st.tuples(st.integers(0, 50), st.integers(1, 30)))
+def test_a_link_is_open_only_when_nobody_closes_it(people: list[tuple[int, int]], flood: tuple[int, int]) -> None:
+    from cim.sim.traffic.closed_links import _transitions
+
+    network = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=10.0, capacity=1000.0, length=100.0)
+    own = [LinkChange(time, ["a-b"], closed=shut) for time, shut in _transitions([(a, a + long) for a, long in people])]
+    water = [LinkChange(flood[0], ["a-b"], closed=True), LinkChange(sum(flood), ["a-b"], closed=False)]
+    found = merged(network, own, water)
+    assert [one.time for one in found] == sorted(one.time for one in found)
+    for at in range(90):
+        expected = any(a <= at < a + long for a, long in [*people, flood])
+        assert shut_at(found, "a-b", at) == expected
+
+
+def test_times_are_those_of_the_run_whatever_the_zone_of_its_start(city: City) -> None:
+    from datetime import timezone
+
+    closed = Change("works").close_road("r1", start="2026-07-01T08:15:00Z").apply(city)
+    network = road_network(closed)
+    east = START.astimezone(timezone(timedelta(hours=8)))
+    assert timed_closures(closed, network, "car", east) == timed_closures(closed, network, "car", START)
+    assert np.isclose(timed_closures(closed, network, "car", START)[0].time, 2700.0)
