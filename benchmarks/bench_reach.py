@@ -53,7 +53,7 @@ def cases(folder: Path) -> tuple[dict[str, Callable[[], Any]], float]:
 
     from cim.loaders.tntp import read_network
     from cim.sim.impact.reach_search import Search
-    from cim.sim.impact.reach_ways import Sites, Ways, ways_of
+    from cim.sim.impact.reach_ways import Sites, ways_of
 
     network = read_network(folder / "ChicagoRegional_net.tntp")
     lines = (folder / "ChicagoRegional_node.tntp").read_text(encoding="utf-8").splitlines()[1:]
@@ -89,7 +89,7 @@ def cases(folder: Path) -> tuple[dict[str, Callable[[], Any]], float]:
     }
     for run in runs.values():
         run()
-    ours = Search(network, Ways(ways.lines, ways.forward, np.full_like(ways.backward, -1), 0), replace(middle, share=np.ones(STATIONS)))
+    ours = Search(network, replace(ways, backward=np.full_like(ways.backward, -1)), replace(middle, share=np.ones(STATIONS)))
     return runs, difference(ours.run(step, begins).entry(links), scipy_step()[tail])
 
 

@@ -200,6 +200,10 @@ class _Case:
         if far:
             where = f"further than {limits.access_reach:g} m from every road, or nowhere"
             notes.append(f"{vehicle}: {far} of {len(posts)} stations lie {where}: nobody comes from them")
+        for words, one in (("stations", posts), ("objects", objects)):
+            if one.aside:
+                where = "is cut off from most of the network"
+                notes.append(f"{vehicle}: {one.aside:,} of {len(one):,} {words} are entered from another road, for the nearest {where}")
         lost = [one for one in objects.reason.tolist() if one is not None]
         notes += [f"{vehicle}: {lost.count(one):,} of {len(objects):,} objects not assessed, {one}" for one in sorted(set(lost))]
         return cls(vehicle, own, ways, posts, objects, found, targets.keys, limits, wet)

@@ -35,6 +35,9 @@ class Ways:
     """Row of the link that runs along the line, -1 without."""
     backward: Ints
     """Row of the link that runs against it, -1 without."""
+    main: Bools
+    """Whether a way belongs to the part of the network within which one gets from everywhere to everywhere, if most of it is one part; else
+    all do."""
     straight: int
     """Links that are drawn straight from node to node, because no line is known."""
 
@@ -51,6 +54,8 @@ class Sites:
     """Distance from the object to the road [m]; not a number where there is no road or no object."""
     reason: NDArray[np.object_]
     """Why an object is not attached; None where it is."""
+    aside: int = 0
+    """Objects for which a nearer road was passed over, because it does not belong to the main part of the network."""
 
     def __len__(self) -> int:
         """Return the number of objects."""
@@ -96,7 +101,24 @@ def ways_of(network: RoadNetwork, city: City | None = None, *, families: tuple[s
     used = (sides >= 0).any(axis=0)
     straight = int((own >= 0).sum()) if size else 0
     drawn[~used] = None
-    return Ways(drawn, sides[0], sides[1], straight)
+    return Ways(drawn, sides[0], sides[1], _main(network, sides), straight)
+
+
+def _main(network: RoadNetwork, sides: Ints) -> Bools:
+    """Return which ways have a link in the largest part of the network that is strongly connected, if that holds most of the links."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    tail, head, nodes = network.column("from_node"), network.column("to_node"), network.nodes.num_rows
+    every = np.ones(sides.shape[1], bool)
+    if not len(tail):
+        return every
+    part = connected_components(coo_array((np.ones(len(tail)), (tail, head)), shape=(nodes, nodes)), connection="strong")[1]
+    within = np.where(part[tail] == part[head], part[tail], -1)
+    inside = within == np.bincount(within[within >= 0], minlength=1).argmax()
+    if 2 * inside.sum() <= len(tail):
+        return every
+    return np.asarray((inside[sides] & (sides >= 0)).any(axis=0), bool)
 
 
 def _stated_lines(network: RoadNetwork, city: City | None, families: tuple[str, ...]) -> tuple[Ints, Bools, NDArray[np.object_]]:
@@ -181,7 +203,8 @@ def attach(shapes: NDArray[Any], ways: Ways, *, reach: float, factor: float = 1.
     Notes
     -----
     The road is the one nearest to the shape; of several that run through it the one nearest to its centroid. The place on it is that
-    nearest to the centroid.
+    nearest to the centroid. A road from which one does not get to most of the network and back is passed over where another one is within
+    reach: maps are full of yards that lack their last metre.
     """
     import shapely
 
@@ -194,19 +217,31 @@ def attach(shapes: NDArray[Any], ways: Ways, *, reach: float, factor: float = 1.
     if not len(usable):
         reason[there] = "no_road"
         return Sites(way, share, access, reason)
-    tree = shapely.STRtree(ways.lines[usable])
-    at, gap = _nearest(tree, shapes[there])
-    inside = gap == 0.0
     middle = shapely.centroid(shapes[there])
-    at[inside] = _nearest(tree, middle[inside])[0]
-    lines = ways.lines[usable[at]]
+    at, gap = _entrance(shapes[there], middle, ways, usable)
+    main, further = _entrance(shapes[there], middle, ways, usable[ways.main[usable]])
+    better = (further * factor <= reach) & (further > gap)
+    at, gap = np.where(better, main, at), np.where(better, further, gap)
     access[there] = gap * factor
     near = gap * factor <= reach
     mine = there[near]
-    way[mine] = usable[at[near]]
-    share[mine] = shapely.line_locate_point(lines[near], middle[near], normalized=True)
+    way[mine] = at[near]
+    share[mine] = shapely.line_locate_point(ways.lines[at[near]], middle[near], normalized=True)
     reason[there[~near]] = "too_far_from_a_road"
-    return Sites(way, np.clip(share, 0.0, 1.0), access, reason)
+    return Sites(way, np.clip(share, 0.0, 1.0), access, reason, int(better.sum()))
+
+
+def _entrance(shapes: NDArray[Any], middle: NDArray[Any], ways: Ways, among: Ints) -> tuple[Ints, Floats]:
+    """Return the nearest of some ways to every shape, to its middle of those that run through it, and how far it is."""
+    import shapely
+
+    if not len(among):
+        return np.full(len(shapes), -1, np.int64), np.full(len(shapes), np.inf)
+    tree = shapely.STRtree(ways.lines[among])
+    at, gap = _nearest(tree, shapes)
+    inside = gap == 0.0
+    at[inside] = _nearest(tree, middle[inside])[0]
+    return among[at], gap
 
 
 def _nearest(tree: Any, shapes: NDArray[Any]) -> tuple[Ints, Floats]:

@@ -299,6 +299,10 @@ def _told(case: _Case, reach: float) -> list[str]:
     if case.ways.straight:
         said.append(f"{case.ways.straight} links whose line nobody states are taken to run straight from node to node")
     for what, sites in (("stations", case.posts), ("objects", case.sites)):
+        if sites.aside:
+            said.append(
+                f"{sites.aside} of {len(sites)} {what} are entered from another road, for the nearest is cut off from most of the network"
+            )
         lost = int((sites.way < 0).sum())
         if lost:
             said.append(f"{lost} of {len(sites)} {what} lie further than {reach:g} m from every road, or nowhere: they are not assessed")

@@ -187,3 +187,17 @@ def test_a_station_at_any_place_of_a_link_reaches_its_own_place_at_once(share: f
     search = Search(network, ways, stations)
     time, who = search.at(stations, search.run(network.column("free_flow_time"), np.zeros(1)))
     assert (time.tolist(), who.tolist()) == ([0.0], [0])
+
+
+def test_a_yard_that_lacks_its_last_metre_is_passed_over_and_told() -> None:
+    names, ends = ["a", "b", "c", "x", "y"], np.array([(0, 1), (1, 2), (3, 4)])
+    tail, head = np.concatenate([ends, ends[:, ::-1]]).T
+    network = RoadNetwork.of(
+        names, tail, head, free_flow_time=10.0, capacity=900.0, x=[0.0, 100.0, 200.0, 90.0, 110.0], y=[0.0, 0.0, 0.0, 20.0, 20.0]
+    )  # fmt: skip
+    ways = ways_of(network)
+    house = shapely.points([(100.0, 25.0)])
+    near, wide = (attach(house, ways, reach=reach) for reach in (10.0, 40.0))
+    assert (near.access.tolist(), near.aside) == ([5.0], 0)
+    assert (wide.access.tolist(), wide.aside) == ([25.0], 1)
+    assert ways.lines[wide.way[0]].distance(house[0]) == 25.0
