@@ -34,6 +34,7 @@ NONE_COLOUR = hex_colour("#c9cbcd")
 SIGNED = tuple(hex_colour(text) for text in ("#0b5f57", "#4fa79e", "#a9d8d1", "#f3cf9a", "#d08a32", "#87500c"))
 """Less to more, Brewer's brown-blue-green: told apart by every kind of colour vision, and none of them looks closed."""
 _NO_VEHICLES, _SHUT, _NOTHING = Text("no vehicles", "无车辆"), Text("closed", "封闭"), Text("", "")
+_TINY = 1e-9  # below it a number is that of a rounding
 _NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
@@ -190,11 +191,12 @@ def rounded_bounds(values: Reals, classes: int) -> tuple[float, ...]:
     """
     known = values[np.isfinite(values) & (values > 0)]
     high = float(np.percentile(known, 98)) if len(known) else 1.0
+    high = high if high > _TINY else 1.0
     raw = high / max(classes - 1, 1)
     ten = 10.0 ** np.floor(np.log10(raw))
     step = next(nice * ten for nice in _NICE if nice * ten >= raw * (1 - 1e-9))
     most = max(float(known.max()) if len(known) else 0.0, step * classes)
-    return (*(round(step * place, 12) for place in range(classes)), most)
+    return (*(float(f"{step * place:.9g}") for place in range(classes)), most)
 
 
 def difference_scale(values: Reals, title: Text, unit: str, none: Text, note: Text) -> Scale:
