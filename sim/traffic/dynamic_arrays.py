@@ -51,14 +51,17 @@ def class_rows(names: tuple[str, ...], changes: Sequence[LinkChange]) -> ClassRo
 
 def lanes_of(network: RoadNetwork) -> Ints:
     """Return the road of each link: links of one object between the same nodes are its lanes; shape (links,), roads from 0."""
-    tail, head = network.column("from_node"), network.column("to_node")
-    count = network.links.num_rows
-    named = network.links["object"].combine_chunks().dictionary_encode()
-    code = named.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    alone = code < 0
-    code = np.where(alone, count + np.arange(count), code)
-    _, group = np.unique(np.stack([tail, head, code]), axis=1, return_inverse=True)
-    return np.asarray(group, np.int64).reshape(-1)
+    count, owner = network.links.num_rows, network.links["object"].combine_chunks()
+    if owner.null_count == count:
+        return np.arange(count)
+    code = owner.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    code = np.where(code < 0, count + np.arange(count), code)
+    keys = np.stack([network.column("from_node"), network.column("to_node"), code])
+    order = np.lexsort(keys)
+    new = np.append(True, (np.diff(keys[:, order], axis=1) != 0).any(axis=0)) if count else np.zeros(0, bool)
+    group = np.empty(count, np.int64)
+    group[order] = np.cumsum(new) - 1
+    return group
 
 
 def roads_of(

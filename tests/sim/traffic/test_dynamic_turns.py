@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import networkx
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -121,6 +122,31 @@ def test_a_banned_turn_is_made_by_no_table_and_refused_in_a_path() -> None:
     assert found.left[-1].tolist() == [1, 1, 1, 1]
     with pytest.raises(UsageError, match=r"1 turns of paths are banned \(first: from 0-1 to 1-3\)"):
         run(road, fleet_of([0.0], [0, 3], road), 600.0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31))
+def test_who_is_alone_takes_the_quickest_way_without_banned_turns(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    nodes, links = 7, 22
+    ends = random.integers(0, nodes, (links, 2))
+    length = random.uniform(50, 500, links)
+    follow = np.argwhere(ends[:, 1][:, None] == ends[:, 0][None, :])
+    banned = follow[random.choice(len(follow), min(15, len(follow)), replace=False)].tolist()
+    road = roads([tuple(one) for one in ends.tolist()], ids=[f"l{k}" for k in range(links)], length=length,
+                 banned=table([tuple(one) for one in banned], BANNED))  # fmt: skip
+    graph = networkx.DiGraph()  # of links: a turn costs the link it leads into
+    graph.add_weighted_edges_from((one, other, length[other] / SPEED) for one, other in follow.tolist() if [one, other] not in banned)
+    graph.add_weighted_edges_from((f"at {tail}", k, length[k] / SPEED) for k, tail in enumerate(ends[:, 0].tolist()))
+    graph.add_weighted_edges_from((k, f"to {head}", 0.0) for k, head in enumerate(ends[:, 1].tolist()))
+    pairs = [(one, other) for one in range(nodes) for other in range(nodes) if one != other]
+    departure = 1e5 * np.arange(len(pairs))  # each when the one before is long there
+    origin, destination = np.array(pairs).T
+    found = run(road, Fleet(departure, origin, destination), departure[-1] + 1e5, sample_every=1e9)
+    known = [networkx.single_source_dijkstra_path_length(graph, f"at {one}").get(f"to {other}", np.nan) if f"at {one}" in graph else np.nan
+             for one, other in pairs]  # fmt: skip
+    assert found.arrival - found.departure == pytest.approx(np.array(known), rel=1e-6, nan_ok=True)  # times near 4e6 s in double precision
+    assert found.causes()["arrived"] == np.isfinite(known).sum()
 
 
 def two_lanes(**more: Any) -> RoadNetwork:
