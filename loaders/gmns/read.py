@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["AGREES", "CENTROIDS", "LINK_FILES", "NO_ROADS", "read_network"]
 
 LINK_FILES = ("link.csv", "road_link.csv")
-CENTROIDS = frozenset({"centroid", "zone_centroid", "zone centroid", "external"})
+CENTROIDS = frozenset({"centroid", "zone_centroid", "zone centroid"})
 """Values of ``node_type`` of nodes where paths may only begin or end."""
 NO_ROADS = frozenset({
     "sidewalk", "crosswalk", "bikeway", "bike_path", "footway", "cycleway", "path", "pedestrian", "steps", "railway", "rail", "subway",

@@ -6,7 +6,7 @@ the one of its controller, of fixed times that fill its cycle, becomes greens; t
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,14 +64,14 @@ def _greens(
 ) -> dict[tuple[str, str], tuple[float, float, float]]:  # fmt: skip
     """Return cycle, begin and end of the green of each phase, by controller and number."""
     plans.need("timing_plan_id", "controller_id")
-    names, cycles = plans.unique("timing_plan_id"), plans.numbers("cycle_length", 0.0)
+    names, cycles = plans.ids("timing_plan_id"), plans.numbers("cycle_length", 0.0)
     of_controller: dict[str, list[int]] = defaultdict(list)
     for row, controller in enumerate(plans.ids("controller_id")):
         of_controller[controller].append(row)
-    by_plan = _phases(phases)
+    by_plan, used = _phases(phases), Counter(names)  # some files use the same plan id for several controllers: whose phases are they?
     found, skipped, unset = {}, [], 0
     for controller, own in of_controller.items():
-        times = _fixed(by_plan.get(names[own[0]], []), float(cycles[own[0]])) if len(own) == 1 else None
+        times = _fixed(by_plan.get(names[own[0]], []), float(cycles[own[0]])) if len(own) == 1 == used[names[own[0]]] else None
         if times is None:
             skipped.append(controller)
             continue

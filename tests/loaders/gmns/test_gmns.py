@@ -170,6 +170,19 @@ def test_signals_that_are_not_sure_are_left_out_and_told(name: str, changed: tup
     assert any(one.startswith("1 signals are not read (c)") for one in network.notes)
 
 
+def test_a_plan_that_two_signals_share_leaves_its_phases_unclear(tmp_path: Path) -> None:
+    files = SIGNALS_OF | {"signal_timing_plan": SIGNALS_OF["signal_timing_plan"] + "p,d,90\n"}
+    network = read_network(folder(tmp_path, **files))
+    assert network.signals.num_rows == 0
+    assert any(one.startswith("2 signals are not read (c, d)") for one in network.notes)
+
+
+def test_times_that_change_with_the_traffic_are_no_greens(tmp_path: Path) -> None:
+    text = SIGNALS_OF["signal_timing_phase"].replace("position\n", "position,max_green\n").replace("40,5,1,1,1", "40,5,1,1,1,60")
+    text = "\n".join(line if line.count(",") == 8 or not line else line + "," for line in text.split("\n"))
+    assert read_network(folder(tmp_path, **SIGNALS_OF | {"signal_timing_phase": text})).signals.num_rows == 0
+
+
 def test_signals_without_an_offset_begin_at_midnight_and_say_so(tmp_path: Path) -> None:
     network = read_network(folder(tmp_path, **SIGNALS_OF))
     assert sorted(network.signals["green_from"].to_pylist()) == [0.0, 45.0, 70.0]
