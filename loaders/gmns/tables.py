@@ -224,9 +224,7 @@ def read_table(path: str | Path, *, encoding: str | None = None, limits: Limits 
     if lines <= 1 and _ends_with_header(place):
         return TextTable(place, pa.table({one: pa.array([], pa.string()) for one in names}), notes)
     reading = arrow.ReadOptions(column_names=names, skip_rows=1, encoding=name.removesuffix("-sig"), use_threads=False)
-    convert = arrow.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), null_values=list(_MISSING), strings_can_be_null=True
-    )
+    convert = arrow.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=list(_MISSING), strings_can_be_null=True)
     try:
         table = arrow.read_csv(str(place), reading, arrow.ParseOptions(delimiter=separator), convert)
     except (pa.ArrowException, UnicodeError) as error:

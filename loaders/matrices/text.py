@@ -33,7 +33,7 @@ COLUMNS = (
     ("destination", "d", "dest", "to", "to_zone", "destination_zone", "d_zone_id", "destination_id", "dest_zone", "终点", "终点小区",
      "到达小区"),
     ("trips", "volume", "flow", "demand", "count", "value", "veh", "vehicles", "出行量", "交通量"),
-)
+)  # fmt: skip
 """Names of the columns of a long table: where trips begin, where they end, how many."""
 MOST_ZONES = 20_000
 _NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*")
