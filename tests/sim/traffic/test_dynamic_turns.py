@@ -140,7 +140,7 @@ def test_who_is_alone_takes_the_quickest_way_without_banned_turns(seed: int) -> 
     graph.add_weighted_edges_from((f"at {tail}", k, length[k] / SPEED) for k, tail in enumerate(ends[:, 0].tolist()))
     graph.add_weighted_edges_from((k, f"to {head}", 0.0) for k, head in enumerate(ends[:, 1].tolist()))
     pairs = [(one, other) for one in range(nodes) for other in range(nodes) if one != other]
-    departure = 1e5 * np.arange(len(pairs))  # each when the one before is long there
+    departure = np.arange(0.0, 1e5 * len(pairs), 1e5)  # each when the one before is long there
     origin, destination = np.array(pairs).T
     found = run(road, Fleet(departure, origin, destination), departure[-1] + 1e5, sample_every=1e9)
     known = [networkx.single_source_dijkstra_path_length(graph, f"at {one}").get(f"to {other}", np.nan) if f"at {one}" in graph else np.nan
