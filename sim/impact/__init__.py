@@ -16,6 +16,16 @@
 ``residents``   `people`
 ``plugin``      the section ``[impact]`` of a scenario file
 ==============  ======================================================================================
+
+What the water and the traffic leave of the streets for those who help and those who flee:
+
+====================  ================================================================================
+``reachability``      `reach`: who is helped in time, step by step; ``reach_…`` are its parts
+``service_areas``     `service_area`: circles of a time or a way along the roads
+``evacuating``        `evacuation`: on foot to shelters with so many places
+``walking``           the network of pedestrians
+``reach_plugin``      the section ``[reach]``
+====================  ================================================================================
 """
 
 from __future__ import annotations
@@ -27,23 +37,34 @@ if TYPE_CHECKING:
     from cim.sim.impact.assess import exposure
     from cim.sim.impact.curves import DamageCurves, jrc_curves, read_curves
     from cim.sim.impact.damages import BuildingValues, damage
+    from cim.sim.impact.evacuating import evacuation, evacuation_time
     from cim.sim.impact.hazard import arr_class, defra_class, defra_rating, passable
     from cim.sim.impact.parameters import ImpactParameters
+    from cim.sim.impact.reach_parameters import ReachParameters
+    from cim.sim.impact.reachability import reach
     from cim.sim.impact.residents import people
+    from cim.sim.impact.service_areas import service_area
+    from cim.sim.impact.walking import walking_network
 
 __all__ = [
     "BuildingValues",
     "DamageCurves",
     "ImpactParameters",
+    "ReachParameters",
     "arr_class",
     "damage",
     "defra_class",
     "defra_rating",
+    "evacuation",
+    "evacuation_time",
     "exposure",
     "jrc_curves",
     "passable",
     "people",
+    "reach",
     "read_curves",
+    "service_area",
+    "walking_network",
 ]
 
 _HOME = {
@@ -54,11 +75,17 @@ _HOME = {
     "damage": "damages",
     "defra_class": "hazard",
     "defra_rating": "hazard",
+    "evacuation": "evacuating",
+    "evacuation_time": "evacuating",
     "exposure": "assess",
     "jrc_curves": "curves",
     "passable": "hazard",
     "people": "residents",
+    "reach": "reachability",
+    "ReachParameters": "reach_parameters",
     "read_curves": "curves",
+    "service_area": "service_areas",
+    "walking_network": "walking",
 }
 
 

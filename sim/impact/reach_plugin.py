@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cim.errors import CimError, UsageError
 from cim.sim.buildings import require_measurable
 from cim.sim.impact.parameters import impact_parameters
-from cim.sim.impact.reach import VERSION, reach
 from cim.sim.impact.reach_parameters import ReachParameters, reach_parameters
 from cim.sim.impact.reach_stations import read_stations
 from cim.sim.impact.reach_targets import read_targets
+from cim.sim.impact.reachability import VERSION, reach
 from cim.sim.impact.walking import walking_network
 from cim.sim.traffic.city_network import road_network
 

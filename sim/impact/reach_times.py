@@ -180,6 +180,10 @@ def link_times(
         slices = _slices(network, traffic.table("intervals"), place, shift, notes)
     elif traffic is not None:
         static = _static(traffic.table("links"), place, free, notes)
+    if roads is not None and "links" in roads.tables:
+        mine = roads.table("links").filter((pc.field("class") == vehicle_class) & (pc.field("status") == "not_assessed"))
+        if mine.num_rows:
+            notes.append(f"{vehicle_class}: the water on {mine.num_rows:,} links is not assessed: they count as dry")
     return LinkTimes(network, free, static, slices, roads, vehicle_class), notes
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cim.errors import UsageError
-from cim.sim.impact.evacuation import assigned, evacuation, evacuation_time
+from cim.sim.impact.evacuating import assigned, evacuation, evacuation_time
 from tests.sim.impact.reach_city import both, by_object, road_states, street
 
 

@@ -14,7 +14,7 @@ import cim
 from cim.errors import UsageError
 from cim.model import CityBuilder
 from cim.results import Fields, RunRecord
-from cim.sim.impact.reach import reach
+from cim.sim.impact.reachability import reach
 from cim.sim.traffic.city_network import road_network
 from tests.sim.impact.helpers import CRS
 from tests.sim.impact.reach_city import START, both, by_object, road_states, street

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from cim.errors import UsageError
 from cim.results import Fields, Preparing, RunRecord, Simulator, Using, city_fingerprint
-from cim.sim.impact.reach import reach
 from cim.sim.impact.reach_plugin import SIMULATOR
+from cim.sim.impact.reachability import reach
 from tests.sim.impact.reach_city import START, both, by_object, road_states, street
 
 ROADS = road_states(*both("main:b>c", 600.0, 1200.0))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cim.errors import UsageError
-from cim.sim.impact.service_area import _joined, service_area
+from cim.sim.impact.service_areas import _joined, service_area
 from tests.sim.impact.reach_city import by_object, street
 
 
