@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cim.errors import RunError, UsageError
+from cim.errors import ObjectNotFoundError, RunError, UsageError
 from cim.model.road_network import checked
 from cim.progress import track
+from cim.sim.traffic.equilibrium_noise import noise_of, settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,8 @@ _LEFT, _LEAST = 0.02, 0.05
 """Excess cost at which stored paths are even enough: shares of what the search found, and of the gap wanted."""
 _NEAR = 5.0
 """What trips could still have saved in a search, in gaps wanted, below which an exact look is worth its time."""
+_AHEAD, _DEEPER = 2, 0.01
+"""Searches from all origins beyond the gap asked for, and the share of it that they aim at; what they still move is the noise."""
 _MOST, _PARTLY, _FALLEN = 0.95, 4, 0.1
 """Share of the excess cost whose origins are searched from next, how often at most before all are again, and the share that the excess
 has fallen to when all are again. A tenth of the origins often holds nearly all of it."""
@@ -47,6 +50,21 @@ class Paths:
     """Links of all paths, in the order they are driven."""
     flow: Reals
     """[veh/h], shape (paths,)."""
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of zones with trips, by origin."""
+
+    origins: Ints
+    start: Ints
+    """Where the pairs of each origin begin, shape (origins + 1,)."""
+    origin: Ints
+    destination: Ints
+    trips: Reals
+    """Both ends and trips of each pair."""
+    inside: float
+    """Trips within zones."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,12 @@ class Assignment:
     """Least cost of each pair [s]; infinite where no path is."""
     paths: Paths
     closed: Flags
+    flow_noise: Reals
+    """How far the flow of each link may be from the equilibrium [veh/h]; see `equilibrium_noise`."""
+    time_noise: Reals
+    """The same of its time [s]; 0 where closed."""
+    unique: Flags
+    """Links whose flow the equilibrium settles; others, of constant cost, may exchange theirs at no cost."""
 
     def through(self, link: int) -> tuple[Ints, Reals]:
         """Return the pairs whose trips use a link, and how many of them do [veh/h] (select-link analysis)."""
@@ -95,6 +119,7 @@ def assign(
     gap: float = 1e-6,
     closed: Sequence[str] = (),
     start: Assignment | None = None,
+    unserved: Literal["refuse", "tell"] = "refuse",
     most_iterations: int = 500,
 ) -> Assignment:
     """Return the user equilibrium of trips on a network.
@@ -103,18 +128,21 @@ def assign(
     ----------
     gap
         Relative gap at which to stop. At 1e-4 single links may still be off by a hundred vehicles per hour; differences of two runs
-        need 1e-6 and less.
+        need 1e-6 and less. The run goes two searches further, and tells by them how far each link may still be off.
     closed
         Ids of links, or of roads, that nobody may use.
     start
         An equilibrium of the same trips to begin with: after a closure only the trips concerned look for another way.
+    unserved
+        What to do with trips between zones that no path joins even where nothing is closed: refuse the network, or tell how many they
+        are and leave them out. Trips that a closure cuts off are a result, and told.
     most_iterations
         Searches for new paths, at most.
 
     Raises
     ------
     UsageError
-        If the network or the trips hold faults; all of them in one message.
+        If network, trips, ids of closures or start hold faults, or zones with trips are not joined; all of them in one message.
     RunError
         If the gap is not reached.
 
@@ -129,50 +157,94 @@ def assign(
     >>> [round(float(one), 6) for one in assign(two, trips, gap=1e-12).flow]
     [200.0, 800.0]
     """
-    from cim.sim.traffic import equilibrium_kernels as kernels
-
-    ordered = _pairs(network, demand)
-    origins, pair_start, origin, destination, trips, inside = ordered
-    shut = np.zeros(network.links.num_rows, bool)
-    if closed:
-        shut[network.rows_of(closed)] = True
-    law = _law(network)
-    graph = network.turn_graph
-    store, flow = _begin(start, network, ordered, shut)
-    weight, slope, least = np.empty(len(flow)), np.empty(len(flow)), np.empty(len(trips))
-
-    def price() -> None:
-        kernels.costs(law, flow, weight, slope)
-        weight[shut] = np.inf
-
-    price()
+    shut, faults = _closed(network, closed)
+    pairs = _pairs(network, demand, [*faults, *_other(start, network)])
+    if unserved == "refuse":
+        _joined(network, pairs)
+    run = _Run(network, pairs, shut, start)
     gaps: list[float] = []
-    saved = spent = 0.0
-    excess, turns = np.zeros(len(origins)), _Turns(len(origins))
+    turns, left = _Turns(len(pairs.origins)), 1.0
+    reached: Reals | None = None  # the flow when the gap was
+    ahead = 0
     with track(total=None, label="user equilibrium", unit="searches") as progress:
         for iteration in range(1, most_iterations + 1):
-            store = kernels.sweep(
-                origins, turns.chosen, pair_start, destination, trips, graph, law, shut, flow, weight, slope, store, excess
-            )
-            spent, saved = float(flow[~shut] @ weight[~shut]), float(excess.sum())
-            kernels.polish(law, flow, weight, slope, store, _ROUNDS, max(_LEFT * saved, _LEAST * gap * spent))
-            kernels.load(store, flow)  # without the rounding of many small moves
-            price()
+            left = run.search(turns.chosen, gap if reached is None else _DEEPER * gap)
             progress.update(iteration)
-            if saved <= _NEAR * gap * spent:
-                kernels.cheaper(origins, pair_start, destination, graph, weight, store, least, excess)
-                total, least_total, unserved = _exact(trips, weight, flow, shut, least)
-                gaps.append((total - least_total) / total if total > 0 else 0.0)
-                if gaps[-1] <= gap:
-                    return Assignment(
-                        flow, weight, gaps[-1], float(kernels.objective(law, flow)), total, iteration, tuple(gaps), unserved, inside,
-                        origin, destination, trips, least, Paths(*store), shut,
-                    )  # fmt: skip
+            ahead = max(ahead - 1, 0)
+            if ahead == 0 and left <= _NEAR * gap:
+                gaps.append(run.look())
                 turns.chosen[:] = True
-            turns.choose(excess)
-    reached = f"{gaps[-1]:.1e}" if gaps else f"about {saved / max(spent, 1e-300):.1e}"
-    msg = f"traffic: the gap is {reached} after {most_iterations} searches, wanted {gap:.1e}; give more searches or a larger gap"
+                if gaps[-1] > gap:
+                    reached = None
+                elif reached is not None:
+                    return run.result(iteration, gaps, reached)
+                else:
+                    reached, ahead = run.flow.copy(), _AHEAD
+            if reached is None:
+                turns.choose(run.excess)
+    found = f"{gaps[-1]:.1e}" if gaps else f"about {left:.1e}"
+    msg = f"traffic: the gap is {found} after {most_iterations} searches, wanted {gap:.1e}; give more searches or a larger gap"
     raise RunError(msg)
+
+
+class _Run:
+    """Paths, flows and costs on the way to equilibrium."""
+
+    def __init__(self, network: RoadNetwork, pairs: _Pairs, shut: Flags, start: Assignment | None) -> None:
+        self.network, self.pairs, self.shut = network, pairs, shut
+        self.law, self.graph = _law(network), network.turn_graph
+        self.store, self.flow = _begin(start, pairs, shut)
+        self.weight, self.slope, self.least = np.empty(len(shut)), np.empty(len(shut)), np.empty(len(pairs.trips))
+        self.excess = np.zeros(len(pairs.origins))
+        self.total = self.unserved = 0.0
+        self._price()
+
+    def search(self, chosen: Flags, gap: float) -> float:
+        """Look for new paths from some origins and even out all; return what the trips could have saved before, over all they spend."""
+        from cim.sim.traffic import equilibrium_kernels as kernels
+
+        of, costs = self.pairs, (self.law, self.flow, self.weight, self.slope)
+        self.store = kernels.sweep(
+            of.origins, chosen, of.start, of.destination, of.trips, self.graph, self.law, self.shut, *costs[1:], self.store, self.excess
+        )
+        spent, saved = self._spent(), float(self.excess.sum())
+        kernels.polish(*costs, self.store, _ROUNDS, max(_LEFT * saved, _LEAST * gap * spent))
+        kernels.load(self.store, self.flow)  # without the rounding of many small moves
+        self._price()
+        return saved / max(spent, 1e-300)
+
+    def look(self) -> float:
+        """Return the relative gap by an exact search."""
+        from cim.sim.traffic import equilibrium_kernels as kernels
+
+        of = self.pairs
+        kernels.cheaper(of.origins, of.start, of.destination, self.graph, self.weight, self.store, self.least, self.excess)
+        reached = np.isfinite(self.least)
+        self.total, self.unserved = self._spent(), float(of.trips[~reached].sum())
+        return (self.total - float(of.trips[reached] @ self.least[reached])) / self.total if self.total > 0 else 0.0
+
+    def result(self, iterations: int, gaps: list[float], earlier: Reals) -> Assignment:
+        """Return the equilibrium; `earlier`: the flow when the gap was reached."""
+        from cim.sim.traffic import equilibrium_kernels as kernels
+
+        of, unique = self.pairs, settled(self.network, self.shut)
+        noise = np.where(self.shut, 0.0, noise_of(self.flow, earlier, unique & ~self.shut))
+        later = np.empty(len(noise))
+        kernels.costs(self.law, self.flow + noise, later, self.slope)  # costs are convex: the rise is no less than the fall
+        return Assignment(
+            self.flow, self.weight, gaps[-1], float(kernels.objective(self.law, self.flow)), self.total, iterations, tuple(gaps),
+            self.unserved, of.inside, of.origin, of.destination, of.trips, self.least, Paths(*self.store), self.shut, noise,
+            np.where(self.shut, 0.0, later - np.where(self.shut, 0.0, self.weight)), unique,
+        )  # fmt: skip
+
+    def _price(self) -> None:
+        from cim.sim.traffic import equilibrium_kernels as kernels
+
+        kernels.costs(self.law, self.flow, self.weight, self.slope)
+        self.weight[self.shut] = np.inf
+
+    def _spent(self) -> float:
+        return float(self.flow[~self.shut] @ self.weight[~self.shut])
 
 
 class _Turns:
@@ -205,29 +277,37 @@ def _law(network: RoadNetwork) -> tuple[Any, ...]:
     return (kind, *(np.ascontiguousarray(network.column(name), float) for name in ("free_flow_time", "b", "power", "capacity", "fixed")))
 
 
-def _pairs(network: RoadNetwork, demand: ODMatrix) -> tuple[Ints, Ints, Ints, Ints, Reals, float]:
-    """Return origins, where the pairs of each begin, both ends and trips of each pair, by origin, and the trips within zones.
+def _closed(network: RoadNetwork, ids: Sequence[str]) -> tuple[Flags, list[str]]:
+    """Return which links are closed, and the fault that some ids are not known."""
+    shut = np.zeros(network.links.num_rows, bool)
+    try:
+        shut[network.rows_of(ids) if len(ids) else []] = True
+    except ObjectNotFoundError as error:
+        return shut, [f"of the closures: {error}"]
+    return shut, []
+
+
+def _pairs(network: RoadNetwork, demand: ODMatrix, faults: list[str]) -> _Pairs:
+    """Return the pairs of zones by origin.
 
     Raises
     ------
     UsageError
-        If the network or the trips hold faults.
+        If the network or the trips hold faults, or there are others.
     """
     nodes = network.nodes.num_rows
     origin, destination = np.asarray(demand.origin, np.int64), np.asarray(demand.destination, np.int64)
     trips = np.asarray(demand.trips, float)
-    faults = []
     if not len(origin) == len(destination) == len(trips):
-        faults.append(f"the trips have {len(origin)} origins, {len(destination)} destinations and {len(trips)} numbers")
+        faults = [*faults, f"the trips have {len(origin)} origins, {len(destination)} destinations and {len(trips)} numbers"]
     else:
         outside = (origin < 0) | (origin >= nodes) | (destination < 0) | (destination >= nodes)
         bad = ~(trips >= 0) | ~np.isfinite(trips)
-        faults += [f"{int(outside.sum())} pairs of zones name a node that is not there (first: row {np.argmax(outside)})"] * bool(
-            outside.any()
-        )
-        faults += [f"{int(bad.sum())} numbers of trips are negative or no numbers (first: row {np.argmax(bad)})"] * bool(bad.any())
+        told = {"pairs of zones name a node that is not there": outside, "numbers of trips are negative or no numbers": bad}
+        faults = [*faults, *(f"{int(one.sum())} {said} (first: row {np.argmax(one)})" for said, one in told.items() if one.any())]
+        if not len(trips):
+            faults = [*faults, "the matrix holds no trips"]
     checked(network, faults)
-    inside = float(trips[origin == destination].sum())
     keep = (origin != destination) & (trips > 0)
     key, total = origin[keep] * nodes + destination[keep], trips[keep]
     if not (np.diff(key) > 0).all():
@@ -235,28 +315,49 @@ def _pairs(network: RoadNetwork, demand: ODMatrix) -> tuple[Ints, Ints, Ints, In
         total = np.asarray(np.bincount(inverse, total, len(key)), float)
     begins, ends = key // max(nodes, 1), key % max(nodes, 1)
     origins, first = np.unique(begins, return_index=True)
-    return origins, np.append(first, len(key)).astype(np.int64), begins, ends, total, inside
+    inside = float(trips[origin == destination].sum())
+    return _Pairs(origins, np.append(first, len(key)).astype(np.int64), begins, ends, total, inside)
 
 
-def _begin(start: Assignment | None, network: RoadNetwork, ordered: tuple[Any, ...], shut: Flags) -> tuple[tuple[Any, ...], Reals]:
-    """Return paths and flows to begin with: none, or those of another equilibrium of the same trips."""
-    _, _, origin, destination, trips, _ = ordered
+def _joined(network: RoadNetwork, pairs: _Pairs) -> None:
+    """Refuse trips between zones that no path joins, whatever is closed.
+
+    Raises
+    ------
+    UsageError
+        If there are any, with the first pairs by the ids of their nodes.
+    """
+    from cim.sim.traffic.equilibrium_kernels import apart
+
+    cut = np.flatnonzero(apart(pairs.origins, pairs.start, pairs.destination, network.turn_graph))
+    if len(cut):
+        names = network.nodes["id"].take(pairs.origin[cut[:5]]), network.nodes["id"].take(pairs.destination[cut[:5]])
+        first = ", ".join(f"{a} to {z}" for a, z in zip(*(one.to_pylist() for one in names), strict=True))
+        msg = (f"traffic: {len(cut)} pairs of zones with {pairs.trips[cut].sum():g} trips per hour are joined by no path ({first}"
+               f"{' ...' if cut[5:].size else ''}); mend the network, or leave them out with unserved='tell'")  # fmt: skip
+        raise UsageError(msg)
+
+
+def _other(start: Assignment | None, network: RoadNetwork) -> list[str]:
+    if start is None or len(start.flow) == network.links.num_rows:
+        return []
+    return [f"start= has {len(start.flow)} links and the network {network.links.num_rows}; give an equilibrium on the same links"]
+
+
+def _begin(start: Assignment | None, pairs: _Pairs, shut: Flags) -> tuple[tuple[Any, ...], Reals]:
+    """Return paths and flows to begin with: none, or those of another equilibrium of the same trips.
+
+    Raises
+    ------
+    UsageError
+        If it is one of other trips.
+    """
     if start is None:
-        nothing = (np.zeros(len(trips) + 1, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0))
-        return nothing, np.zeros(network.links.num_rows)
-    same = len(start.flow) == network.links.num_rows and all(
-        np.array_equal(*both) for both in ((start.origin, origin), (start.destination, destination), (start.trips, trips))
-    )
-    if not same:
-        msg = "traffic: start= is an equilibrium of other trips or another network; leave it out, or give that of the same trips and links"
+        nothing = (np.zeros(len(pairs.trips) + 1, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0))
+        return nothing, np.zeros(len(shut))
+    both = (start.origin, pairs.origin), (start.destination, pairs.destination), (start.trips, pairs.trips)
+    if not all(np.array_equal(*pair) for pair in both):
+        msg = "traffic: start= is an equilibrium of other trips; leave it out, or give that of the same trips"
         raise UsageError(msg)
     used = start.paths
-    flow = np.where(shut, 0.0, start.flow)
-    return (used.of_pair, used.start, used.links, used.flow.copy()), flow
-
-
-def _exact(trips: Reals, weight: Reals, flow: Reals, shut: Flags, least: Reals) -> tuple[float, float, float]:
-    """Return what all trips cost, the least they could cost at these times, and the trips that no path serves."""
-    reached = np.isfinite(least)
-    total = float(flow[~shut] @ weight[~shut])
-    return total, float(trips[reached] @ least[reached]), float(trips[~reached].sum())
+    return (used.of_pair, used.start, used.links, used.flow.copy()), np.where(shut, 0.0, start.flow)

@@ -15,6 +15,7 @@ import numpy as np
 __all__ = [
     "BPR",
     "CONICAL",
+    "apart",
     "cheaper",
     "cost",
     "costs",
@@ -266,6 +267,35 @@ def next_links(zones, graph, weight):
         for v in range(states):
             made[z, v] = link[by[v]] if by[v] >= 0 else -1
     return made
+
+
+@_jit
+def apart(origins, pair_start, destination, graph):
+    """Return the pairs of zones that no path joins, whatever it costs."""
+    first, arc_head, through, extra = graph.first, graph.arc_head, graph.through, graph.extra
+    states = first.shape[0] - 1
+    cut = np.zeros(destination.shape[0], np.bool_)
+    reached, queue = np.full(states, -1, np.int32), np.empty(states, np.int32)
+    for o in range(origins.shape[0]):
+        reached[origins[o]], queue[0] = o, origins[o]
+        done, known = 0, 1
+        while done < known:
+            u = queue[done]
+            done += 1
+            for k in range(first[u], first[u + 1]):
+                v = arc_head[k]
+                if reached[v] != o:
+                    reached[v] = o
+                    if through[v]:
+                        queue[known] = v
+                        known += 1
+        for k in range(pair_start[o], pair_start[o + 1]):
+            end = destination[k]
+            found = reached[end] == o
+            for state in range(extra[end], extra[end + 1]):
+                found = found or reached[state] == o
+            cut[k] = not found
+    return cut
 
 
 @_jit

@@ -15,7 +15,7 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cim.errors import ObjectNotFoundError, RunError, UsageError
+from cim.errors import RunError, UsageError
 from cim.loaders.tntp import read_network
 from cim.model.road_network import NODES, ODMatrix, RoadNetwork
 from cim.sim.traffic import Assignment, assign
@@ -97,11 +97,26 @@ def test_a_closure_that_opens_again_gives_the_first_equilibrium(traffic: Path) -
 
 def test_trips_that_no_path_serves_are_counted_and_load_nothing() -> None:
     road = RoadNetwork.of(["a", "b", "c"], [0], [1], free_flow_time=60.0, capacity=100.0)
-    found = assign(road, trips((0, 1, 30.0), (0, 2, 5.0), (1, 1, 7.0)))
+    found = assign(road, trips((0, 1, 30.0), (0, 2, 5.0), (1, 1, 7.0)), unserved="tell")
     assert (found.unserved, found.within_zones) == (5.0, 7.0)
     assert found.flow.tolist() == [30.0]
     shut = assign(road, trips((0, 1, 30.0)), closed=["a-b"], start=assign(road, trips((0, 1, 30.0))))
     assert (shut.unserved, shut.flow.tolist()) == (30.0, [0.0])
+
+
+def two_links() -> RoadNetwork:
+    return RoadNetwork.of(["a", "b"], [0, 0], [1, 1], ids=["x", "y"], free_flow_time=1.0, capacity=1.0)
+
+
+def test_zones_that_no_path_joins_are_refused_by_name_unless_a_closure_cuts_them_off() -> None:
+    ends = np.array([(0, 1), (1, 2), (3, 2)]).T
+    road = RoadNetwork.of(["a", "b", "c", "d"], *ends, free_flow_time=60.0, capacity=100.0, through=[True, True, True, False])
+    with pytest.raises(UsageError, match=r"2 pairs of zones with 11 trips per hour are joined by no path \(c to a, c to d\)"):
+        assign(road, trips((0, 2, 30.0), (2, 0, 5.0), (2, 3, 6.0), (3, 2, 1.0)))
+    cut = assign(road, trips((0, 2, 30.0), (3, 2, 1.0)), closed=["b-c"])
+    assert (cut.unserved, cut.flow.tolist()) == (30.0, [0.0, 0.0, 1.0])
+    with pytest.raises(UsageError, match="joined by no path"):  # no fault of the closure
+        assign(road, trips((0, 2, 30.0), (2, 0, 5.0)), closed=["b-c"])
 
 
 def test_a_centroid_is_no_way_through() -> None:
@@ -124,13 +139,15 @@ def test_select_link_names_the_pairs_and_their_trips(traffic: Path) -> None:
 
 def test_all_faults_are_told_in_one_message() -> None:
     road = RoadNetwork.of(["a", "b"], [0, 0], [1, 1], ids=["x", "y"], free_flow_time=[-1.0, 5.0], capacity=[10.0, 0.0], fixed=[0.0, -3.0])
-    with pytest.raises(UsageError, match="4 faults") as told:
-        assign(road, ODMatrix(np.array([0]), np.array([7]), np.array([1.0])))
-    for said in ("negative", "capacity of zero", "fixed cost", "node that is not there", "first: y"):
+    with pytest.raises(UsageError, match="5 faults") as told:
+        assign(road, ODMatrix(np.array([0]), np.array([7]), np.array([1.0])), closed=["nowhere"])
+    for said in ("negative", "capacity of zero", "fixed cost", "node that is not there", "first: y", "'nowhere'"):
         assert said in str(told.value)
     good = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=1.0, capacity=1.0)
-    with pytest.raises(ObjectNotFoundError, match="'nowhere'"):
-        assign(good, trips((0, 1, 1.0)), closed=["nowhere"])
+    with pytest.raises(UsageError, match="no trips"):
+        assign(good, ODMatrix(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)))
+    with pytest.raises(UsageError, match="start= has 1 links and the network 2"):
+        assign(two_links(), trips((0, 1, 1.0)), start=assign(good, trips((0, 1, 1.0))))
     with pytest.raises(UsageError, match="other trips"):
         assign(good, trips((0, 1, 2.0)), start=assign(good, trips((0, 1, 1.0))))
     with pytest.raises(UsageError, match="3 origins"):

@@ -107,7 +107,7 @@ def test_whoever_follows_the_table_arrives_at_least_cost(network: RoadNetwork) -
 def test_the_trips_of_an_assignment_make_no_banned_turn(network: RoadNetwork) -> None:
     last = network.nodes.num_rows - 1
     truth = oracle(network, 0)[last]
-    found = assign(network, trips((0, last, 10.0)))
+    found = assign(network, trips((0, last, 10.0)), unserved="tell")
     assert found.unserved == (0.0 if np.isfinite(truth) else 10.0)
     assert found.least == pytest.approx([truth], rel=1e-12)
     assert found.total_time == pytest.approx(10.0 * truth if np.isfinite(truth) else 0.0, rel=1e-12)
@@ -121,7 +121,7 @@ def test_a_ban_of_the_u_turn_sends_a_trip_round_the_block() -> None:
     assert assign(road, demand).flow.tolist() == [10, 0, 0, 10, 0, 0]
     assert assign(with_bans(road, (0, 3)), demand).flow.tolist() == [10, 10, 10, 10, 0, 0]
     assert assign(with_bans(road, (0, 3), (1, 2)), demand).flow.tolist() == [10, 10, 10, 10, 10, 10]
-    assert assign(with_bans(road, (0, 3), (1, 2), (4, 5)), demand).unserved == 10.0
+    assert assign(with_bans(road, (0, 3), (1, 2), (4, 5)), demand, unserved="tell").unserved == 10.0
 
 
 def test_trips_divide_between_the_turn_that_is_left_and_the_way_round() -> None:
