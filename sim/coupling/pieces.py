@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from cim.model.link_json import said_by_links
 from cim.model.link_lines import LinkLines, link_lines
+from cim.model.numeric import numbers
 from cim.sim.impact.roads import Pieces, read_roads
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["RoadPieces", "read_pieces"]
 
 _NO = ("", "no", "none", "0", "false")
-_AT_HOME = ("Road", "Railway")
-"""Classes of objects of which the impact says whether they run over or under the ground."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def _occurrence(code: Ints) -> Ints:
 
 
 def _crossing(city: City, owner: Ints, row: Ints, water: Water, limits: ImpactParameters) -> NDArray[np.object_]:
-    """Return why the water on the ground is not that on a link: what its road says, else what the link says."""
+    """Return why the water on the ground is not that on a link: what the impact says of its road, else what object or link say."""
     keys, roads = read_roads(city, water, limits)
     reason = np.full(len(owner), None, object)
     if len(keys):
@@ -125,8 +124,9 @@ def _crossing(city: City, owner: Ints, row: Ints, water: Water, limits: ImpactPa
     spoken = said_by_links(
         city.tables["links"]["attributes"].take(pa.array(row)), {"bridge": pa.string(), "tunnel": pa.string(), "layer": pa.float64()}
     )
-    bridge, tunnel = (_yes(spoken[name]) for name in ("bridge", "tunnel"))
+    bridge, tunnel = (_yes(spoken[name]) | _stated(city, name, owner) for name in ("bridge", "tunnel"))
     layer = spoken["layer"].to_numpy()
+    layer = np.where(np.isnan(layer), numbers(city, "layer", owner), layer)
     with np.errstate(invalid="ignore"):
         over, under = bridge | ((layer > 0) & ~tunnel), tunnel | ((layer < 0) & ~bridge)
     silent = np.array([one is None for one in reason], bool)
@@ -136,6 +136,17 @@ def _crossing(city: City, owner: Ints, row: Ints, water: Water, limits: ImpactPa
         reason[silent & under & ~opened] = "in_a_tunnel"
     reason[silent & over] = "on_a_bridge"
     return reason
+
+
+def _stated(city: City, name: str, owner: Ints) -> Bools:
+    """Return which objects, of whatever class, say something but "no" of themselves."""
+    found = np.zeros(len(owner), bool)
+    types = np.asarray(city.core_rows(["type"], owner)["type"].to_pylist(), object) if len(owner) else np.empty(0, object)
+    for type in dict.fromkeys(types.tolist()):
+        if type in city.attributes and name in city.attributes.schema(type).names:
+            mine = types == type
+            found[mine] = _yes(pc.cast(city.column(type, name, owner[mine]), pa.string()))
+    return found
 
 
 def _yes(texts: pa.ChunkedArray) -> Bools:

@@ -29,7 +29,7 @@ __all__ = ["DIGITS", "CellWater", "Clock", "clock_of", "water_at"]
 
 DIGITS = 6
 """As the impact reads depths: single precision keeps 0.3 m as 0.30000001 m."""
-_AT_ONCE = 8_000_000
+_AT_ONCE = 3_000_000
 """Numbers that one field of a chunk may hold."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import shapely
 
-from cim.model import City, CityBuilder
+from cim.model import City, CityBuilder, Column
 from cim.model.coverages import Raster, write_raster
 from cim.model.geometry import mesh_columns
 from cim.results import Fields
@@ -164,3 +164,12 @@ def test_in_a_cloudburst_the_underpass_closes_first_and_the_bridge_over_the_rive
     assert all(other is None or first["cut"] <= other for other in first.values())
     assert any(row["cause"] == "rain" for row in of_class(result, "states") if row["object"] == "bridge")
     assert any("mean over the domain" in text for text in result.run.assumptions)
+
+
+def test_a_track_that_says_tunnel_is_not_taken_for_a_dry_road() -> None:
+    def add(builder: CityBuilder) -> None:
+        keys = builder.add_objects("Track", ["t"], footprints=[SPAN["r"]])
+        builder.add_attributes(keys, "Track", {"tunnel": Column(["yes"])})
+        builder.add_links(keys, "road", ["p"], ["q"], direction="forward", length=[40.0], attributes=['{"class": "primary"}'])
+
+    assert car(make_roads({}, add=add), river(-4.0))["reason"] == "in_a_tunnel"
