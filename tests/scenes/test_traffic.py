@@ -122,6 +122,11 @@ def ribbon(layer: Layer, link: str, *, mark: bool = False) -> Any:
     return layer.points[np.unique(layer.triangles[layer.cell_object == row])]
 
 
+def covered(points: Any) -> float:
+    """Return the area of a straight ribbon [m²]."""
+    return float(shapely.convex_hull(shapely.multipoints(points[:, :2])).area)
+
+
 def path(scene: Scene, name: str, first: int, last: int) -> Any:
     return shapely.LineString(np.array(LINES[name])[[first, last]] + np.array([X0, Y0]) - scene.origin[:2])
 
@@ -251,9 +256,8 @@ def test_a_closed_link_is_dark_red_hatched_and_broader(empty: Scene) -> None:
     mark = int(np.flatnonzero(layer.keys == "main:b>c")[1])
     assert layer.hatched.tolist() == [row == mark for row in range(len(layer))]
     assert tuple(layer.colours[mark]) == CLOSED_COLOUR
-    area = lambda points: shapely.MultiPoint(points[:, :2]).convex_hull.area  # noqa: E731
     other = empty.add(traffic()).layer("traffic")
-    assert area(ribbon(layer, "main:b>c", mark=True)) > 1.3 * area(ribbon(other, "main:b>c"))
+    assert covered(ribbon(layer, "main:b>c", mark=True)) > 1.3 * covered(ribbon(other, "main:b>c"))
     assert [(entry.label.en, entry.hatch, entry.count) for entry in layer.legend.entries][-1] == ("closed", True, 1)
 
 
