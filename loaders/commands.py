@@ -1,4 +1,4 @@
-"""Commands that take a step on a stored city: storeys, singulate, classify, pipes; each saves a new version."""
+"""Commands that take a step on a stored city: storeys, singulate, classify, pipes, roads; each saves a new version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from cim.errors import InputError
 
-__all__ = ["classify", "pipes", "singulate", "storeys"]
+__all__ = ["classify", "pipes", "roads", "singulate", "storeys"]
 
 City = Annotated[Path, typer.Argument(help="A .cim folder; a new version is saved in it.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Save here instead, as a city of its own.")]
@@ -64,6 +64,19 @@ def pipes(
 ) -> None:
     """Make bodies and a network of the pipes of a city 管线."""
     _take("pipes", path, output, as_json=as_json, type=type, network=network, terrain=terrain, snap=snap)
+
+
+def roads(
+    path: City,
+    snap: Annotated[float, typer.Option(help="Ends of lines nearer to each other, or to a line, than this meet [m].")] = 1.0,
+    cross: Annotated[str, typer.Option(help="split: lines that cross on one level are joined; pass: they pass over each other.")] = "split",
+    road_class: Annotated[str, typer.Option(help="Class of roads that state none.")] = "unclassified",
+    lane_width: Annotated[float, typer.Option(help="Width of road area that makes one lane [m].")] = 3.25,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a road network of roads that have none 道路网络: lines are joined, areas get centrelines; what is assumed is marked."""
+    _take("roads", path, output, as_json=as_json, snap=snap, cross=cross, road_class=road_class, lane_width=lane_width)
 
 
 def _take(name: str, path: Path, output: Path | None, *, as_json: bool, **options: Any) -> None:

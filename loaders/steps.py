@@ -55,6 +55,16 @@ def pipes_step(
     return pipe_network(city, type, network=network, terrain=_ground(city, terrain), snap=snap)
 
 
+def roads_step(
+    city: City, *, snap: float = 1.0, cross: Literal["split", "pass"] = "split", road_class: str = "unclassified",
+    lane_width: float = 3.25, also: Sequence[str] = (),
+) -> City:  # fmt: skip
+    """Make a road network of roads that have none: lines are joined where they meet, areas get centrelines 道路网络."""
+    from cim.model.road_links import derive_road_links
+
+    return derive_road_links(city, snap=snap, cross=cross, road_class=road_class, lane_width=lane_width, also=also)
+
+
 def singulate_step(
     city: City, *, mesh: str | None = None, terrain: str | None = None, type: str = "Building", wall_tolerance: float = 0.1,
     lid: Literal["terrain", "lowest"] = "terrain",
@@ -114,8 +124,8 @@ def _only(city: City, kind: str) -> str:
 
 
 STEPS: Mapping[str, Callable[..., City]] = {
-    "classify": classify_step, "green_ratio": green_step, "group": group_step, "pipes": pipes_step, "singulate": singulate_step,
-    "storeys": storeys_step, "zonal": zonal_step,
+    "classify": classify_step, "green_ratio": green_step, "group": group_step, "pipes": pipes_step, "roads": roads_step,
+    "singulate": singulate_step, "storeys": storeys_step, "zonal": zonal_step,
 }  # fmt: skip
 
 

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import shapely
+
+import cim
+from cim.cli import run
+from cim.loaders.networks import read_network, write_network
+from cim.model import CityBuilder
+from cim.model.road_network import RoadNetwork
+
+
+def test_a_city_with_road_lines_gets_links_and_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    builder = CityBuilder("EPSG:4549")
+    x, y = 500000.0, 3400000.0
+    lines = [shapely.LineString([(x, y), (x + 200, y)]), shapely.LineString([(x + 100, y), (x + 100, y + 80)])]
+    builder.add_objects("Road", ["long", "side"], footprints=lines)
+    cim.save(builder.build(), tmp_path / "quarter.cim")
+    assert run(["network", str(tmp_path / "quarter.cim")]) == 2
+    assert "derive_road_links" in capsys.readouterr().err
+    assert run(["roads", str(tmp_path / "quarter.cim")]) == 0
+    capsys.readouterr()
+    assert run(["network", str(tmp_path / "quarter.cim"), "--json", "--to", "gmns", "-o", str(tmp_path / "gmns")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["nodes"], told["links"]) == (4, 6)
+    assert told["written"][0] == str(tmp_path / "gmns")
+    assert read_network(tmp_path / "gmns").links["length"].to_pylist() == [100.0, 100.0, 100.0, 100.0, 80.0, 80.0]
+
+
+def test_a_network_that_a_run_would_refuse_ends_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = RoadNetwork.of(["a", "b"], [0, 1], [1, 0], free_flow_time=10.0, capacity=[1000.0, 0.0], length=100.0)
+    write_network(bad, tmp_path / "net")
+    assert run(["network", str(tmp_path / "net")]) == 1
+    said = capsys.readouterr().out
+    assert "error: " in said
+    assert "capacity" in said
+
+
+def test_a_format_nobody_writes_is_named_with_those_that_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_network(RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=10.0, capacity=1000.0), tmp_path / "net")
+    assert run(["network", str(tmp_path / "net"), "--to", "visum", "-o", str(tmp_path / "out")]) == 2
+    assert "gmns, parquet, sumo" in capsys.readouterr().err
+    assert run(["network", str(tmp_path / "net"), "--to", "gmns"]) == 2
