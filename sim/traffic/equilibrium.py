@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cim.errors import ObjectNotFoundError, RunError, UsageError
-from cim.model.road_network import checked
+from cim.model.road_network import faults_of
 from cim.progress import track
 from cim.sim.traffic.equilibrium_noise import noise_of, settled
 
@@ -158,9 +158,11 @@ def assign(
     [200.0, 800.0]
     """
     shut, faults = _closed(network, closed)
-    pairs = _pairs(network, demand, [*faults, *_other(start, network)])
+    pairs = _pairs(network, demand, faults)
+    faults += _other(start, network, pairs)
     if unserved == "refuse":
-        _joined(network, pairs)
+        faults += _not_joined(network, pairs)
+    _refuse(faults)
     run = _Run(network, pairs, shut, start)
     gaps: list[float] = []
     turns, left = _Turns(len(pairs.origins)), 1.0
@@ -287,27 +289,33 @@ def _closed(network: RoadNetwork, ids: Sequence[str]) -> tuple[Flags, list[str]]
     return shut, []
 
 
+def _refuse(faults: list[str]) -> None:
+    if faults:
+        msg = f"traffic: {len(faults)} faults:\n  " + "\n  ".join(faults)
+        raise UsageError(msg)
+
+
 def _pairs(network: RoadNetwork, demand: ODMatrix, faults: list[str]) -> _Pairs:
     """Return the pairs of zones by origin.
 
     Raises
     ------
     UsageError
-        If the network or the trips hold faults, or there are others.
+        If the network or the trips hold faults; the message has the others too.
     """
     nodes = network.nodes.num_rows
     origin, destination = np.asarray(demand.origin, np.int64), np.asarray(demand.destination, np.int64)
     trips = np.asarray(demand.trips, float)
+    own = faults_of(network)
     if not len(origin) == len(destination) == len(trips):
-        faults = [*faults, f"the trips have {len(origin)} origins, {len(destination)} destinations and {len(trips)} numbers"]
+        own.append(f"the trips have {len(origin)} origins, {len(destination)} destinations and {len(trips)} numbers")
     else:
         outside = (origin < 0) | (origin >= nodes) | (destination < 0) | (destination >= nodes)
         bad = ~(trips >= 0) | ~np.isfinite(trips)
         told = {"pairs of zones name a node that is not there": outside, "numbers of trips are negative or no numbers": bad}
-        faults = [*faults, *(f"{int(one.sum())} {said} (first: row {np.argmax(one)})" for said, one in told.items() if one.any())]
-        if not len(trips):
-            faults = [*faults, "the matrix holds no trips"]
-    checked(network, faults)
+        own += [f"{int(one.sum())} {said} (first: row {np.argmax(one)})" for said, one in told.items() if one.any()]
+        own += ["the matrix holds no trips"] * (not len(trips))
+    _refuse([*own, *faults] if own else [])
     keep = (origin != destination) & (trips > 0)
     key, total = origin[keep] * nodes + destination[keep], trips[keep]
     if not (np.diff(key) > 0).all():
@@ -319,45 +327,36 @@ def _pairs(network: RoadNetwork, demand: ODMatrix, faults: list[str]) -> _Pairs:
     return _Pairs(origins, np.append(first, len(key)).astype(np.int64), begins, ends, total, inside)
 
 
-def _joined(network: RoadNetwork, pairs: _Pairs) -> None:
-    """Refuse trips between zones that no path joins, whatever is closed.
-
-    Raises
-    ------
-    UsageError
-        If there are any, with the first pairs by the ids of their nodes.
-    """
+def _not_joined(network: RoadNetwork, pairs: _Pairs) -> list[str]:
+    """Return the fault that trips lie between zones that no path joins, whatever is closed, with the first pairs by id."""
     from cim.sim.traffic.equilibrium_kernels import apart
 
     cut = np.flatnonzero(apart(pairs.origins, pairs.start, pairs.destination, network.turn_graph))
-    if len(cut):
-        names = network.nodes["id"].take(pairs.origin[cut[:5]]), network.nodes["id"].take(pairs.destination[cut[:5]])
-        first = ", ".join(f"{a} to {z}" for a, z in zip(*(one.to_pylist() for one in names), strict=True))
-        msg = (f"traffic: {len(cut)} pairs of zones with {pairs.trips[cut].sum():g} trips per hour are joined by no path ({first}"
-               f"{' ...' if cut[5:].size else ''}); mend the network, or leave them out with unserved='tell'")  # fmt: skip
-        raise UsageError(msg)
-
-
-def _other(start: Assignment | None, network: RoadNetwork) -> list[str]:
-    if start is None or len(start.flow) == network.links.num_rows:
+    if not len(cut):
         return []
-    return [f"start= has {len(start.flow)} links and the network {network.links.num_rows}; give an equilibrium on the same links"]
+    names = network.nodes["id"].take(pairs.origin[cut[:5]]), network.nodes["id"].take(pairs.destination[cut[:5]])
+    first = ", ".join(f"{a} to {z}" for a, z in zip(*(one.to_pylist() for one in names), strict=True))
+    more = " ..." if len(cut) > 5 else ""
+    said = f"{len(cut)} pairs of zones with {pairs.trips[cut].sum():g} trips per hour are joined by no path ({first}{more})"
+    return [f"{said}; mend the network, or leave them out with unserved='tell'"]
+
+
+def _other(start: Assignment | None, network: RoadNetwork, pairs: _Pairs) -> list[str]:
+    """Return the fault that an equilibrium to begin with is one of other links or other trips."""
+    if start is None:
+        return []
+    if len(start.flow) != network.links.num_rows:
+        return [f"start= has {len(start.flow)} links and the network {network.links.num_rows}; give an equilibrium on the same links"]
+    both = (start.origin, pairs.origin), (start.destination, pairs.destination), (start.trips, pairs.trips)
+    if all(np.array_equal(*pair) for pair in both):
+        return []
+    return ["start= is an equilibrium of other trips; leave it out, or give that of the same trips"]
 
 
 def _begin(start: Assignment | None, pairs: _Pairs, shut: Flags) -> tuple[tuple[Any, ...], Reals]:
-    """Return paths and flows to begin with: none, or those of another equilibrium of the same trips.
-
-    Raises
-    ------
-    UsageError
-        If it is one of other trips.
-    """
+    """Return paths and flows to begin with: none, or those of another equilibrium of the same trips."""
     if start is None:
         nothing = (np.zeros(len(pairs.trips) + 1, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0))
         return nothing, np.zeros(len(shut))
-    both = (start.origin, pairs.origin), (start.destination, pairs.destination), (start.trips, pairs.trips)
-    if not all(np.array_equal(*pair) for pair in both):
-        msg = "traffic: start= is an equilibrium of other trips; leave it out, or give that of the same trips"
-        raise UsageError(msg)
     used = start.paths
     return (used.of_pair, used.start, used.links, used.flow.copy()), np.where(shut, 0.0, start.flow)

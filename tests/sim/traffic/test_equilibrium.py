@@ -115,8 +115,8 @@ def test_zones_that_no_path_joins_are_refused_by_name_unless_a_closure_cuts_them
         assign(road, trips((0, 2, 30.0), (2, 0, 5.0), (2, 3, 6.0), (3, 2, 1.0)))
     cut = assign(road, trips((0, 2, 30.0), (3, 2, 1.0)), closed=["b-c"])
     assert (cut.unserved, cut.flow.tolist()) == (30.0, [0.0, 0.0, 1.0])
-    with pytest.raises(UsageError, match="joined by no path"):  # no fault of the closure
-        assign(road, trips((0, 2, 30.0), (2, 0, 5.0)), closed=["b-c"])
+    with pytest.raises(UsageError, match=r"2 faults:\n.*'nowhere'(.|\n)*joined by no path \(c to a\)"):  # no fault of the closure
+        assign(road, trips((0, 2, 30.0), (2, 0, 5.0)), closed=["b-c", "nowhere"])
 
 
 def test_a_centroid_is_no_way_through() -> None:
@@ -163,7 +163,7 @@ def test_a_gap_that_is_not_reached_is_an_error(traffic: Path) -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from([BPR, CONICAL]), st.floats(0.1, 100), st.floats(1.1, 8), st.sampled_from([1.0, 2.5, 4.0]), st.floats(1, 1000),
-    st.floats(0, 3),
+    st.floats(0.01, 3),  # at no flow at all a power of 2.5 has no third derivative, and differences say little
 )  # fmt: skip
 def test_slope_and_objective_are_derivative_and_integral_of_the_cost(
     kind: int, time: float, b: float, power: float, capacity: float, load: float
