@@ -115,6 +115,10 @@ def steps_of(roads: Fields | None, traffic: Fields | None, times: Iterable[Any] 
     end = np.append(begin[1:], last)
     if len(begin) and end[-1] <= begin[-1]:
         notes.append("nobody says how long the last step lasts: it counts no minutes")
+    slices = _interval_starts(traffic) + shift
+    early = int((begin < slices[0]).sum()) if len(slices) else 0
+    if early:
+        notes.append(f"{early} steps lie before the traffic run: its links take their free-flow time")
     return Steps(begin, end, start), notes
 
 
@@ -134,17 +138,25 @@ def _said(run: Fields) -> datetime | None:
 
 def _changes(roads: Fields | None, traffic: Fields | None, shift: float) -> tuple[Floats, float]:
     """Return the instants at which something changes [s], and till when it is known."""
-    found, until = [np.empty(0)], np.nan
+    found, begin, until = [np.empty(0)], 0.0, np.nan
     if roads is not None:
-        states = roads.table("states")
-        stated = roads.run.parameters.get("until")
-        until = float(stated) if stated is not None else float(states["until_time"].to_numpy().max(initial=-np.inf))
-        found += [np.zeros(1), states["from_time"].to_numpy(), states["until_time"].to_numpy()]
-    if traffic is not None and "intervals" in traffic.tables and traffic.table("intervals").num_rows:
-        found.append(traffic.table("intervals")["time"].to_numpy() + shift)
-    every = np.unique(np.concatenate(found))
-    last = until if np.isfinite(until) else np.inf
-    return every[(every >= 0.0) & (every < last) & np.isfinite(every)], until
+        states, said = roads.table("states"), roads.run.parameters
+        begin = float(said.get("from") or 0.0)
+        until = float(states["until_time"].to_numpy().max(initial=-np.inf) if said.get("until") is None else said["until"])
+        found += [np.array([begin]), states["from_time"].to_numpy(), states["until_time"].to_numpy()]
+    slices = _interval_starts(traffic) + shift
+    every = np.unique(np.concatenate([*found, slices]))
+    every = every[(every >= begin) & (every < (until if np.isfinite(until) else np.inf)) & np.isfinite(every)]
+    if traffic is not None and len(slices) and not np.isfinite(until) and "output_every" in traffic.run.parameters:
+        until = float(slices[-1]) + seconds(traffic.run.parameters["output_every"])
+    return every, until
+
+
+def _interval_starts(traffic: Fields | None) -> Floats:
+    """Return the beginnings of the intervals of a dynamic traffic run [s since its start], rising; none of another one."""
+    if traffic is None or "intervals" not in traffic.tables:
+        return np.empty(0)
+    return np.unique(traffic.table("intervals")["time"].to_numpy()).astype(float)
 
 
 def _moment(given: Any, start: datetime | None, time_zone: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,24 @@ def test_intervals_of_a_dynamic_traffic_result_hold_until_the_next_one() -> None
     crawl = 100.0 / (1.0 / 3.6)
     assert times(found, "time_worst")["west"] == pytest.approx(min(80.0 + crawl, 80.0 + 300.0 + 90.0))
     assert times(found, "time_worst")["north"] == pytest.approx(160.0 + 150.0)
+
+
+def test_traffic_that_begins_after_the_water_is_told_and_steps_end_with_the_water() -> None:
+    table = pa.table({"link": ["main:a>b", "main:a>b"], "time": [0.0, 600.0], "speed": [5.0, 4.0]})
+    later = RunRecord("traffic", "1", start=START + timedelta(minutes=5))
+    roads = road_states(*both("loop:b>c", 0.0, 800.0, 9.0, closed=False))
+    found = reach(street(), Fields("traffic", xr.Dataset(), {"intervals": table}, later), stations="fire", roads=roads)
+    assert found.table("steps")["time"].to_pylist() == [None, 0.0, 300.0]
+    assert "1 steps lie before the traffic run: its links take their free-flow time" in found.run.assumptions
+    assert times(found, "time_worst")["west"] == pytest.approx(160.0 + 10.0)
+
+
+def test_links_whose_water_nobody_knows_are_told() -> None:
+    roads = road_states(*both("main:b>c", 0.0, 60.0))
+    ids = road_network(street()).links["id"].to_pylist()
+    told = {"link": ids, "class": ["emergency"] * len(ids), "status": ["assessed"] * (len(ids) - 2) + ["not_assessed"] * 2}
+    found = reach(street(), stations="fire", roads=Fields("roads", xr.Dataset(), {**roads.tables, "links": pa.table(told)}, roads.run))
+    assert "emergency: the water on 2 links is not assessed: they count as dry" in found.run.assumptions
 
 
 def test_water_only_caps_what_traffic_lets_one_drive() -> None:
