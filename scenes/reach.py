@@ -16,6 +16,7 @@ from cim.scenes.layer import Label, Layer, Legend, LegendEntry, Text, Told, join
 from cim.scenes.style import hex_colour
 from cim.scenes.tables import rows_of
 from cim.scenes.traffic_motion import Shade, States, painted
+from cim.scenes.traffic_roads import VEHICLES
 from cim.scenes.traffic_scale import CLOSED, CLOSED_COLOUR, Scale, rounded_bounds
 from cim.scenes.traffic_times import micros_of, texts_of
 
@@ -45,11 +46,7 @@ _STATION = hex_colour("#c2185b")
 _STATION_SHUT = CLOSED_COLOUR
 _PIN = (7.0, 26.0, 8)  # radius [m], height [m], sides
 _STATIONS = Text("Stations", "站点")
-_WORDS = {
-    "fire": "消防", "hospital": "医院", "police": "公安", "school": "学校", "shelter": "避难场所", "stations": "站点",
-    "car": "小汽车", "emergency": "应急车辆", "truck": "货车", "bus": "公交", "taxi": "出租车", "pedestrian": "步行",
-    "bicycle": "自行车", "motorcycle": "摩托车",
-}  # fmt: skip
+_WORDS = {**VEHICLES, "fire": "消防", "hospital": "医院", "police": "公安", "school": "学校", "shelter": "避难场所", "stations": "站点"}
 _TOLD = ("status", "reason", "time_dry", "time_worst", "station", "cut_off_at", "cut_off_minutes", "late_minutes", "people")
 
 

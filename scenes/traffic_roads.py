@@ -31,8 +31,13 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
 
-__all__ = ["is_road_state", "road_state_layer"]
+__all__ = ["VEHICLES", "is_road_state", "road_state_layer"]
 
+VEHICLES = {
+    "car": "小汽车", "emergency": "应急车辆", "truck": "货车", "bus": "公交", "taxi": "出租车", "pedestrian": "步行", "bicycle": "自行车",
+    "motorcycle": "摩托车",
+}  # fmt: skip
+"""Chinese names of `cim.scenario.network.VEHICLE_CLASSES`."""
 _TITLE = Text("Water on roads", "道路积水")
 _NOTHING = Text("no road is hindered by water", "无道路受积水影响")
 _FREE = Text("free speed", "不限速")
@@ -185,7 +190,7 @@ def _told(scene: Scene, result: Fields, vehicle: str, keys: NDArray[np.object_],
     np.minimum.at(slowest, row, np.nan_to_num(speed, nan=np.inf))
     told = [
         Told(Text("link", "路段"), keys.tolist()),
-        Told(Text(f"closed to a {vehicle}", f"封闭时段（{vehicle}）"), closed),
+        Told(Text(f"closed to a {vehicle}", f"封闭时段（{VEHICLES.get(vehicle, vehicle)}）"), closed),
         Told(Text("deepest water", "最大水深"), [one if np.isfinite(one) else None for one in deepest.tolist()], "m"),
         Told(Text("lowest greatest speed", "最低限制车速"), [one if np.isfinite(one) else None for one in slowest.tolist()], "km/h"),
     ]
