@@ -28,7 +28,13 @@ _STEP = 0.75
 _RESIDUAL = 1.0
 """How much longer [m] the way along the outline must be than the straight one between two points with a Voronoi edge."""
 _POINTS = 250_000
-"""Outline points that are taken at once, about 0.3 GB; an area with more is taken whole."""
+"""Outline points that are taken at once, so that memory does not grow with the city."""
+_MARGIN = 60.0
+"""How far [m] points beyond a tile count in it: half the width of the widest area that comes out the same however it is tiled."""
+_FINE = 0.01
+"""Corners of outlines that stand out less [m] are left out: points that all but coincide have no middle."""
+_SHAKE = 1e-3
+"""[m]"""
 _ROUNDS = 20
 _STRIDE = 0.25
 """Step in which ends are brought to the outline [m]."""
@@ -66,47 +72,91 @@ def skeleton(areas: Shapes) -> Skeleton:
     import shapely
 
     parts = shapely.get_parts(areas)
-    segments = [_inner_edges(batch) for batch in _batches(parts)]
     tree = outline_tree(parts)
-    lines = _pruned(np.concatenate([*segments, np.empty((0, 2, 2))]), tree)
+    lines = _pruned(_inner_edges(parts), tree)
     lines = _to_outline(lines, tree)
     return _contracted(lines, tree)
-
-
-def _batches(parts: Shapes) -> list[Shapes]:
-    import shapely
-
-    load = np.cumsum(shapely.length(parts) / _STEP) // _POINTS
-    return [parts[load == number] for number in np.unique(load).tolist()]
 
 
 def _inner_edges(parts: Shapes) -> Floats:
     """Return the Voronoi edges within areas that lead along them, shape (m, 2, 2)."""
     import shapely
-    from scipy.spatial import Voronoi
 
-    rings = shapely.get_rings(shapely.segmentize(parts, _STEP))
+    rings = shapely.get_rings(shapely.segmentize(shapely.simplify(parts, _FINE), _STEP))
     xy, ring = shapely.get_coordinates(rings, return_index=True)
     last = np.append(np.diff(ring) != 0, True)
-    run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    run = np.cumsum(np.hypot(*np.diff(xy, axis=0, prepend=xy[:1]).T))
     xy, ring, run = xy[~last], ring[~last], run[~last]
-    if len(xy) < 4:
-        return np.empty((0, 2, 2))
+    around = shapely.length(rings)[ring]
     middle = xy.mean(axis=0)
-    diagram = Voronoi(xy - middle)
-    ends, sides = np.asarray(diagram.ridge_vertices, np.int64), diagram.ridge_points
-    vertices = diagram.vertices + middle
+    xy = _shaken(xy) - middle
+    found = []
+    for low, high in _tiles(xy):
+        edges, a, b = _voronoi(xy, low, high)
+        way = np.abs(run[a] - run[b])
+        way = np.minimum(way, around[a] - way)
+        along = (ring[a] != ring[b]) | (way - np.hypot(*(xy[a] - xy[b]).T) > _RESIDUAL)
+        found.append(edges[along] + middle)
+    edges = np.concatenate(found)
     whole = shapely.multipolygons(parts)
     shapely.prepare(whole)
-    inside = shapely.contains_xy(whole, vertices[:, 0], vertices[:, 1])
-    keep = (ends >= 0).all(axis=1)
-    keep &= inside[ends].all(axis=1)
-    a, b = sides.T
-    way = np.abs(run[a] - run[b])
-    way = np.minimum(way, shapely.length(rings)[ring[a]] - way)
-    keep &= (ring[a] != ring[b]) | (way - np.hypot(*(xy[a] - xy[b]).T) > _RESIDUAL)
-    found = vertices[ends[keep]]
-    return np.asarray(found[(found[:, 0] != found[:, 1]).any(axis=1)], float)
+    inside = shapely.contains_xy(whole, *edges.reshape(-1, 2).T).reshape(-1, 2).all(axis=1)
+    return np.asarray(edges[inside & (edges[:, 0] != edges[:, 1]).any(axis=1)], float)
+
+
+def _shaken(xy: Floats) -> Floats:
+    """Return points moved by up to a millimetre, always the same for the same point: of four on a circle any pair could be neighbours."""
+    angle = np.sin(xy @ np.array([12.9898, 78.233])) * 43758.5453
+    return np.asarray(xy + _SHAKE * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+
+
+def _tiles(xy: Floats) -> list[tuple[Floats, Floats]]:
+    """Return boxes that cover the plane and hold at most `_POINTS` points each: corners with the least and the greatest coordinates."""
+    todo = [(np.full(2, -np.inf), np.full(2, np.inf), np.arange(len(xy)))]
+    done = []
+    while todo:
+        low, high, mine = todo.pop()
+        if len(mine) <= _POINTS:
+            done.append((low, high))
+            continue
+        axis = int(np.ptp(xy[mine], axis=0).argmax())
+        half = float(np.median(xy[mine, axis]))
+        below, above = high.copy(), low.copy()
+        below[axis] = above[axis] = half
+        left = xy[mine, axis] < half
+        todo += [(low, below, mine[left]), (above, high, mine[~left])]
+    return done
+
+
+def _voronoi(xy: Floats, low: Floats, high: Floats) -> tuple[Floats, Ints, Ints]:
+    """Return the Voronoi edges whose middle lies in a box, shape (m, 2, 2), and the two points that each is between."""
+    from scipy.spatial import Delaunay
+
+    near = np.flatnonzero(((xy >= low - _MARGIN) & (xy <= high + _MARGIN)).all(axis=1))
+    if len(near) < 4:
+        return np.empty((0, 2, 2)), near[:0], near[:0]
+    mesh = Delaunay(xy[near])
+    corners = near[np.sort(mesh.simplices, axis=1)]  # in one order, so that a centre is the same in every tile
+    centre = _centres(xy, corners)
+    one, side = np.nonzero(mesh.neighbors > np.arange(len(corners))[:, None])
+    other = mesh.neighbors[one, side]
+    a, b = (near[mesh.simplices[one, (side + by) % 3]] for by in (1, 2))
+    edges = centre[np.stack([one, other], axis=1)]
+    middle = edges.mean(axis=1)
+    here = np.isfinite(edges).all(axis=(1, 2)) & ((middle >= low) & (middle < high)).all(axis=1)
+    return edges[here], a[here], b[here]
+
+
+def _centres(xy: Floats, corners: Ints) -> Floats:
+    """Return the centres of the circles through three points each, rounded to a hundredth of a millimetre; infinite on a line."""
+    origin, p, q = (xy[corners[:, k]] for k in range(3))
+    p, q = p - origin, q - origin
+    twice = 2.0 * (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0])
+    pp, qq = (p**2).sum(axis=1), (q**2).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = (q[:, 1] * pp - p[:, 1] * qq) / twice
+        y = (p[:, 0] * qq - q[:, 0] * pp) / twice
+    return np.asarray(np.round(origin + np.stack([x, y], axis=1), 5))
 
 
 def _merged(lines: Shapes) -> Shapes:
