@@ -179,6 +179,15 @@ class RoadNetwork:
             np.concatenate([passable, passable[head[barred]]]), state_of_link, nodes + np.searchsorted(head[barred], np.arange(nodes + 1)),
         )  # fmt: skip
 
+    @cached_property
+    def places_by_id(self) -> dict[str, list[int]]:
+        """Rows of the links by the id of each link, and by that of its object."""
+        places: dict[str, list[int]] = {}
+        for row, (name, owner) in enumerate(zip(self.links["id"].to_pylist(), self.links["object"].to_pylist(), strict=True)):
+            for key in {name, owner} - {None}:
+                places.setdefault(key, []).append(row)
+        return places
+
     def rows_of(self, ids: Iterable[str]) -> Ints:
         """Return the rows of links by id, or of all links of an object by the object's id.
 
@@ -187,11 +196,7 @@ class RoadNetwork:
         ObjectNotFoundError
             If neither a link nor an object has such an id; all unknown ones are named.
         """
-        owners = self.links["object"].to_pylist()
-        places: dict[str, list[int]] = {}
-        for row, (name, owner) in enumerate(zip(self.links["id"].to_pylist(), owners, strict=True)):
-            for key in {name, owner} - {None}:
-                places.setdefault(key, []).append(row)
+        places = self.places_by_id
         wanted = list(ids)
         unknown = [one for one in wanted if one not in places]
         if unknown:

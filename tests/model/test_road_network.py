@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,3 +50,27 @@ def test_a_link_with_banned_turns_has_a_state_that_leaves_them_out() -> None:
 def test_a_network_without_links_has_a_graph() -> None:
     graph = RoadNetwork.of(["a"], [], [], free_flow_time=[], capacity=[]).turn_graph
     assert (graph.first.tolist(), len(graph.arc_link)) == ([0, 0], 0)
+
+
+class Counted:
+    """A table that counts how often a column is asked of it."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table, self.asked = table, 0
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        self.asked += 1
+        return self.table[name]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.table, name)
+
+
+def test_ids_are_looked_up_in_a_table_that_is_made_once() -> None:
+    links = Counted(star().links)
+    road = replace(star(), links=links)
+    assert [road.rows_of([name]).tolist() for name in ("v", "z", "x")] == [[0], [4], [2]]
+    for _ in range(20_000):
+        road.rows_of(["y"])
+    assert links.asked == 2, "ids and objects, once"
+    assert road.without(np.array([0])).rows_of(["z"]).tolist() == [3]
