@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from cim.errors import CRSMismatchError, ObjectNotFoundError, UsageError
 from cim.results.columns import column, unit
 from cim.results.fields import Fields
-from cim.results.figures import figures_side_by_side
+from cim.results.figures import FIGURES, figures_side_by_side
 from cim.results.pairing import at_common_times, codes, keys_of, refuse_doubles, series_keys, summarise_series
 from cim.results.tolerance import Tolerance
 from cim.results.verdicts import Verdicts
@@ -159,7 +159,7 @@ def compare(base: Verdicts | Fields, option: Verdicts | Fields, *, tolerance: To
         fields = None
     elif isinstance(base, Fields) and isinstance(option, Fields):
         tables = {}
-        for name in [one for one in base.tables if one in option.tables]:
+        for name in [one for one in base.tables if one in option.tables and one != FIGURES]:
             tables[name] = _compare_named(name, base.tables[name], option.tables[name], close, series, told)
         fields = _compare_fields(base.dataset, option.dataset)
     else:

@@ -17,10 +17,12 @@ from cim.results.verdicts import Verdicts
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["WET", "Figure", "figures_side_by_side", "main_figures", "mass_ledger"]
+__all__ = ["FIGURES", "WET", "Figure", "figures_side_by_side", "main_figures", "mass_ledger"]
 
 WET = 0.05
 """Depth from which a cell counts as wet in the main figures [m]."""
+FIGURES = "figures"
+"""Name of the table in which a result states its main figures itself."""
 _DRY = {"dry", "undamaged", "unaffected"}
 """Statuses that are the rest: not counted."""
 _OBJECTS = "objects"
@@ -42,10 +44,13 @@ def main_figures(result: Verdicts | Fields) -> tuple[Figure, ...]:
     """Return the main figures of a result.
 
     Verdicts: how many pass, fail, are not assessed. Fields of water: greatest depth, wet area, greatest velocity, volumes that structures
-    moved. Tables by object: how many are wet, damaged or not assessed, people affected, damage.
+    moved. A table ``figures`` (figure, value, unit, note): what it says. Else tables by object: how many are wet, damaged or not assessed,
+    people affected, damage.
     """
     if isinstance(result, Verdicts):
         return tuple(Figure(name.replace("_", " "), float(count), _OBJECTS) for name, count in result.counts().items())
+    if FIGURES in result.tables:
+        return tuple(Figure(one["figure"], one["value"], one["unit"], one["note"]) for one in result.tables[FIGURES].to_pylist())
     found = [*_water(result.dataset), *_structures(result.tables.get("structures"))]
     for name, table in result.tables.items():
         found += _statuses(name, table)

@@ -74,3 +74,20 @@ def test_a_run_without_noise_is_compared_as_before(side: str) -> None:
     other = dataclasses.replace(other, tables={"links": other.tables["links"]})
     pair = (plain, other) if side == "base" else (other, plain)
     assert compare(*pair).table("links")["change"].to_pylist() == ["changed"]
+
+
+def test_a_result_that_states_its_main_figures_is_shown_with_them() -> None:
+    import dataclasses
+
+    from cim.results import main_figures
+
+    def told(value: float) -> Fields:
+        table = pa.table({"figure": ["arrived"], "value": [value], "unit": ["veh"], "note": ["of 10"]})
+        result = flows(["a"], [1.0], [0.0])
+        return dataclasses.replace(result, tables={**result.tables, "figures": table})
+
+    found = main_figures(told(9.0))
+    assert [(one.name, one.value, one.unit, one.note) for one in found] == [("arrived", 9.0, "veh", "of 10")]
+    beside = compare(told(9.0), told(7.0))
+    assert beside.figures.select(["figure", "difference"]).to_pylist() == [{"figure": "arrived", "difference": -2.0}]
+    assert set(beside.tables) == {"links"}
