@@ -263,7 +263,7 @@ class _Known:
 
 
 def _known(network: RoadNetwork) -> _Known:
-    from cim.sim.traffic.demand import CONNECTOR
+    from cim.sim.traffic.demand_zones import CONNECTOR
 
     connector = np.asarray([one == CONNECTOR for one in network.links["class"].to_pylist()], bool)
     return _Known(network.without(np.flatnonzero(connector)), np.flatnonzero(~connector))
