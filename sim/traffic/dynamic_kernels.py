@@ -473,7 +473,7 @@ def _try(r, c, t, s, x, e, now, table, detour, behaviour):
         _leave(r, c, t, s, e, now)
         _end(r, c, t, s, v, a, now)
         return
-    if s.step[v] >= x.most and t.path.shape[0] == 0:
+    if s.step[v] >= x.most:
         _leave(r, c, t, s, e, now)
         s.status[v], s.arrival[v] = CIRCLES, now
         return

@@ -111,6 +111,8 @@ def test_a_driver_who_is_sent_in_circles_is_taken_off() -> None:
     found = run(road, trips([0.0], 0, 2), 2000.0, changes=changes, behaviour="informed", most_links=40)
     assert causes(found) == {"sent in circles": 1}
     assert found.left[-1].tolist() == [20, 20, 0, 0]
+    own = trips([0.0], 0, 2, path_start=np.array([0, 1]), path_links=np.array([2]))  # its way is closed: it learns, and goes by the tables
+    assert causes(run(road, own, 2000.0, changes=changes, most_links=40)) == {"sent in circles": 1}
     assert causes(run(road, trips([0.0], 0, 2), 3000.0, changes=changes, behaviour="informed", most_links=200)) == {
         "arrived": 1
     }  # the last change
