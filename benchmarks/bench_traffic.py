@@ -1,4 +1,4 @@
-"""Traffic beside its peers: the equilibrium beside AequilibraE, single vehicles beside UXsim, reach beside scipy.
+"""Traffic beside its peers: the equilibrium beside AequilibraE, single vehicles beside UXsim. Reach has a script of its own.
 
 ``equilibrium``: the same networks of the Transportation Networks collection, both programs to the relative gap named, gap checks
 included, networks read and kernels compiled beforehand. AequilibraE 1.7.2: bi-conjugate Frank-Wolfe, two threads that wait passively.
@@ -10,9 +10,6 @@ of AequilibraE to 1e-4.
 ``dynamic``: 1,000,000 single vehicles that depart over 10,000 s on Chicago Sketch (lanes = capacity / 2000, 0.2 vehicles per metre and
 lane, backward wave of 5 m/s, tables every 600 s), beside the run alone of UXsim 1.15.1 in C++ mode, one thread, with platoons of 30 of
 the same trips. Bars: no dearer in CPU; at most 500 MB for the whole process.
-
-``reach``: 40 sources on Chicago Regional (39,018 links), 3 % of the links closed, beside scipy's Dijkstra with ``min_only``. Bar: no
-dearer.
 
 Pairs alternate in one call; the smallest of each counts. The peers live in an environment of their own, made on first use with pip.
 
@@ -107,7 +104,7 @@ print(json.dumps({"cpu_s": spent, "peak_mb": resource.getrusage(resource.RUSAGE_
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", default=Path(__file__).parents[2] / "shared" / "data" / "traffic")
-    parser.add_argument("--only", action="append", default=[], choices=["equilibrium", "warm", "dynamic", "reach"])
+    parser.add_argument("--only", action="append", default=[], choices=["equilibrium", "warm", "dynamic"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--step", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -116,7 +113,7 @@ def main() -> int:
         return 0
     found: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for name, part in (("equilibrium", equilibrium), ("warm", warm), ("dynamic", dynamic), ("reach", reach)):
+        for name, part in (("equilibrium", equilibrium), ("warm", warm), ("dynamic", dynamic)):
             if not options.only or name in options.only:
                 found[name] = part(options.data, Path(temporary), options.repeat)
     print(json.dumps(found, indent=1))
@@ -277,45 +274,7 @@ def vehicles_once(data: Path, many: str) -> dict:
             **run.count(), "mean_s": float(np.nanmean(run.arrival - run.departure))}  # fmt: skip
 
 
-# ---------------------------------------------------------------- reach
-
-
-def reach(data: Path, temporary: Path, repeat: int) -> dict:
-    del temporary
-    return {"chicago_regional": own(data, "reach", repeat)}
-
-
-def reach_once(data: Path, repeat: str) -> dict:
-    import numpy as np
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import dijkstra
-
-    from cim.loaders.tntp import read_network
-    from cim.sim.traffic import equilibrium_kernels as kernels
-
-    network = read_network(data / "chicago_regional_net_only" / "ChicagoRegional_net.tntp")
-    random = np.random.default_rng(3)
-    time_ = np.maximum(network.column("free_flow_time"), 0.06)
-    time_[random.random(len(time_)) < 0.03] = np.inf
-    sources = random.choice(network.nodes.num_rows, 40, replace=False).astype(np.int64)
-    tail, head, count = network.column("from_node"), network.column("to_node"), network.nodes.num_rows
-    first, out = network.forward_star
-    spent: dict[str, list[float]] = {"cim": [], "scipy": []}
-    kernels.nearest(sources, first, out, head, np.ones(count, bool), time_, np.inf)
-    for _ in range(20 * int(repeat)):
-        begun = time.process_time()
-        ours = kernels.nearest(sources, first, out, head, np.ones(count, bool), time_, np.inf)[0]
-        spent["cim"].append(time.process_time() - begun)
-        begun = time.process_time()
-        theirs = dijkstra(csr_array((time_, (tail, head)), shape=(count, count)), indices=sources, min_only=True)
-        spent["scipy"].append(time.process_time() - begun)
-    best = {name: sorted(times)[len(times) // 2] for name, times in spent.items()}
-    same = bool(np.allclose(ours, theirs, rtol=1e-12))
-    ratio = best["cim"] / best["scipy"]
-    return {**best, "same": same, "share_of_peer": ratio, "bar": 1.0, "met": same and ratio <= 1.0}
-
-
-STEPS = {"assign": assign_once, "warm": warm_once, "vehicles": vehicles_once, "reach": reach_once}
+STEPS = {"assign": assign_once, "warm": warm_once, "vehicles": vehicles_once}
 
 if __name__ == "__main__":
     sys.exit(main())
