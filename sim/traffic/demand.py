@@ -100,8 +100,8 @@ def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
     city: City, network: RoadNetwork, *, hour: str = "am", mean_trip_length: float | None = None, mean_trip_time: float | None = None,
     zones: str | Mapping[str, Any] | None = None, zone_size: float = 250.0, rates: str | Mapping[str, TripRate] = "dense",
     uses: Mapping[str, str] | None = None, unknown_use: str | None = None, storey_height: float | None = 3.0,
-    gates: Mapping[str, Gate] | None = None, through: Mapping[tuple[str, str], float] | None = None, deterrence: Deterrence = "exponential", balance: Balance = "productions",
-    connectors: int = 3,
+    gates: Mapping[str, Gate] | None = None, through: Mapping[tuple[str, str], float] | None = None,
+    deterrence: Deterrence = "exponential", balance: Balance = "productions", connectors: int = 3,
 ) -> Demand:  # fmt: skip
     """Return the trips of a city in an hour, made from its buildings.
 

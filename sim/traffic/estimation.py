@@ -95,7 +95,7 @@ def estimate(
     seed: int = 0,
     spread: Spread | None = None,
     count_geh: float = 1.0,
-    assignments: int = 3,
+    assignments: int = 4,
     gap: float = 1e-5,
     closed: Sequence[str] = (),
 ) -> Estimate:
@@ -114,7 +114,7 @@ def estimate(
     count_geh
         Standard deviation of the counts, as GEH: 1.0 is 3 % at 1000 veh/h and 10 % at 100 veh/h.
     assignments
-        How often trips are assigned to the network to find their ways again.
+        How often trips are assigned to the network anew, to find their ways again; what brings counts no nearer is taken back by half.
     gap
         Of these assignments.
     closed
@@ -145,13 +145,22 @@ def estimate(
     origin, destination = np.append(found.origin, prior.origin[keep]), np.append(found.destination, prior.destination[keep])
     trips = np.append(found.trips, prior.trips[keep])
     model = CountModel.of(origin, destination, given, flow[~held], count_geh)
-    dual, matrix, seen = np.zeros(len(trips)), prior, _shares(found, rows, row_of, (len(flow), len(trips)))
+    start = ODMatrix(origin, destination, trips)
+    dual, log, step = np.zeros(len(trips)), np.zeros(len(trips)), 1.0
+    matrix, cost, seen = start, model.cost(before[~held], dual, log), _shares(found, rows, row_of, (len(flow), len(trips)))
+    goal = model.likely(seen[~held], trips, dual)
     with track(total=assignments, label="trips from counts", unit="assignments") as progress:
         for done in range(1, assignments + 1):
-            seen = seen if done == 1 else _shares(found, rows, row_of, seen.shape)
-            dual, log = model.likely(seen[~held], trips, dual)
-            matrix = ODMatrix(origin, destination, trips * np.exp(log), ("estimated from counts",))
-            found = assign(network, matrix, gap=gap, closed=closed)
+            nearer = dual + step * (goal[0] - dual), log + step * (goal[1] - log)
+            tried = ODMatrix(origin, destination, trips * np.exp(nearer[1]), ("estimated from counts",))
+            other = assign(network, tried, gap=gap, closed=closed)
+            new = model.cost(_sums(other.flow, rows, row_of, len(flow))[~held], *nearer)
+            if new < cost:
+                found, matrix, cost, (dual, log), step = other, tried, new, nearer, 1.0
+                seen = _shares(found, rows, row_of, seen.shape)
+                goal = model.likely(seen[~held], trips, dual)
+            else:
+                step /= 2.0  # drivers chose other ways: what the shares promised did not come
             progress.update(done)
     after = _sums(found.flow, rows, row_of, len(flow))
     used, unused, used_before, unused_before = (_fit(one[which], flow[which]) for one in (after, before) for which in (~held, held))

@@ -67,7 +67,7 @@ class CountModel:
     def likely(self, shares: Any, trips: Reals, dual: Reals) -> tuple[Reals, Reals]:
         """Return w of the most likely x = K w, and x, for shares of pairs on counted links, shape (counts, pairs), from a first w on."""
         log = self.spread_out(dual)
-        cost = self._cost(shares, trips, dual, log)
+        cost = self.cost(shares @ (trips * np.exp(log)), dual, log)
         for _ in range(_STEPS):
             model = trips * np.exp(log)
             slope, _, matrix = self._seen(shares, model)
@@ -75,7 +75,7 @@ class CountModel:
             reach = self.spread_out(target)
             for step in 0.5 ** np.arange(_HALVINGS):  # a whole step may lead beyond the valley
                 both = dual + step * (target - dual), log + step * (reach - log)
-                new = self._cost(shares, trips, *both)
+                new = self.cost(shares @ (trips * np.exp(np.minimum(both[1], _LARGE))), *both)
                 if new < cost:
                     break
             else:
@@ -85,10 +85,9 @@ class CountModel:
                 break
         return dual, log
 
-    def _cost(self, shares: Any, trips: Reals, dual: Reals, log: Reals) -> float:
-        """Return minus twice the logarithm of how likely x = K w is, but for a constant."""
-        with np.errstate(over="ignore"):
-            miss = self.counts - shares @ (trips * np.exp(np.minimum(log, _LARGE)))
+    def cost(self, flow: Reals, dual: Reals, log: Reals) -> float:
+        """Return minus twice the logarithm of how likely x = K w is whose trips give these flows, but for a constant."""
+        miss = self.counts - flow
         return float(miss @ (miss / self.variance) + dual @ log)
 
     def left_open(self, shares: Any, trips: Reals) -> dict[str, float]:
