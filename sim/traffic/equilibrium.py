@@ -29,8 +29,9 @@ _ROUNDS = 10
 """Rounds over stored paths between two searches for new ones, at most."""
 _LEFT, _LEAST = 0.02, 0.05
 """Excess cost at which stored paths are even enough: shares of what the search found, and of the gap wanted."""
-_NEAR = 5.0
-"""What trips could still have saved in a search, in gaps wanted, below which an exact look is worth its time."""
+_NEAR, _LATE = 5.0, 1e-3
+"""What trips could still save, in gaps wanted and over all they spend, below which a search from all origins moves no flow itself: it
+costs half as much, and what it finds is the gap."""
 _AHEAD, _DEEPER = 2, 0.01
 """Searches from all origins beyond the gap asked for, and the share of it that they aim at; what they still move is the noise."""
 _MOST, _PARTLY, _FALLEN = 0.95, 4, 0.1
@@ -167,23 +168,25 @@ def assign(
     gaps: list[float] = []
     turns, left = _Turns(len(pairs.origins)), 1.0
     reached: Reals | None = None  # the flow when the gap was
-    ahead = 0
+    ahead = _AHEAD
     with track(total=None, label="user equilibrium", unit="searches") as progress:
         for iteration in range(1, most_iterations + 1):
-            left = run.search(turns.chosen, gap if reached is None else _DEEPER * gap)
-            progress.update(iteration)
-            ahead = max(ahead - 1, 0)
-            if ahead == 0 and left <= _NEAR * gap:
-                gaps.append(run.look())
-                turns.chosen[:] = True
-                if gaps[-1] > gap:
-                    reached = None
-                elif reached is not None:
-                    return run.result(iteration, gaps, reached)
+            if left <= _NEAR * gap or (left < _LATE and turns.chosen.all()):
+                gaps.append(left := run.look())
+                if gap < left:
+                    reached, ahead = None, _AHEAD
+                elif reached is None:
+                    reached = run.flow.copy()
                 else:
-                    reached, ahead = run.flow.copy(), _AHEAD
-            if reached is None:
-                turns.choose(run.excess)
+                    ahead -= 1
+                if reached is not None and ahead == 0:
+                    return run.result(iteration, gaps, reached)
+                turns.chosen[:] = True
+            else:
+                left = run.search(turns.chosen)
+            run.even(gap if reached is None else _DEEPER * gap)
+            progress.update(iteration)
+            turns.choose(run.excess)
     found = f"{gaps[-1]:.1e}" if gaps else f"about {left:.1e}"
     msg = f"traffic: the gap is {found} after {most_iterations} searches, wanted {gap:.1e}; give more searches or a larger gap"
     raise RunError(msg)
@@ -201,29 +204,34 @@ class _Run:
         self.total = self.unserved = 0.0
         self._price()
 
-    def search(self, chosen: Flags, gap: float) -> float:
-        """Look for new paths from some origins and even out all; return what the trips could have saved before, over all they spend."""
-        from cim.sim.traffic import equilibrium_kernels as kernels
-
-        of, costs = self.pairs, (self.law, self.flow, self.weight, self.slope)
-        self.store = kernels.sweep(
-            of.origins, chosen, of.start, of.destination, of.trips, self.graph, self.law, self.shut, *costs[1:], self.store, self.excess
-        )
-        spent, saved = self._spent(), float(self.excess.sum())
-        kernels.polish(*costs, self.store, _ROUNDS, max(_LEFT * saved, _LEAST * gap * spent))
-        kernels.load(self.store, self.flow)  # without the rounding of many small moves
-        self._price()
-        return saved / max(spent, 1e-300)
+    def search(self, chosen: Flags) -> float:
+        """Look for new paths from some origins; return about what the trips could save, over all they spend."""
+        self._sweep(chosen, still=False)
+        return float(self.excess.sum()) / max(self._spent(), 1e-300)
 
     def look(self) -> float:
-        """Return the relative gap by an exact search."""
+        """Look for new paths from all origins at the costs of the flows as they are; return the relative gap, exactly."""
+        self._sweep(np.ones(len(self.excess), bool), still=True)
+        self.total, self.unserved = self._spent(), float(self.pairs.trips[~np.isfinite(self.least)].sum())
+        return float(self.excess.sum()) / max(self.total, 1e-300)
+
+    def even(self, gap: float) -> None:
+        """Even out the stored paths, as far as the last search and the gap wanted make worth while."""
+        from cim.sim.traffic import equilibrium_kernels as kernels
+
+        enough = max(_LEFT * float(self.excess.sum()), _LEAST * gap * self._spent())
+        kernels.polish(self.law, self.flow, self.weight, self.slope, self.store, _ROUNDS, enough)
+        kernels.load(self.store, self.flow)  # without the rounding of many small moves
+        self._price()
+
+    def _sweep(self, chosen: Flags, *, still: bool) -> None:
         from cim.sim.traffic import equilibrium_kernels as kernels
 
         of = self.pairs
-        kernels.cheaper(of.origins, of.start, of.destination, self.graph, self.weight, self.store, self.least, self.excess)
-        reached = np.isfinite(self.least)
-        self.total, self.unserved = self._spent(), float(of.trips[~reached].sum())
-        return (self.total - float(of.trips[reached] @ self.least[reached])) / self.total if self.total > 0 else 0.0
+        self.store = kernels.sweep(
+            of.origins, chosen, still, of.start, of.destination, of.trips, self.graph, self.law, self.shut, self.flow, self.weight,
+            self.slope, self.store, self.least, self.excess,
+        )  # fmt: skip
 
     def result(self, iterations: int, gaps: list[float], earlier: Reals) -> Assignment:
         """Return the equilibrium; `earlier`: the flow when the gap was reached."""

@@ -16,7 +16,6 @@ __all__ = [
     "BPR",
     "CONICAL",
     "apart",
-    "cheaper",
     "cost",
     "costs",
     "load",
@@ -299,25 +298,6 @@ def apart(origins, pair_start, destination, graph):
 
 
 @_jit
-def cheaper(origins, pair_start, destination, graph, weight, store, least, excess):
-    """Write the least cost of every pair of zones, infinite where no path is, and what the trips of every origin could save."""
-    of_pair, start, links, flow = store
-    room = room_for(graph.first.shape[0] - 1)
-    distance = room[0]
-    for o in range(origins.shape[0]):
-        shortest(origins[o], graph, weight, room)
-        saved = 0.0
-        for k in range(pair_start[o], pair_start[o + 1]):
-            least[k] = distance[reached_in(destination[k], graph.extra, distance)]
-            for p in range(of_pair[k], of_pair[k + 1]):
-                total = 0.0
-                for e in range(start[p], start[p + 1]):
-                    total += weight[links[e]]
-                saved += (total - least[k]) * flow[p]
-        excess[o] = max(saved, 0.0)
-
-
-@_jit
 def _wider(values, needed):
     """Return an array with room for as many values, with those it holds."""
     if needed <= values.shape[0]:
@@ -380,7 +360,7 @@ def _even(first, last, path_start, links, flow, cost_law, load_on, weight, slope
 
 
 @_jit
-def sweep(origins, chosen, pair_start, destination, trips, graph, cost_law, closed, load_on, weight, slope, store, excess):
+def sweep(origins, chosen, still, pair_start, destination, trips, graph, cost_law, closed, load_on, weight, slope, store, least, excess):
     """Give every pair of some origins its shortest path and even out its paths, origin after origin; return the new store of paths.
 
     Parameters
@@ -388,12 +368,16 @@ def sweep(origins, chosen, pair_start, destination, trips, graph, cost_law, clos
     origins, chosen, pair_start, destination, trips
         Pairs of zones by origin: nodes of the origins, which ones have their turn, where the pairs of each begin, node and trips of each
         pair.
+    still
+        Move no flow: then all costs are those of the same flows, and what could be saved is exact. No path may be closed.
     graph : TurnGraph
         As in `shortest`.
     load_on, weight, slope : shape (links,)
         Flow, cost and slope of each link, changed in place. A closed link has an infinite cost and no flow.
     store : (path_of_pair, path_start, links, flow)
         Where the paths of each pair begin, where the links of each path begin, links of all paths, flow of each path.
+    least : shape (pairs,)
+        Receives the least cost of each pair, infinite where no path is.
     excess : shape (origins,)
         Receives what the trips of each chosen origin could have saved on the shortest paths when their turn came; for trips that had
         no path yet, all that they spend.
@@ -430,7 +414,8 @@ def sweep(origins, chosen, pair_start, destination, trips, graph, cost_law, clos
         for k in range(pair_start[o], pair_start[o + 1]):
             begin, lost = paths, 0.0
             end = reached_in(destination[k], graph.extra, distance)
-            least, known = distance[end], False
+            shortest_is, known = distance[end], False
+            least[k] = shortest_is
             had, held = of_pair[k + 1] - of_pair[k], start[of_pair[k + 1]] - start[of_pair[k]]
             if paths + had + 2 > new_flow.shape[0]:
                 new_start, new_flow = _wider(new_start, paths + had + 3), _wider(new_flow, paths + had + 2)
@@ -451,15 +436,15 @@ def sweep(origins, chosen, pair_start, destination, trips, graph, cost_law, clos
                             load_on[a] = max(load_on[a] - flow[p], 0.0)
                             weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
                     continue
-                saved += (total - least) * flow[p]
+                saved += (total - shortest_is) * flow[p]
                 filled += start[p + 1] - start[p]
                 new_flow[paths] = flow[p]
                 paths += 1
                 new_start[paths] = filled
-                known = known or total <= least + _SAME * abs(least)
+                known = known or total <= shortest_is + _SAME * shortest_is
             if had == 0:
                 lost = trips[k]
-            if np.isfinite(least) and (lost > 0.0 or not known):
+            if np.isfinite(shortest_is) and (lost > 0.0 or not known):
                 size, v = 0, end
                 while by[v] >= 0:
                     size += 1
@@ -478,10 +463,10 @@ def sweep(origins, chosen, pair_start, destination, trips, graph, cost_law, clos
                         a = new_links[e]
                         load_on[a] += lost
                         weight[a], slope[a] = cost(kind[a], time[a], b[a], power[a], capacity[a], fixed[a], load_on[a])
-            if lost > 0.0 and np.isfinite(least):
-                saved += lost * least  # what they save is not known before they are somewhere
+            if lost > 0.0 and np.isfinite(shortest_is):
+                saved += lost * shortest_is  # what they save is not known before they are somewhere
             new_of_pair[k + 1] = paths
-            if paths - begin > 1:
+            if paths - begin > 1 and not still:
                 _, stamp = _even(begin, paths, new_start, new_links, new_flow, cost_law, load_on, weight, slope, mark, stamp)
         excess[o] = max(saved, 0.0)
     return new_of_pair, new_start[: paths + 1].copy(), new_links[:filled].copy(), new_flow[:paths].copy()
