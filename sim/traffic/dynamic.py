@@ -223,12 +223,12 @@ def _advance(
             for one, links in now:
                 kernels.change(stop, links, *_changed(one, links, vary, rows), roads, vary, trips, state)
             if now or (reroute[k] and 0 < stop < until):
-                time = _times(roads, vary, state)
-                detour = ways(np.where(_closed(vary, rows), np.inf, time))
-                if behaviour == "informed":
-                    table = detour
-                elif reroute[k]:
-                    table = ways(time)
+                if reroute[k] or behaviour != "unaware":
+                    time = _times(roads, vary, state)
+                    if behaviour != "informed" and reroute[k]:
+                        table = ways(time)
+                    detour = table if behaviour == "unaware" else ways(np.where(_closed(vary, rows), np.inf, time))
+                    table = detour if behaviour == "informed" else table
                 kernels.decide_again(stop, roads, state)
             if count[k]:
                 counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32)))

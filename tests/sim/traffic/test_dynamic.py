@@ -57,7 +57,7 @@ def together(*fleets: Fleet) -> Fleet:
 def run(network: RoadNetwork, fleet: Fleet, hours: float, **more: Any) -> DynamicRun:
     options: dict[str, Any] = {"behaviour": "unaware", "table_every": 1e9, "jam_spacing": 1 / JAM, "wave_speed": WAVE} | more
     found = load_fleet(network, fleet, until=hours * HOUR, **options)
-    assert sum(found.count().values()) == len(fleet.departure)
+    assert sum(found.count().values()) == sum(found.causes().values()) == len(fleet.departure)
     return found
 
 
