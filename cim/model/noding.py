@@ -82,10 +82,9 @@ def node_lines(lines: NDArray[Any], *, snap: float, cross: Literal["split", "pas
 
     xy, of = shapely.get_coordinates(lines, return_index=True)
     run = _along(xy, of)
-    length = shapely.length(lines)
     shared = _shared(xy, of, storey)
     ends, touched, over = _touching(lines, snap, storey)
-    crossings, passed, under, overlapping = _crossing(lines, length, snap, cross, storey)
+    crossings, passed, under, overlapping = _crossing(lines, xy[shared], snap, cross, storey)
     cut = _Cuts(np.concatenate([of[shared], ends.line, crossings.line]), np.concatenate([run[shared], ends.run, crossings.run]))
     return _pieces(lines, xy, of, run, cut, snap, storey, (touched, len(crossings.line) // 2, passed, over + under, overlapping))
 
@@ -130,9 +129,10 @@ def _touching(lines: NDArray[Any], snap: float, storey: Floats) -> tuple[_Cuts, 
     return _Cuts(line[same], run), len(np.unique(tip[same])), int((~same).sum())
 
 
-def _crossing(lines: NDArray[Any], length: Floats, snap: float, cross: str, storey: Floats) -> tuple[_Cuts, int, int, int]:
-    """Return where lines cross between their vertices, how many crossings are no nodes, over each other, and how many pairs overlap."""
+def _crossing(lines: NDArray[Any], joined: Floats, snap: float, cross: str, storey: Floats) -> tuple[_Cuts, int, int, int]:
+    """Return where lines cross but at the joined vertices, how many crossings are no nodes, over each other, and how many pairs overlap."""
     import shapely
+    from scipy.spatial import cKDTree
 
     a, b = shapely.STRtree(lines).query(lines, predicate="intersects")
     a, b = a[a < b], b[a < b]
@@ -142,8 +142,8 @@ def _crossing(lines: NDArray[Any], length: Floats, snap: float, cross: str, stor
     overlapping = len(np.unique(pair[~dots]))
     points, pair = parts[dots], pair[dots]
     runs = [shapely.line_locate_point(lines[side[pair]], points) for side in (a, b)]
-    reach = max(snap, _SAME)
-    free = np.ones(len(points), bool)
+    reach, length = max(snap, _SAME), shapely.length(lines)
+    free = cKDTree(joined).query(shapely.get_coordinates(points))[0] > _SAME if len(joined) else np.ones(len(points), bool)
     for side, run in zip((a, b), runs, strict=True):
         free &= (run > reach) & (run < length[side[pair]] - reach)
     same = storey[a[pair]] == storey[b[pair]]

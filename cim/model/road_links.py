@@ -142,7 +142,7 @@ def _check(city: City, snap: float, cross: str, lane_width: float, island: float
 
 
 def _stretch(city: City) -> float:
-    """Return how many units of the system a metre on the ground is, in the middle of the city."""
+    """Return how many units of the system a metre on the ground is in the middle of the city; 1 where the system does not reach it."""
     if city.crs.is_local:
         return 1.0
     from pyproj import Proj
@@ -150,8 +150,10 @@ def _stretch(city: City) -> float:
     xmin, ymin, xmax, ymax = city.bounds
     plane = Proj(city.crs.horizontal)
     place = plane((xmin + xmax) / 2, (ymin + ymax) / 2, inverse=True)
-    factors = plane.get_factors(*place)
-    return float(np.sqrt(factors.areal_scale))
+    if not np.isfinite(place).all():
+        return 1.0
+    scale = float(np.sqrt(plane.get_factors(*place).areal_scale))
+    return scale if np.isfinite(scale) else 1.0
 
 
 @dataclass(frozen=True)
