@@ -1,4 +1,4 @@
-"""Files of the traffic simulation SUMO: networks with lanes and signals, vehicles with routes; read, and written for `netconvert` and `sumo`."""
+"""Files of the traffic simulation SUMO: networks with lanes and signals, vehicles with routes; read, and written for SUMO."""
 
 from __future__ import annotations
 
