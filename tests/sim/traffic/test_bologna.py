@@ -66,7 +66,7 @@ def test_travel_times_and_counts_are_near_sumos(case: str, shared_data: Callable
     assert found.count()["arrived"] == len(found.departure)
     assert np.mean(found.arrival - found.started) == pytest.approx(duration, rel=tolerance)
     assert good_share(network, found, case) >= share
-    assert good_share(network, found, case, hour=True) >= 95.0  # of the sums over the hour: 96.6 % and more when departures shift by seconds
+    assert good_share(network, found, case, hour=True) >= 95.0  # of the sums over the hour: 96 % when departures shift by seconds
 
 
 @pytest.mark.data
