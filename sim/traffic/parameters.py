@@ -58,6 +58,10 @@ class TrafficParameters(BaseModel):
         default=None, description="mean time of these trips on empty roads [s], instead of their length", examples=[600.0]
     )
     rates: str = Field(default="dense", description='set of trip rates by use: "dense" or another one of trip_rates.json')
+    unknown_use: str | None = Field(
+        default=None, description="use that is assumed where the city says none; left out: such buildings make no trips",
+        examples=["residential"],
+    )  # fmt: skip
     zones: str | None = Field(
         default=None, description="class of the objects that are the zones; left out: squares of zone_size", examples=["LandUse"]
     )

@@ -180,7 +180,7 @@ def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficPa
     from cim.sim.traffic.demand import Gate, demand_of
 
     made = demand_of(
-        city, network, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates,
+        city, network, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates, unknown_use=asked.unknown_use,
         mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time,
         gates={_node(network, one.at): Gate(one.inbound, one.outbound) for one in asked.gate},
     )  # fmt: skip
