@@ -1,8 +1,8 @@
 """Links for a city that has roads but no network: centrelines are noded, areas get a centreline, every guess is marked and counted.
 
 What a link of the result says in its JSON: `class`, `lanes`, `speed_limit` [m/s], `width` [m], `layer`, `bridge`, `tunnel`, as far as the
-road says it; ``"vertices"`` or ``"line"`` (see `cim.model.link_lines`); ``"derived"``, how it was made; and ``"assumed"``, the names of what
-nobody stated. Nodes are named by their place, ``"84976.5,447575.1"``: a change elsewhere leaves them and the ids of links alone.
+road says it; ``"vertices"`` or ``"line"`` (see `cim.model.link_lines`); ``"derived"``, how it was made; ``"assumed"``, the names of what nobody
+stated. Nodes are named by their place, ``"84976.5,447575.1"``: a change elsewhere leaves names and ids of links alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cim.errors import CRSError, UsageError
 from cim.model.centrelines import Centrelines, centrelines
 from cim.model.noding import Noded, node_lines
 from cim.model.road_facts import NOT_FOR_CARS, RoadFacts, read_facts
+from cim.model.road_surfaces import driven_areas
 from cim.model.schema import make_table
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["derive_road_links"]
 
-_TYPE = "Road"
+_ROAD, _PLOT = "Road", "LandUse"
+_LAND_USES = frozenset({"road", "roads", "street", "streets", "s1", "1207", "道路", "道路用地", "城市道路用地", "城镇道路用地"})
+"""Land use of streets: S1 of GB 50137-2011, 1207 of the classes of territorial planning (2020), in words and codes."""
 _LINES = (1, 5)
 _AREAS = (3, 6)
 _OF_AREA, _OF_LINE = "centreline of area", "piece of line"
@@ -100,8 +103,8 @@ def derive_road_links(
     [('0.0,0.0', '40.0,0.0'), ('40.0,0.0', '40.0,50.0'), ('40.0,0.0', '90.0,0.0')]
     """
     _check(city, snap, cross, lane_width, island)
-    keys = city.keys(_TYPE) if _TYPE in city.types() else np.empty(0, np.int64)
-    roads = _Roads.of(city, keys, city.key_of(list(also)) if also else keys[:0])
+    type, keys = _candidates(city)
+    roads = _Roads.of(city, type, keys, city.key_of(list(also)) if also else keys[:0])
     if not (len(roads.lines) or len(roads.areas)):
         msg = "the city has no road that is a line or an area, so no links can be derived; read roads (centrelines, road areas) into it"
         raise UsageError(msg)
@@ -156,10 +159,25 @@ def _stretch(city: City) -> float:
     return scale if np.isfinite(scale) else 1.0
 
 
+def _candidates(city: City) -> tuple[str, Ints]:
+    """Return the class of the objects that are roads and their keys; plots of road land where the city has no roads."""
+    if _ROAD in city.types():
+        return _ROAD, city.keys(_ROAD)
+    if _PLOT not in city.types():
+        return _ROAD, np.empty(0, np.int64)
+    keys = city.keys(_PLOT)
+    road = np.zeros(len(keys), bool)
+    for name in {"land_use", "land_use_code", "function", "class"} & set(city.attributes.schema(_PLOT).names):
+        words = [str(one).strip().lower() for one in city.column(_PLOT, name, keys).to_pylist()]
+        road |= np.isin(np.array(words, str), sorted(_LAND_USES))
+    return _PLOT, keys[road]
+
+
 @dataclass(frozen=True)
 class _Roads:
     """The roads of a city that cars use, and what they say."""
 
+    type: str
     keys: Ints
     shapes: Shapes
     facts: RoadFacts
@@ -170,29 +188,36 @@ class _Roads:
     shapeless: int
     other: Counter[str]
     """Roads that are no carriageway, by class."""
+    surfaced: int
+    """Roads of which only the surfaces for traffic count."""
 
     @classmethod
-    def of(cls, city: City, keys: Ints, also: Ints) -> _Roads:
+    def of(cls, city: City, type: str, keys: Ints, also: Ints) -> _Roads:
         import shapely
 
-        shapes = city.footprints(keys) if len(keys) else np.empty(0, object)
-        facts = read_facts(city, _TYPE, keys)
+        shapes, surfaced = driven_areas(city, keys, city.footprints(keys) if len(keys) else np.empty(0, object))
+        facts = read_facts(city, type, keys)
         kind = np.where(shapely.is_empty(shapes), -1, shapely.get_type_id(shapes)) if len(keys) else np.empty(0, np.int64)
         facts.road_class[np.isin(keys, also) & np.isin(facts.road_class.astype(str), sorted(NOT_FOR_CARS))] = ""
         driven = ~np.isin(facts.road_class.astype(str), sorted(NOT_FOR_CARS))
         shaped = np.isin(kind, _LINES + _AREAS)
         other = Counter(facts.road_class[~driven & shaped].tolist())
         lines, areas = (np.flatnonzero(driven & np.isin(kind, kinds)) for kinds in (_LINES, _AREAS))
-        return cls(keys, shapes, facts, lines, areas, int((driven & ~shaped).sum()), other)
+        return cls(type, keys, shapes, facts, lines, areas, int((driven & ~shaped).sum()), other, surfaced)
 
     def told(self) -> list[Told]:
         """Return what was left out."""
         told = []
+        if self.type != _ROAD:
+            said = f"{len(self.keys)} plots whose land use is road stand for roads, which the city has none of"
+            told.append(("assumed", "warning", said, len(self.keys)))
         if self.other:
             names = ", ".join(f"{count} {name}" for name, count in self.other.most_common())
             told.append(
                 ("assumed", "info", f"{self.other.total()} roads are no carriageways by their function ({names})", self.other.total())
             )
+        if self.surfaced:
+            told.append(("assumed", "info", f"of {self.surfaced} roads only the surfaces of the class TrafficArea count", self.surfaced))
         if self.shapeless:
             told.append(("unsupported", "warning", f"{self.shapeless} roads have neither line nor area and make no links", self.shapeless))
         return told

@@ -9,6 +9,7 @@ from typing import Any
 
 import networkx
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 
@@ -18,6 +19,7 @@ from cim.model import City, CityBuilder, Column, to_crs
 from cim.model.link_lines import link_lines
 from cim.model.road_facts import NOT_FOR_CARS, class_of, read_facts
 from cim.model.road_links import derive_road_links
+from cim.model.schema import BOUNDARIES, VERTICES
 
 WEST, EAST = shapely.LineString([(0, 0), (100, 0)]), shapely.LineString([(100.4, 0), (200, 0)])
 CROSS = shapely.LineString([(50, -60), (50, 60)])
@@ -95,7 +97,8 @@ def test_attributes_in_any_language_reach_the_links() -> None:
 @pytest.mark.parametrize(
     ("word", "expected"),
     [("快速路", "trunk"), ("非机动车道", "cycleway"), ("Rijbaan autosnelweg", "motorway"), ("rijbaan autoweg", "trunk"),
-     ("voetpad op trap", "steps"), ("secondary_link", "secondary_link"), ("parkeervlak", "parking"), ("waardeOnbekend", ""), ("", ""), ("motorcycle", "")],
+     ("voetpad op trap", "steps"), ("secondary_link", "secondary_link"), ("parkeervlak", "parking"),
+     ("waardeOnbekend", ""), ("", ""), ("motorcycle", "")],
 )  # fmt: skip
 def test_words_for_classes(word: str, expected: str) -> None:
     assert class_of(word) == expected
@@ -114,6 +117,41 @@ def test_areas_get_a_centreline_with_lanes_by_width() -> None:
     text = told(city)
     assert "1 roads are no carriageways by their function (1 footway)" in text
     assert "lanes of 2 links are assumed from the width" in text
+
+
+def test_plots_of_road_land_stand_in_where_there_are_no_roads() -> None:
+    builder = CityBuilder("EPSG:28992")
+    keys = builder.add_objects("LandUse", ["S", "park"], footprints=[shapely.box(0, 0, 150, 14), shapely.box(0, 14, 150, 90)])
+    builder.add_attributes(keys, "LandUse", {"land_use": Column(["城市道路用地", "公园绿地"])})
+    city = derive_road_links(builder.build())
+    assert [(row["object"], row["said"]["lanes"]) for row in rows(city)] == [("S", 4)]
+    assert "1 plots whose land use is road stand for roads" in told(city)
+
+
+def test_only_surfaces_for_traffic_are_driven_on() -> None:
+    """A street of 11 m as CityJSON has it: a carriageway of 7 m, and a pavement and a verge of 2 m each."""
+    builder = CityBuilder("EPSG:7415", origin=(80000.0, 440000.0, 0.0))
+    (key,) = builder.add_objects("Road", ["street"])
+    corners = [
+        (80000.0 + x, 440000.0 + y, 1.0) for low, high in ((0, 7), (7, 9), (9, 11)) for x, y in ((0, low), (90, low), (90, high), (0, high))
+    ]
+    nested = [[[[list(range(4 * k, 4 * k + 4))] for k in range(3)]]]
+    geometry = builder.add_geometries(
+        [key],
+        lod="2",
+        role="multi_surface",
+        type="MultiSurface",
+        vertices=pa.array([corners], VERTICES),
+        boundaries=pa.array([nested], BOUNDARIES),
+        semantics=pa.array([[0, 1, 2]], pa.list_(pa.int32())),
+    )
+    builder.add_surfaces(np.repeat(geometry, 3), [0, 1, 2], ["TrafficArea", "TrafficArea", "AuxiliaryTrafficArea"],
+                         attributes=['{"function": "driving_lane"}', '{"function": ["footpath"]}', None])  # fmt: skip
+    city = derive_road_links(builder.build())
+    (row,) = rows(city)
+    assert row["said"]["width"] == pytest.approx(7.0, abs=0.05)
+    assert np.abs(np.array(row["said"]["line"])[:, 1] - 440003.5).max() < 0.05
+    assert "of 1 roads only the surfaces of the class TrafficArea count" in told(city)
 
 
 def test_the_same_city_gives_the_same_links_and_a_change_elsewhere_leaves_their_ids() -> None:
