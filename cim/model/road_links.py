@@ -1,8 +1,8 @@
 """Links for a city that has roads but no network: centrelines are noded, areas get a centreline, every guess is marked and counted.
 
 What a link of the result says in its JSON: `class`, `lanes`, `speed_limit` [m/s], `width` [m], `layer`, `bridge`, `tunnel`, as far as the
-road says it; ``"vertices"`` or ``"line"`` (see `cim.model.link_lines`); ``"derived"``, how it was made; ``"assumed"``, the names of what nobody
-stated. Nodes are named by their place, ``"84976.5,447575.1"``: a change elsewhere leaves names and ids of links alone.
+road says it; ``"vertices"`` or ``"line"`` (see `cim.model.link_lines`); ``"derived"``, how it was made; ``"assumed"``, what nobody stated.
+Nodes are named by their place, ``"84976.5,447575.1"``: a change elsewhere leaves names and ids of links alone.
 """
 
 from __future__ import annotations
