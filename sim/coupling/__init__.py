@@ -1,19 +1,17 @@
 """From water to traffic: what a road can carry while a flood stands on it.
 
-====================  ======================================================================
-``state_of_roads``    `road_state`: speed, capacity and closure of every link, the one owner
-``parameters``        `RoadParameters`: every threshold, with its source
-``speed``             speed by depth, capacity under water, classes of rain
-``rain``              the rain on the roads in each interval
-``pieces``            which piece of which road each link is
-``decks``             how high the decks of bridges lie
-``over_underpasses``  roads that lead over an underpass
-``roads``             the cells along the pieces, and the greatest water there
-``water_along``       the water of those cells from output to output
-``passage``           from the water to the states of links
-``tables``            the tables
-``plugin``            the section ``[roads]``
-====================  ======================================================================
+==================  ======================================================================
+``state_of_roads``  `road_state`: speed, capacity and closure of every link, the one owner
+``parameters``      `RoadParameters`: every threshold, with its source
+``speed``           speed by depth, capacity under water, classes of rain
+``rain``            the rain on the roads in each interval
+``pieces``          which piece of which road each link is
+``roads``           the greatest water on them, which `cim.sim.impact.road_water` knows
+``water_along``     the water of those cells from output to output
+``passage``         from the water to the states of links
+``tables``          the tables
+``plugin``          the section ``[roads]``
+==================  ======================================================================
 """
 
 from __future__ import annotations

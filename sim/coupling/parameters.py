@@ -75,7 +75,10 @@ class RoadParameters(BaseModel):
     dry_after: Duration = Field(
         default=0.0, description="time a road stays closed after the water has left, to be cleared; rounded up to the outputs of the run"
     )  # fmt: skip
-    deck_level: str = Field(default="deck_level", description="attribute of a road or bridge: elevation of its deck [m]")
+    deck_level: str | None = Field(
+        default=None, description="attribute of a road or bridge: elevation of its deck [m]; left out: as in [impact]",
+        examples=["deck_level"],
+    )  # fmt: skip
 
     @field_validator("rain")
     @classmethod
@@ -126,7 +129,7 @@ def vehicle_limits(asked: RoadParameters, impact: ImpactParameters | None) -> Im
         If a class of vehicle names limits that nobody states.
     """
     base = ImpactParameters() if impact is None else impact
-    said = {name: value for name in ("vehicles", "tunnels", "unknown_share") if (value := getattr(asked, name)) is not None}
+    said = {name: value for name in ("vehicles", "tunnels", "unknown_share", "deck_level") if (value := getattr(asked, name)) is not None}
     limits = base.model_copy(update=said)
     unknown = {name: one for name, one in asked.classes.items() if one not in limits.vehicles}
     if unknown:

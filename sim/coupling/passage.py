@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.sim.coupling.speed import ponding_capacity, water_speed
-from cim.sim.coupling.water_along import DIGITS
 from cim.sim.impact.hazard import passable
+from cim.sim.impact.road_water import over_deck
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,6 @@ __all__ = [
     "closed_by",
     "joined",
     "merged",
-    "over_deck",
     "piece_water",
     "rows_of",
     "slowing",
@@ -89,21 +88,15 @@ class PieceWater:
 
 def piece_water(lines: Lines, water: CellWater) -> PieceWater:
     """Return the water of pieces from that of the cells; what is not known there counts as none."""
-    raised = lines.lifted > 0
-    depth = np.nan_to_num(water.depth[:, lines.cell])
-    depth[:, raised] = over_deck(depth[:, raised], lines.lifted[raised])
-    velocity, product = (np.nan_to_num(one[:, lines.cell]) for one in (water.velocity, water.product))
-    velocity[:, raised] *= depth[:, raised] > 0
-    product[:, raised] = np.minimum(product[:, raised], velocity[:, raised] * depth[:, raised])
+    raised = np.flatnonzero(lines.lifted > 0)
+    depth, velocity, product = (one[:, lines.cell] for one in (water.depth, water.velocity, water.product))
+    above = over_deck(depth[:, raised], velocity[:, raised], product[:, raised], lines.lifted[raised])
+    depth[:, raised], velocity[:, raised], product[:, raised] = above
+    depth, velocity, product = (np.nan_to_num(one, copy=False) for one in (depth, velocity, product))
     deepest, fastest, strongest = (_greatest(one, lines.head) for one in (depth, velocity, product))
     total = np.add.reduceat(lines.weight, lines.head) if len(lines.head) else np.empty(0)
     mean = _sum(depth * lines.weight, lines.head) / np.maximum(total, 1e-300)
     return PieceWater(water.first, deepest, np.where(total > 0, mean, deepest), fastest, strongest, depth)
-
-
-def over_deck(depth: Floats, lifted: Floats) -> Floats:
-    """Return the depth of water on decks [m] from that on the ground, to the micrometre that depths are kept to."""
-    return np.maximum((depth - lifted).round(DIGITS), 0.0)
 
 
 def _greatest(values: Floats, head: Ints) -> Floats:

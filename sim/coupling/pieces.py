@@ -1,4 +1,4 @@
-"""Which piece of which road each link of a traffic network is, where it lies, and why the water on the ground may not be that on it."""
+"""Which piece of which road of the city each link of a traffic network is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cim.model.link_json import said_by_links
 from cim.model.link_lines import LinkLines, link_lines
-from cim.model.numeric import numbers
-from cim.sim.impact.roads import Pieces, read_roads
+from cim.sim.impact.road_pieces import Pieces, link_pieces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,12 +20,9 @@ if TYPE_CHECKING:
     from cim.sim.impact.parameters import ImpactParameters
     from cim.sim.impact.water import Water
 
-    Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
 
 __all__ = ["RoadPieces", "read_pieces"]
-
-_NO = ("", "no", "none", "0", "false")
 
 
 @dataclass(frozen=True)
@@ -36,14 +31,10 @@ class RoadPieces:
 
     pieces: Pieces
     """One row per link of the city, whichever directions the network has of it."""
-    row: Ints
-    """Shape (pieces,): row in the table `links` of the city."""
     of_link: Ints
     """Shape (links of the network,): its piece, -1 where it is none of the city's."""
     reason: NDArray[np.object_]
     """Shape (links of the network,): why a link is no piece, None where it is one."""
-    bridge: Bools
-    """Shape (pieces,): on a bridge."""
 
 
 def read_pieces(city: City, network: RoadNetwork, water: Water, limits: ImpactParameters) -> RoadPieces:
@@ -57,14 +48,7 @@ def read_pieces(city: City, network: RoadNetwork, water: Water, limits: ImpactPa
     used, place = np.unique(row[row >= 0], return_inverse=True)
     of_link = np.full(len(row), -1, np.int64)
     of_link[row >= 0] = place
-    objects, owner = np.unique(found.object[used], return_inverse=True)
-    ids = np.asarray(city.ids(objects), object) if len(objects) else np.empty(0, object)
-    said = _crossing(city, found.object[used], found.row[used], water, limits)
-    said[found.missing[used]] = "missing_line"
-    ends = [["?" if one is None else one for one in side[used].tolist()] for side in (found.from_node, found.to_node)]
-    place_names = np.array([f"{a} - {z}" for a, z in zip(*ends, strict=True)], object)
-    pieces = Pieces(ids[owner] if len(used) else ids, found.lines[used], said, place_names, found.length[used])
-    return RoadPieces(pieces, found.row[used], of_link, reason, said == "on_a_bridge")
+    return RoadPieces(link_pieces(city, found, used, water, limits), of_link, reason)
 
 
 def _matched(city: City, network: RoadNetwork, found: LinkLines) -> tuple[Ints, NDArray[np.object_]]:
@@ -111,44 +95,3 @@ def _occurrence(code: Ints) -> Ints:
     count = np.empty(len(code), np.int64)
     count[order] = np.arange(len(code)) - np.searchsorted(ordered, ordered)
     return count
-
-
-def _crossing(city: City, owner: Ints, row: Ints, water: Water, limits: ImpactParameters) -> NDArray[np.object_]:
-    """Return why the water on the ground is not that on a link: what the impact says of its road, else what object or link say."""
-    keys, roads = read_roads(city, water, limits)
-    reason = np.full(len(owner), None, object)
-    if len(keys):
-        at = np.minimum(np.searchsorted(keys, owner), len(keys) - 1)
-        hit = keys[at] == owner
-        reason[hit] = roads.reason[at[hit]]
-    spoken = said_by_links(
-        city.tables["links"]["attributes"].take(pa.array(row)), {"bridge": pa.string(), "tunnel": pa.string(), "layer": pa.float64()}
-    )
-    bridge, tunnel = (_yes(spoken[name]) | _stated(city, name, owner) for name in ("bridge", "tunnel"))
-    layer = spoken["layer"].to_numpy()
-    layer = np.where(np.isnan(layer), numbers(city, "layer", owner), layer)
-    with np.errstate(invalid="ignore"):
-        over, under = bridge | ((layer > 0) & ~tunnel), tunnel | ((layer < 0) & ~bridge)
-    silent = np.array([one is None for one in reason], bool)
-    owners = np.array(city.ids(owner), object) if len(owner) else np.empty(0, object)
-    opened = np.array([one in water.open_ways for one in owners.tolist()], bool)
-    if limits.tunnels == "not_assessed":
-        reason[silent & under & ~opened] = "in_a_tunnel"
-    reason[silent & over] = "on_a_bridge"
-    return reason
-
-
-def _stated(city: City, name: str, owner: Ints) -> Bools:
-    """Return which objects, of whatever class, say something but "no" of themselves."""
-    found = np.zeros(len(owner), bool)
-    types = np.asarray(city.core_rows(["type"], owner)["type"].to_pylist(), object) if len(owner) else np.empty(0, object)
-    for type in dict.fromkeys(types.tolist()):
-        if type in city.attributes and name in city.attributes.schema(type).names:
-            mine = types == type
-            found[mine] = _yes(pc.cast(city.column(type, name, owner[mine]), pa.string()))
-    return found
-
-
-def _yes(texts: pa.ChunkedArray) -> Bools:
-    said = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(texts, "")))
-    return ~np.isin(np.asarray(said.to_pylist(), str), _NO)

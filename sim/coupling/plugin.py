@@ -53,7 +53,7 @@ def _limits_of(impact: Fields | None) -> ImpactParameters | None:
     """Return the thresholds that an impact was reckoned with."""
     if impact is None:
         return None
-    names = ("vehicles", "tunnels", "unknown_share", "wet_depth")
+    names = ("vehicles", "tunnels", "unknown_share", "wet_depth", "deck_level")
     return ImpactParameters.model_validate({name: impact.run.parameters[name] for name in names if name in impact.run.parameters})
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "road_state"]
 
-VERSION = "1"
+VERSION = "2"  # 2: on decks the water on the deck decides what is not assessed, not that on the ground
 
 
 def road_state(
@@ -81,10 +81,10 @@ def road_state(
     read = read_water(city, water, held.wet_depth)
     clock, told = clock_of(water)
     rain, said = rain_of(water, clock, asked)
-    roads = Roads.of(city, network, read, held, asked)
+    roads = Roads.of(city, network, read, held)
     sets = {name: held.vehicles[name] for name in dict.fromkeys(asked.classes.values())}
     rows, closures, more = _passed(roads, (water, read), clock, rain, sets, asked)
-    answers = {name: roads.answer(one, held.unknown_share) for name, one in sets.items()}
+    answers = {name: roads.water.answer(one, held.unknown_share) for name, one in sets.items()}
     facts = Told(network, roads.pieces, clock, asked.classes, answers, roads)
     tables = {"states": state_table(facts, rows), "links": link_table(facts, closures)}
     notes = (*read.notes, *told, *said, *more, *roads.notes(city, water), *facts.notes(), *_assumed(asked))
@@ -100,6 +100,7 @@ def _parameters(asked: RoadParameters, held: ImpactParameters, water: Fields, cl
     vehicles = {name: held.vehicles[name].model_dump() for name in asked.classes.values()}
     return {
         **asked.model_dump(mode="json"), "vehicles": vehicles, "tunnels": held.tunnels, "unknown_share": held.unknown_share,
+        "deck_level": held.deck_level,
         "water": water.name, "start": None if clock.start is None else clock.start.isoformat(),
         "from": float(clock.begin[0]), "until": until if np.isfinite(until) else None,
     }  # fmt: skip

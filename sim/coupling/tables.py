@@ -72,7 +72,7 @@ class Told:
     @cached_property
     def reasons(self) -> Texts:
         """Why the water of a link is not assessed, None where it is."""
-        return np.where(self.pieces.of_link >= 0, self.of_piece(self.roads.reason), self.pieces.reason)
+        return np.where(self.pieces.of_link >= 0, self.of_piece(self.roads.water.reason), self.pieces.reason)
 
     def of_piece(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return what belongs to the piece of each link; NaN or None where it has none."""
@@ -112,7 +112,7 @@ class Told:
 
     def of_line(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return what belongs to the assessed line of each link; 0 where it has none."""
-        whole = np.zeros(len(self.roads.reason) + 1, values.dtype)
+        whole = np.zeros(self.roads.water.places.count + 1, values.dtype)
         whole[self.lines.piece] = values
         return whole[self.pieces.of_link]
 
@@ -142,10 +142,11 @@ def link_table(told: Told, closures: Mapping[str, Closures]) -> pa.Table:
 
 def _links(told: Told, shut: Closures | None, name: str) -> pa.Table:
     links, count = told.network.links, told.network.links.num_rows
+    deepest, fastest, deck = (_known(told.of_piece(one)) for one in (told.roads.deepest, told.roads.fastest, told.roads.water.deck))
     columns: dict[str, Any] = {
         "object": links["object"], "link": links["id"], "class": pa.repeat(name, count),
-        "maximum_depth": _known(told.of_piece(told.roads.deepest)), "maximum_velocity": _known(told.of_piece(told.roads.fastest)),
-        "deck_level": _known(told.of_piece(told.roads.deck)), "deck_source": pa.array(told.of_piece(told.roads.decks.source), pa.string()),
+        "maximum_depth": deepest, "maximum_velocity": fastest, "deck_level": deck,
+        "deck_source": pa.array(told.of_piece(told.roads.water.decks.source), pa.string()),
     }  # fmt: skip
     reason = np.full(count, "no_limits", object) if shut is None else told.unsure(told.classes[name])
     columns |= {"status": np.where(reason == None, "assessed", "not_assessed"), "reason": pa.array(reason, pa.string())}  # noqa: E711

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cim.sim.impact.water import DIGITS
+
 if TYPE_CHECKING:
     import xarray
     from numpy.typing import NDArray
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["DIGITS", "CellWater", "Clock", "clock_of", "water_at"]
+__all__ = ["CellWater", "Clock", "clock_of", "water_at"]
 
-DIGITS = 6
-"""As the impact reads depths: single precision keeps 0.3 m as 0.30000001 m."""
 _AT_ONCE = 3_000_000
 """Numbers that one field of a chunk may hold."""
 

@@ -1,21 +1,25 @@
 """What water does to a city: depth, hazard, damage and people by object id, read from the fields of a flood run.
 
-==============  ======================================================================================
-``parameters``  every threshold, with its source, in one model that is also the section ``[impact]``
-``hazard``      hazard by DEFRA and by Australian Rainfall and Runoff, vehicles that can still pass
-``water``       the fields of a run, checked and brought to one form
-``places``      which cells belong to which object, and what the water does on them
-``floors``      the level of the ground floor: door, storey, attribute, or an assumed threshold
-``doors``       doors of building models and the water at their sills
-``roads``       roads and their links, cell by cell along the line
-``pipes``       pipes, and manholes with the water over their rims
-``assess``      `exposure`
-``curves``      depth-damage curves
-``damages``     `damage`
-``uses``        what a building is used for, in the classes of the curves
-``residents``   `people`
-``plugin``      the section ``[impact]`` of a scenario file
-==============  ======================================================================================
+====================  ======================================================================================
+``parameters``        every threshold, with its source, in one model that is also the section ``[impact]``
+``hazard``            hazard by DEFRA and by Australian Rainfall and Runoff, vehicles that can still pass
+``water``             the fields of a run, checked and brought to one form
+``places``            which cells belong to which object, and what the water does on them
+``floors``            the level of the ground floor: door, storey, attribute, or an assumed threshold
+``doors``             doors of building models and the water at their sills
+``road_water``        what water stands on a road, for the tables here and for `cim.sim.coupling`: the one owner
+``road_pieces``       roads and their links as pieces
+``road_crossings``    which of them are on a bridge or in a tunnel
+``decks``             how high the decks of bridges lie
+``over_underpasses``  roads that lead over an underpass
+``roads``             the tables of roads and of their links
+``pipes``             pipes, and manholes with the water over their rims
+``assess``            `exposure`
+``curves``            depth-damage curves
+``damages``           `damage`
+``residents``         `people`
+``plugin``            the section ``[impact]`` of a scenario file
+====================  ======================================================================================
 
 What the water and the traffic leave of the streets for those who help and those who flee:
 

@@ -12,14 +12,13 @@ import pyarrow as pa
 from cim.results import Fields, RunRecord, Stopwatch, array_fingerprint, city_fingerprint
 from cim.results.columns import column
 from cim.sim.buildings import read_buildings, require_measurable
-from cim.sim.cells import cells_inside
 from cim.sim.impact.doors import DOORS, door_columns, read_doors
 from cim.sim.impact.floors import floor_columns, read_storeys
 from cim.sim.impact.grounds import Standing, building_ground
 from cim.sim.impact.parameters import ImpactParameters, impact_parameters
 from cim.sim.impact.pipes import MANHOLES, PIPES, manhole_columns, pipe_columns
-from cim.sim.impact.places import MEASURED, measure, ring_places
-from cim.sim.impact.roads import Pieces, read_areas, read_links, read_roads, road_columns, road_schema
+from cim.sim.impact.places import MEASURED, measure, ring_places, roof_cells
+from cim.sim.impact.roads import read_road_water, road_schema
 from cim.sim.impact.water import Water, read_water
 
 if TYPE_CHECKING:
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILDINGS", "VERSION", "exposure", "plain_dataset", "table_of"]
 
-VERSION = "2"  # 2: the assumed floor counts from the ground of the building, not of each cell
+VERSION = "3"
+"""2: the assumed floor counts from the ground of the building, not of each cell. 3: roads lie on the decks of bridges and over underpasses,
+links say bridge and tunnel themselves, a road is open where its links are."""
 
 BUILDINGS = pa.schema(
     [
@@ -89,9 +90,10 @@ def exposure(city: City, water: Fields, *, parameters: ImpactParameters | None =
     read = read_water(city, water, limits.wet_depth)
     case = _Case.of(city, read, limits)
     tables, said_of_floors = _building_tables(case)
-    tables |= {**_road_tables(case), **_pipe_tables(case)}
+    road_tables, said_of_roads = _road_tables(case)
+    tables |= {**road_tables, **_pipe_tables(case)}
     inputs = {"city": city_fingerprint(city), "water": array_fingerprint(read.place.values)}
-    notes = (*read.notes, *case.notes(water), *_counts(tables), *said_of_floors)
+    notes = (*read.notes, *case.notes(water), *_counts(tables), *said_of_floors, *said_of_roads)
     said = {**limits.model_dump(), "wet_depth": read.wet_depth, "water": water.name}
     run = RunRecord("impact", VERSION, inputs, said, start=water.run.start, assumptions=notes)
     return Fields("impact", plain_dataset(), tables, watch.stop(run))
@@ -130,9 +132,7 @@ class _Case:
     @classmethod
     def of(cls, city: City, water: Water, limits: ImpactParameters) -> _Case:
         buildings = read_buildings(city)
-        roofs = np.zeros(water.place.values.size, bool)
-        roofs[cells_inside(buildings.footprints, water.place).cell] = True
-        return cls(city, water, limits, buildings, roofs)
+        return cls(city, water, limits, buildings, roof_cells(buildings.footprints, water.place))
 
     def notes(self, water: Fields) -> tuple[str, ...]:
         """Return what was taken for granted."""
@@ -186,26 +186,14 @@ def _floor_notes(floors: Mapping[str, Any], standing: Standing, limits: ImpactPa
     return said
 
 
-def _road_tables(case: _Case) -> dict[str, pa.Table]:
-    keys, roads = read_roads(case.city, case.water, case.limits)
-    area = read_areas(roads)
-    links = read_links(case.city, keys, roads)
-    linked = road_columns(links, case.water, case.limits, case.roofs)
-    lines = road_columns(_some(roads, ~area), case.water, case.limits, case.roofs)
-    areas = road_columns(_some(roads, area), case.water, case.limits, case.roofs, areas=True)
-    schema = road_schema(case.limits, links=False)
-    both = [
-        table_of({**one, "shape": np.full(len(one["object"]), word, object)}, schema) for one, word in ((lines, "line"), (areas, "area"))
-    ]
-    order = np.argsort(np.concatenate([np.flatnonzero(~area), np.flatnonzero(area)]), kind="stable")
-    return {
-        "roads": pa.concat_tables(both).take(pa.array(order)).combine_chunks(),
-        "road_links": table_of(linked, road_schema(case.limits, links=True)),
+def _road_tables(case: _Case) -> tuple[dict[str, pa.Table], list[str]]:
+    """Return the tables, and what was taken for granted about decks."""
+    roads, links, said = read_road_water(case.city, case.water, case.limits, case.roofs)
+    tables = {
+        "roads": table_of(roads, road_schema(case.limits, links=False)),
+        "road_links": table_of(links, road_schema(case.limits, links=True)),
     }
-
-
-def _some(pieces: Pieces, rows: Bools) -> Pieces:
-    return Pieces(pieces.ids[rows], pieces.shapes[rows], pieces.reason[rows], pieces.place[rows], pieces.length[rows])
+    return tables, said
 
 
 def _pipe_tables(case: _Case) -> dict[str, pa.Table]:

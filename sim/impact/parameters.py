@@ -75,6 +75,7 @@ class ImpactParameters(BaseModel):
         default="not_assessed",
         description='roads in tunnels that the run does not name as open: "not_assessed", or "terrain" as if it had their ground',
     )
+    deck_level: str = Field(default="deck_level", description="attribute of a road or bridge: elevation of its deck [m]")
     continent: str | None = Field(
         default=None,
         description="continent of the JRC damage curves, such as asia or europe; left out: no damage",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["MEASURED", "Places", "line_places", "measure", "reasons", "ring_places"]
+__all__ = ["MEASURED", "PairWater", "Places", "instants", "line_places", "measure", "measured", "reasons", "ring_places", "roof_cells"]
 
 _CLASS_NAMES = np.array([None, *DEFRA_CLASSES], object)
 _ARR_NAMES = np.array([None, "H1", "H2", "H3", "H4", "H5", "H6"], object)
@@ -95,6 +95,13 @@ def reasons(rows: Bools, text: str) -> NDArray[np.object_]:
     found = np.full(len(rows), None, object)
     found[rows] = text
     return found
+
+
+def roof_cells(footprints: NDArray[Any], grid: Raster) -> Bools:
+    """Return the cells under roofs, on which no water outside can stand, shape (ny * nx,)."""
+    roofs = np.zeros(grid.values.size, bool)
+    roofs[cells_inside(footprints, grid).cell] = True
+    return roofs
 
 
 def ring_places(shapes: NDArray[Any], roofs: Bools, grid: Raster, reach: float, missing: str = "missing_footprint") -> Places:
@@ -177,19 +184,50 @@ def _crossings(start: Floats, end: Floats, origin: float, step: float, count: in
     return segment, (first[segment] + within - a[segment]) / (b - a)[segment]
 
 
+@dataclass(frozen=True)
+class PairWater:
+    """The greatest water that a run has at pairs of object and cell; NaN where it is not known."""
+
+    depth: Floats
+    velocity: Floats
+    depth_velocity: Floats
+    hazard: Floats
+    arrival: Floats
+    """First wetting [s since the start]; NaN: never, too."""
+    duration: Floats
+
+    @classmethod
+    def of(cls, places: Places, water: Water, covered: Bools | None = None) -> PairWater:
+        """Return the water at the cells of objects; where the depth is not known nothing is.
+
+        Parameters
+        ----------
+        covered
+            Pairs whose cell tells nothing of the object, such as a roof above a road.
+        """
+        depth = places.at(water.depth)
+        if covered is not None:
+            depth[covered] = np.nan
+        known = ~np.isnan(depth)
+        others = (water.velocity, water.depth_velocity, water.hazard, water.arrival, water.duration)
+        return cls(depth, *(np.where(known, places.at(one), np.nan) for one in others))
+
+    def take(self, pairs: Ints) -> PairWater:
+        """Return the water at some pairs."""
+        return PairWater(*(getattr(self, one.name)[pairs] for one in fields(self)))
+
+
 def measure(places: Places, water: Water, limits: ImpactParameters, covered: Bools | None = None) -> dict[str, Any]:
+    """Return what `measured` does of the water of a run at the cells themselves; `covered` as in `PairWater.of`."""
+    return measured(places, PairWater.of(places, water, covered), water, limits)
+
+
+def measured(places: Places, found: PairWater, water: Water, limits: ImpactParameters) -> dict[str, Any]:
     """Return the columns of `MEASURED` for every object, and ``cells`` and ``unknown``: how many tell, and the share that does not.
 
     An object is wet as soon as one known cell is; dry only when (nearly) all its cells are known and dry; else not assessed.
-
-    Parameters
-    ----------
-    covered
-        Pairs whose cell tells nothing of the object, such as a roof above a road.
     """
-    depth = places.at(water.depth)
-    if covered is not None:
-        depth[covered] = np.nan
+    depth = found.depth
     known = ~np.isnan(depth)
     deepest = places.greatest(depth)
     full = np.maximum(places.total(places.weight), 1e-300)
@@ -201,20 +239,16 @@ def measure(places: Places, water: Water, limits: ImpactParameters, covered: Boo
     assessed = np.array([one is None for one in reason], bool)
     shown = assessed & wet
     mean = places.total(np.where(known, depth * places.weight, 0.0)) / np.maximum(places.total(np.where(known, places.weight, 0.0)), 1e-300)
-    first = np.where(shown, places.least(_where(known, places.at(water.arrival))), np.nan)
+    first = np.where(shown, places.least(found.arrival), np.nan)
     return {
         "status": np.where(assessed, np.where(wet, "wet", "dry"), "not_assessed").astype(object), "reason": reason,
         "depth_max": np.where(assessed, deepest, np.nan), "depth_mean": np.where(assessed, mean, np.nan),
-        "velocity_max": np.where(assessed, places.greatest(_where(known, places.at(water.velocity))), np.nan),
-        "depth_velocity_max": np.where(assessed, places.greatest(_where(known, places.at(water.depth_velocity))), np.nan),
-        "duration": np.where(assessed, places.greatest(_where(known, places.at(water.duration))), np.nan),
-        **_hazard(places, water, limits, depth, shown), "first_wet": first, "first_wet_at": _instants(first, water),
+        "velocity_max": np.where(assessed, places.greatest(found.velocity), np.nan),
+        "depth_velocity_max": np.where(assessed, places.greatest(found.depth_velocity), np.nan),
+        "duration": np.where(assessed, places.greatest(found.duration), np.nan),
+        **_hazard(places, found, water, limits, shown), "first_wet": first, "first_wet_at": instants(first, water),
         "cells": cells, "unknown": unknown,
     }  # fmt: skip
-
-
-def _where(known: Bools, values: Floats) -> Floats:
-    return np.where(known, values, np.nan)
 
 
 def _reasons(places: Places, wet: Bools, unknown: Floats, cells: Ints, limits: ImpactParameters) -> NDArray[np.object_]:
@@ -232,20 +266,18 @@ def _reasons(places: Places, wet: Bools, unknown: Floats, cells: Ints, limits: I
     return reason
 
 
-def _hazard(places: Places, water: Water, limits: ImpactParameters, depth: Floats, shown: Bools) -> dict[str, Any]:
+def _hazard(places: Places, found: PairWater, water: Water, limits: ImpactParameters, shown: Bools) -> dict[str, Any]:
     """Return the hazard where there is water to speak of; in shallower cells debris and classes mean nothing."""
     with np.errstate(invalid="ignore"):
-        deep = depth >= water.wet_depth
-    velocity, product = places.at(water.velocity), places.at(water.depth_velocity)
-    with np.errstate(invalid="ignore"):
-        rating = places.at(water.hazard) + debris_factor(depth, velocity, limits)
+        deep = found.depth >= water.wet_depth
+        rating = found.hazard + debris_factor(found.depth, found.velocity, limits)
     rating = np.where(shown, places.greatest(np.where(deep, rating, np.nan)), np.nan)
-    by_cell = np.where(deep, arr_class(depth, velocity, product), 0).astype(float)
+    by_cell = np.where(deep, arr_class(found.depth, found.velocity, found.depth_velocity), 0).astype(float)
     arr = np.where(shown, np.nan_to_num(places.greatest(by_cell)), 0).astype(np.int64)
     return {"hazard_rating": rating, "hazard_class": _CLASS_NAMES[defra_class(rating, limits) + 1], "arr_class": _ARR_NAMES[arr]}
 
 
-def _instants(seconds: Floats, water: Water) -> pa.Array:
+def instants(seconds: Floats, water: Water) -> pa.Array:
     """Return instants, null where never or where the run states no start."""
     if water.start is None:
         return pa.nulls(len(seconds), pa.timestamp("us", "UTC"))

@@ -1,49 +1,36 @@
-"""Roads and their links: the water along the line, cell by cell, and which vehicles it lets pass."""
+"""The tables of roads and of their links: the water on each, and which vehicles it lets pass."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cim.model.link_lines import link_lines
-from cim.model.numeric import numbers
 from cim.results.columns import column
-from cim.sim.impact.hazard import passable
-from cim.sim.impact.places import MEASURED, Places, line_places, measure, ring_places
+from cim.sim.impact.over_underpasses import cut_cells
+from cim.sim.impact.places import MEASURED, Places, line_places, measured, ring_places
+from cim.sim.impact.road_pieces import MISSING_LINE, Pieces, read_links, read_roads
+from cim.sim.impact.road_water import RoadWater
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cim.model import City
-    from cim.sim.impact.parameters import ImpactParameters, VehicleLimits
+    from cim.sim.impact.parameters import ImpactParameters
     from cim.sim.impact.water import Water
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Texts = NDArray[np.object_]
 
-__all__ = ["Pieces", "read_areas", "read_links", "read_roads", "road_columns", "road_schema"]
+__all__ = ["read_road_water", "road_schema"]
 
-_TYPES = ("Road", "Railway")
-_LINES = (1, 5)
-_AREAS = (3, 6)
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """Roads, or the links of roads, as columns."""
-
-    ids: NDArray[np.object_]
-    shapes: NDArray[np.object_]
-    reason: NDArray[np.object_]
-    """Why a piece cannot be assessed, None where it can."""
-    place: NDArray[np.object_]
-    """Which link of its road a piece is: number, first and last node."""
-    length: Floats
-    """Length of the link [m]: as its network states it, else of its line."""
+OVER = "over_an_underpass"
+"""Reason of an area that lies over or in an underpass, and says nothing of which."""
 
 
 def road_schema(limits: ImpactParameters, *, links: bool) -> pa.Schema:
@@ -55,113 +42,131 @@ def road_schema(limits: ImpactParameters, *, links: bool) -> pa.Schema:
             *(place if links else [column("shape", pa.string(), en="line or area", zh="线或面")]),
             *MEASURED,
             *(column(f"passable_{name}", pa.string(), en=f"passable, {name.replace('_', ' ')}", zh="可通行") for name in limits.vehicles),
+            column("deck_level", pa.float64(), unit="m", en="lowest level of the deck", zh="桥面最低标高"),
+            column("deck_source", pa.string(), en="who tells the level of the deck", zh="桥面标高来源"),
             column("cells", pa.int64(), en="cells", zh="单元数"),
             column("unknown", pa.float64(), en="share not known", zh="未知比例"),
         ]
     )
 
 
-def read_roads(city: City, water: Water, limits: ImpactParameters) -> tuple[Ints, Pieces]:
-    """Return the keys of all roads, and the roads as pieces."""
-    import shapely
+def read_road_water(city: City, water: Water, limits: ImpactParameters, roofs: Bools) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Return the columns of the tables of roads and of their links, and what was taken for granted.
 
-    keys = np.sort(np.concatenate([np.empty(0, np.int64), *(city.keys(type) for type in _TYPES if type in city.types())]))
-    shapes = city.footprints(keys) if len(keys) else np.empty(0, object)
-    kind = shapely.get_type_id(shapes) if len(keys) else np.empty(0, np.int64)
-    ids = np.asarray(city.ids(keys), object) if len(keys) else np.empty(0, object)
-    reason = _crossing_reasons(city, keys, limits, _opened(ids, water))
-    reason[~np.isin(kind, _LINES + _AREAS)] = "missing_footprint"
-    return keys, Pieces(ids, shapes, reason, np.full(len(keys), "", object), np.full(len(keys), np.nan))
+    A road is open to a vehicle where its links are: closed as soon as one of them is. An area without links has the cells inside it.
 
-
-def read_areas(pieces: Pieces) -> Bools:
-    """Return which pieces are areas, not lines."""
-    import shapely
-
-    return np.isin(shapely.get_type_id(pieces.shapes), _AREAS) if len(pieces.ids) else np.zeros(0, bool)
-
-
-def _opened(ids: NDArray[np.object_], water: Water) -> Bools:
-    """Return which ways the run has the ground of, although something stands on them."""
-    return np.array([one in water.open_ways for one in ids.tolist()], bool)
+    Parameters
+    ----------
+    roofs : shape (ny * nx,)
+        Cells under roofs.
+    """
+    keys, roads = read_roads(city, water, limits)
+    links, owner = read_links(city, keys, roads, water, limits)
+    linked = RoadWater.of(city, links, water, limits, roofs)
+    whole = _whole(city, roads, water, limits, roofs)
+    named = {"object": roads.ids, "shape": np.where(roads.area, "area", "line").astype(object)}
+    decks = {"deck_level": _least(linked.deck, owner, len(keys)), "deck_source": _first(linked.decks.source, owner, len(keys))}
+    found = {**named, **_by_links(whole, linked, owner, water, limits), **decks}
+    for name, vehicle in limits.vehicles.items():
+        by_link = linked.answer(vehicle, limits.unknown_share)
+        found[f"passable_{name}"] = _passable(whole.answer(vehicle, limits.unknown_share), by_link, links, owner)
+    return found, _link_columns(linked, limits), linked.decks.notes()
 
 
-def _crossing_reasons(city: City, keys: Ints, limits: ImpactParameters, opened: Bools) -> NDArray[np.object_]:
-    """Return why the water on the terrain is not that on the road: it runs over or under it."""
-    reason = np.full(len(keys), None, object)
-    layer = numbers(city, "layer", keys) if len(keys) else np.empty(0)
-    bridge, tunnel = _said(city, "bridge", keys), _said(city, "tunnel", keys)
-    with np.errstate(invalid="ignore"):
-        under = tunnel | ((layer < 0) & ~bridge)
-        over = bridge | ((layer > 0) & ~tunnel)
-    if limits.tunnels == "not_assessed":
-        reason[under & ~opened] = "in_a_tunnel"
-    reason[over] = "on_a_bridge"
-    return reason
+def _link_columns(linked: RoadWater, limits: ImpactParameters) -> dict[str, Any]:
+    pieces = linked.pieces
+    passable = {f"passable_{name}": linked.answer(one, limits.unknown_share) for name, one in limits.vehicles.items()}
+    decks = {"deck_level": linked.deck, "deck_source": linked.decks.source}
+    return {
+        "object": pieces.ids,
+        "place": pieces.place,
+        "length": pieces.length,
+        **_timed(linked.columns, linked, None),
+        **passable,
+        **decks,
+    }
 
 
-def _said(city: City, name: str, keys: Ints) -> Bools:
-    """Return where a text attribute says something but "no"."""
-    found = np.zeros(len(keys), bool)
-    if not len(keys):
-        return found
-    types = np.asarray(city.core_rows(["type"], keys)["type"].to_pylist(), object)
-    for type in dict.fromkeys(types.tolist()):
-        if name in city.attributes.schema(type).names:
-            mine = types == type
-            values = [str(one).strip().lower() for one in city.column(type, name, keys[mine]).to_pylist()]
-            found[mine] = ~np.isin(np.array(values, str), ["none", "no", "false", "0", "", "nan"])
+def _whole(city: City, roads: Pieces, water: Water, limits: ImpactParameters, roofs: Bools) -> RoadWater:
+    """Return the water of roads as a whole, along their line or inside their area, no deck looked at."""
+    area = roads.area
+    lines, rings = roads.shapes.copy(), roads.shapes.copy()
+    lines[area] = rings[~area] = None
+    along, inside = line_places(lines, water.place), ring_places(rings, np.zeros_like(roofs), water.place, 0.0)
+    places = _both(along, inside, area)
+    places = replace(places, reason=np.where([one is None for one in roads.reason], places.reason, roads.reason))
+    closed = ~roads.opened[places.row]
+    cut = places.under(cut_cells(city, roads.shapes[area], water)) & area[places.row] & closed
+    found = RoadWater.at(roads, places, water, limits, (places.under(roofs) & closed) | cut)
+    hidden = (np.bincount(places.row[cut], minlength=places.count) > 0) & (found.reason == "unknown_cells")
+    found.reason[hidden] = OVER
     return found
 
 
-def read_links(city: City, keys: Ints, roads: Pieces) -> Pieces:
-    """Return the links of the roads, in the order of the roads; a road that is a line and has no links is one piece."""
-    import shapely
-
-    line = np.isin(shapely.get_type_id(roads.shapes), _LINES) if len(keys) else np.zeros(0, bool)
-    found = link_lines(city, None)
-    row = np.minimum(np.searchsorted(keys, found.object), max(len(keys) - 1, 0))
-    mine = np.flatnonzero((keys[row] == found.object) & (line[row] | ~found.missing)) if len(keys) else np.empty(0, np.int64)
-    mine = mine[np.argsort(row[mine], kind="stable")]
-    row = row[mine]
-    bare = np.flatnonzero(line & (np.bincount(row, minlength=len(keys)) == 0))
-    number = np.arange(len(row)) - np.searchsorted(row, row) + 1
-    ends = [["?" if one is None else one for one in side[mine].tolist()] for side in (found.from_node, found.to_node)]
-    place = [f"{at}: {start} - {end}" for at, start, end in zip(number.tolist(), *ends, strict=True)]
-    reason = roads.reason[row].copy()
-    reason[found.missing[mine]] = "missing_line"
-    every = np.concatenate([row, bare])
-    order = np.argsort(every, kind="stable")
-    length = np.concatenate([found.length[mine], np.full(len(bare), np.nan)])
-    return Pieces(
-        roads.ids[every][order], np.concatenate([found.lines[mine], roads.shapes[bare]])[order],
-        np.concatenate([reason, roads.reason[bare]])[order], np.array([*place, *["1"] * len(bare)], object)[order], length[order],
-    )  # fmt: skip
+def _both(along: Places, inside: Places, area: Bools) -> Places:
+    """Return the places of lines and of areas as one, in the order of the objects."""
+    row = np.concatenate([along.row, inside.row])
+    order = np.argsort(row, kind="stable")
+    cell, weight = (np.concatenate([getattr(one, name) for one in (along, inside)])[order] for name in ("cell", "weight"))
+    beyond, reason = np.where(area, inside.beyond, along.beyond), np.where(area, inside.reason, along.reason)
+    return Places(along.count, row[order], cell, weight, beyond, reason)
 
 
-def road_columns(pieces: Pieces, water: Water, limits: ImpactParameters, roofs: Bools, *, areas: bool = False) -> dict[str, Any]:
-    """Return the measured columns and what each class of vehicle can pass."""
-    places = ring_places(pieces.shapes, np.zeros_like(roofs), water.place, 0.0) if areas else line_places(pieces.shapes, water.place)
-    reason = np.where([one is None for one in pieces.reason], places.reason, pieces.reason)
-    places = Places(places.count, places.row, places.cell, places.weight, places.beyond, reason)
-    covered = places.under(roofs) & ~_opened(pieces.ids, water)[places.row]
-    found = measure(places, water, limits, covered)
-    for name, vehicle in limits.vehicles.items():
-        found[f"passable_{name}"] = _passable(places, water, found, vehicle, covered, limits.unknown_share)
-    return {"object": pieces.ids, "place": pieces.place, "length": pieces.length, **found}
+def _by_links(whole: RoadWater, linked: RoadWater, owner: Ints, water: Water, limits: ImpactParameters) -> dict[str, Any]:
+    """Return the columns of roads: the water of their links where one lies on a deck, or its water is not that on the ground."""
+    count, places = whole.places.count, linked.places
+    preset = places.reason.copy()
+    preset[preset == MISSING_LINE] = None
+    special = np.zeros(count, bool)
+    special[owner[np.array([one is not None for one in preset], bool) | (linked.decks.source != None)]] = True  # noqa: E711  # by element
+    columns = dict(whole.columns)
+    if not special.any():
+        return columns
+    beyond = np.bincount(owner[places.beyond], minlength=count) > 0
+    regrouped = Places(count, owner[places.row], places.cell, places.weight, beyond, np.full(count, None, object))
+    water_there = linked.on_road.take(np.arange(len(places.row)))
+    hidden = np.array([one is not None for one in preset], bool)[places.row]
+    for name in water_there.__dataclass_fields__:
+        getattr(water_there, name)[hidden] = np.nan
+    found = _timed(measured(regrouped, water_there, water, limits), linked, owner)
+    first = _first(preset, owner, count)
+    found["reason"] = np.where((found["status"] == "not_assessed") & (first != None), first, found["reason"])  # noqa: E711  # by element
+    for name, values in found.items():
+        plain = columns[name]
+        is_arrow = isinstance(plain, pa.Array | pa.ChunkedArray)
+        columns[name] = pc.if_else(pa.array(special), values, plain) if is_arrow else np.where(special, values, plain)
+    return columns
 
 
-def _passable(
-    places: Places, water: Water, found: dict[str, Any], vehicle: VehicleLimits, covered: Bools, share: float
-) -> NDArray[np.object_]:  # fmt: skip
-    """Return "yes", "no" or "not_assessed": one known cell is enough for no, every cell must be known for yes."""
-    depth, velocity, product = (places.at(one) for one in (water.depth, water.velocity, water.depth_velocity))
-    depth[covered] = np.nan
-    still = ~np.isnan(depth) & np.isnan(velocity)
+def _timed(columns: dict[str, Any], linked: RoadWater, owner: Ints | None) -> dict[str, Any]:
+    """Return columns without the times of whatever has water on a deck: when it came there, and how long it stood, the run does not say."""
     with np.errstate(invalid="ignore"):
-        too_deep = (depth > vehicle.depth) | (product > vehicle.depth_velocity) | (velocity > vehicle.velocity)
-        fine = passable(depth, np.where(still & (depth == 0), 0.0, velocity), np.where(still & (depth == 0), 0.0, product), vehicle)
-    stopped = np.bincount(places.row, too_deep, places.count) > 0
-    unsure = (np.bincount(places.row, ~fine & ~too_deep & ~np.isnan(depth), places.count) > 0) | (found["unknown"] > share) | places.beyond
-    answer = np.where(stopped, "no", np.where(unsure, "not_assessed", "yes"))
-    return np.where(found["status"] == "not_assessed", "not_assessed", answer).astype(object)
+        wet = (linked.lifted > 0) & (linked.on_road.depth > 0)
+    row = linked.places.row if owner is None else owner[linked.places.row]
+    lost = np.bincount(row[wet], minlength=len(columns["status"])) > 0
+    at = columns["first_wet_at"]
+    timed = {name: np.where(lost, np.nan, columns[name]) for name in ("first_wet", "duration")}
+    return {**columns, **timed, "first_wet_at": pc.if_else(pa.array(lost), pa.scalar(None, at.type), at)}
+
+
+def _passable(own: Texts, by_link: Texts, links: Pieces, owner: Ints) -> Texts:
+    """Return whether vehicles can pass roads: by their links; a link of which nobody says where it lies is passable where all of it is."""
+    count = len(own)
+    answer = np.where((links.reason == MISSING_LINE) & (own[owner] == "yes"), "yes", by_link)
+    stopped, unsure = (np.bincount(owner[answer == word], minlength=count) > 0 for word in ("no", "not_assessed"))
+    made = np.where(stopped, "no", np.where(unsure, "not_assessed", "yes"))
+    return np.where(np.bincount(owner, minlength=count) > 0, made, own).astype(object)
+
+
+def _first(values: Texts, owner: Ints, count: int) -> Texts:
+    """Return the first of the values of the links of each road that is there, else None."""
+    found = np.full(count, None, object)
+    held = np.flatnonzero(np.array([one is not None for one in values], bool))[::-1]
+    found[owner[held]] = values[held]
+    return found
+
+
+def _least(values: Floats, owner: Ints, count: int) -> Floats:
+    found = np.full(count, np.nan)
+    np.fmin.at(found, owner, values)
+    return found

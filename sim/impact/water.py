@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Water", "read_water"]
+__all__ = ["DIGITS", "Water", "read_water"]
 
 _WET_DEPTH = 0.05  # m, of a run that does not say
-_DIGITS = 6  # single precision keeps 0.3 m as 0.30000001 m, which is above a limit of 0.3 m; a micrometre is below any of them
+DIGITS = 6
+"""Depths are kept to a micrometre: single precision keeps 0.3 m as 0.30000001 m, which is above a limit of 0.3 m."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _field(water: Fields, name: str) -> Floats:
 
 def _flat(plane: xarray.DataArray) -> Floats:
     values: Floats = np.asarray(plane.transpose("y", "x").values, np.float64).reshape(-1)
-    return np.asarray(np.round(values, _DIGITS), np.float64)
+    return np.asarray(np.round(values, DIGITS), np.float64)
 
 
 def _greatest_depth(water: Fields, notes: list[str]) -> Floats:
@@ -201,10 +202,10 @@ def _times(dataset: xarray.Dataset, depth: float, notes: list[str]) -> tuple[Flo
     field = dataset["water_depth"].transpose("time", "y", "x")
     seconds = (field["time"].values - field["time"].values[0]) / np.timedelta64(1, "s")
     notes.append(f"wet_depth {depth:g} m is not that of the run: arrival and duration are found between {len(seconds)} outputs")
-    before = field[0].values.reshape(-1).astype(np.float64).round(_DIGITS)
+    before = field[0].values.reshape(-1).astype(np.float64).round(DIGITS)
     arrival, duration = np.where(before >= depth, 0.0, np.nan), np.where(np.isnan(before), np.nan, 0.0)
     for step in range(1, len(seconds)):
-        after = field[step].values.reshape(-1).astype(np.float64).round(_DIGITS)
+        after = field[step].values.reshape(-1).astype(np.float64).round(DIGITS)
         length = float(seconds[step] - seconds[step - 1])
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.clip((depth - before) / (after - before), 0.0, 1.0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cim.model import City
     from cim.sim.impact.places import Places
-    from cim.sim.impact.roads import Pieces
+    from cim.sim.impact.road_pieces import Pieces
     from cim.sim.impact.water import Water
 
     Bools = NDArray[np.bool_]
@@ -50,17 +50,29 @@ class Decks:
     source: NDArray[np.object_]
     """Of each piece: "stated", "model" or "terrain" of a bridge, "beside" over an underpass; None where it has none or nothing tells."""
 
+    def notes(self) -> list[str]:
+        """Name and count what was taken for the level of decks."""
+        bridge = "on bridges: the level of the deck is"
+        words = {
+            "stated": f"{bridge} stated by the model; water below it does not count",
+            "model": f"{bridge} read from the upper faces of the bridge; water below it does not count",
+            "terrain": f"{bridge} taken from the terrain, which lies above the ground of the run; water below it does not count",
+            "beside": "over an underpass: they lie on the straight line between the ground on both sides",
+        }
+        return [f"{count:,} pieces of road {said}" for name, said in words.items() if (count := int((self.source == name).sum()))]
 
-def read_decks(city: City, pieces: Pieces, places: Places, water: Water, bridge: Bools, attribute: str) -> Decks:
+
+def read_decks(city: City, pieces: Pieces, places: Places, water: Water, attribute: str) -> Decks:
     """Return the decks of pieces on bridges, where heights of city and water can be compared.
 
     Parameters
     ----------
-    bridge : shape (pieces,)
-        Which are on a bridge.
+    pieces
+        Lines.
     attribute
         Of a road, or of the bridge that it lies on: elevation of the deck [m].
     """
+    bridge = pieces.on_bridge
     level, source = np.full(len(places.row), np.nan), np.full(len(bridge), None, object)
     mine = np.flatnonzero(bridge[places.row])
     if not len(mine) or not water.comparable:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cim.sim.flood.crossings import read_underpasses
+from cim.sim.cells import cells_inside
+from cim.sim.flood.crossings import Crossings, read_underpasses
 from cim.sim.flood.decks import RAISED
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
     from cim.model import City
     from cim.sim.impact.places import Places
-    from cim.sim.impact.roads import Pieces
+    from cim.sim.impact.road_pieces import Pieces
     from cim.sim.impact.water import Water
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Over", "read_over"]
+__all__ = ["Over", "cut_cells", "read_over"]
 
 _REACH = 3
 """Cells beyond the cut, and beyond as far again as it is wide, in which the ground on its two sides is looked for: the highest is taken."""
@@ -56,21 +57,46 @@ def read_over(city: City, pieces: Pieces, places: Places, water: Water, covered:
 
     level, count = np.full(len(places.row), np.nan), len(pieces.ids)
     found, lost = np.zeros(count, bool), np.zeros(count, bool)
-    upper = np.array([shape is not None and one not in water.open_ways for one, shape in zip(pieces.ids, pieces.shapes, strict=True)], bool)
-    if not water.open_ways or not upper.any():
+    rows = np.flatnonzero(~np.asarray(shapely.is_missing(pieces.shapes), bool) & ~pieces.opened)
+    if not water.open_ways or not len(rows):
         return Over(level, found, lost)
-    box = tuple(shapely.total_bounds(pieces.shapes[upper]).tolist())
-    under, _ = read_underpasses(city, box, levels=False)
-    under = under.take(np.array([one in water.open_ways for one in under.ids.tolist()], bool))
-    rows = np.flatnonzero(upper)
+    under = _opened_underpasses(city, pieces.shapes[rows], water)
     which, piece = shapely.STRtree(pieces.shapes[rows]).query(under.shapes, predicate="crosses")
     for below, row in zip(which.tolist(), rows[piece].tolist(), strict=True):  # underpasses are few
-        width = under.width[below] if np.isfinite(under.width[below]) else 0.0
-        area = shapely.buffer(under.shapes[below], width / 2, cap_style="flat") if width else under.shapes[below]
+        area = _area(under, below, 0.0)
         at = np.flatnonzero((places.row == row) & (places.cell >= 0) & ~covered)
         done = _bridged(level, at, pieces.shapes[row], area, places, water)
         found[row], lost[row] = found[row] or done, lost[row] or not done
     return Over(level, found & ~lost, lost)
+
+
+def cut_cells(city: City, shapes: NDArray[np.object_], water: Water) -> Bools:
+    """Return the cells that lie in underpasses whose ground the run has, shape (ny * nx,), where areas of roads lie over them.
+
+    An area that lies over a cut, or in it, says nothing of which: its cells there tell nothing of the water on it.
+    """
+    inside = np.zeros(water.place.values.size, bool)
+    if water.open_ways and len(shapes):
+        under = _opened_underpasses(city, shapes, water)
+        areas = np.array([_area(under, at, water.reach) for at in range(len(under))], object)
+        inside[cells_inside(areas, water.place).cell] = True
+    return inside
+
+
+def _opened_underpasses(city: City, shapes: NDArray[np.object_], water: Water) -> Crossings:
+    """Return the underpasses around shapes whose ground the run has."""
+    import shapely
+
+    under, _ = read_underpasses(city, tuple(shapely.total_bounds(shapes).tolist()), levels=False)
+    return under.take(np.array([one in water.open_ways for one in under.ids.tolist()], bool))
+
+
+def _area(under: Crossings, row: int, beside: float) -> Any:
+    """Return the area of an underpass, so much wider on either side."""
+    import shapely
+
+    half = (under.width[row] / 2 if np.isfinite(under.width[row]) else 0.0) + beside
+    return shapely.buffer(under.shapes[row], half, cap_style="flat") if half else under.shapes[row]
 
 
 def _bridged(level: Floats, at: Ints, line: Any, area: Any, places: Places, water: Water) -> bool:
