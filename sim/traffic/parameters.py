@@ -11,7 +11,7 @@ from cim.scenario.network import VehicleClass
 from cim.sim.flood.parameter_values import Duration, File, Instant, Until
 from cim.sim.traffic.dynamic import JAM_SPACING, WAVE_SPEED, Behaviour
 
-__all__ = ["GateTable", "TrafficParameters"]
+__all__ = ["GateTable", "ThroughTable", "TrafficParameters"]
 
 
 class GateTable(BaseModel):
@@ -24,6 +24,18 @@ class GateTable(BaseModel):
     )
     inbound: NonNegativeFloat = Field(default=0.0, description="vehicles that come in [veh/h]")
     outbound: NonNegativeFloat = Field(default=0.0, description="vehicles that leave [veh/h]")
+
+
+class ThroughTable(BaseModel):
+    """Traffic that only passes through the area."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    origin: str | tuple[float, float] = Field(
+        description="where it comes in: id of a node, or a point [x, y] whose nearest node it is", examples=[[500010.0, 3460010.0]]
+    )
+    destination: str | tuple[float, float] = Field(description="where it leaves, likewise", examples=[[501200.0, 3460400.0]])
+    trips: NonNegativeFloat = Field(description="vehicles [veh/h]", examples=[300.0])
 
 
 class TrafficParameters(BaseModel):
@@ -67,6 +79,7 @@ class TrafficParameters(BaseModel):
     )
     zone_size: PositiveFloat = Field(default=250.0, description="width of the zones in which buildings are gathered [m]")
     gate: tuple[GateTable, ...] = Field(default=(), description="where traffic enters and leaves the area; left out: nobody does")
+    through: tuple[ThroughTable, ...] = Field(default=(), description="what only passes through the area, from one end to another")
     vehicle: VehicleClass = Field(default="car", description=f"class of the vehicles: {', '.join(get_args(VehicleClass))}")
     behaviour: Behaviour = Field(
         default="learn", description='"unaware": drivers wait before a closure; "learn": they turn round there; "informed": all know it'

@@ -179,10 +179,12 @@ def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficPa
         raise UsageError(msg)
     from cim.sim.traffic.demand import Gate, demand_of
 
+    through = {(_node(network, one.origin), _node(network, one.destination)): one.trips for one in asked.through}
+    gates = {node: Gate() for pair in through for node in pair}
+    gates |= {_node(network, one.at): Gate(one.inbound, one.outbound) for one in asked.gate}
     made = demand_of(
         city, network, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates, unknown_use=asked.unknown_use,
-        mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time,
-        gates={_node(network, one.at): Gate(one.inbound, one.outbound) for one in asked.gate},
+        mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time, gates=gates, through=through,
     )  # fmt: skip
     return made.network, made.matrix, tuple(made.notes)
 
