@@ -103,6 +103,8 @@ class DynamicRun:
     entered: NDArray[np.int32]
     left: NDArray[np.int32]
     """Vehicles that entered and left each link until then, shape (k, links)."""
+    spent: Reals
+    """Time that vehicles have been on each link until then, those still there too [veh s], shape (k, links)."""
     moves: int
     """Passages of links in all."""
     notes: tuple[str, ...]
@@ -206,15 +208,15 @@ class _Parts(NamedTuple):
 def _advance(
     parts: _Parts, ways: Callable[[Reals], Any], due: dict[float, list[tuple[LinkChange, Ints]]], times: tuple[Reals, Reals, float],
     behaviour: Behaviour,
-) -> list[tuple[float, Any, Any]]:  # fmt: skip
+) -> list[tuple[float, Any, Any, Any]]:  # fmt: skip
     """Move all vehicles to the end, with changes, new tables and counts at their instants; return the counts."""
     kernels, roads, vary, trips, state, rules, rows = parts
     routed, sampled, until = times
     stops = np.unique(np.concatenate([routed, sampled, [time for time in due if time < until]]))
     reroute, count = np.isin(stops, routed).tolist(), np.isin(stops, sampled).tolist()
-    table = detour = ways(_times(roads, vary, state))
+    table = detour = ways(_times(roads, vary, state, 0.0))
     know = kernels.LEARN if behaviour != "unaware" else kernels.UNAWARE
-    counts: list[tuple[float, Any, Any]] = []
+    counts: list[tuple[float, Any, Any, Any]] = []
     with track(total=until, label="traffic", unit="s") as progress:
         for k, stop in enumerate(stops.tolist()):
             if stop > 0:  # changes at the start hold before anybody departs
@@ -224,28 +226,29 @@ def _advance(
                 kernels.change(stop, links, *_changed(one, links, vary, rows), roads, vary, trips, state)
             if now or (reroute[k] and 0 < stop < until):
                 if reroute[k] or behaviour != "unaware":
-                    time = _times(roads, vary, state)
+                    time = _times(roads, vary, state, stop)
                     if behaviour != "informed" and reroute[k]:
                         table = ways(time)
                     detour = table if behaviour == "unaware" else ways(np.where(_closed(vary, rows), np.inf, time))
                     table = detour if behaviour == "informed" else table
                 kernels.decide_again(stop, roads, state)
             if count[k]:
-                counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32)))
+                spent = state.stay + (state.entered - state.left) * stop
+                counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32), spent))
             progress.update(stop)
     return counts
 
 
-def _run(parts: _Parts, fleet: Fleet, order: Any, counts: list[tuple[float, Any, Any]], notes: tuple[str, ...]) -> DynamicRun:
+def _run(parts: _Parts, fleet: Fleet, order: Any, counts: list[tuple[float, Any, Any, Any]], notes: tuple[str, ...]) -> DynamicRun:
     n, state = len(order), parts.state
     started, arrival, status, cause = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int8), np.zeros(n, np.int8)
     started[order] = state.begin
     arrival[order] = np.where(state.status == parts.kernels.ARRIVED, state.arrival, np.nan)
     status[order] = state.status
     cause[order] = causes_of(parts.kernels, parts.roads, parts.vary, parts.trips, state)
-    times, entered, left = zip(*counts, strict=True)
+    times, entered, left, spent = zip(*counts, strict=True)
     return DynamicRun(np.asarray(fleet.departure, float), started, arrival, status, cause, np.array(times), np.array(entered),
-                      np.array(left), int(state.number[2]), notes)  # fmt: skip
+                      np.array(left), np.array(spent), int(state.number[2]), notes)  # fmt: skip
 
 
 def _changed(one: LinkChange, links: Ints, vary: Any, rows: ClassRows) -> tuple[Any, Any, Any]:
@@ -267,10 +270,15 @@ def _closed(vary: Any, rows: ClassRows) -> Any:
     return (vary.closed[None, :] >> np.arange(rows.many)[:, None]) & 1 == 1
 
 
-def _times(roads: Any, vary: Any, state: Any) -> Reals:
-    """Return what each link took the vehicles that left it since the last look [s], and forget them; an empty one takes its free time."""
+def _times(roads: Any, vary: Any, state: Any, now: float) -> Reals:
+    """Return what each link took the vehicles that left it since the last look [s], and forget them.
+
+    Where none left, it takes what the first of those that stand there has waited already; an empty one takes its free time.
+    """
     speed = vary.speed.reshape(-1, len(roads.length))
     free = roads.length / np.maximum(speed, 1e-9)
-    mean = np.where(state.passed > 0, state.spent / np.maximum(state.passed, 1), 0.0)
+    first = roads.ring[:-1] + state.left % np.diff(roads.ring)
+    waited = np.where(state.entered > state.left, now - state.entry_time[first], 0.0)
+    mean = np.where(state.passed > 0, state.spent / np.maximum(state.passed, 1), waited)
     state.passed[:], state.spent[:] = 0, 0.0
     return np.asarray(np.maximum(mean, free), float)

@@ -232,7 +232,7 @@ def state_of(kernels: Any, roads: Any, vehicles: int) -> Any:
         np.zeros(links, np.int64), long_ago, long_ago.copy(), np.zeros(slots, np.int32), np.zeros(slots), np.zeros(slots, np.float32),
         none(links), none(links), np.full(vehicles, -1, np.int32), none(links), none(2 * links), none(2 * links), np.zeros(turns),
         np.zeros(links), np.zeros(links), np.zeros(vehicles, np.int8), np.full(vehicles, np.nan, np.float32), np.full(vehicles, np.nan),
-        np.zeros(vehicles, np.int32), np.zeros(vehicles, bool), np.zeros(links, np.int64), np.zeros(links),
+        np.zeros(vehicles, np.int32), np.zeros(vehicles, bool), np.zeros(links, np.int64), np.zeros(links), np.zeros(links),
     )  # fmt: skip
 
 

@@ -157,6 +157,8 @@ class State(NamedTuple):
     passed: Any
     spent: Any
     """Vehicles that left a link since this was last emptied, and their time on it [s]."""
+    stay: Any
+    """Instants at which vehicles left each link, summed, less those at which they entered it [s]."""
 
 
 # ---------------------------------------------------------------- events by time: a 4-ary heap with places
@@ -397,6 +399,7 @@ def _leave(r, c, t, s, e, now):
         s.mark[at] = now
         s.passed[e] += 1
         s.spent[e] += now - s.entry_time[at]
+        s.stay[e] += now
         s.left[e] += 1
         s.number[2] += 1
         s.last_out[e] = _spent_headway(s.last_out[e], c.headway[e], now)
@@ -422,6 +425,7 @@ def _enter(r, c, t, s, x, v, e, a, now):
     if t.stop.shape[0] > 0 and t.path[v + 1] > t.path[v] and not s.informed[v]:
         s.mark[at] += t.stop[t.path[v] + s.step[v]] * c.speed[own]
     s.entry_time[at] = now
+    s.stay[a] -= now
     s.entered[a] += 1
     s.last_in[a] = _spent_headway(s.last_in[a], c.headway[a], now)
     if s.status[v] == WAITING:

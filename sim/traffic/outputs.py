@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
 
 __all__ = ["FIGURES", "INTERVALS", "LINKS", "TRIPS", "VEHICLES", "equilibrium_links", "figure_table", "interval_table", "loaded_links",
-           "trip_table", "vehicle_table"]  # fmt: skip
+           "total_delay", "trip_table", "vehicle_table"]  # fmt: skip
 
 _TEXT, _REAL = pa.string(), pa.float64()
 _LINK = (pa.field("object", _TEXT), column("link", _TEXT, en="link", zh="路段"))
@@ -125,22 +125,34 @@ def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_
     """Return the links of a dynamic run: means over the time from its first to its last count."""
     length, free = network.column("length"), network.column("free_flow_time")
     hours = (run.times[-1] - run.times[0]) / 3600.0
+    delay = _delay(run, free)[-1]
     passed = (run.entered[-1] + run.left[-1]) / 2.0
-    spent = _integral(run, 0, len(run.times) - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        time = np.maximum(np.where(passed > 0, spent / passed, free), free)
+        time = free + np.maximum(np.where(passed > 0, delay / passed, 0.0), 0.0)
         flow = run.left[-1] / hours
         columns = {"flow": flow, "travel_time": time, "speed": np.where(time > 0, length / time, np.nan),
-                   "delay": np.maximum(spent - passed * free, 0.0) / 3600.0 / hours,
-                   "volume_capacity": flow / network.column("capacity")}  # fmt: skip
+                   "delay": np.maximum(delay, 0.0) / 3600.0 / hours, "volume_capacity": flow / network.column("capacity")}  # fmt: skip
     return _table({**_road_columns(network), **columns, "closed": closed}, LINKS)
 
 
-def _integral(run: DynamicRun, first: int, last: int) -> Reals:
-    """Return the time that vehicles spent on each link between two counts [veh s], by the trapezoidal rule over the counts."""
-    on = (run.entered[first : last + 1] - run.left[first : last + 1]).astype(float)
-    step = np.diff(run.times[first : last + 1])
-    return np.asarray(((on[1:] + on[:-1]) / 2.0 * step[:, None]).sum(axis=0), float)
+def _delay(run: DynamicRun, free: Reals) -> Reals:
+    """Return the time lost on each link until each count [veh s], shape (k, links): that on the link beyond the time at the free speed.
+
+    Vehicles lose time from the instant at which they would have left the link at the free speed: the area between the curve of those that
+    entered, a free time later, and of those that left. The time on the link is exact; within the last free time before a count those that
+    entered are taken as evenly spread between two counts.
+    """
+    times, entered = run.times, run.entered.astype(float)
+    area = np.vstack([np.zeros(len(free)), np.cumsum((entered[1:] + entered[:-1]) / 2.0 * np.diff(times)[:, None], axis=0)])
+    link, lost = np.arange(len(free)), np.empty_like(area)
+    for k, now in enumerate(times.tolist()):
+        at = np.maximum(now - free, times[0])
+        place = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
+        step, since = np.diff(times)[place], at - times[place]
+        low, high = entered[place, link], entered[place + 1, link]
+        before = area[place, link] + since * (low + (high - low) * since / step / 2.0)
+        lost[k] = run.spent[k] - (area[k] - before)
+    return lost
 
 
 def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Table:
@@ -153,29 +165,37 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
 
     Notes
     -----
-    Speed is way over time of all vehicles on the link (Edie 1963), never above the free speed. The queue at the end of an interval are the
-    vehicles that would have left the link by then at the free speed and have not: entered(t - free time) - left(t).
+    Speed is way over time of all vehicles on the link (Edie 1963), never above the free speed; a vehicle that is on the link at the begin
+    or at the end of the interval counts with half its way. The queue at the end of an interval are the vehicles that would have left the
+    link by then at the free speed and have not: entered(t - free time) - left(t).
     """
     length, free = network.column("length"), network.column("free_flow_time")
     ids, objects = network.links["id"], network.links["object"]
     ends = np.flatnonzero(np.isclose(np.mod(run.times, every), 0.0) | (np.arange(len(run.times)) == len(run.times) - 1))
     ends = np.unique(np.concatenate([[0], ends]))
+    lost = _delay(run, free)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fastest = np.where(free > 0, length / free, np.inf)
     parts = []
     for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         entered, left = run.entered[last] - run.entered[first], run.left[last] - run.left[first]
-        spent, passed = _integral(run, first, last), (entered + left) / 2.0
-        rows = np.flatnonzero((spent > 0) | (passed > 0))
+        spent, passed = run.spent[last] - run.spent[first], (entered + left) / 2.0
+        rows = np.flatnonzero((spent > 1e-6) | (passed > 0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            fastest = np.where(free > 0, length / free, np.inf)
             speed = np.minimum(np.where(spent > 0, passed * length / spent, fastest), fastest)
         queue = np.maximum(_entered_at(run, run.times[last] - free) - run.left[last], 0.0)
-        delay = np.maximum(spent - passed * free, 0.0)
+        delay = np.maximum(lost[last] - lost[first], 0.0)
         parts.append(_table({
             "object": objects.take(pa.array(rows)), "link": ids.take(pa.array(rows)), "time": np.full(len(rows), run.times[first]),
             "entered": entered[rows].astype(np.int64), "left": left[rows].astype(np.int64), "speed": speed[rows], "queue": queue[rows],
             "delay": delay[rows],
         }, INTERVALS))  # fmt: skip
     return pa.concat_tables(parts) if parts else INTERVALS.empty_table()
+
+
+def total_delay(network: RoadNetwork, run: DynamicRun) -> float:
+    """Return the time lost on all roads until the end [veh s]."""
+    return float(_delay(run, network.column("free_flow_time"))[-1].sum())
 
 
 def _entered_at(run: DynamicRun, at: Reals) -> Reals:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from cim.errors import UsageError
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, table_fingerprint
 from cim.sim.flood.times import instant, seconds
-from cim.sim.traffic.outputs import equilibrium_links, figure_table, interval_table, loaded_links, trip_table, vehicle_table
+from cim.sim.traffic.outputs import equilibrium_links, figure_table, interval_table, loaded_links, total_delay, trip_table, vehicle_table
 from cim.sim.traffic.parameters import TrafficParameters
 
 if TYPE_CHECKING:
@@ -320,7 +320,6 @@ def _dynamic_figures(
     causes = run.causes()
     stranded = {name: causes[name] for name in STRANDED if causes[name]}
     rest = len(run.departure) - causes["arrived"] - sum(stranded.values())
-    delay = pc.sum(intervals["delay"]).as_py() or 0.0
     queues = intervals.group_by("time").aggregate([("queue", "sum")])
     longest = pc.max(queues["queue_sum"]).as_py() or 0.0
     return [
@@ -329,7 +328,7 @@ def _dynamic_figures(
         ("stranded", float(sum(stranded.values())), "veh", ", ".join(f"{many:,} {name}" for name, many in stranded.items())),
         ("not there yet at the end", float(rest), "veh", ""),
         ("mean trip of those that arrived", float(took.mean()) if len(took) else None, "s", "from departure to arrival"),
-        ("delay on roads", delay / 3600.0, "veh h", "against empty roads"),
+        ("delay on roads", total_delay(network, run) / 3600.0, "veh h", "against empty roads"),
         ("most vehicles in queues at once", longest, "veh", "at the ends of the intervals"),
         ("way on roads", float(run.left[-1] @ np.nan_to_num(network.column("length"))) / 1000.0, "veh km", ""),
         ("links closed at some time", float(shut.sum()), "links", ""),

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cim.model.road_network import ODMatrix, RoadNetwork
+from cim.results import compare
+from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, load_fleet
+from cim.sim.traffic.outputs import interval_table, loaded_links, total_delay, trip_table
+from cim.sim.traffic.run_traffic import simulate
+
+
+def chain(capacity: float = 900.0) -> RoadNetwork:
+    """Return three roads one after the other: 30, 45 and 20 s, the last one a bottleneck."""
+    return RoadNetwork.of(["a", "b", "c", "d"], [0, 1, 2], [1, 2, 3], free_flow_time=[30.0, 45.0, 20.0],
+                          capacity=[1800.0, 1800.0, capacity], length=[500.0, 750.0, 300.0], objects=["r1", "r1", "r2"])  # fmt: skip
+
+
+def loaded(network: RoadNetwork, many: int, spacing: float, until: float = 3600.0, changes: list[LinkChange] | None = None) -> DynamicRun:
+    """Return a run of vehicles that set out at equal intervals [s] along the chain."""
+    fleet = Fleet(np.arange(many) * spacing + 0.3, np.zeros(many, np.int64), np.full(many, 3))
+    return load_fleet(network, fleet, until=until, changes=changes or [])
+
+
+def test_the_delay_on_roads_is_what_the_trips_took_beyond_empty_roads() -> None:
+    network = chain()
+    run = loaded(network, 300, 2.5)  # 1,440 veh/h into 900
+    on_roads = float((run.arrival - run.started - 95.0).sum())
+    assert on_roads > 30_000
+    assert total_delay(network, run) == pytest.approx(on_roads, rel=1e-6)  # all arrived: exact but for the sums' rounding
+    rows = interval_table(network, run, 300.0).to_pylist()
+    assert sum(one["delay"] for one in rows) == pytest.approx(on_roads, rel=0.002)  # a negative remainder of an interval counts as none
+
+
+def test_empty_roads_show_no_delay() -> None:
+    network = chain()
+    run = loaded(network, 40, 41.7)
+    assert abs(total_delay(network, run)) < 1e-6 * 40 * 95.0
+    table = loaded_links(network, run, np.zeros(3, bool))
+    assert table["travel_time"].to_pylist() == pytest.approx([30.0, 45.0, 20.0], rel=1e-6)
+
+
+def test_the_queue_of_a_bottleneck_is_what_came_less_what_passed() -> None:
+    network = chain()
+    run = loaded(network, 300, 2.5)
+    rows = {(one["link"], one["time"]): one for one in interval_table(network, run, 60.0).to_pylist()}
+    # entered at 0.4 veh/s from the first arrival on, left at 0.25: fluid, so within two vehicles
+    for minute in (240.0, 480.0):
+        queue = sum(rows[link, minute]["queue"] for link in ("a-b", "b-c", "c-d") if (link, minute) in rows)
+        assert queue == pytest.approx((0.4 - 0.25) * (minute + 60.0 - 75.0), abs=3.0)
+
+
+def test_every_vehicle_is_in_the_table_of_trips() -> None:
+    network = chain()
+    run = loaded(network, 50, 10.0, changes=[LinkChange(200.0, ["r2"], closed=True)])
+    table = trip_table(run)
+    assert sum(table["vehicles"].to_pylist()) == 50
+    assert "arrived" in table["cause"].to_pylist()
+    assert len(table) > 1
+
+
+def test_a_run_on_a_network_counts_every_vehicle_and_says_what_it_took_for_granted() -> None:
+    result = simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([1200.0])), until="90min", closed=())
+    balance = result.run.balance
+    assert balance["unaccounted"] == 0.0
+    assert balance["vehicles"] == balance["arrived"] + balance["travelling"] + balance["at_the_origin"] + balance["no_route"] == 1200.0
+    told = {one["figure"]: one["value"] for one in result.tables["figures"].to_pylist()}
+    assert told["arrived"] == 1200.0
+    assert told["stranded"] == 0.0
+    assert result.run.seed == 1
+
+
+def test_an_equilibrium_says_what_its_gap_leaves_open_and_a_comparison_paints_no_ghosts() -> None:
+    two = RoadNetwork.of(["a", "b"], [0, 0], [1, 1], ids=["long", "short"], free_flow_time=[90.0, 60.0], capacity=1000.0, b=1.0,
+                         power=1.0, length=1000.0)  # fmt: skip
+    trips = ODMatrix(np.array([0]), np.array([1]), np.array([1000.0]))
+    runs = [simulate(two, demand=trips, method="equilibrium", gap=gap) for gap in (1e-4, 1e-9)]
+    flows = [dict(zip(run.tables["links"]["link"].to_pylist(), run.tables["links"]["flow"].to_pylist(), strict=True)) for run in runs]
+    assert flows[1] == pytest.approx({"long": 200.0, "short": 800.0}, abs=1e-3)
+    found = compare(*runs).table("links")
+    assert found["change"].to_pylist() == ["same", "same"]
+    assert "flow_noise" in found.column_names
+
+
+def test_faults_of_parameters_network_and_trips_are_told_at_once() -> None:
+    from cim.errors import UsageError
+
+    with pytest.raises(UsageError, match="gap") as caught:
+        simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([10.0])), gap=-1.0, until="nonsense")
+    assert "2 faults" in str(caught.value)
+    with pytest.raises(UsageError, match="no link and no road has the id 'r9'"):
+        simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([10.0])), closed=("r9",))
+    with pytest.raises(UsageError, match="no trips"):
+        simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([0.0])))
+    with pytest.raises(UsageError, match="without a city"):
+        simulate(chain())
