@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from cim.crs import CityCRS, check_model_crs, parse, transform_geometries, transform_points
 from cim.model.geometry import flatten, vertices_from
 from cim.model.instances import put_out
+from cim.model.link_lines import moved_lines
 from cim.model.schema import SCHEMAS, empty
 from cim.model.spatial import bbox_column
 
@@ -63,9 +64,14 @@ def to_crs(city: City, crs: str | CityCRS, *, allow_ballpark: bool = False) -> C
         origin = np.append(np.floor(absolute[:, :2].min(axis=0)), 0.0) if len(absolute) else np.zeros(3)
         vertices = vertices_from(absolute - origin, np.diff(flat.vertex_start))
         moved = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), vertices)
+    def plan(xy: Any) -> Any:
+        done = transform_points(xy[:, 0], xy[:, 1], None, city.crs, target, allow_ballpark=allow_ballpark, path=where)
+        return np.stack([done.x, done.y], axis=1)
+
+    links = moved_lines(city.tables["links"], plan)
     changed = _rows(objects, shapes, heights, moved, origin)
     sources = _noted(city.tables["sources"], city.crs, target, plane.pipeline, plane.accuracy)
-    result = replace(city.replace_tables(objects=changed, geometries=moved, sources=sources), crs=target, origin=origin)
+    result = replace(city.replace_tables(objects=changed, geometries=moved, links=links, sources=sources), crs=target, origin=origin)
     told = dict.fromkeys(notes)
     return result.with_issues([{"code": "crs", "message": f"{where}: {note}", "severity": _weight(note)} for note in told])
 

@@ -89,6 +89,7 @@ def _guessed(layer: Layer, stem: str) -> Plan:
     schemes = {scheme_of(name, layer.columns[name]) for name in identifiers}
     found = guess_class((layer.name, stem), meant | _hints(named), schemes, _dimensions(layer))
     chosen = _choose(layer, named, building=found.name == "Building")
+    chosen = {name: _with_unit(layer, name, one) for name, one in chosen.items()}
     names = [name for name, one in chosen.items() if one.standard_name.name == "name"]
     attributes = [
         _target(name, chosen.get(name)) for name in layer.columns if name not in identifiers and name not in (since, until, *names[:1])
@@ -122,6 +123,15 @@ def _choose(layer: Layer, named: Mapping[str, Sequence[NameGuess]], *, building:
             taken.add(standard.name)
             out[name] = one
     return out
+
+
+def _with_unit(layer: Layer, name: str, guess: NameGuess) -> NameGuess:
+    """Return a guess with the unit of a speed limit that nobody states: whole numbers are km/h, for hardly any limit is whole in m/s."""
+    if guess.unit or guess.standard_name.name != "speed_limit":
+        return guess
+    texts = (str(one).strip() for one in layer.columns[name].drop_null().to_pylist())
+    whole = [one.removesuffix(".0").isdigit() for one in texts if one]
+    return guess._replace(unit="km/h", why=f"{guess.why}; whole numbers without a unit") if whole and all(whole) else guess
 
 
 def _fits(layer: Layer, name: str, guess: NameGuess, *, strict: bool = False) -> bool:

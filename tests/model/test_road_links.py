@@ -235,3 +235,14 @@ def test_streets_of_bubenec_make_links_once_they_count_in_true_metres(shared_dat
     city = derive_road_links(to_crs(source, "EPSG:5514"))
     assert len(rows(city)) == 35
     assert networkx.number_connected_components(graph(city)) == 1
+
+
+def test_lines_that_links_state_themselves_go_along_into_another_system() -> None:
+    x, y = 500000.0, 3400000.0
+    area = shapely.box(x, y, x + 200.0, y + 8.0)
+    city = derive_road_links(roads(area, crs="EPSG:4549"))
+    moved = to_crs(city, "EPSG:4547")
+    before, after = link_lines(city), link_lines(moved)
+    assert shapely.distance(after.lines[0], shapely.Point(x, y)) > 1000.0
+    assert shapely.covers(shapely.buffer(moved.footprints(moved.keys("Road"))[0], 1.0), after.lines).all()
+    assert np.allclose(shapely.length(after.lines), shapely.length(before.lines), rtol=2e-3)  # six degrees beside its own meridian

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import shapely
 
 from cim.errors import UsageError
 from cim.loaders import read
@@ -166,3 +167,19 @@ def test_the_swedish_set_comes_with_its_trap_named(shared_data: Callable[..., Pa
     assert any("look local" in text for text in messages(plots))
     assert "Allmän väg < 5 m, ej riksväg" in roads.column("Road", "class").to_pylist()
     assert (roads.types(), ground.types()) == ({"Road": 244}, {"LandUse": 67})
+
+
+@pytest.mark.parametrize(
+    ("limits", "metres_per_second"), [([30, 50], [30 / 3.6, 50 / 3.6]), (["60", "40"], [60 / 3.6, 40 / 3.6]), ([13.9, 8.3], [13.9, 8.3])]
+)
+def test_whole_speed_limits_without_a_unit_are_kilometres_per_hour(
+    tmp_path: Path, limits: list[Any], metres_per_second: list[float]
+) -> None:
+    import geopandas as gpd
+
+    lines = [shapely.LineString([(500000, 3400000 + k), (500010, 3400000)]) for k in (0, 5)]
+    gpd.GeoDataFrame({"road_id": ["a", "b"], "maxspeed": limits}, geometry=lines, crs="EPSG:4549").to_file(tmp_path / "roads.gpkg")
+    city = read(tmp_path / "roads.gpkg")
+    assert sorted(city.column("Road", "speed_limit").to_pylist()) == pytest.approx(sorted(metres_per_second))
+    told = " ".join(city.issues["message"])
+    assert ("km/h" in told) == (limits[0] != 13.9)
