@@ -117,7 +117,10 @@ def write_routes(
     unknown = [one for one in fleet.class_names if _AS.get(one, one) not in (*CLASSES, "ignoring")]
     if unknown:
         notes.append(f"{len(unknown)} vehicle classes are none of SUMO's ({', '.join(unknown[:5])}); their vehicles are passenger cars")
-    found = {"vehicles begin and end at the same node; they are left out": still, "vehicles have no way to their destination; they are left out": lost}
+    found = {
+        "vehicles begin and end at the same node; they are left out": still,
+        "vehicles have no way to their destination; they are left out": lost,
+    }
     notes += [f"{int(hit.sum())} {said}" for said, hit in found.items() if hit.any()]
     if len(fleet.stop_time) and np.any(fleet.stop_time):
         notes.append(f"{int(np.count_nonzero(fleet.stop_time))} stops are at the end of their edge")

@@ -26,7 +26,7 @@ CLASSES = ("passenger", "private", "taxi", "bus", "coach", "delivery", "truck", 
            "authority", "army", "vip", "hov", "evehicle", "pedestrian", "custom1", "custom2")  # fmt: skip
 """Vehicle classes of SUMO that drive on roads."""
 LANE_CAPACITY = 1900.0
-"""Vehicles that a lane carries, where lanes are not known [veh/h]: base saturation flow rate of the Highway Capacity Manual 2010, ch. 18."""
+"""Vehicles that a lane carries, where lanes are not known [veh/h]: base saturation flow (Highway Capacity Manual 2010, ch. 18)."""
 MOST_LANES = 16
 FASTEST = 50.0
 """Greatest speed that is written [m/s]; SUMO's cars reach 55.56 m/s."""
@@ -164,7 +164,7 @@ def _speeds(network: RoadNetwork) -> tuple[Reals, Reals, list[str]]:
 
 
 def connections(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) -> tuple[list[Connection], list[str]]:
-    """Return the connections of all edges: what is not banned, and no turning back where another way leads on.
+    """Return the connections of all edges: what is not banned, and no turning back where another way leads round.
 
     Parameters
     ----------
@@ -181,8 +181,10 @@ def connections(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) 
     for source, targets in by_source.items():
         size = len(edges.links[source])
         whole = size == 1 and all(len(found) == len(edges.links[t]) for t, links in targets.items() for found in links.values())
-        if whole and size == 1:
-            made += [Connection(source, target, -1, -1) for target in targets]
+        if whole:
+            last = [(int(edges.lanes[source]) - 1, int(edges.lanes[target]) - 1) if edges.tail[source] == edges.head[target] and
+                    len(targets) == 1 else (-1, -1) for target in targets]  # fmt: skip  # netconvert drops a way back but by lane
+            made += [Connection(source, target, *pair) for target, pair in zip(targets, last, strict=True)]
             continue
         for target, by_link in targets.items():
             lanes = [k for row in sorted(by_link, key=edges.first_lane.__getitem__) for k in _own(edges, row)]
@@ -190,13 +192,16 @@ def connections(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) 
             found_pairs = _lane_pairs(lanes, onto, lane_class[source], lane_class[target], int(edges.lanes[source]))
             unserved += not found_pairs
             made += [Connection(source, target, *pair) for pair in found_pairs]
-    notes = [f"{back} turns back into the same road are left out, for other ways lead on"] if back else []
+    notes = [f"{back} turns back into the same road are left out, for other ways lead there"] if back else []
     notes += [f"{unserved} turns join lanes that no vehicle class may both use; they are left out"] if unserved else []
     return made, notes
 
 
 def _turns(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) -> tuple[Ints, int]:
     """Return pairs of links of which one may follow the other, shape (n, 2), and how many turns back were left out."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     from_node, to_node, count = network.column("from_node"), network.column("to_node"), network.links.num_rows
     first, out = network.forward_star
     degree = np.diff(first)[to_node]
@@ -207,13 +212,15 @@ def _turns(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) -> tu
     one, other = one[ok], other[ok]
     owner = network.links["object"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
     turns_back = (from_node[one] == to_node[other]) & ((owner[one] == owner[other]) | (owner[one] < 0) | (owner[other] < 0))
-    only = np.bincount(one[~turns_back], minlength=count)[one] == 0
     known = set(used)
     for table in (network.signals, network.yields):
         pair = edges.of_link[table["from_link"].to_numpy()], edges.of_link[table["to_link"].to_numpy()]
         known |= set(zip(pair[0].tolist(), pair[1].tolist(), strict=True))
     wanted = np.array([pair in known for pair in zip(edges.of_link[one].tolist(), edges.of_link[other].tolist(), strict=True)], bool)
-    keep = ~turns_back | only | wanted
+    keep = ~turns_back | wanted
+    joined = coo_array((np.ones(int(keep.sum()), bool), (one[keep], other[keep])), shape=(count, count))
+    part = connected_components(joined, directed=True, connection="strong")[1]
+    keep |= part[one] != part[other]  # nothing else leads round to the other direction
     dropped = np.unique(edges.of_link[one[~keep]] * len(edges.names) + edges.of_link[other[~keep]])
     return np.stack([one[keep], other[keep]], axis=1), len(dropped)
 
@@ -239,6 +246,6 @@ def _lane_pairs(
             continue
         for k, lane in enumerate(sources):
             made.add((lane, best_lanes[min(k, m - 1) if right else max(m - n + k, 0)]))
-        spare = range(n, m) if right else range(m - n)
+        spare = range(0) if n < width else range(n, m) if right else range(m - n)  # further lanes, where all of the edge lead there
         made |= {(sources[-1] if right else sources[0], best_lanes[k]) for k in spare}
     return sorted(made)

@@ -90,7 +90,9 @@ def _metres(place: Reals, system: Any) -> tuple[Reals, str]:
     """Return places in degrees or feet as metres."""
     if system is not None and system.is_geographic:
         middle = np.radians(np.nanmean(place[:, 1]))
-        return place * np.array([111_320.0 * np.cos(middle), 111_320.0]), "nodes lie in degrees; they are laid out in metres on a local plane"
+        return place * np.array(
+            [111_320.0 * np.cos(middle), 111_320.0]
+        ), "nodes lie in degrees; they are laid out in metres on a local plane"
     if system is not None:
         factor = float(system.axis_info[0].unit_conversion_factor)
         return place * factor, f"nodes lie in units of {factor:g} m; they are laid out in metres"
@@ -140,14 +142,14 @@ def _between(network: RoadNetwork, place: Reals) -> Reals:
     tail, head = network.column("from_node"), network.column("to_node")
     joined = coo_array((np.ones(2 * len(tail)), (np.append(tail, head), np.append(head, tail))), shape=(count, count)).tocsr()
     for _ in range(20):
-        known = np.isfinite(place).all(axis=1)
+        known = np.asarray(np.isfinite(place).all(axis=1))
         many = joined @ known.astype(float)
         fill = ~known & (many > 0)
         if not fill.any():
             break
         total = joined @ np.where(known[:, None], place, 0.0)
         place = np.where(fill[:, None], total / np.maximum(many, 1.0)[:, None], place)
-    rest = ~np.isfinite(place).all(axis=1)
+    rest = ~np.asarray(np.isfinite(place).all(axis=1))
     place[rest] = np.nanmax(place, axis=0) + 200.0 * np.arange(1, int(rest.sum()) + 1)[:, None]
     return place
 
@@ -164,4 +166,4 @@ def _apart(place: Reals, notes: list[str]) -> Reals:
     rank[order] = np.arange(len(same)) - first[same[order]]
     notes.append(f"{int((rank > 0).sum())} nodes lie where another one does; they are moved by some metres")
     angle, radius = 2.4 * rank, 12.0 * np.sqrt(rank)
-    return place + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return np.asarray(place + np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), float)

@@ -64,7 +64,9 @@ def write_nodes(path: Path, network: RoadNetwork, names: list[str], layout: Layo
         low, high = layout.place.min(axis=0), layout.place.max(axis=0)
         box = ",".join(f"{one:.2f}" for one in (*low, *high))
         x, y = layout.origin
-        yield Node("location", {"netOffset": f"{-x:.2f},{-y:.2f}", "convBoundary": box, "origBoundary": box, "projParameter": layout.projection})
+        yield Node(
+            "location", {"netOffset": f"{-x:.2f},{-y:.2f}", "convBoundary": box, "origBoundary": box, "projParameter": layout.projection}
+        )
         for k, (name, (east, north)) in enumerate(zip(names, layout.place.tolist(), strict=True)):
             kind = {"type": "traffic_light", "tl": name} if k in lit else {"type": "priority"}
             yield Node("node", {"id": name, "x": f"{east:.3f}", "y": f"{north:.3f}", **kind, **({} if through[k] else {"fringe": "outer"})})
@@ -195,7 +197,9 @@ def built(path: Path) -> Built:
             turns.append((source, target, element.get("via") or ""))
             if element.get("tl"):
                 lanes = int(number(element, "fromLane", path)), int(number(element, "toLane", path))
-                links[text_of(element, "tl", path)].append(Link(source, lanes[0], target, lanes[1], int(number(element, "linkIndex", path))))
+                links[text_of(element, "tl", path)].append(
+                    Link(source, lanes[0], target, lanes[1], int(number(element, "linkIndex", path)))
+                )
     ways: dict[str, list[float]] = defaultdict(list)
     inner: dict[str, str] = {}
     for source, _, via in turns:

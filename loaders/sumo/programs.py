@@ -99,12 +99,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _warnings(name: str, lines: list[str]) -> list[str]:
     """Return the warnings, one for each kind: what differs in ids and numbers is one kind."""
-    said = [line.removeprefix("Warning:").strip() for line in lines if line.startswith("Warning:")]
-    kinds = [re.sub(r"-?\d+(\.\d+)?", "0", re.sub(r"'[^']*'", "''", line)) for line in said]
     first: dict[str, str] = {}
-    for kind, line in zip(kinds, said, strict=True):
-        first.setdefault(kind, line)
-    return [f"{name} warns {many} times (first: {first[kind]})" for kind, many in Counter(kinds).most_common()]
+    many: Counter[str] = Counter()
+    for line in lines:
+        if not line.startswith("Warning:"):
+            continue
+        said = line.removeprefix("Warning:").strip()
+        total = re.match(r"(\d+) total messages of type: (.*)", said)  # it counts those that were told before, too
+        kind = re.sub(r"-?\d+(\.\d+)?", "%", re.sub(r"'[^']*'", "%", total[2] if total else said))
+        first.setdefault(kind, said)
+        many[kind] = int(total[1]) if total else many[kind] + 1
+    return [f"{name} warns {count} times (first: {first[kind]})" for kind, count in many.most_common()]
 
 
 def _bound(seconds: int) -> None:

@@ -46,6 +46,12 @@ SECONDS = 600.0
 _NET = "network.net.xml"
 _PLAIN = {kind: f"network.{kind}.xml" for kind in ("nod", "edg", "con", "tll", "typ")}
 
+_OPTIONS = (
+    "--xml-validation", "never", "--offset.disable-normalization", "true", "--no-turnarounds", "true", "--precision", "3",
+    "--junctions.limit-turn-speed", "-1", "--tls.default-type", "static",
+)  # fmt: skip
+"""Of netconvert: places stay, ways back are those that are asked for, and free-flow times hold turns already."""
+
 
 @dataclass(frozen=True)
 class SumoFiles:
@@ -76,7 +82,7 @@ class _Plan(NamedTuple):
     seconds: float
 
 
-def write_sumo(  # noqa: PLR0913  # one argument per option
+def write_sumo(
     network: RoadNetwork,
     folder: str | Path,
     *,
@@ -125,7 +131,8 @@ def write_sumo(  # noqa: PLR0913  # one argument per option
     with tempfile.TemporaryDirectory(prefix="cim-sumo-") as name:
         work = Path(name)
         found, made, notes = _net(network, work, fleet, clock, seconds, internal_links=internal_links)
-        kept, said = np.zeros(0, np.int64), []
+        kept = np.zeros(0, np.int64)
+        said: list[str] = []
         if fleet is not None:
             kept, said = write_routes(work / "vehicles.rou.xml", fleet, made.edges, made.nodes, made.made, vehicle_types or {})
         _config(work, until, routes=fleet is not None)
@@ -153,13 +160,14 @@ def _net(
     asked = {(one.source, one.target) for one in made}
     yields, mutual = _yields(network, edges, asked)
     write_connections(work / _PLAIN["con"], edges, made, yields)
-    options = ["--xml-validation", "never", "--offset.disable-normalization", "true", "--no-turnarounds", "true", "--precision", "3",
-               "--junctions.limit-turn-speed", "-1", "--tls.default-type", "static", "--no-internal-links", str(not internal_links).lower()]  # fmt: skip
+    options = [*_OPTIONS, "--no-internal-links", str(not internal_links).lower()]
     plan = _Plan(network, edges, nodes, made, types, options, seconds)
     found = _convert(plan, work, "first.net.xml")[0]
     (work / "first.net.xml").unlink()
-    plans, free = _plans(network, edges, nodes, signals, found, clock)
+    plans, free = _plans(edges, nodes, signals, found, clock)
     write_plans(work / _PLAIN["tll"], plans, found.junctions)
+    made = _by_lane(made, edges, found)  # netconvert knows a place in a program for connections by lane alone
+    write_connections(work / _PLAIN["con"], edges, made, yields)
     short = write_edges(work / _PLAIN["edg"], network, edges, nodes, types, found.inside)
     found, warned = _convert(plan, work, _NET)
     lacking = {(edges.names[a], edges.names[b]) for a, b in asked} - found.pairs
@@ -173,6 +181,15 @@ def _net(
     return found, plan, [*edges.notes, *where.notes, *said, *more, *told, *warned]
 
 
+def _by_lane(made: list[Connection], edges: Edges, found: Built) -> list[Connection]:
+    """Return the connections with the lanes that netconvert chose before signals."""
+    edge_at = {name: k for k, name in enumerate(edges.names)}
+    lanes = [Connection(edge_at[one.source], edge_at[one.target], one.from_lane, one.to_lane)
+             for junction in found.junctions.values() for one in junction.links]  # fmt: skip
+    there = {one.source for one in lanes}
+    return [*(one for one in made if one.source not in there), *lanes]
+
+
 def _convert(plan: _Plan, work: Path, name: str) -> tuple[Built, list[str]]:
     files = [("nod", "-n"), ("edg", "-e"), ("con", "-x"), ("typ", "-t"), ("tll", "-i")]
     given = [part for kind, option in files if (work / _PLAIN[kind]).exists() for part in (option, _PLAIN[kind])]
@@ -180,7 +197,8 @@ def _convert(plan: _Plan, work: Path, name: str) -> tuple[Built, list[str]]:
     return built(work / name), warned
 
 
-def _plans(network: RoadNetwork, edges: Edges, nodes: list[str], signals: Mapping[int, Any], found: Built, clock: float) -> tuple[dict[str, Plan], int]:
+def _plans(edges: Edges, nodes: list[str], signals: Mapping[int, Any], found: Built, clock: float) -> tuple[dict[str, Plan], int]:
+    """Return the programs by the names of their junctions, and how many lanes know no signal."""
     link_at, edge_at = lane_links(edges), {name: k for k, name in enumerate(edges.names)}
     made, free = {}, 0
     for node, (cycle, greens) in signals.items():
@@ -195,9 +213,7 @@ def _yields(network: RoadNetwork, edges: Edges, asked: set[tuple[int, int]]) -> 
     """Return who gives way to whom as pairs of edges, and how many of them do so mutually."""
     names = ("from_link", "to_link", "before_from", "before_to")
     columns = [edges.of_link[network.yields[name].to_numpy()].tolist() for name in names]
-    lit = set(network.column("to_node")[network.signals["from_link"].to_numpy()].tolist())
-    found = {one for one in zip(*columns, strict=True) if one[:2] != one[2:] and one[:2] in asked and one[2:] in asked
-             and int(edges.head[one[0]]) not in lit}  # fmt: skip
+    found = {one for one in zip(*columns, strict=True) if one[:2] != one[2:] and one[:2] in asked and one[2:] in asked}
     mutual = {one for one in found if (*one[2:], *one[:2]) in found}
     return sorted(found - mutual), len(mutual) // 2
 
@@ -233,5 +249,3 @@ def _losses(network: RoadNetwork) -> list[str]:
         "links have a capacity, which SUMO does not take: its drivers and junctions make it": network.links.num_rows,
     }
     return [f"{many} {said}" for said, many in counts.items() if many]
-
-
