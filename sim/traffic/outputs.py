@@ -95,14 +95,24 @@ def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def equilibrium_links(network: RoadNetwork, found: Assignment) -> pa.Table:
+def equilibrium_links(network: RoadNetwork, found: Assignment, free: Reals) -> pa.Table:
     """Return the links of an equilibrium; what the gap leaves open of each number stands beside it as ``…_noise``.
 
-    The noise of what follows from flow and time is that of both, to first order.
+    Parameters
+    ----------
+    network
+        As the trips found it, with what water leaves of speeds and capacities.
+    free : shape (links,)
+        Time on empty, dry roads, against which delay counts [s].
+
+    Notes
+    -----
+    The noise of what follows from flow and time is that of both, to first order. Where the equilibrium does not settle the flow of a link
+    (``settled`` is false: links of constant cost in a circle of such links), all of it may as well be elsewhere: its noise is the flow.
     """
-    capacity, length, free = (network.column(name) for name in ("capacity", "length", "free_flow_time"))
+    capacity, length = network.column("capacity"), network.column("length")
     flow, time = found.flow, np.where(found.closed, np.nan, found.time - network.column("fixed"))
-    noise, time_noise = found.flow_noise, found.time_noise
+    noise, time_noise = np.where(found.unique, found.flow_noise, np.maximum(found.flow_noise, flow)), found.time_noise
     with np.errstate(divide="ignore", invalid="ignore"):
         columns = {
             "flow": (flow, noise),
@@ -112,8 +122,10 @@ def equilibrium_links(network: RoadNetwork, found: Assignment) -> pa.Table:
             "volume_capacity": (flow / capacity, noise / capacity),
         }
     columns = {name: (np.where(found.closed & (name == "delay"), 0.0, value), off) for name, (value, off) in columns.items()}
-    plain = {**_road_columns(network), **{name: value for name, (value, _) in columns.items()}, "closed": found.closed}
+    plain = {**_road_columns(network), **{name: value for name, (value, _) in columns.items()}, "closed": found.closed,
+             "free_flow_time": free}  # fmt: skip
     table = _table(plain, LINKS)
+    table = table.append_column(column("settled", pa.bool_(), en="flow settled by the equilibrium", zh="流量唯一"), pa.array(found.unique))
     for name, unit, en, zh in _LOADED:
         kind = column(f"{name}_noise", _REAL, unit=unit, en=f"{en}, left open by the gap", zh=f"{zh}误差")
         off = np.where(np.isfinite(columns[name][1]), columns[name][1], 0.0)

@@ -216,15 +216,16 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     held = network if roads is None else _held(network, roads, asked.vehicle, start, at, closed)
     ids = network.links["id"].filter(pa.array(closed)).to_pylist()
     found = assign(held, case.trips, gap=asked.gap, closed=ids)
-    rows = equilibrium_links(held, found)
+    empty = network.column("free_flow_time")
+    rows = equilibrium_links(held, found, empty)
     driven = found.trips.sum() - found.unserved
-    free = float(found.flow @ held.column("free_flow_time")) / 3600.0
+    free = float(found.flow @ empty) / 3600.0
     hours = float(np.sum(found.flow[~closed] * (found.time - held.column("fixed"))[~closed])) / 3600.0
     figures = [
         ("trips that find a way", driven, "veh/h", ""),
         ("trips that find no way", found.unserved, "veh/h", "between zones that no open road joins" if found.unserved else ""),
         ("time on roads", hours, "veh h/h", ""),
-        ("delay", hours - free, "veh h/h", "against empty roads"),
+        ("delay", hours - free, "veh h/h", "against empty, dry roads"),
         ("mean trip", 3600.0 * hours / driven if driven > 0 else None, "s", ""),
         ("way on roads", float(found.flow @ np.nan_to_num(held.column("length"))) / 1000.0, "veh km/h", ""),
         ("closed links", float(closed.sum()), "links", ""),
@@ -328,7 +329,7 @@ def _dynamic_figures(
         ("stranded", float(sum(stranded.values())), "veh", ", ".join(f"{many:,} {name}" for name, many in stranded.items())),
         ("not there yet at the end", float(rest), "veh", ""),
         ("mean trip of those that arrived", float(took.mean()) if len(took) else None, "s", "from departure to arrival"),
-        ("delay on roads", total_delay(network, run) / 3600.0, "veh h", "against empty roads"),
+        ("delay on roads", total_delay(network, run) / 3600.0, "veh h", "against empty, dry roads"),
         ("most vehicles in queues at once", longest, "veh", "at the ends of the intervals"),
         ("way on roads", float(run.left[-1] @ np.nan_to_num(network.column("length"))) / 1000.0, "veh km", ""),
         ("links closed at some time", float(shut.sum()), "links", ""),

@@ -94,3 +94,14 @@ def test_faults_of_parameters_network_and_trips_are_told_at_once() -> None:
         simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([0.0])))
     with pytest.raises(UsageError, match="without a city"):
         simulate(chain())
+
+
+def test_flow_that_the_equilibrium_does_not_settle_is_painted_as_no_difference() -> None:
+    two = RoadNetwork.of(["a", "b"], [0, 0, 1], [1, 1, 0], ids=["one", "other", "back"], free_flow_time=60.0, capacity=1000.0, b=0.0,
+                         length=1000.0)  # fmt: skip
+    trips = ODMatrix(np.array([0]), np.array([1]), np.array([1000.0]))
+    base = simulate(two, demand=trips, method="equilibrium").tables["links"]
+    assert base["settled"].to_pylist() == [False, False, False]
+    assert sum(base["flow"].to_pylist()) == 1000.0
+    noise = base["flow_noise"].to_pylist()
+    assert all(off >= flow for off, flow in zip(noise, base["flow"].to_pylist(), strict=True))
