@@ -116,7 +116,7 @@ def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameter
     if city is not None:
         inputs["city"] = city_fingerprint(city)
     trips = replace(trips, trips=np.asarray(trips.trips, float) * asked.demand_factor)
-    faults = _unknown(network, asked.closed)
+    faults = [*_unknown(network, asked.closed), *_time_faults(asked)]
     if not len(trips.trips) or not trips.total > 0:
         faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
     checked(network, faults)
@@ -143,6 +143,19 @@ def _unknown(network: RoadNetwork, ids: Sequence[str]) -> list[str]:
     except ObjectNotFoundError as error:
         return [f"closed: {error}"]
     return []
+
+
+def _time_faults(asked: TrafficParameters) -> list[str]:
+    """Return what is wrong with instants, as far as the parameters alone say it."""
+    faults = []
+    for name in ("until", "at"):
+        value = getattr(asked, name)
+        if isinstance(value, datetime) and asked.start is None:
+            continue  # the start is that of the water
+        length = None if value is None else _length(value, _NO_DATE if asked.start is None else instant(asked.start))
+        if length is not None and (length < 0 or (name == "until" and length == 0)):
+            faults.append(f"{name} is {value}, which lies {-length:g} s before the start of the run, {asked.start}")
+    return faults
 
 
 def _trip_rows(network: RoadNetwork, trips: ODMatrix) -> pa.Table:

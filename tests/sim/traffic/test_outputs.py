@@ -105,3 +105,13 @@ def test_flow_that_the_equilibrium_does_not_settle_is_painted_as_no_difference()
     assert sum(base["flow"].to_pylist()) == 1000.0
     noise = base["flow_noise"].to_pylist()
     assert all(off >= flow for off, flow in zip(noise, base["flow"].to_pylist(), strict=True))
+
+
+def test_an_end_before_the_start_is_refused_with_the_other_faults() -> None:
+    from cim.errors import UsageError
+
+    trips = ODMatrix(np.array([0]), np.array([3]), np.array([10.0]))
+    with pytest.raises(UsageError, match="2 faults") as caught:
+        simulate(chain(), demand=trips, start="2026-07-01T08:00Z", until="2026-07-01T07:00:00Z", closed=("r9",))
+    assert "until is 2026-07-01" in str(caught.value)
+    assert "3600 s before the start" in str(caught.value)
