@@ -97,6 +97,7 @@ def passed(fleet: Vehicles, edges: Edges) -> set[tuple[int, int]]:
 
 def write_routes(
     path: Path, fleet: Vehicles, edges: Edges, nodes: list[str], made: Sequence[Connection], types: Mapping[str, Mapping[str, Any]],
+    lengths: NDArray[np.float64],
 ) -> tuple[Ints, list[str]]:  # fmt: skip
     """Write the vehicles by departure; return those that were written, and what is to be told of the others.
 
@@ -123,7 +124,7 @@ def write_routes(
     }
     notes += [f"{int(hit.sum())} {said}" for said, hit in found.items() if hit.any()]
     if len(fleet.stop_time) and np.any(fleet.stop_time):
-        notes.append(f"{int(np.count_nonzero(fleet.stop_time))} stops are at the end of their edge")
+        notes.append(f"{int(np.count_nonzero(fleet.stop_time))} stops are in the middle of their edge; the network does not say where")
 
     def parts() -> Iterator[Node]:
         for name, kind in zip(fleet.class_names, kinds, strict=True):
@@ -131,21 +132,23 @@ def write_routes(
             own = {key: str(value) for key, value in types.get(name, {}).items()}
             yield Node("vType", {"id": kind, "vClass": known if known in (*CLASSES, "ignoring") else "passenger", **own})
         for row in kept.tolist():
-            yield _vehicle(row, fleet, edges, nodes, kinds)
+            yield _vehicle(row, fleet, edges, nodes, kinds, lengths)
 
     write_xml(path, "routes", parts())
     return kept, notes
 
 
-def _vehicle(row: int, fleet: Vehicles, edges: Edges, nodes: list[str], kinds: list[str]) -> Node:
+def _vehicle(row: int, fleet: Vehicles, edges: Edges, nodes: list[str], kinds: list[str], lengths: NDArray[np.float64]) -> Node:
     kind = kinds[int(fleet.vehicle_class[row])] if len(fleet.vehicle_class) else kinds[0]
     plain = {"id": f"v{row}", "type": kind, "depart": f"{float(fleet.departure[row]):.2f}", "departLane": "best", "departSpeed": "max"}
     begin, end = (int(fleet.path_start[row]), int(fleet.path_start[row + 1])) if len(fleet.path_start) else (0, 0)
     if begin == end:
         return Node("trip", {**plain, "fromJunction": nodes[int(fleet.origin[row])], "toJunction": nodes[int(fleet.destination[row])]})
-    names = [edges.names[k] for k in edges.of_link[np.asarray(fleet.path_links[begin:end], np.int64)].tolist()]
+    own = edges.of_link[np.asarray(fleet.path_links[begin:end], np.int64)].tolist()
+    names = [edges.names[k] for k in own]
     stands = np.asarray(fleet.stop_time[begin:end]) if len(fleet.stop_time) else np.zeros(0)
-    stops = tuple(Node("stop", {"edge": names[k], "duration": f"{stands[k]:.2f}"}) for k in np.flatnonzero(stands > 0).tolist())
+    stops = tuple(Node("stop", {"edge": names[k], "endPos": f"{0.5 * lengths[own[k]]:.2f}", "duration": f"{stands[k]:.2f}"})
+                  for k in np.flatnonzero(stands > 0).tolist())  # fmt: skip
     return Node("vehicle", plain, (Node("route", {"edges": " ".join(names)}), *stops))
 
 

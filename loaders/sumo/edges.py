@@ -212,12 +212,13 @@ def _turns(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) -> tu
     one, other = one[ok], other[ok]
     owner = network.links["object"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
     turns_back = (from_node[one] == to_node[other]) & ((owner[one] == owner[other]) | (owner[one] < 0) | (owner[other] < 0))
+    only = np.bincount(one[~turns_back], minlength=count)[one] == 0
     known = set(used)
     for table in (network.signals, network.yields):
         pair = edges.of_link[table["from_link"].to_numpy()], edges.of_link[table["to_link"].to_numpy()]
         known |= set(zip(pair[0].tolist(), pair[1].tolist(), strict=True))
     wanted = np.array([pair in known for pair in zip(edges.of_link[one].tolist(), edges.of_link[other].tolist(), strict=True)], bool)
-    keep = ~turns_back | wanted
+    keep = ~turns_back | only | wanted
     joined = coo_array((np.ones(int(keep.sum()), bool), (one[keep], other[keep])), shape=(count, count))
     part = connected_components(joined, directed=True, connection="strong")[1]
     keep |= part[one] != part[other]  # nothing else leads round to the other direction

@@ -24,7 +24,19 @@ if TYPE_CHECKING:
     from cim.loaders.sumo.plans import Plan
     from cim.model.road_network import RoadNetwork
 
-__all__ = ["Built", "Node", "built", "write_connections", "write_edges", "write_nodes", "write_plans", "write_types", "write_xml"]
+__all__ = [
+    "Built",
+    "Node",
+    "built",
+    "lane_links",
+    "lengths_of",
+    "write_connections",
+    "write_edges",
+    "write_nodes",
+    "write_plans",
+    "write_types",
+    "write_xml",
+]
 
 RANKS = ("service", "living_street", "track", "unclassified", "residential", "tertiary_link", "tertiary", "secondary_link", "secondary",
          "primary_link", "primary", "trunk_link", "trunk", "motorway_link", "motorway")  # fmt: skip
@@ -98,14 +110,10 @@ def write_edges(path: Path, network: RoadNetwork, edges: Edges, nodes: list[str]
         Mean way over the junction at the end of each edge [m], which is taken off its length: lengths of the network go from node to node.
     """
     kinds = network.links["class"].to_pylist()
-    short = 0
+    lengths, short = lengths_of(edges, inside)
 
     def parts() -> Iterable[Node]:
-        nonlocal short
         for k, (name, rows) in enumerate(zip(edges.names, edges.links, strict=True)):
-            own = float(edges.length[k])
-            length = max(own - inside.get(name, 0.0), 0.2 * own, 0.2)
-            short += own - inside.get(name, 0.0) < length - 1e-9
             kind = kinds[rows[0]]
             lanes = tuple(_lane(edges, row, kinds[row], index) for row in rows
                           for index in range(int(edges.first_lane[row]), int(edges.first_lane[row] + edges.many_lanes[row])))  # fmt: skip
@@ -113,12 +121,19 @@ def write_edges(path: Path, network: RoadNetwork, edges: Edges, nodes: list[str]
             only = lanes[0].attributes if plain else {}
             yield Node("edge", {
                 "id": name, "from": nodes[edges.tail[k]], "to": nodes[edges.head[k]], "numLanes": str(int(edges.lanes[k])),
-                "speed": only.get("speed", lanes[0].attributes["speed"]), "length": f"{length:.3f}", "priority": str(_rank(kind)),
+                "speed": only.get("speed", lanes[0].attributes["speed"]), "length": f"{lengths[k]:.3f}", "priority": str(_rank(kind)),
                 **({"type": types[kind]} if kind in types else {}), **({"allow": only["allow"]} if "allow" in only else {}),
             }, () if plain else lanes)  # fmt: skip
 
     write_xml(path, "edges", parts())
     return short
+
+
+def lengths_of(edges: Edges, inside: dict[str, float]) -> tuple[NDArray[np.float64], int]:
+    """Return the length of each edge up to the junction [m], and how many are kept at a fifth of the length from node to node."""
+    left = edges.length - np.array([inside.get(name, 0.0) for name in edges.names])
+    least = np.maximum(0.2 * edges.length, 0.2)
+    return np.maximum(left, least), int((left < least).sum())
 
 
 def _lane(edges: Edges, row: int, kind: str | None, index: int) -> Node:

@@ -97,7 +97,7 @@ def plan_of(junction: Junction, cycle: float, greens: Greens, link_at: dict[tupl
 
     Notes
     -----
-    A connection is green with priority (``G``) in a phase unless it gives way to one that is green as well (``g``).
+    A connection is green with priority (``G``) in a phase unless it gives way to one that is green or yellow as well (``g``).
     """
     size = max(link.place for link in junction.links) + 1
     lit: dict[int, list[tuple[float, float]]] = {}
@@ -132,8 +132,8 @@ def _state(junction: Junction, lit: dict[int, list[tuple[float, float]]], size: 
             letters[place] = "G"
         elif any((at - until) % cycle < YELLOW for _, until in greens):
             letters[place] = "y"
-    bright = [k for k, letter in enumerate(letters) if letter == "G"]
-    for place in bright:
+    bright = [k for k, letter in enumerate(letters) if letter in "Gy"]
+    for place in [k for k in bright if letters[k] == "G"]:
         bits = junction.response.get(place, "")[::-1]
         if any(other < len(bits) and bits[other] == "1" for other in bright):
             letters[place] = "g"

@@ -23,6 +23,7 @@ from cim.loaders.sumo.plain import (
     Node,
     built,
     lane_links,
+    lengths_of,
     write_connections,
     write_edges,
     write_nodes,
@@ -80,6 +81,8 @@ class _Plan(NamedTuple):
     types: dict[str, str]
     options: list[str]
     seconds: float
+    inside: dict[str, float]
+    """Way over the junction that was taken off each edge [m]."""
 
 
 def write_sumo(
@@ -134,7 +137,8 @@ def write_sumo(
         kept = np.zeros(0, np.int64)
         said: list[str] = []
         if fleet is not None:
-            kept, said = write_routes(work / "vehicles.rou.xml", fleet, made.edges, made.nodes, made.made, vehicle_types or {})
+            kept, said = write_routes(work / "vehicles.rou.xml", fleet, made.edges, made.nodes, made.made, vehicle_types or {},
+                                     lengths_of(made.edges, made.inside)[0])  # fmt: skip
         _config(work, until, routes=fleet is not None)
         table = _tables(made, work)
         place.mkdir(parents=True, exist_ok=True)
@@ -161,7 +165,7 @@ def _net(
     yields, mutual = _yields(network, edges, asked)
     write_connections(work / _PLAIN["con"], edges, made, yields)
     options = [*_OPTIONS, "--no-internal-links", str(not internal_links).lower()]
-    plan = _Plan(network, edges, nodes, made, types, options, seconds)
+    plan = _Plan(network, edges, nodes, made, types, options, seconds, {})
     found = _convert(plan, work, "first.net.xml")[0]
     (work / "first.net.xml").unlink()
     plans, free = _plans(edges, nodes, signals, found, clock)
@@ -169,6 +173,7 @@ def _net(
     made = _by_lane(made, edges, found)  # netconvert knows a place in a program for connections by lane alone
     write_connections(work / _PLAIN["con"], edges, made, yields)
     short = write_edges(work / _PLAIN["edg"], network, edges, nodes, types, found.inside)
+    plan = plan._replace(inside=found.inside, made=made)
     found, warned = _convert(plan, work, _NET)
     lacking = {(edges.names[a], edges.names[b]) for a, b in asked} - found.pairs
     counted = {
