@@ -6,6 +6,7 @@ A link is one direction of one piece of a road; it names the object of the city 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["BANNED", "LINKS", "NODES", "SIGNALS", "YIELDS", "CostLaw", "ODMatrix", "RoadNetwork", "TurnGraph", "faults_of"]
+__all__ = ["BANNED", "LINKS", "NODES", "SIGNALS", "YIELDS", "CostLaw", "ODMatrix", "RoadNetwork", "TurnGraph", "faults_of", "told_apart"]
 
 CostLaw = Literal["bpr", "conical"]
 """How the time on a link grows with its flow: t (1 + b (v/c)^power) of the Bureau of Public Roads (1964), or Spiess's cone (1990)."""
@@ -118,7 +119,7 @@ class RoadNetwork:
         free_flow_time, fixed, capacity, length : shape (l,) or one
             [s], [s], [veh/h] of all lanes, [m].
         ids : shape (l,)
-            ``"from-to"`` without.
+            ``"from-to"`` without; links side by side get a number.
 
         Examples
         --------
@@ -132,7 +133,8 @@ class RoadNetwork:
         def full(value: ArrayLike | None, many: int) -> Any:
             return pa.nulls(many, pa.float64()) if value is None else pa.array(np.broadcast_to(np.asarray(value, float), many).copy())
 
-        names = ids if ids is not None else [f"{node_ids[a]}-{node_ids[z]}" for a, z in zip(tail.tolist(), head.tolist(), strict=True)]
+        ends = zip(tail.tolist(), head.tolist(), strict=True)
+        names = ids if ids is not None else told_apart([f"{node_ids[a]}-{node_ids[z]}" for a, z in ends])
         laws = [law] * count if isinstance(law, str) else list(law)
         nodes = [list(node_ids), full(x, places), full(y, places), np.broadcast_to(np.asarray(through, bool), places).copy()]
         links = [names, objects or [None] * count, tail, head, full(length, count), full(free_flow_time, count),
@@ -235,6 +237,8 @@ class ODMatrix:
     trips: Reals
     """[veh/h]."""
     notes: tuple[str, ...] = field(default=())
+    places: tuple[Ints, tuple[str, ...]] | None = None
+    """Rows of the nodes that are zones and their ids, where known: rows mean nothing in a network with other nodes."""
 
     @classmethod
     def of(
@@ -272,7 +276,45 @@ class ODMatrix:
                    f"{destination_ids[first]}); give vehicles per hour")  # fmt: skip
             raise UsageError(msg)
         begin, end = np.split(_zone_rows(network, [*map(str, origin_ids), *map(str, destination_ids)]), 2)
-        return cls(begin, end, number, tuple(notes))
+        rows = np.unique(np.concatenate([begin, end]))
+        return cls(begin, end, number, tuple(notes), (rows, tuple(network.nodes["id"].take(pa.array(rows)).to_pylist())))
+
+    def on(self, network: RoadNetwork) -> ODMatrix:
+        """Return the same trips on a network in which the zones stand in other rows.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            If the network has not all of the zones.
+        UsageError
+            If the ids of the zones are not known.
+        """
+        if self.places is None:
+            msg = "these trips do not know the ids of their zones; make them by ODMatrix.of"
+            raise UsageError(msg)
+        rows, names = self.places
+        row_of = {name: row for row, name in enumerate(network.nodes["id"].to_pylist())}
+        lost = [one for one in names if one not in row_of]
+        if lost:
+            msg = f"the network has no nodes {', '.join(map(repr, lost[:5]))}" + (f" and {len(lost) - 5} more" if lost[5:] else "")
+            raise ObjectNotFoundError(msg)
+        new = np.array([row_of[one] for one in names], np.int64)
+        ends = (new[np.searchsorted(rows, one)] for one in (self.origin, self.destination))
+        order = np.argsort(new)
+        return ODMatrix(*ends, self.trips, self.notes, (new[order], tuple(names[k] for k in order.tolist())))
+
+    def faults_on(self, network: RoadNetwork) -> list[str]:
+        """Return the fault that the rows of the zones are those of another network."""
+        if self.places is None:
+            return []
+        rows, names = self.places
+        there = rows[rows < network.nodes.num_rows]
+        found = [*network.nodes["id"].take(pa.array(there)).to_pylist(), *[None] * (len(rows) - len(there))]
+        other = [f"{one!r}, now {now!r}" for one, now in zip(names, found, strict=True) if one != now]
+        if not other:
+            return []
+        said = f"{len(other)} of {len(names)} zones are other nodes here (first: {other[0]})"
+        return [f"the trips are those of another network: {said}; give trips.on(network)"]
 
     @property
     def total(self) -> float:
@@ -310,6 +352,22 @@ def _zone_rows(network: RoadNetwork, wanted: list[str]) -> Ints:
     return found
 
 
+def told_apart(ids: Iterable[str]) -> list[str]:
+    """Return ids with a number behind each that occurred before.
+
+    Examples
+    --------
+    >>> told_apart(["a-b", "b-c", "a-b"])
+    ['a-b', 'b-c', 'a-b#2']
+    """
+    seen: Counter[str] = Counter()
+    made = []
+    for one in ids:
+        seen[one] += 1
+        made.append(one if seen[one] == 1 else f"{one}#{seen[one]}")
+    return made
+
+
 def _star(end: Ints, nodes: int) -> tuple[Ints, Ints]:
     first = np.zeros(nodes + 1, np.int64)
     np.cumsum(np.bincount(end, minlength=nodes), out=first[1:])
@@ -335,11 +393,16 @@ def faults_of(network: RoadNetwork) -> list[str]:
     ids, count = network.links["id"].to_pylist(), network.nodes.num_rows
     tail, head = network.column("from_node"), network.column("to_node")
     time, capacity, fixed, b, power = (network.column(name) for name in ("free_flow_time", "capacity", "fixed", "b", "power"))
-    law = np.asarray(network.links["law"].to_pylist(), object)
+    law, length = np.asarray(network.links["law"].to_pylist(), object), network.column("length").astype(float)
+    again = np.zeros(len(ids), bool)
+    if len(set(ids)) < len(ids):
+        again[np.setdiff1d(np.arange(len(ids)), np.unique(np.array(ids, str), return_index=True)[1])] = True
     rising = (law == "conical") | ((b != 0) & (power != 0) & (time != 0))
     falls = (law != "conical") & (~(power >= 1) | ~(b >= 0))
     found = {
         "begin or end at a node that is not there": (tail < 0) | (tail >= count) | (head < 0) | (head >= count),
+        "have an id that a link before them has; a closure would close both": again,
+        "have a length below zero or an infinite one; give metres": (length < 0) | np.isinf(length),
         "have a free-flow time that is negative or no number; give seconds": ~(time >= 0) | ~np.isfinite(time),
         "have a capacity of zero, below zero or no number; give vehicles per hour, or close the link": rising & ~(capacity > 0),
         "have a fixed cost that is negative or no number; paths would run in circles": ~(fixed >= 0) | ~np.isfinite(fixed),

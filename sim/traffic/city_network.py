@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from cim.errors import UsageError
 from cim.model.link_json import said_by_links
 from cim.model.link_lines import LinkLines, link_lines
-from cim.model.road_network import RoadNetwork
+from cim.model.road_network import RoadNetwork, told_apart
 from cim.scenario.network import closures
 from cim.sim.traffic.city_supply import GREEN, SAID, Direction, RoadClass, road_classes, signalled, supply
 from cim.sim.traffic.city_turns import banned_turns
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Texts = NDArray[np.object_]
 
-__all__ = ["RoadClass", "road_classes", "road_network"]
+__all__ = ["RoadClass", "directed_ids", "road_classes", "road_network"]
 
 _SHUT = ("no", "private", "agricultural", "forestry", "emergency", "military")
 _MODES = ("motorcar", "motor_vehicle", "vehicle", "access")
@@ -42,10 +42,13 @@ _ACCESS = {"access": pa.struct([pa.field(mode, pa.string()) for mode in _MODES])
 _ROADS = ("Road", "Square", "Section", "Intersection", "TrafficSpace", "TrafficArea")
 
 
-def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None, signal_green: float | None = GREEN) -> RoadNetwork:
+def road_network(
+    city: City, *, classes: Mapping[str, RoadClass] | None = None, signal_green: float | None = GREEN, closed: bool = False
+) -> RoadNetwork:
     """Return the links of a city that a car may use, and the turns that it may not make.
 
-    A link of both directions becomes two. Their ids are ``object:from>to``: the same road keeps them in every option.
+    A link of both directions becomes two. Their ids are ``object:from>to``: the same road keeps them in every option. What is closed for
+    good is no link, but its nodes stay: zones keep their rows.
 
     Parameters
     ----------
@@ -53,6 +56,8 @@ def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None, 
         Values to assume instead of `road_classes`, by class.
     signal_green
         Share of green of traffic lights of which no programme is known; None: they hold nobody up.
+    closed
+        Whether links that the city closes for good are in it all the same.
 
     Raises
     ------
@@ -63,6 +68,37 @@ def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None, 
         msg = f"traffic: signal_green is {signal_green:g}, expected a share above 0 and up to 1, or None"
         raise UsageError(msg)
     known = {**road_classes(), **(classes or {})}
+    found = _driven(city, known)
+    lines, way = found.lines, found.way
+    free, told = (np.ones(len(way.row), bool), []) if closed else _open(city, lines.key, way)
+    way = Direction(way.row[free], way.back[free], way.shared[free])
+    lights = signalled(found.table["attributes"], (lines.from_node, lines.to_node), way)
+    carried = supply(found.said, found.kind[way.row], way, lights, known, signal_green)
+    network = _network(city, found, free, way, carried)
+    banned, turns = banned_turns(city, network)
+    return replace(network, banned=banned, notes=(*found.notes, *told, *carried.notes, *turns, *_parts(network)))
+
+
+def directed_ids(city: City) -> dict[tuple[int, bool], str]:
+    """Return the id of each directed link in `road_network`, by the key of the link of the city and whether it goes against it."""
+    found = _driven(city, road_classes())
+    keys = found.lines.key[found.way.row].tolist()
+    return dict(zip(zip(keys, found.way.back.tolist(), strict=True), _ids(city, found), strict=True))
+
+
+class _Driven(NamedTuple):
+    """The links of a city that cars may use, closed ones among them."""
+
+    lines: LinkLines
+    table: pa.Table
+    said: pa.Table
+    kind: Texts
+    """Class of each link."""
+    way: Direction
+    notes: list[str]
+
+
+def _driven(city: City, known: Mapping[str, RoadClass]) -> _Driven:
     lines = link_lines(city, "road")
     if not len(lines):
         raise UsageError(_no_links(city))
@@ -72,13 +108,7 @@ def road_network(city: City, *, classes: Mapping[str, RoadClass] | None = None, 
     usable, notes = _drivable(kind, table["attributes"], known)
     complete, more = _complete(lines)
     way = _directions(np.flatnonzero(usable & complete), np.array(table["direction"].to_pylist(), object))
-    free, closed = _open(city, lines.key, way)
-    way = Direction(way.row[free], way.back[free], way.shared[free])
-    lights = signalled(table["attributes"], (lines.from_node, lines.to_node), way)
-    carried = supply(said, kind[way.row], way, lights, known, signal_green)
-    network = _network(city, lines, way, kind, carried)
-    banned, turns = banned_turns(city, network)
-    return replace(network, banned=banned, notes=(*notes, *more, *closed, *carried.notes, *turns, *_parts(network)))
+    return _Driven(lines, table, said, kind, way, [*notes, *more])
 
 
 def _no_links(city: City) -> str:
@@ -100,17 +130,29 @@ def _directions(rows: Ints, way: Texts) -> Direction:
     return Direction(row, back, ~np.isin(way[row].astype(str), ("forward", "backward")))
 
 
-def _network(city: City, lines: LinkLines, way: Direction, kind: Texts, carried: Any) -> RoadNetwork:
+def _ends(found: _Driven) -> tuple[Texts, Texts]:
+    """Return the names of the nodes where directed links begin and end."""
+    lines, way = found.lines, found.way
     ends = lines.from_node[way.row], lines.to_node[way.row]
-    tail, head = np.where(way.back, ends[1], ends[0]), np.where(way.back, ends[0], ends[1])
-    nodes, place = np.unique(np.concatenate([tail, head]).astype(str), return_inverse=True)
-    length = lines.length[way.row]
-    objects = city.ids(lines.object[way.row])
+    return np.where(way.back, ends[1], ends[0]), np.where(way.back, ends[0], ends[1])
+
+
+def _ids(city: City, found: _Driven) -> list[str]:
+    """Return ids; two pieces of one road may join the same nodes, and keep their number whatever is closed."""
+    tail, head = _ends(found)
+    objects = city.ids(found.lines.object[found.way.row])
+    return told_apart(f"{owner}:{a}>{z}" for owner, a, z in zip(objects, tail.tolist(), head.tolist(), strict=True))
+
+
+def _network(city: City, found: _Driven, free: Bools, way: Direction, carried: Any) -> RoadNetwork:
+    lines, length = found.lines, found.lines.length[way.row]
+    nodes, place = np.unique(np.concatenate(_ends(found)).astype(str), return_inverse=True)
+    tail, head = place.reshape(2, -1)[:, free]
     x, y = lines.places_of(nodes.astype(object)).T
-    ids = _unique([f"{owner}:{a}>{z}" for owner, a, z in zip(objects, tail.tolist(), head.tolist(), strict=True)])
     return RoadNetwork.of(
-        nodes.tolist(), place[: len(tail)], place[len(tail) :], free_flow_time=length / carried.speed, capacity=carried.capacity,
-        length=length, lanes=carried.lanes, ids=ids, objects=objects, classes=kind[way.row].tolist(), assumed=carried.assumed, x=x, y=y,
+        nodes.tolist(), tail, head, free_flow_time=length / carried.speed, capacity=carried.capacity, length=length, lanes=carried.lanes,
+        ids=[one for one, open_ in zip(_ids(city, found), free.tolist(), strict=True) if open_],
+        objects=city.ids(lines.object[way.row]), classes=found.kind[way.row].tolist(), assumed=carried.assumed, x=x, y=y,
         crs=city.crs.to_string(),
     )  # fmt: skip
 
@@ -152,20 +194,21 @@ def _complete(lines: LinkLines) -> tuple[Bools, list[str]]:
 
 
 def _open(city: City, keys: Ints, way: Direction) -> tuple[Bools, list[str]]:
-    """Return which directed links are not closed to cars for good, and what is to be told of closures."""
+    """Return which directed links are not closed to everybody for good, and what is to be told of closures.
+
+    Closures for a time or for some vehicles are for those who drive to heed: `cim.sim.traffic.closed_links`.
+    """
     shut: list[tuple[int, bool]] = []
-    timed = 0
+    partly = 0
     for one in closures(city):
-        if one.classes and "car" not in one.classes:
-            continue
-        if one.start is not None or one.until is not None:
-            timed += 1
+        if one.classes or one.start is not None or one.until is not None:
+            partly += 1
             continue
         shut += [(one.link, side) for side in (False, True) if one.direction in ("both", "backward" if side else "forward")]
     closed = np.array([2 * key + side for key, side in shut], np.int64)
     free = ~np.isin(2 * keys[way.row] + way.back, closed)
-    notes = [f"{int((~free).sum())} directions of links that the city closes to cars for good are left out"] if not free.all() else []
-    return free, notes + ([f"{timed} closures with a beginning or an end are not in the network"] if timed else [])
+    notes = [f"{int((~free).sum())} directions of links that the city closes for good are left out"] if not free.all() else []
+    return free, notes + ([f"{partly} closures for a time or for some vehicles leave their links in the network"] if partly else [])
 
 
 def _parts(network: RoadNetwork) -> list[str]:
@@ -186,13 +229,3 @@ def _parts(network: RoadNetwork) -> list[str]:
         f"{outside} links of {len(tail)} lie outside the largest part of the network, within which one gets from everywhere to everywhere"
     )
     return [f"{told} (cim.model.network_checks.check_network tells which)"]
-
-
-def _unique(ids: list[str]) -> list[str]:
-    """Return ids with a number behind each that occurred before: two pieces of one road may join the same nodes."""
-    seen: Counter[str] = Counter()
-    made = []
-    for one in ids:
-        seen[one] += 1
-        made.append(one if seen[one] == 1 else f"{one}#{seen[one]}")
-    return made

@@ -9,10 +9,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from cim.scenario.network import closures
+from cim.sim.traffic.city_network import directed_ids
 from cim.sim.traffic.dynamic import LinkChange
 
 if TYPE_CHECKING:
@@ -26,53 +25,33 @@ __all__ = ["merged", "timed_closures"]
 
 
 def timed_closures(city: City, network: RoadNetwork, vehicle: str, start: datetime) -> list[LinkChange]:
-    """Return the closures of a city that begin or end, for a class of vehicle, as changes of links in the order of time.
+    """Return the closures of a city for a time, or for a class of vehicle, as changes of links in the order of time.
+
+    Those for everybody and for good are not among them: their links are not in the network.
 
     Parameters
     ----------
     start
         Of the run, UTC; a closure that has begun by then holds from the first second, one that is over is left out.
     """
-    held = [one for one in closures(city) if (one.start or one.until) and (not one.classes or vehicle in one.classes)]
+    held = [one for one in closures(city) if vehicle in one.classes or (not one.classes and (one.start or one.until))]
     if not held:
         return []
-    names = _directed(city, {one.link for one in held})
-    known = _ids_by_stem(network)
+    names, known = directed_ids(city), set(network.links["id"].to_pylist())
     spans: dict[str, list[tuple[float, float]]] = {}
     for one in held:
         begin = 0.0 if one.start is None else max((one.start - start).total_seconds(), 0.0)
         end = np.inf if one.until is None else (one.until - start).total_seconds()
         if end <= begin:
             continue
-        for side in ("forward", "backward"):
-            if one.direction in ("both", side):
-                for link in known.get(names[one.link, side], ()):
-                    spans.setdefault(link, []).append((begin, end))
+        for back, side in enumerate(("forward", "backward")):
+            link = names.get((one.link, bool(back)))
+            if link in known and one.direction in ("both", side):
+                spans.setdefault(link, []).append((begin, end))
     found = [(time, link, shut) for link, own in spans.items() for time, shut in _transitions(own)]
     found.sort(key=lambda one: (one[0], one[2], one[1]))
     return [LinkChange(time, [link for _, link, _ in rows], closed=shut)
             for (time, shut), rows in groupby(found, key=lambda one: (one[0], one[2]))]  # fmt: skip
-
-
-def _directed(city: City, keys: set[int]) -> dict[tuple[int, str], str]:
-    """Return the id of each direction of links by key, as `city_network` makes it."""
-    table = city.tables["links"]
-    table = table.filter(pc.is_in(table["key"], value_set=pa.array(sorted(keys))))
-    owners = city.ids(table["object"].to_numpy())
-    made: dict[tuple[int, str], str] = {}
-    ends = (table[name].to_pylist() for name in ("from_node", "to_node"))
-    for key, owner, a, z in zip(table["key"].to_pylist(), owners, *ends, strict=True):
-        made[key, "forward"], made[key, "backward"] = f"{owner}:{a}>{z}", f"{owner}:{z}>{a}"
-    return made
-
-
-def _ids_by_stem(network: RoadNetwork) -> dict[str, list[str]]:
-    """Return links by their id without the number that tells pieces between the same nodes apart."""
-    found: dict[str, list[str]] = {}
-    for one in network.links["id"].to_pylist():
-        stem, _, number = one.rpartition("#")
-        found.setdefault(stem if stem and number.isdigit() else one, []).append(one)
-    return found
 
 
 def _transitions(spans: Iterable[tuple[float, float]]) -> list[tuple[float, bool]]:
@@ -87,7 +66,15 @@ def _transitions(spans: Iterable[tuple[float, float]]) -> list[tuple[float, bool
 
 
 def merged(network: RoadNetwork, people: Sequence[LinkChange], water: Sequence[LinkChange]) -> list[LinkChange]:
-    """Return changes of both kinds in the order of time; a link is open only when neither keeps it closed."""
+    """Return changes of both kinds in the order of time; a link is open only when nobody keeps it closed.
+
+    Parameters
+    ----------
+    people
+        Closures, each ended by one opening of the same link or never.
+    water
+        States of links: the last one holds.
+    """
     ids = network.links["id"].to_pylist()
     rows = [(one, network.rows_of(one.links)) for one in people]
     both = {int(row) for _, found in rows for row in found}
@@ -103,8 +90,9 @@ def merged(network: RoadNetwork, people: Sequence[LinkChange], water: Sequence[L
         if rest:
             made.append(LinkChange(one.time, rest, one.closed, one.speed, one.capacity, one.classes))
     for row, own in events.items():
-        shut = [False, False]
+        shut = [0, 0]
         for time, source, one in sorted(own, key=lambda event: event[0]):
-            shut[source] = shut[source] if one.closed is None else one.closed
+            if one.closed is not None:
+                shut[source] = (shut[source] + (1 if one.closed else -1)) if source == 0 else int(one.closed)
             made.append(LinkChange(time, [ids[row]], any(shut), one.speed, one.capacity, one.classes))
     return sorted(made, key=lambda one: one.time)

@@ -190,15 +190,17 @@ def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficPa
     if city is None:
         msg = "traffic: a network without a city has no buildings whose floor area makes trips; give demand="
         raise UsageError(msg)
+    from cim.sim.traffic.city_network import road_network
     from cim.sim.traffic.demand import Gate, demand_of
 
-    through = {(_node(network, one.origin), _node(network, one.destination)): one.trips for one in asked.through}
+    whole = road_network(city, closed=True)  # a road that an option closes changes the ways of trips, not the trips
+    through = {(_node(whole, one.origin), _node(whole, one.destination)): one.trips for one in asked.through}
     gates = {node: Gate() for pair in through for node in pair}
-    gates |= {_node(network, one.at): Gate(one.inbound, one.outbound) for one in asked.gate}
+    gates |= {_node(whole, one.at): Gate(one.inbound, one.outbound) for one in asked.gate}
     made = demand_of(
-        city, network, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates, unknown_use=asked.unknown_use,
+        city, whole, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates, unknown_use=asked.unknown_use,
         mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time, gates=gates, through=through,
-    )  # fmt: skip
+    ).on(network)  # fmt: skip
     return made.network, made.matrix, tuple(made.notes)
 
 
@@ -228,7 +230,7 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     closed[network.rows_of(shut)] = True
     held = network if roads is None else _held(network, roads, asked.vehicle, start, at, closed)
     ids = network.links["id"].filter(pa.array(closed)).to_pylist()
-    found = assign(held, case.trips, gap=asked.gap, closed=ids)
+    found = assign(held, case.trips, gap=asked.gap, closed=ids, unserved="refuse" if case.city is None else "tell")
     empty = network.column("free_flow_time")
     rows = equilibrium_links(held, found, empty)
     driven = found.trips.sum() - found.unserved

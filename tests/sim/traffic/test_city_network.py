@@ -88,12 +88,12 @@ def test_a_road_is_closed_by_the_id_of_its_object() -> None:
 def test_what_an_option_closes_for_good_is_no_link_and_what_it_closes_for_a_time_is_told() -> None:
     option = road_network(Change("works").close_road("lane").apply(city()))
     assert option.links["id"].to_pylist() == ["main:a>b", "main:b>a", "main:b>c", "main:c>b"]
-    assert "1 directions of links that the city closes to cars for good are left out" in option.notes
+    assert "1 directions of links that the city closes for good are left out" in option.notes
     trucks = Change("lorries").close_road("lane", classes=["truck"]).apply(city())
     assert road_network(trucks).links.num_rows == 5
     morning = Change("flood").close_road("lane", start="2026-07-01T08:15:00Z", until="2026-07-01T10:00:00Z").apply(city())
     assert road_network(morning).links.num_rows == 5
-    assert "1 closures with a beginning or an end are not in the network" in road_network(morning).notes
+    assert "1 closures for a time or for some vehicles leave their links in the network" in road_network(morning).notes
 
 
 def test_a_city_without_a_network_is_refused() -> None:

@@ -104,3 +104,12 @@ def test_times_are_those_of_the_run_whatever_the_zone_of_its_start(city: City) -
     east = START.astimezone(timezone(timedelta(hours=8)))
     assert timed_closures(closed, network, "car", east) == timed_closures(closed, network, "car", START)
     assert np.isclose(timed_closures(closed, network, "car", START)[0].time, 2700.0)
+
+
+def test_a_street_that_is_shut_to_cars_for_good_stays_open_to_the_fire_engine(city: City) -> None:
+    closed = Change("pedestrians").close_road("r1", classes=["car"]).apply(city)
+    network = road_network(closed)
+    assert network.links.num_rows == 4
+    assert [(one.time, one.closed, len(one.links)) for one in timed_closures(closed, network, "car", START)] == [(0.0, True, 2)]
+    assert timed_closures(closed, network, "emergency", START) == []
+    assert road_network(Change("gone").close_road("r1").apply(city)).links.num_rows == 2
