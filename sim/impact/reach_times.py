@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,19 +13,23 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.sim.flood.times import instant, seconds
+from cim.sim.traffic.closed_links import timed_closures
 from cim.sim.traffic.road_states import at_time
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cim.model import City
     from cim.model.road_network import RoadNetwork
     from cim.results import Fields
+    from cim.scenario.network import Closure
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["CRAWL", "LinkTimes", "Steps", "beginning", "link_times", "steps_of"]
+__all__ = ["CRAWL", "LinkTimes", "Steps", "beginning", "closed_by_people", "link_times", "steps_of"]
 
+ON_FOOT = "pedestrian"
 CRAWL = 1.0 / 3.6
 """Least speed of an interval in which no vehicle of a link came on [m/s]: 1 km/h, an assumption."""
 
@@ -62,13 +66,17 @@ class LinkTimes:
     """Time of a static traffic result [s]; infinite where it has the link closed."""
     slices: tuple[Floats, Ints, Floats] | None
     """Beginning of the interval [s], row of the link and time [s] of a dynamic one, by beginning."""
+    span: tuple[float, float]
+    """How long an interval lasts, and when the dynamic run ends [s]; infinite where it does not say."""
     roads: Fields | None
     """State of the roads under water."""
     vehicle_class: str
+    shut: tuple[tuple[float, Ints, bool], ...] = ()
+    """From when on [s] which links are closed by people, or open again, in the order of time."""
 
     def at(self, moment: float) -> Floats:
         """Return the time on each link at an instant [s], infinite where it is closed, shape (links,)."""
-        time = self._in_traffic(moment)
+        time = np.where(self._closed_by_people(moment), np.inf, self._in_traffic(moment))
         if self.roads is None:
             return time
         speed, _, closed = at_time(self.roads, self.network, self.vehicle_class, moment)
@@ -82,28 +90,41 @@ class LinkTimes:
         time = (self.free if self.traffic is None else self.traffic).copy()
         if self.slices is not None:
             begin, row, spent = self.slices
-            last = np.searchsorted(begin, moment, "right")
-            if last:
+            every, until = self.span
+            when = min(moment, np.nextafter(until, -np.inf))  # after its end the last interval holds on
+            last = np.searchsorted(begin, when, "right")
+            if last and when < begin[last - 1] + every:  # in an interval without rows nobody is on the road
                 mine = slice(int(np.searchsorted(begin, begin[last - 1], "left")), int(last))
                 time[row[mine]] = np.maximum(spent[mine], time[row[mine]])
         return time
 
+    def _closed_by_people(self, moment: float) -> NDArray[np.bool_]:
+        closed = np.zeros(len(self.free), bool)
+        for time, rows, now in self.shut:
+            if time <= moment:
+                closed[rows] = now
+        return closed
 
-def steps_of(roads: Fields | None, traffic: Fields | None, times: Iterable[Any] | None, time_zone: str = "UTC") -> tuple[Steps, list[str]]:
+
+def steps_of(
+    roads: Fields | None, traffic: Fields | None, times: Iterable[Any] | None, time_zone: str = "UTC", closed: Sequence[Closure] = ()
+) -> tuple[Steps, list[str]]:  # fmt: skip
     """Return the instants to look at, and what was taken for granted.
 
     Parameters
     ----------
     times
         Instants, or durations since the beginning; left out: every instant at which a road or the traffic changes.
+    closed
+        Closures of roads that begin or end.
 
     Raises
     ------
     UsageError
         If a time lies before the beginning, or is an instant and nobody says when the run begins.
     """
-    start, shift, notes = beginning(roads, traffic)
-    changes, until = _changes(roads, traffic, shift)
+    start, shift, notes = beginning(roads, traffic, closed)
+    changes, until = _changes(roads, traffic, shift, _instants(closed, start))
     if times is None:
         begin = changes if len(changes) else (np.array([0.0]) if traffic is not None or roads is not None else np.empty(0))
     else:
@@ -119,16 +140,37 @@ def steps_of(roads: Fields | None, traffic: Fields | None, times: Iterable[Any] 
     early = int((begin < slices[0]).sum()) if len(slices) else 0
     if early:
         notes.append(f"{early} steps lie before the traffic run: its links take their free-flow time")
+    late = int((begin >= shift + _span(traffic)[1]).sum()) if len(slices) else 0
+    if late:
+        notes.append(f"{late} steps lie after the end of the traffic run: its last interval is taken to hold on")
     return Steps(begin, end, start), notes
 
 
-def beginning(roads: Fields | None, traffic: Fields | None) -> tuple[datetime | None, float, list[str]]:
-    """Return second 0, how many seconds later the traffic begins, and what is assumed of it."""
+def beginning(
+    roads: Fields | None, traffic: Fields | None, closed: Sequence[Closure] = ()
+) -> tuple[datetime | None, float, list[str]]:  # fmt: skip
+    """Return second 0, how many seconds later the traffic begins, and what is assumed of it.
+
+    Without roads and traffic second 0 is the first instant at which a road is closed or opened.
+    """
     one, other = (None if run is None else _said(run) for run in (roads, traffic))
     if one is not None and other is not None:
         return one, (other - one).total_seconds(), []
+    if roads is None and traffic is None:
+        return min((when for each in closed for when in (each.start, each.until) if when is not None), default=None), 0.0, []
     both = roads is not None and traffic is not None
-    return one or other, 0.0, ["roads and traffic are taken to begin together: one of them does not say when"] if both else []
+    told = ["roads and traffic are taken to begin together: one of them does not say when"] if both else []
+    if one is None and other is None and closed:
+        told.append(f"{len(closed)} closures that begin or end are left out: neither roads nor traffic say when they begin")
+    return one or other, 0.0, told
+
+
+def _instants(closed: Sequence[Closure], start: datetime | None) -> Floats:
+    """Return when closures begin and end [s], those that have begun at 0."""
+    if start is None or not closed:
+        return np.empty(0)
+    found = [(when - start).total_seconds() for one in closed for when in (one.start, one.until) if when is not None]
+    return np.maximum([0.0, *found], 0.0)
 
 
 def _said(run: Fields) -> datetime | None:
@@ -136,9 +178,9 @@ def _said(run: Fields) -> datetime | None:
     return run.run.start if stated is None else instant(stated)
 
 
-def _changes(roads: Fields | None, traffic: Fields | None, shift: float) -> tuple[Floats, float]:
+def _changes(roads: Fields | None, traffic: Fields | None, shift: float, closed: Floats) -> tuple[Floats, float]:
     """Return the instants at which something changes [s], and till when it is known."""
-    found, begin, until = [np.empty(0)], 0.0, np.nan
+    found, begin, until = [closed], 0.0, np.nan
     if roads is not None:
         states, said = roads.table("states"), roads.run.parameters
         begin = float(said.get("from") or 0.0)
@@ -159,6 +201,17 @@ def _interval_starts(traffic: Fields | None) -> Floats:
     return np.unique(traffic.table("intervals")["time"].to_numpy()).astype(float)
 
 
+def _span(traffic: Fields | None) -> tuple[float, float]:
+    """Return how long an interval of a dynamic traffic run lasts, and when it ends [s since its start]; infinite where it does not say."""
+    said = {} if traffic is None else traffic.run.parameters
+    every = seconds(said["output_every"]) if said.get("output_every") is not None else np.inf
+    try:
+        until = seconds(said["until"]) if said.get("until") is not None else np.inf
+    except UsageError:  # an instant
+        until = (instant(said["until"]) - instant(said["start"])).total_seconds() if said.get("start") is not None else np.inf
+    return every, until
+
+
 def _moment(given: Any, start: datetime | None, time_zone: str) -> float:
     try:
         return seconds(given)
@@ -174,17 +227,41 @@ def _moment(given: Any, start: datetime | None, time_zone: str) -> float:
     return passed
 
 
+def closed_by_people(
+    city: City, network: RoadNetwork, vehicle_class: str, traffic: Fields | None, start: datetime | None
+) -> tuple[tuple[float, Ints, bool], ...]:  # fmt: skip
+    """Return from when on [s] which links people close or open again.
+
+    These are the closures of the city that begin or end, and the roads that a traffic run was asked to close all the time.
+    """
+    found = [] if start is None else [(one.time, network.rows_of(one.links), bool(one.closed))
+                                      for one in timed_closures(city, network, vehicle_class, start)]  # fmt: skip
+    asked = [] if traffic is None or vehicle_class == ON_FOOT else traffic.run.parameters.get("closed") or []
+    rows = network.rows_of([one for one in asked if one in network.places_by_id])
+    return tuple((time, np.setdiff1d(these, rows), now) for time, these, now in found) + (((0.0, rows, True),) if len(rows) else ())
+
+
 def link_times(
-    network: RoadNetwork, vehicle_class: str, traffic: Fields | None, roads: Fields | None, shift: float = 0.0
-) -> tuple[LinkTimes, list[str]]:
+    network: RoadNetwork, vehicle_class: str, traffic: Fields | None, roads: Fields | None, shift: float = 0.0,
+    shut: tuple[tuple[float, Ints, bool], ...] = (),
+) -> tuple[LinkTimes, list[str]]:  # fmt: skip
     """Return the times on links of a vehicle class, and what is to be told of them.
 
     Parameters
     ----------
     shift
         Seconds from second 0 to the beginning of the traffic run.
+    shut
+        From `closed_by_people`.
+
+    Notes
+    -----
+    Traffic makes nobody faster than the free speed, and holds up nobody on foot.
     """
     notes: list[str] = []
+    if traffic is not None and vehicle_class == ON_FOOT:
+        traffic = None
+        notes.append("pedestrians are not held up by the traffic of vehicles")
     free = network.column("free_flow_time").astype(float)
     static, slices = None, None
     place = pa.array(network.links["id"].to_pylist(), pa.string())
@@ -196,7 +273,8 @@ def link_times(
         mine = roads.table("links").filter((pc.field("class") == vehicle_class) & (pc.field("status") == "not_assessed"))
         if mine.num_rows:
             notes.append(f"{vehicle_class}: the water on {mine.num_rows:,} links is not assessed: they count as dry")
-    return LinkTimes(network, free, static, slices, roads, vehicle_class), notes
+    every, until = _span(traffic)
+    return LinkTimes(network, free, static, slices, (every, until + shift), roads, vehicle_class, shut), notes
 
 
 def _rows(table: pa.Table, place: pa.Array, what: str, notes: list[str]) -> tuple[pa.Table, Ints]:
@@ -212,7 +290,8 @@ def _rows(table: pa.Table, place: pa.Array, what: str, notes: list[str]) -> tupl
 def _static(table: pa.Table, place: pa.Array, free: Floats, notes: list[str]) -> Floats:
     kept, row = _rows(table, place, "the traffic", notes)
     time = free.copy()
-    time[row] = np.nan_to_num(kept["travel_time"].to_numpy(zero_copy_only=False).astype(float), nan=np.inf, posinf=np.inf)
+    given = np.nan_to_num(kept["travel_time"].to_numpy(zero_copy_only=False).astype(float), nan=np.inf, posinf=np.inf)
+    time[row] = np.maximum(given, free[row])
     missing = len(free) - len(np.unique(row))
     if missing:
         notes.append(f"{missing} links are not in the traffic result: they take their free-flow time")

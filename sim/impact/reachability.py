@@ -9,6 +9,7 @@ import numpy as np
 
 from cim.model.road_network import RoadNetwork
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, table_fingerprint
+from cim.scenario.network import closures
 from cim.sim.buildings import require_measurable
 from cim.sim.flood.times import seconds
 from cim.sim.impact.assess import plain_dataset
@@ -20,15 +21,18 @@ from cim.sim.impact.reach_search import Search
 from cim.sim.impact.reach_stations import Stations, read_stations
 from cim.sim.impact.reach_tables import cut_off_table, object_table, station_table, step_table
 from cim.sim.impact.reach_targets import Targets, read_targets
-from cim.sim.impact.reach_times import LinkTimes, Steps, beginning, link_times, steps_of
+from cim.sim.impact.reach_times import LinkTimes, Steps, beginning, closed_by_people, link_times, steps_of
 from cim.sim.impact.reach_ways import Sites, Ways, attach, ways_of
 from cim.sim.impact.walking import FAMILIES, walking_network
 from cim.sim.traffic.city_network import road_network
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cim.model import City
+    from cim.scenario.network import Closure
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
@@ -91,8 +95,10 @@ def reach(
 
     Notes
     -----
-    At each step the links keep the times of that instant for the whole trip. A station and an object are joined to their nearest road, at
-    the nearest place on it, in both directions; a link that is closed cannot be entered, whichever part of it is under water.
+    A road that the city closes from one instant to another is closed at the steps between them; without roads and traffic, second 0 is the
+    first of these instants. At each step the links keep the times of that instant for the whole trip. A station and an object are joined
+    to their nearest road, at the nearest place on it, in both directions; a link that is closed cannot be entered, whichever part of it is
+    under water.
     """
     watch = Stopwatch()
     limits, living = reach_parameters(parameters, {**options, "stations": stations}), impact_parameters(residents, {})
@@ -100,14 +106,16 @@ def reach(
     if isinstance(traffic, RoadNetwork):
         traffic, network = None, traffic
     found, targets = read_stations(city, limits.stations), read_targets(city, limits.objects, living)
-    steps, notes = steps_of(roads, traffic, limits.times, city.time_zone)
+    timed = _timed(city, limits.classes)
+    steps, notes = steps_of(roads, traffic, limits.times, city.time_zone, timed)
     wet = flooded(exposed, found, steps)
     notes = [*found.notes, *targets.notes, *notes, *wet.notes]
     courses: list[Course] = []
     posts: list[dict[str, Any]] = []
     for vehicle in limits.classes:
         case = _Case.of(city, vehicle, limits, found, targets, network, wet, notes)
-        state, told = link_times(case.network, vehicle, traffic, roads, beginning(roads, traffic)[1])
+        shut = closed_by_people(city, case.network, vehicle, traffic, steps.start)
+        state, told = link_times(case.network, vehicle, traffic, roads, beginning(roads, traffic)[1], shut)
         notes += told
         dry = link_times(case.network, vehicle, base, None)[0].at(0.0)
         courses += [_followed(case, service, dry, state, steps) for service in range(len(found.names))]
@@ -124,6 +132,11 @@ def reach(
         "reach", VERSION, inputs, limits.model_dump(), start=steps.start, balance=_balance(courses, targets), assumptions=assumed
     )
     return Fields("reach", plain_dataset(), tables, watch.stop(run))
+
+
+def _timed(city: City, classes: Sequence[str]) -> list[Closure]:
+    """Return the closures of the city that begin or end and concern some classes."""
+    return [one for one in closures(city) if (one.start or one.until) and (not one.classes or set(classes) & set(one.classes))]
 
 
 def _always(base: Fields | None, traffic: Fields | None, limits: ReachParameters) -> list[str]:

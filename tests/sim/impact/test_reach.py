@@ -15,7 +15,10 @@ import cim
 from cim.errors import UsageError
 from cim.model import CityBuilder
 from cim.results import Fields, RunRecord
+from cim.scenario import Change
+from cim.sim.impact.reach_times import link_times
 from cim.sim.impact.reachability import reach
+from cim.sim.impact.walking import walking_network
 from cim.sim.traffic.city_network import road_network
 from tests.sim.impact.helpers import CRS
 from tests.sim.impact.reach_city import START, both, by_object, road_states, street
@@ -158,6 +161,53 @@ def test_traffic_that_begins_after_the_water_is_told_and_steps_end_with_the_wate
     assert found.table("steps")["time"].to_pylist() == [None, 0.0, 300.0]
     assert "1 steps lie before the traffic run: its links take their free-flow time" in found.run.assumptions
     assert times(found, "time_worst")["west"] == pytest.approx(160.0 + 10.0)
+
+
+def traffic_of(kind: str, rows: list[tuple[Any, ...]], names: list[str], **said: Any) -> Fields:
+    """Return a traffic run of one table."""
+    table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    return Fields("traffic", xr.Dataset(), {kind: table}, RunRecord("traffic", "1", {}, {"start": START.isoformat(), **said}, start=START))
+
+
+def test_a_road_that_the_city_closes_for_a_time_is_closed_at_the_steps_between() -> None:
+    works = Change("works").close_road("main", start="2026-07-01T07:10:00Z", until="2026-07-01T07:20:00Z").apply(street())
+    alone = by_object(reach(works, stations="fire", within="4min"))
+    assert (alone["north"]["status"], alone["north"]["cut_off_at"].isoformat()) == ("cut_off", "2026-07-01T07:10:00+00:00")
+    assert alone["north"]["cut_off_minutes"] == pytest.approx(10.0)
+    run = traffic_of("intervals", [("main:a>b", 0.0, 10.0)], ["link", "time", "speed"], until="30min", output_every="5min")
+    found = reach(works, run, stations="fire", within="4min")
+    assert [(row[0], row[3]) for row in steps(found, 240.0)] == [(None, 0), (0.0, 0), (600.0, 4), (1200.0, 0)]
+    assert not set(reach(works, stations="fire", vehicle_class="truck", within="4min").table("cut_off")["object"].to_pylist()) ^ {*HOUSES}
+    cars = Change("works").close_road("main", start="2026-07-01T07:10:00Z", classes=["car"]).apply(street())
+    assert not reach(cars, stations="fire", within="4min").table("cut_off").num_rows
+
+
+def test_a_road_that_the_traffic_run_was_asked_to_close_is_closed_to_help_too() -> None:
+    run = traffic_of("intervals", [("main:a>b", 0.0, 10.0)], ["link", "time", "speed"], closed=["loop"], output_every="5min", until="5min")
+    rows = by_object(reach(street(), run, stations="fire", within="4min"))
+    assert {one: rows[one]["status"] for one in HOUSES} == {"west": "in_time", "middle": "in_time", "east": "in_time", "north": "cut_off"}
+
+
+@pytest.mark.parametrize("kind", ["links", "intervals"])
+def test_traffic_makes_nobody_faster_and_holds_up_nobody_on_foot(kind: str) -> None:
+    fast = [("main:a>b", 0.0, 50.0, 20.0), ("main:b>c", 0.0, 400.0, 2.5)]
+    run = traffic_of(kind, fast, ["link", "time", "travel_time", "speed"])
+    driven = link_times(road_network(street()), "emergency", run, None)[0].at(0.0)
+    assert driven.tolist() == pytest.approx([100.0, 100.0, 400.0, 100.0, 300.0, 300.0])
+    walk = walking_network(street(), speed=1.25)
+    walked, told = link_times(walk, "pedestrian", run, None)
+    assert walked.at(0.0).tolist() == pytest.approx([800.0, 800.0, 800.0, 800.0, 2400.0, 2400.0])
+    assert told == ["pedestrians are not held up by the traffic of vehicles"]
+
+
+def test_in_an_interval_without_vehicles_roads_are_free_and_after_the_run_the_last_interval_holds_and_is_told() -> None:
+    rows = [("main:a>b", 0.0, 2.0), ("main:a>b", 900.0, 5.0)]
+    run = traffic_of("intervals", rows, ["link", "time", "speed"], until="2026-07-01T07:20:00+00:00", output_every="5min")
+    times = link_times(road_network(street()), "emergency", run, None)[0]
+    found = {moment: float(times.at(moment)[0]) for moment in (0.0, 299.0, 300.0, 899.0, 900.0, 1199.0, 5000.0)}
+    assert found == {0.0: 500.0, 299.0: 500.0, 300.0: 100.0, 899.0: 100.0, 900.0: 200.0, 1199.0: 200.0, 5000.0: 200.0}
+    told = reach(street(), run, stations="fire", times=[0, "1h"]).run.assumptions
+    assert "1 steps lie after the end of the traffic run: its last interval is taken to hold on" in told
 
 
 def test_links_whose_water_nobody_knows_are_told() -> None:
