@@ -122,10 +122,16 @@ def test_in_the_storm_of_the_demo_the_underpass_closes_first_and_the_bridge_stay
     assert all(row["status"] == "assessed" and row["closed_minutes"] == 0 for row in bridge)
     assert over
     assert all(row["closed_minutes"] == 0 for row in over), "the boulevard over the underpass does not stand in its water"
-    links = exposure(city, water).table("road_links").to_pylist()
+    impact = exposure(city, water)
+    links = impact.table("road_links").to_pylist()
     told = {(row["object"], row["place"].split(": ")[1]): row["passable_small_car"] for row in links}
+    shut = set()
     for row in rows:
-        if row["deck_source"] is None:
-            ends = row["link"].removeprefix(f"{row['object']}:").split("#")[0].split(">")
-            answer = told.get((row["object"], " - ".join(ends))) or told[row["object"], " - ".join(ends[::-1])]
-            assert (answer == "no") == (row["closed_minutes"] > 0)
+        ends = row["link"].removeprefix(f"{row['object']}:").split("#")[0].split(">")
+        answer = told.get((row["object"], " - ".join(ends))) or told[row["object"], " - ".join(ends[::-1])]
+        assert (answer == "no") == (row["closed_minutes"] > 0)
+        assert (answer == "not_assessed") == (row["status"] == "not_assessed")
+        shut |= {row["object"]} if answer == "no" else set()
+    roads = [row for row in impact.table("roads").to_pylist() if row["shape"] == "line"]
+    assert {row["object"] for row in roads if row["passable_small_car"] == "no"} == shut
+    assert over[0]["object"] not in shut

@@ -15,7 +15,6 @@ from cim.errors import UsageError
 from cim.model import CityBuilder
 from cim.results import Fields
 from cim.sim.coupling.speed import water_speed
-from cim.sim.impact import exposure
 from cim.sim.impact.parameters import ImpactParameters, VehicleLimits
 from cim.sim.traffic.city_network import road_network
 from tests.sim.coupling.helpers import about, lines_of, make_roads, make_water, of_class, state_of
@@ -246,22 +245,3 @@ def test_more_water_is_never_faster_and_never_opens_a_road(series: np.ndarray, m
     assert (deep[:, 0] <= less[:, 0] * (1 + 1e-12)).all()  # two sums of the same numbers round in the last place
     assert (deep[:, 1] <= less[:, 1] * (1 + 1e-12)).all()
     assert (deep[:, 2] >= less[:, 2]).all()
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.data())
-def test_a_road_is_closed_here_exactly_where_the_impact_says_that_a_car_cannot_pass(data: st.DataObject) -> None:
-    depth = data.draw(arrays(np.float64, (5, 6), elements=st.sampled_from([0.0, 0.01, 0.2, 0.3, 0.31, 0.45, 0.55, np.nan])))
-    velocity = data.draw(arrays(np.float64, (5, 6), elements=st.sampled_from([0.0, 0.5, 1.1, 3.1])))
-    points = st.lists(st.tuples(st.floats(-2, 13), st.floats(-1, 11)), min_size=2, max_size=3, unique=True)
-    ways = {name: shapely.LineString(data.draw(points)) for name in "abc"}
-    city = make_roads({name: line for name, line in ways.items() if line.length > 0.01})
-    outputs = data.draw(arrays(np.float64, (3, 1, 1), elements=st.floats(0.0, 1.0)))
-    series = outputs * np.nan_to_num(depth) + np.where(np.isnan(depth), np.nan, 0.0) if data.draw(st.booleans()) else None
-    water = make_water(depth, velocity=velocity, series=series)
-    told = {row["object"]: row for row in exposure(city, water).table("road_links").to_pylist()}
-    for name, limits in (("car", "small_car"), ("bus", "large_car"), ("emergency", "four_wheel_drive")):
-        for row in of_class(state_of(city, water), "links", name):
-            answer = told[row["object"]][f"passable_{limits}"]
-            assert (answer == "no") == bool(row["closed_minutes"] is None or row["closed_minutes"] > 0)
-            assert (answer == "not_assessed") == (row["status"] == "not_assessed")
