@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_road_water", "road_schema"]
 
-OVER = "over_an_underpass"
+_OVER = "over_an_underpass"
 """Reason of an area that lies over or in an underpass, and says nothing of which."""
 
 
@@ -63,14 +63,14 @@ def read_road_water(city: City, water: Water, limits: ImpactParameters, roofs: B
     keys, roads = read_roads(city, water, limits)
     links, owner = read_links(city, keys, roads, water, limits)
     linked = RoadWater.of(city, links, water, limits, roofs)
-    whole = _whole(city, roads, water, limits, roofs)
+    whole, said = _whole(city, roads, water, limits, roofs)
     named = {"object": roads.ids, "shape": np.where(roads.area, "area", "line").astype(object)}
     decks = {"deck_level": _least(linked.deck, owner, len(keys)), "deck_source": _first(linked.decks.source, owner, len(keys))}
     found = {**named, **_by_links(whole, linked, owner, water, limits), **decks}
     for name, vehicle in limits.vehicles.items():
         by_link = linked.answer(vehicle, limits.unknown_share)
         found[f"passable_{name}"] = _passable(whole.answer(vehicle, limits.unknown_share), by_link, links, owner)
-    return found, _link_columns(linked, limits), linked.decks.notes()
+    return found, _link_columns(linked, limits), [*linked.decks.notes(), *said]
 
 
 def _link_columns(linked: RoadWater, limits: ImpactParameters) -> dict[str, Any]:
@@ -87,8 +87,8 @@ def _link_columns(linked: RoadWater, limits: ImpactParameters) -> dict[str, Any]
     }
 
 
-def _whole(city: City, roads: Pieces, water: Water, limits: ImpactParameters, roofs: Bools) -> RoadWater:
-    """Return the water of roads as a whole, along their line or inside their area, no deck looked at."""
+def _whole(city: City, roads: Pieces, water: Water, limits: ImpactParameters, roofs: Bools) -> tuple[RoadWater, list[str]]:
+    """Return the water of roads as a whole, along their line or inside their area, no deck looked at, and what is to be told of it."""
     area = roads.area
     lines, rings = roads.shapes.copy(), roads.shapes.copy()
     lines[area] = rings[~area] = None
@@ -98,9 +98,10 @@ def _whole(city: City, roads: Pieces, water: Water, limits: ImpactParameters, ro
     closed = ~roads.opened[places.row]
     cut = places.under(cut_cells(city, roads.shapes[area], water)) & area[places.row] & closed
     found = RoadWater.at(roads, places, water, limits, (places.under(roofs) & closed) | cut)
-    hidden = (np.bincount(places.row[cut], minlength=places.count) > 0) & (found.reason == "unknown_cells")
-    found.reason[hidden] = OVER
-    return found
+    over = np.bincount(places.row[cut], minlength=places.count) > 0
+    found.reason[over & (found.reason == "unknown_cells")] = _OVER
+    said = f"{int(over.sum()):,} areas of roads lie over or in an underpass, and say not which: the water in the cut is not told of them"
+    return found, [said] if over.any() else []
 
 
 def _both(along: Places, inside: Places, area: Bools) -> Places:

@@ -108,6 +108,98 @@ def test_a_way_whose_ground_the_run_has_is_assessed_under_roof_and_earth() -> No
     assert (opened["under"]["status"], opened["under"]["passable_small_car"]) == ("dry", "yes")
 
 
+CUT = np.zeros((10, 20))
+CUT[1:9, 9:12] = -5.0  # x from 18 to 24, y from 2 to 18
+
+
+def crossing(shapes: dict[str, Any], *, links: dict[str, str] | None = None, **attributes: Any) -> City:
+    """Return roads of one link each where `links` says something of it, and an underpass through the cut."""
+    builder = CityBuilder(CRS)
+    shapes = {**shapes, "under": shapely.LineString([(21, 3), (21, 17)])}
+    keys = builder.add_objects("Road", list(shapes), footprints=np.array(list(shapes.values()), object))
+    none = [None] * (len(shapes) - 1)
+    said = {"tunnel": [*none, "yes"], "width": [4.0] * len(shapes)} | {name: [*value, None] for name, value in attributes.items()}
+    builder.add_attributes(keys, "Road", {name: Column(values) for name, values in said.items()})
+    for name, text in (links or {}).items():
+        key = keys[list(shapes).index(name)]
+        builder.add_links([key], "road", [f"{name}1"], [f"{name}2"], direction="both", length=[38.0], attributes=[text])
+    return builder.build()
+
+
+def flooded_cut(level: float, **more: Any) -> Any:
+    return make_water(np.maximum(level - CUT, 0.0), ground=CUT, open_ways=["under"], **more)
+
+
+def test_a_road_over_an_underpass_does_not_stand_in_the_water_of_the_cut() -> None:
+    city = crossing({"over": shapely.LineString([(1, 9), (39, 9)])})
+    result = exposure(city, flooded_cut(-0.2))
+    over, under = rows(result, "roads")["over"], rows(result, "roads")["under"]
+    assert (over["status"], over["depth_max"], over["deck_source"], over["deck_level"]) == ("dry", 0.0, "beside", 0.0)
+    assert (over["passable_small_car"], over["unknown"]) == ("yes", 0.0)
+    assert (under["depth_max"], under["passable_small_car"]) == (pytest.approx(4.8), "no")
+    assert link_rows(result)["over", "1"]["depth_max"] == 0.0
+    assert "1 pieces of road over an underpass: they lie on the straight line between the ground on both sides" in result.run.assumptions
+
+
+def test_when_water_reached_a_deck_and_how_long_it_stood_there_is_not_known() -> None:
+    row = rows(exposure(crossing({"over": shapely.LineString([(1, 9), (39, 9)])}), flooded_cut(0.4)), "roads")["over"]
+    assert (row["status"], row["depth_max"], row["passable_small_car"], row["passable_four_wheel_drive"]) == ("wet", 0.4, "no", "yes")
+    assert (row["first_wet"], row["first_wet_at"], row["duration"]) == (None, None, None)
+    assert row["hazard_rating"] == pytest.approx(0.4 * 0.5 + 1.0)  # debris above 0.25 m
+
+
+def test_an_area_over_an_underpass_is_told_only_what_stands_beside_the_cut() -> None:
+    city = crossing({"square": shapely.box(4, 6, 36, 12), "aside": shapely.box(30, 6, 36, 12)})
+    result = exposure(city, flooded_cut(-0.2))
+    found = rows(result, "roads")
+    assert (found["square"]["status"], found["square"]["reason"], found["square"]["depth_max"]) == (
+        "not_assessed",
+        "over_an_underpass",
+        None,
+    )
+    assert found["aside"]["status"] == "dry"
+    wet = rows(exposure(city, flooded_cut(0.1)), "roads")["square"]
+    assert (wet["status"], wet["depth_max"], wet["passable_small_car"]) == ("wet", 0.1, "not_assessed")
+    assert rows(exposure(city, flooded_cut(0.4)), "roads")["square"]["passable_small_car"] == "no"
+    assert any("areas of roads lie over or in an underpass" in text for text in result.run.assumptions)
+
+
+def test_a_link_that_says_bridge_or_tunnel_itself_is_one_and_so_its_road_is_not_dry() -> None:
+    line = {"r": shapely.LineString([(1, 3), (39, 3)])}
+    for said, reason in (('{"bridge": "yes"}', "on_a_bridge"), ('{"tunnel": "yes"}', "in_a_tunnel"), ('{"layer": -1}', "in_a_tunnel")):
+        result = exposure(crossing(line, links={"r": said}), make_water(DRY))
+        (link,) = (row for row in link_rows(result).values() if row["object"] == "r")
+        assert (link["reason"], link["passable_small_car"]) == (reason, "not_assessed")
+        assert (rows(result, "roads")["r"]["reason"], rows(result, "roads")["r"]["passable_small_car"]) == (reason, "not_assessed")
+    known = exposure(crossing(line, links={"r": '{"bridge": "yes"}'}, deck_level=[1.0]), make_water(puddle(7, 1, 0.9)))
+    assert (rows(known, "roads")["r"]["status"], rows(known, "roads")["r"]["deck_source"]) == ("dry", "stated")
+    assert rows(known, "roads")["r"]["passable_small_car"] == "yes"
+
+
+def test_a_road_is_closed_where_one_of_its_links_is() -> None:
+    result = exposure(make_roads(), make_water(puddle(7, 1, 0.4)))
+    answers = {row["place"]: row["passable_small_car"] for row in link_rows(result).values() if row["object"] == "main"}
+    assert answers == {"1: n1 - n2": "yes", "2: n2 - n3": "no"}
+    assert rows(result, "roads")["main"]["passable_small_car"] == "no"
+
+
+def test_a_deck_over_deep_water_is_passable_until_too_much_stands_on_it() -> None:
+    city = make_roads(bridge=["yes", None], deck_level=[2.0, None])
+    for depth, status, answer in ((1.9, "dry", "yes"), (2.3, "wet", "yes"), (2.31, "wet", "no")):
+        row = rows(exposure(city, make_water(puddle(7, 1, depth), velocity=0.1)), "roads")["main"]
+        assert (row["status"], row["passable_small_car"], row["deck_level"]) == (status, answer, 2.0)
+        assert row["depth_max"] == pytest.approx(max(depth - 2.0, 0.0), abs=1e-6)  # depths are kept to a micrometre
+
+
+def test_fast_water_under_a_roof_closes_no_road() -> None:
+    builder = CityBuilder(CRS)
+    add_buildings(builder, {"gate": shapely.box(14, 2, 18, 6)})
+    builder.add_objects("Road", ["main"], footprints=[shapely.LineString([(1, 3), (39, 3)])])
+    velocity = np.where(np.arange(20) == 8, 9.0, 0.0) * np.ones((10, 1))
+    row = rows(exposure(builder.build(), make_water(puddle(8, 1, 2.0), velocity=velocity), unknown_share=0.5), "roads")["main"]
+    assert (row["status"], row["velocity_max"], row["passable_small_car"]) == ("dry", 0.0, "yes")
+
+
 def test_bridge_no_is_no_bridge() -> None:
     assert rows(exposure(make_roads(bridge=["no", "no"]), make_water(DRY)), "roads")["main"]["status"] == "dry"
 
@@ -155,3 +247,13 @@ def test_a_link_whose_part_cannot_be_found_is_not_assessed() -> None:
     builder.add_links(keys[[0, 0]], "road", ["a", "b"], ["b", "c"], direction="both", length=[5.0, 5.0], attributes=spans)
     found = exposure(builder.build(), make_water(DRY)).table("road_links").to_pylist()
     assert [row["reason"] for row in found] == ["missing_line", "missing_line"]
+
+
+def test_a_road_whose_links_lie_nobody_says_where_is_open_only_where_all_of_it_is() -> None:
+    builder = CityBuilder(CRS)
+    keys = builder.add_objects("Road", ["r"], footprints=[shapely.LineString([(1, 3), (39, 3)])])
+    builder.add_links(keys[[0, 0]], "road", ["a", "b"], ["b", "c"], direction="both", length=[5.0, 5.0])
+    city = builder.build()
+    for depth, status, answer in ((0.0, "dry", "yes"), (0.2, "wet", "yes"), (0.4, "wet", "not_assessed")):
+        row = rows(exposure(city, make_water(puddle(7, 1, depth))), "roads")["r"]
+        assert (row["status"], row["passable_small_car"]) == (status, answer)
