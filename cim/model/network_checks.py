@@ -50,6 +50,7 @@ JUNCTION = 30.0
 _FIRST = 5
 _MOST_PARTS = 1000
 _NAMES = {
+    "an id that": "duplicate_id", "a length below": "length",
     "node that is not there": "unknown_node", "free-flow time that": "free_flow_time", "capacity of zero": "zero_capacity",
     "fixed cost": "fixed_cost", "power below": "cost_law", "cone with": "cost_law", "cost law": "cost_law", "banned turns": "turns",
     "greens": "signals", "give way": "turns",

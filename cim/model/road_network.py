@@ -299,9 +299,9 @@ class ODMatrix:
             msg = f"the network has no nodes {', '.join(map(repr, lost[:5]))}" + (f" and {len(lost) - 5} more" if lost[5:] else "")
             raise ObjectNotFoundError(msg)
         new = np.array([row_of[one] for one in names], np.int64)
-        ends = (new[np.searchsorted(rows, one)] for one in (self.origin, self.destination))
+        begin, end = (new[np.searchsorted(rows, one)] for one in (self.origin, self.destination))
         order = np.argsort(new)
-        return ODMatrix(*ends, self.trips, self.notes, (new[order], tuple(names[k] for k in order.tolist())))
+        return ODMatrix(begin, end, self.trips, self.notes, (new[order], tuple(names[k] for k in order.tolist())))
 
     def faults_on(self, network: RoadNetwork) -> list[str]:
         """Return the fault that the rows of the zones are those of another network."""

@@ -46,7 +46,7 @@ def timed_closures(city: City, network: RoadNetwork, vehicle: str, start: dateti
             continue
         for back, side in enumerate(("forward", "backward")):
             link = names.get((one.link, bool(back)))
-            if link in known and one.direction in ("both", side):
+            if link is not None and link in known and one.direction in ("both", side):
                 spans.setdefault(link, []).append((begin, end))
     found = [(time, link, shut) for link, own in spans.items() for time, shut in _transitions(own)]
     found.sort(key=lambda one: (one[0], one[2], one[1]))

@@ -145,7 +145,7 @@ def _check(network: RoadNetwork, matrix: ODMatrix, profile: Profile) -> None:
         f"an interval of the profile lasts {profile.step} s; expected more than 0": not profile.step > 0,
         f"the profile begins at {profile.start} s, before the run": not profile.start >= 0,
     }
-    faults = [said for said, bad in found.items() if bad]
+    faults = [*(said for said, bad in found.items() if bad), *matrix.faults_on(network)]
     if faults:
         msg = f"traffic: {len(faults)} faults:\n  " + "\n  ".join(faults)
         raise UsageError(msg)

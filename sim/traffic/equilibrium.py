@@ -159,6 +159,7 @@ def assign(
     [200.0, 800.0]
     """
     shut, faults = _closed(network, closed)
+    faults += [f"gap is {gap}, expected 0 or more and less than 1"] * (not 0 <= gap < 1)
     pairs = _pairs(network, demand, faults)
     faults += _other(start, network, pairs)
     if unserved == "refuse":
@@ -166,7 +167,7 @@ def assign(
     _refuse(faults)
     run = _Run(network, pairs, shut, start)
     gaps: list[float] = []
-    turns, left = _Turns(len(pairs.origins)), 1.0
+    turns, left = _Turns(len(pairs.origins)), np.inf
     reached: Reals | None = None  # the flow when the gap was
     ahead = _AHEAD
     with track(total=None, label="user equilibrium", unit="searches") as progress:
@@ -314,7 +315,7 @@ def _pairs(network: RoadNetwork, demand: ODMatrix, faults: list[str]) -> _Pairs:
     nodes = network.nodes.num_rows
     origin, destination = np.asarray(demand.origin, np.int64), np.asarray(demand.destination, np.int64)
     trips = np.asarray(demand.trips, float)
-    own = faults_of(network)
+    own = [*faults_of(network), *demand.faults_on(network)]
     if not len(origin) == len(destination) == len(trips):
         own.append(f"the trips have {len(origin)} origins, {len(destination)} destinations and {len(trips)} numbers")
     else:
@@ -356,9 +357,27 @@ def _other(start: Assignment | None, network: RoadNetwork, pairs: _Pairs) -> lis
     if len(start.flow) != network.links.num_rows:
         return [f"start= has {len(start.flow)} links and the network {network.links.num_rows}; give an equilibrium on the same links"]
     both = (start.origin, pairs.origin), (start.destination, pairs.destination), (start.trips, pairs.trips)
-    if all(np.array_equal(*pair) for pair in both):
-        return []
-    return ["start= is an equilibrium of other trips; leave it out, or give that of the same trips"]
+    if not all(np.array_equal(*pair) for pair in both):
+        return ["start= is an equilibrium of other trips; leave it out, or give that of the same trips"]
+    lost = _no_ways(start, network)
+    return [f"{lost} paths of start= are none in this network; give an equilibrium on the same links, nodes and turns"] if lost else []
+
+
+def _no_ways(start: Assignment, network: RoadNetwork) -> int:
+    """Return how many paths do not lead from their origin to their destination, pass where none may, or make a banned turn."""
+    used = start.paths
+    tail, head, through = network.column("from_node"), network.column("to_node"), network.nodes["through"].to_numpy()
+    pair = np.repeat(np.arange(len(start.trips)), np.diff(used.of_pair))
+    first, last = used.start[:-1], used.start[1:] - 1
+    bad = (first > last) | (tail[used.links[first]] != start.origin[pair]) | (head[used.links[last]] != start.destination[pair])
+    link, after = used.links[:-1].astype(np.int64), used.links[1:].astype(np.int64)
+    banned = network.banned["from_link"].to_numpy() * len(tail) + network.banned["to_link"].to_numpy()
+    broken = (head[link] != tail[after]) | ~through[head[link]]
+    if len(banned):
+        broken |= np.isin(link * len(tail) + after, banned)
+    broken[last[:-1]] = False  # where the next path begins
+    bad[np.searchsorted(used.start, np.flatnonzero(broken), side="right") - 1] = True
+    return int(bad.sum())
 
 
 def _begin(start: Assignment | None, pairs: _Pairs, shut: Flags) -> tuple[tuple[Any, ...], Reals]:

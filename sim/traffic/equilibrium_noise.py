@@ -91,7 +91,7 @@ def settled(network: RoadNetwork, shut: Flags) -> Flags:
     """
     law = np.asarray(network.links["law"].to_pylist(), object)
     b, power, time = (network.column(name) for name in ("b", "power", "free_flow_time"))
-    constant = (law != "conical") & ((b == 0) | (power == 0) | (time == 0)) & ~shut
+    constant = ((time == 0) | ((law != "conical") & ((b == 0) | (power == 0)))) & ~shut
     nodes, through = network.nodes.num_rows, network.nodes["through"].to_numpy()
     tail, head = network.column("from_node"), network.column("to_node")
     tail = np.where(through[tail], tail, tail + nodes)  # what begins in a zone and what ends there do not meet

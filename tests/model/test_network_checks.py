@@ -124,12 +124,12 @@ def test_a_wrong_unit_is_named_when_half_of_the_links_show_it() -> None:
 def test_lanes_of_one_road_are_no_copies() -> None:
     lanes = with_links((0, 1), (0, 1), objects=["r"] + [None] * 7 + ["r", "r"])
     assert found(check_network(lanes)) == {}
-    assert found(check_network(with_links((0, 1), objects=["r"] + [None] * 7 + ["s"]))) == {"duplicate": (1, ["a-b"])}
+    assert found(check_network(with_links((0, 1), objects=["r"] + [None] * 7 + ["s"]))) == {"duplicate": (1, ["a-b#2"])}
 
 
 def test_copies_loops_and_links_beside_each_other_are_told_apart() -> None:
     report = check_network(with_links((0, 1), (1, 2), (3, 3), length=[500.0] * 9 + [600.0, 500.0], ids="abcd"))
-    assert found(report) == {"duplicate": (1, ["a-b"]), "parallel": (1, ["b-c"]), "loop": (1, ["d-d"])}
+    assert found(report) == {"duplicate": (1, ["a-b#2"]), "parallel": (1, ["b-c#2"]), "loop": (1, ["d-d"])}
 
 
 @pytest.mark.parametrize(
@@ -199,3 +199,12 @@ def test_nodes_are_placed_as_a_search_link_by_link_places_them(data: st.DataObje
         assert codes.get(code, (0, []))[0] == len(wanted), (code, wanted, report.lines())
     trapped = {k for k in range(count) if through[k] and entered[k] and not left[k]}
     assert sum(codes.get(one, (0, []))[0] for one in ("trap", "to_zone")) == len(trapped)
+
+
+def test_ids_that_stand_twice_and_lengths_below_zero_are_errors() -> None:
+    """A closure by such an id would close both links."""
+    report = check_network(
+        RoadNetwork.of(["a", "b"], [0, 0], [1, 1], ids=["x", "x"], free_flow_time=9.0, capacity=900.0, length=[90.0, -1.0])
+    )
+    assert {one["code"]: (one["severity"], one["ids"]) for one in report.findings.to_pylist() if one["severity"] == "error"} == {
+        "duplicate_id": ("error", ["x"]), "length": ("error", ["x"])}  # fmt: skip

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from cim.model.road_network import BANNED, RoadNetwork
+from cim.errors import ObjectNotFoundError
+from cim.model.road_network import BANNED, ODMatrix, RoadNetwork
 
 ENDS = np.array([(0, 1), (1, 2), (1, 0), (2, 1), (1, 2)])
 
@@ -74,3 +76,26 @@ def test_ids_are_looked_up_in_a_table_that_is_made_once() -> None:
         road.rows_of(["y"])
     assert links.asked == 2, "ids and objects, once"
     assert road.without(np.array([0])).rows_of(["z"]).tolist() == [3]
+
+
+def test_links_side_by_side_have_ids_of_their_own() -> None:
+    double = RoadNetwork.of(["a", "b"], [0, 0], [1, 1], free_flow_time=60.0, capacity=900.0)
+    assert double.links["id"].to_pylist() == ["a-b", "a-b#2"]
+    assert double.rows_of(["a-b"]).tolist() == [0]
+    assert double.graph().number_of_edges() == 2
+
+
+def test_trips_know_the_zones_of_their_rows() -> None:
+    """Rows of one network are other zones in another one: trips to b would become trips to c."""
+    whole = RoadNetwork.of(["aa", "a", "b", "c"], [0, 1, 2], [1, 2, 3], free_flow_time=60.0, capacity=900.0)
+    less = RoadNetwork.of(["a", "b", "c"], [0, 1], [1, 2], free_flow_time=60.0, capacity=900.0)
+    trips = ODMatrix.of(whole, ["b", "a"], ["c", "b"], [5.0, 6.0])
+    assert trips.faults_on(whole) == []
+    assert trips.faults_on(less) == [
+        "the trips are those of another network: 3 of 3 zones are other nodes here (first: 'a', now 'b'); give trips.on(network)"
+    ]
+    moved = trips.on(less)
+    assert (moved.origin.tolist(), moved.destination.tolist(), moved.faults_on(less)) == ([1, 0], [2, 1], [])
+    assert moved.on(whole).origin.tolist() == trips.origin.tolist()
+    with pytest.raises(ObjectNotFoundError, match="no nodes 'c'"):
+        trips.on(RoadNetwork.of(["b", "a"], [0], [1], free_flow_time=60.0, capacity=900.0))

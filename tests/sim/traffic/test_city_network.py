@@ -269,3 +269,16 @@ def test_the_roads_of_a_real_city_come_out_whole(shared_data: Callable[..., Path
     x, y, tail, head = (*(network.nodes[name].to_numpy() for name in "xy"), network.column("from_node"), network.column("to_node"))
     metres = np.hypot((x[head] - x[tail]) * 111_320 * np.cos(np.radians(60.17)), (y[head] - y[tail]) * 111_320)
     assert (metres <= network.column("length") * 1.01 + 0.1).all()  # a degree is 111.3 to 111.7 km; no piece is shorter than its chord
+
+
+def test_what_an_option_closes_moves_no_node_and_renames_no_link() -> None:
+    """Trips are rows of nodes: a zone must not become another one because a street is closed."""
+    builder = CityBuilder("EPSG:4549")
+    keys = builder.add_objects("Road", ["first", "second"], footprints=[
+        shapely.LineString([(0, 0), (10, 0)]), shapely.LineString([(10, 0), (20, 0), (30, 0)])])  # fmt: skip
+    said = ['{"class": "residential", "vertices": [0, 1]}', *(f'{{"class": "residential", "vertices": [{k}, {k + 1}]}}' for k in (0, 1))]
+    builder.add_links(keys[[0, 1, 1]], "road", ["a", "b", "b"], ["b", "c", "c"], length=[10.0] * 3, attributes=said)
+    base, option = road_network(builder.build()), road_network(Change("no").close_road("first").apply(builder.build()))
+    assert option.nodes.equals(base.nodes)
+    assert option.links["id"].to_pylist() == base.links["id"].to_pylist()[2:]
+    assert option.links["id"].to_pylist() == ["second:b>c", "second:c>b", "second:b>c#2", "second:c>b#2"]

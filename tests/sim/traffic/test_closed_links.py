@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 from hypothesis import given
@@ -113,3 +114,33 @@ def test_a_street_that_is_shut_to_cars_for_good_stays_open_to_the_fire_engine(ci
     assert [(one.time, one.closed, len(one.links)) for one in timed_closures(closed, network, "car", START)] == [(0.0, True, 2)]
     assert timed_closures(closed, network, "emergency", START) == []
     assert road_network(Change("gone").close_road("r1").apply(city)).links.num_rows == 2
+
+
+def test_a_link_is_closed_by_its_own_id_whatever_its_nodes_are_called() -> None:
+    """Derived nodes may end in a number sign, and two pieces of a road may join the same nodes."""
+    builder = CityBuilder("EPSG:4549")
+    line = shapely.LineString([(0, 0), (100, 0), (200, 0), (300, 0)])
+    keys = builder.add_objects("Road", ["r"], footprints=[line])
+    said = [f'{{"class": "residential", "vertices": [{k}, {k + 1}]}}' for k in range(3)]
+    builder.add_links(np.repeat(keys, 3), "road", ["a", "a", "b#2"], ["b#2", "b#2", "c"], length=[100.0] * 3, attributes=said)
+    plain = builder.build()
+    table = plain.tables["links"].to_pylist()
+    works = ', "closed": [{"from": "2026-07-01T08:00:00+00:00", "to": "2026-07-01T09:00:00+00:00"}]}'
+    texts = [table[0]["attributes"], table[1]["attributes"][:-1] + works, table[2]["attributes"]]
+    links = plain.tables["links"].drop_columns("attributes").append_column("attributes", pa.array(texts))
+    closed = plain.replace_tables(links=links.select(plain.tables["links"].column_names))
+    network = road_network(closed)
+    assert network.links["id"].to_pylist() == ["r:a>b#2", "r:b#2>a", "r:a>b#2#2", "r:b#2>a#2", "r:b#2>c", "r:c>b#2"]
+    found = timed_closures(closed, network, "car", START)
+    assert [(one.time, one.closed, sorted(one.links)) for one in found] == [
+        (1800.0, True, ["r:a>b#2#2", "r:b#2>a#2"]),
+        (5400.0, False, ["r:a>b#2#2", "r:b#2>a#2"]),
+    ]
+
+
+def test_a_road_closed_all_the_time_stays_closed_when_its_works_end(city: City) -> None:
+    closed = Change("works").close_road("r1", start="2026-07-01T08:00:00Z", until="2026-07-01T09:00:00Z").apply(city)
+    network = road_network(closed)
+    people = [LinkChange(0.0, ["r1"], closed=True), *timed_closures(closed, network, "car", START)]
+    found = merged(network, people, [])
+    assert [shut_at(found, "r1:a>b", at) for at in (0.0, 1800.0, 5400.0, 9000.0)] == [True] * 4

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cim.errors import RunError, UsageError
 from cim.loaders.tntp import read_network
-from cim.model.road_network import NODES, ODMatrix, RoadNetwork
+from cim.model.road_network import BANNED, NODES, ODMatrix, RoadNetwork
 from cim.sim.traffic import Assignment, assign
 from cim.sim.traffic.equilibrium_kernels import BPR, CONICAL, cost, nearest, objective, room_for, shortest
 from tests.sim.traffic import networks
@@ -229,3 +229,36 @@ def test_the_nearest_of_many_is_that_of_scipy_and_networkx_on_the_roads_of_a_reg
     reached = np.flatnonzero(by >= 0)
     link = network.turn_graph.arc_link[by[reached]]
     assert np.allclose(distance[reached], distance[tail[link]] + weight[link], rtol=1e-12)
+
+
+def test_a_start_whose_paths_are_none_in_this_network_is_refused() -> None:
+    """As many links and the same trips are not enough: flow would run on links that do not lead there, with a gap of nothing."""
+    side_by_side = RoadNetwork.of(["a", "b", "c"], [0, 0], [1, 1], free_flow_time=[90.0, 60.0], capacity=500.0)
+    in_a_row = RoadNetwork.of(["a", "b", "c"], [0, 1], [1, 2], free_flow_time=60.0, capacity=500.0)
+    demand = trips((0, 1, 3000.0))
+    start = assign(side_by_side, demand)
+    with pytest.raises(UsageError, match="1 paths of start= are none in this network"):
+        assign(in_a_row, demand, start=start)
+    way = RoadNetwork.of(["a", "b", "c"], [0, 1], [1, 2], free_flow_time=60.0, capacity=500.0)
+    through = assign(way, trips((0, 2, 10.0)))
+    assert assign(way, trips((0, 2, 10.0)), start=through).flow.tolist() == [10.0, 10.0]
+    turns = replace(way, banned=pa.table([[0], [1]], schema=BANNED))
+    closed = replace(way, nodes=way.nodes.set_column(3, NODES.field("through"), pa.array([True, False, True])))
+    for other in (turns, closed):
+        with pytest.raises(UsageError, match="1 paths of start= are none in this network"):
+            assign(other, trips((0, 2, 10.0)), start=through, unserved="tell")
+
+
+def test_trips_whose_rows_are_other_zones_are_refused() -> None:
+    whole = RoadNetwork.of(["aa", "a", "b", "c"], [0, 1, 2], [1, 2, 3], free_flow_time=60.0, capacity=900.0)
+    less = RoadNetwork.of(["a", "b", "c"], [0, 1], [1, 2], free_flow_time=60.0, capacity=900.0)
+    demand = ODMatrix.of(whole, ["a"], ["b"], [600.0])
+    with pytest.raises(UsageError, match="those of another network: 2 of 2 zones"):
+        assign(less, demand)
+    assert assign(less, demand.on(less)).flow.tolist() == [600.0, 0.0]
+
+
+@pytest.mark.parametrize("gap", [float("nan"), -1.0, 1.0])
+def test_a_gap_that_says_nothing_is_refused(gap: float) -> None:
+    with pytest.raises(UsageError, match="gap is"):
+        assign(braess(), trips((0, 3, 6.0)), gap=gap)

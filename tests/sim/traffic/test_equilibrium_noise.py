@@ -119,3 +119,9 @@ def test_a_difference_on_roads_that_are_not_settled_is_not_told() -> None:
     found = difference(base, option)
     assert base.unique.tolist() == [False, False]
     assert not found.told.any()
+
+
+def test_cones_that_take_no_time_settle_no_flow() -> None:
+    """No time times any factor is no time: such links exchange flow at no cost."""
+    side_by_side = RoadNetwork.of(["a", "b"], [0, 0], [1, 1], free_flow_time=0.0, capacity=500.0, law="conical", b=2.0, fixed=10.0)
+    assert not settled(side_by_side, np.zeros(2, bool)).any()
