@@ -27,7 +27,8 @@ _LIMITS = Limits()
 _TAG = re.compile(r"^\s*<([^>]+)>\s*(.*)$", re.MULTILINE)
 _ENDS = re.compile(r"<\s*END\s+OF\s+METADATA\s*>", re.IGNORECASE)
 _COLUMNS = ("from", "to", "capacity", "length", "time", "b", "power", "speed", "toll", "class")
-_PAIR = re.compile(r"(\d+)\s*:\s*([-+\d.eE]+)")
+_COMMENT = re.compile(r"~[^\n]*")
+_TRIPS = re.compile(r"\s*(?:origin\s+(\d+)|(\d+)\s*:\s*([^\s;]+))[\s;]*", re.IGNORECASE)
 _MINUTE = 60.0
 _KILOMETRE = 1000.0
 
@@ -55,11 +56,15 @@ def read_network(
     """
     path = Path(path)
     tags, body, offset = _document(path)
-    nodes, first_through = _count(tags, "NUMBER OF NODES", path), int(tags.get("FIRST THRU NODE", "1"))
+    nodes = _count(tags, "NUMBER OF NODES", path)
+    first_through = _count(tags, "FIRST THRU NODE", path) if "FIRST THRU NODE" in tags else 1
     rows = _rows(body, offset, 7, path)
     if len(rows) != (said := _count(tags, "NUMBER OF LINKS", path)):
         raise CorruptFileError(path, f"holds {len(rows):,} links, its header says {said:,}", "download it again")
     found = {name: rows[:, k] if k < rows.shape[1] else np.zeros(len(rows)) for k, name in enumerate(_COLUMNS)}
+    whole = np.isfinite(found["from"] + found["to"]) & (found["from"] % 1 == 0) & (found["to"] % 1 == 0)
+    if not whole.all():
+        raise CorruptFileError(path, f"{int((~whole).sum())} rows name nodes that are no whole numbers (first: row {np.argmin(whole) + 1})")
     ends = np.stack([found["from"], found["to"]]).astype(np.int64) - 1
     if ends.size and (ends.min() < 0 or ends.max() >= nodes):
         raise CorruptFileError(path, f"names node {ends.max() + 1 if ends.max() >= nodes else ends.min() + 1}; it has nodes 1 to {nodes}")
@@ -83,25 +88,51 @@ def read_trips(path: str | Path) -> ODMatrix:
     FormatError
         If it is not a TNTP trip table.
     CorruptFileError
-        If the trips do not add up to what the header says (by more than 0.1 %), or a zone is not there.
+        If text is no trips, the trips do not add up to what the header says (by more than 0.1 %), or a zone is not there.
     """
     path = Path(path)
     tags, body, _ = _document(path)
     zones = _count(tags, "NUMBER OF ZONES", path)
-    origin, destination, trips = [], [], []
-    for number, block in re.findall(r"Origin\s+(\d+)(.*?)(?=Origin|\Z)", body, re.DOTALL):
-        for to, count in _PAIR.findall(block):
-            origin.append(int(number))
-            destination.append(int(to))
-            trips.append(float(count))
+    origin, destination, trips = _trips(_COMMENT.sub("", body), path)
     made = ODMatrix(np.array(origin, np.int64) - 1, np.array(destination, np.int64) - 1, np.array(trips, float))
     ends = np.concatenate([made.origin, made.destination])
     if ends.size and (ends.min() < 0 or ends.max() >= zones):
         raise CorruptFileError(path, f"names a zone beyond the {zones} it has", "download it again")
-    said = float(tags.get("TOTAL OD FLOW", "nan").replace(",", "") or "nan")
+    total = tags.get("TOTAL OD FLOW", "").replace(",", "")
+    said = float(total) if re.fullmatch(r"[\d.]+([eE][-+]?\d+)?", total) else np.nan
     if np.isfinite(said) and abs(made.total - said) > 1e-3 * max(said, 1.0):
         raise CorruptFileError(path, f"holds {made.total:,.1f} trips, its header says {said:,.1f}", "download it again")
     return made
+
+
+def _trips(text: str, path: Path) -> tuple[list[int], list[int], list[float]]:
+    """Return origin, destination and number of each entry; nothing in between is passed over."""
+    origin: list[int] = []
+    destination: list[int] = []
+    trips: list[float] = []
+    at, number = 0, ""
+    for found in _TRIPS.finditer(text):
+        if found.start() != at:
+            break
+        begin, to, count = found.groups()
+        if begin is None and (not number or not _is_number(count)):
+            break
+        at, number = found.end(), begin or number
+        if begin is None:
+            origin.append(int(number))
+            destination.append(int(to))
+            trips.append(float(count))
+    if text[at:].strip():
+        rest = " ".join(text[at : at + 60].split())
+        raise CorruptFileError(path, f"says {rest[:40]!r} after {len(trips):,} entries, expected 'Origin 1' or '2 : 10.5;'", "mend it")
+    return origin, destination, trips
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return 0 <= float(word) < np.inf
+    except ValueError:
+        return False
 
 
 def read_flow(path: str | Path) -> dict[tuple[int, int], tuple[float, float]]:
@@ -149,5 +180,9 @@ def _rows(body: str, offset: int, least: int, path: Path) -> Reals:
             bad.append(number)
     if bad:
         raise CorruptFileError(path, f"{len(bad)} rows hold no {least} numbers (lines {', '.join(map(str, bad[:5]))})", "mend these lines")
-    wide = min(map(len, rows), default=least)
-    return np.array([row[:wide] for row in rows], float).reshape(len(rows), wide)
+    wide = max(map(len, rows), default=least)
+    short = [row for row in rows if len(row) < wide]
+    if short:
+        reason = f"{len(short)} of {len(rows)} rows hold fewer than {wide} numbers (first: {' '.join(f'{one:g}' for one in short[0])})"
+        raise CorruptFileError(path, reason, "write every column in every row, 0 for no toll")
+    return np.array(rows, float).reshape(len(rows), wide)

@@ -65,6 +65,10 @@ def test_trips_are_rows_of_origin_and_destination(tmp_path: Path) -> None:
         (NET.replace("1 3 900 2.5 4 0.15 4 0 10 1", "1 3 900"), read_network, "lines 7"),
         (TRIPS.replace("70.5", "99"), read_trips, "holds 70.5 trips, its header says 99.0"),
         (TRIPS.replace("2 : 50", "3 : 50"), read_trips, "zone beyond"),
+        (NET.replace("1 3 900 2.5 4 0.15 4 0 10 1", "1 3 900 2.5 4 0.15 4"), read_network, "fewer than 10 numbers"),  # the toll is missing
+        (NET.replace("3 2 800", "3 2.5 800"), read_network, "no whole numbers"),
+        (NET.replace("3 2 800", "3 nan 800"), read_network, "no whole numbers"),
+        *((TRIPS.replace("2 : 50", f"2 : {word}"), read_trips, "expected 'Origin 1'") for word in ("1,500", "nan", "-3", "5.0.1", "x")),
     ],
 )
 def test_what_contradicts_itself_is_refused(text: str, read: Callable[[Path], object], said: str, tmp_path: Path) -> None:
@@ -100,3 +104,13 @@ def test_flows_are_read_by_their_nodes(shared_data: Callable[..., Path]) -> None
     assert len(flows) == 76
     volume, cost = np.array(list(flows.values())).T
     assert volume @ cost == pytest.approx(7480225.3449, rel=1e-9)  # total travel time of SOURCE.txt
+
+
+def test_nothing_of_a_trip_table_is_passed_over(tmp_path: Path) -> None:
+    """Words in small letters count, comments do not; a number with a comma in it would be read as 1."""
+    head = "<NUMBER OF ZONES> 2\n<END OF METADATA>\n"
+    found = read_trips(written(tmp_path, head + "~ Origin 2 : 9;\norigin 1\n 1 : 3; 2 : 1500.0 ;\nORIGIN 2\n1:2;"))
+    assert found.trips.tolist() == [3.0, 1500.0, 2.0]
+    assert found.origin.tolist() == [0, 0, 1]
+    with pytest.raises(CorruptFileError, match="says '2 : 1,500"):
+        read_trips(written(tmp_path, head + "Origin 1\n2 : 1,500.0;"))
