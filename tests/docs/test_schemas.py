@@ -159,6 +159,20 @@ def test_a_step_fits_its_schema(ask: Ask, store: Path) -> None:
     assert ask("classify", store)["issues"][0]["code"] == "empty"
 
 
+def test_a_derived_network_and_its_check_fit_their_schemas(ask: Ask, tmp_path: Path) -> None:
+    builder = CityBuilder("EPSG:4549+5737", name="a yard")
+    builder.add_objects("Road", ["yard"], footprints=[shapely.box(500000, 3460000, 500080, 3460007)])
+    cim.save(builder.build(), tmp_path / "yard.cim")
+    told = ask("roads", tmp_path / "yard.cim")
+    validator("storeys").validate(told)
+    assert {one["code"] for one in told["issues"]} == {"assumed"}
+    found = ask("network", tmp_path / "yard.cim", "--to", "gmns", "-o", tmp_path / "gmns")
+    validator("network").validate(found)
+    assert (found["nodes"], found["links"]) == (2, 2)
+    assert [one["code"] for one in found["findings"]] == ["dead_end"]
+    assert found["written"][0].endswith("gmns")
+
+
 def test_an_update_fits_its_schema(ask: Ask, geojson: Path, tmp_path: Path) -> None:
     (tmp_path / "city.toml").write_text('[[source]]\npath = "files/建筑.geojson"\n', encoding="utf-8")
     ask("build", tmp_path / "city.toml", "-o", tmp_path / "built.cim")
