@@ -18,7 +18,7 @@ import numpy as np
 from cim.model.road_network import checked
 from cim.progress import track
 from cim.sim.traffic.dynamic_arrays import class_rows, headway, roads_of, rules_of, state_of, tables, trips_of
-from cim.sim.traffic.dynamic_faults import faults_of_run, rows_by_id
+from cim.sim.traffic.dynamic_faults import faults_of_run
 from cim.sim.traffic.dynamic_outcome import CAUSES, causes_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ a right turn and 3.5 s for a left one (Highway Capacity Manual 2010, exhibit 19-
 LOST = 1.0
 """Green before the first vehicle of a queue crosses [s]: half a headway, so that a green of g seconds lets g / headway vehicles pass in the
 mean. That is practice: what is lost at the start is won in the amber (HCM 2010, ch. 18: effective green = green + amber - 4 s)."""
+
+_INSTANT = 1e-6  # a count so close to the end is that of the end: rounding must not make an interval of its own [s]
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,10 @@ def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
     """
     from cim.sim.traffic import dynamic_kernels as kernels
 
-    places = rows_by_id(network) if changes else {}
-    checked(network, faults_of_run(network, fleet, changes, until, places, priority))
+    places = network.places_by_id if changes else {}
+    numbers = {"until [s]": until, "table_every [s]": table_every, "sample_every [s]": sample_every, "jam_spacing [m]": jam_spacing,
+               "wave_speed [m/s]": wave_speed, "origin_priority": origin_priority}  # fmt: skip
+    checked(network, faults_of_run(network, fleet, changes, numbers, places, priority))
     order = np.argsort(fleet.departure, kind="stable").astype(np.int32)
     rows = class_rows(fleet.class_names, changes)
     roads, vary, notes = roads_of(kernels, network, rows.many, spacing=jam_spacing, wave=wave_speed, priority=priority,
@@ -188,7 +192,7 @@ def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
         due[float(one.time)].append((one, np.unique(np.array([row for name in one.links for row in places[name]], np.int64))))
     late = sum(len(some) for time, some in due.items() if time >= until)
     notes = (*notes, f"{late} changes come after the end of the run and have no effect") if late else notes
-    routed, sampled = np.arange(0.0, until, table_every), np.append(np.arange(0.0, until, sample_every), until)
+    routed, sampled = np.arange(0.0, until, table_every), np.append(np.arange(0.0, until - _INSTANT, sample_every), until)
     counts = _advance(parts, ways, due, (routed if asked else routed[:0], sampled, until), behaviour)
     return _run(parts, fleet, order, counts, notes)
 
@@ -231,7 +235,7 @@ def _advance(
                         table = ways(time)
                     detour = table if behaviour == "unaware" else ways(np.where(_closed(vary, rows), np.inf, time))
                     table = detour if behaviour == "informed" else table
-                kernels.decide_again(stop, roads, state)
+                kernels.decide_again(stop, roads, vary, state)
             if count[k]:
                 spent = state.stay + (state.entered - state.left) * stop
                 counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32), spent))
@@ -266,8 +270,8 @@ def _changed(one: LinkChange, links: Ints, vary: Any, rows: ClassRows) -> tuple[
 
 
 def _closed(vary: Any, rows: ClassRows) -> Any:
-    """Return what is closed to each row of classes, shape (rows, links)."""
-    return (vary.closed[None, :] >> np.arange(rows.many)[:, None]) & 1 == 1
+    """Return what is closed to each row of classes, or carries nothing, shape (rows, links)."""
+    return ((vary.closed[None, :] >> np.arange(rows.many)[:, None]) & 1 == 1) | np.isinf(vary.headway)
 
 
 def _times(roads: Any, vary: Any, state: Any, now: float) -> Reals:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["ClassRows", "class_rows", "headway", "lanes_of", "roads_of", "rules_of", "state_of", "tables", "trips_of"]
+__all__ = ["QUICK", "ClassRows", "class_rows", "headway", "lanes_of", "roads_of", "rules_of", "state_of", "tables", "trips_of"]
+
+QUICK = 1e6
+"""Speed on a link that takes no time [m/s]."""
 
 
 def headway(capacity: float) -> float:
@@ -75,7 +78,7 @@ def roads_of(
     place[out] = np.arange(len(out)) - first[tail[out]]
     degree = np.diff(first)[head]
     quick = time <= 0
-    speed = np.where(quick, 1e6, length / np.where(quick, 1.0, time))
+    speed = np.where(quick, QUICK, length / np.where(quick, 1.0, time))
     notes = [f"{int(quick.sum())} links take no time when empty; their vehicles pass them at once"] if quick.any() else []
     lanes, said = _lanes(network.column("lanes"), capacity, speed, spacing, wave)
     storage = np.maximum(length * lanes / spacing, 1.0)
@@ -231,7 +234,7 @@ def state_of(kernels: Any, roads: Any, vehicles: int) -> Any:
         np.zeros(3 * links, np.int64), none(3 * links), np.zeros(3 * links), np.zeros(3, np.int64), np.zeros(links, np.int64),
         np.zeros(links, np.int64), long_ago, long_ago.copy(), np.zeros(slots, np.int32), np.zeros(slots), np.zeros(slots, np.float32),
         none(links), none(links), np.full(vehicles, -1, np.int32), none(links), none(2 * links), none(2 * links), np.zeros(turns),
-        np.zeros(links), np.zeros(links), np.zeros(vehicles, np.int8), np.full(vehicles, np.nan, np.float32), np.full(vehicles, np.nan),
+        np.zeros(links), np.zeros(links), np.zeros(vehicles, np.int8), np.full(vehicles, np.nan), np.full(vehicles, np.nan),
         np.zeros(vehicles, np.int32), np.zeros(vehicles, bool), np.zeros(links, np.int64), np.zeros(links), np.zeros(links),
     )  # fmt: skip
 

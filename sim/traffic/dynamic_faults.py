@@ -9,7 +9,7 @@ import numpy as np
 from cim.sim.traffic.dynamic_arrays import lanes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -18,25 +18,23 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["faults_of_run", "rows_by_id"]
+__all__ = ["faults_of_run"]
 
 _MOST_ROWS = 62  # of classes: bits of an integer
 
 
-def rows_by_id(network: RoadNetwork) -> dict[str, list[int]]:
-    """Return the rows of links by the id of each link, and by that of its object."""
-    places: dict[str, list[int]] = {}
-    for row, (name, owner) in enumerate(zip(network.links["id"].to_pylist(), network.links["object"].to_pylist(), strict=True)):
-        for key in {name, owner} - {None}:
-            places.setdefault(key, []).append(row)
-    return places
-
-
 def faults_of_run(
-    network: RoadNetwork, fleet: Fleet, changes: Sequence[LinkChange], until: float, places: dict[str, list[int]], priority: Reals | None
-) -> list[str]:
-    """Return every fault as a sentence, with how many there are and where the first is."""
-    faults = [] if until > 0 else [f"until is {until} s, expected more than 0"]
+    network: RoadNetwork, fleet: Fleet, changes: Sequence[LinkChange], numbers: Mapping[str, float], places: dict[str, list[int]],
+    priority: Reals | None,
+) -> list[str]:  # fmt: skip
+    """Return every fault as a sentence, with how many there are and where the first is.
+
+    Parameters
+    ----------
+    numbers
+        Parameters of the run that must be above 0, by name.
+    """
+    faults = [f"{name} is {value}, expected a finite number above 0" for name, value in numbers.items() if not 0 < value < np.inf]
     faults += _fleet_faults(network, fleet)
     faults += _change_faults(fleet, changes)
     unknown = sorted({name for one in changes for name in one.links} - places.keys())

@@ -252,6 +252,12 @@ def _shut(c, t, v, a):
 
 
 @_inlined
+def _barred(c, t, v, a):
+    """Return whether a link is closed to a vehicle, or carries nothing."""
+    return not c.headway[a] < np.inf or _shut(c, t, v, a)
+
+
+@_inlined
 def _ready(r, c, t, s, a):
     """Return when the head of a link may leave it."""
     if s.entered[a] == s.left[a] or not c.headway[a] < np.inf:
@@ -325,7 +331,7 @@ def _lane(r, c, t, s, x, v, e, a, onward):
     best, least = a, np.inf
     for k in range(x.lane_first[a], x.lane_first[a + 1]):
         m = x.lane[k]
-        if _shut(c, t, v, m) or (0 <= e < links and x.lane_may.shape[0] > 0 and not x.lane_may[r.turn[e] + r.place[m]]):
+        if _barred(c, t, v, m) or (0 <= e < links and x.lane_may.shape[0] > 0 and not x.lane_may[r.turn[e] + r.place[m]]):
             continue
         load = (s.entered[m] - s.left[m]) / r.storage[m]
         if onward >= 0 and x.may.shape[0] > 0 and not x.may[r.turn[m] + x.place[onward]]:
@@ -364,7 +370,7 @@ def _choice(r, c, t, s, x, v, e, state, table, detour, behaviour):
         a = _from_table(r, c, t, s, x, v, e, detour, state)
     else:
         a = _from_table(r, c, t, s, x, v, e, table, state)
-    if a >= 0 and behaviour == LEARN and c.closed[a] != 0 and _shut(c, t, v, a) and not s.informed[v]:
+    if a >= 0 and behaviour == LEARN and _barred(c, t, v, a) and not s.informed[v]:
         s.informed[v] = True
         a = _from_table(r, c, t, s, x, v, e, detour, state)
     return a
@@ -463,7 +469,7 @@ def _end(r, c, t, s, v, a, now):
     if a == -1 and s.step[v] == 0:
         open_ = False
         for k in range(r.first[t.origin[v]], r.first[t.origin[v] + 1]):
-            open_ = open_ or (not _shut(c, t, v, r.out[k]) and c.headway[r.out[k]] < np.inf)
+            open_ = open_ or not _barred(c, t, v, r.out[k])
         if not open_:
             s.status[v] = ORIGIN_CLOSED
 
@@ -608,8 +614,11 @@ def _change(now, a, speed, headway, closed, r, c, t, s):
 
 
 @_jit
-def decide_again(now, r, s):
-    """Let every head that waits choose its next link anew: the tables have changed, or what is closed."""
+def decide_again(now, r, c, s):
+    """Let every head that waits choose its next link anew: the tables have changed, or what is closed.
+
+    On a link that carries nothing it stays until that changes.
+    """
     links = r.length.shape[0]
     for a in range(links):
         s.wait_first[a] = -1
@@ -617,7 +626,8 @@ def decide_again(now, r, s):
     for e in range(2 * links):
         if s.waits_for[e] >= 0:
             s.waits_for[e] = -1
-            _plan(s, e, now)
+            if e >= links or c.headway[e] < np.inf:
+                _plan(s, e, now)
 
 
 @_jit
@@ -646,7 +656,7 @@ def held_up(r, c, t, s, shut, full):
             continue
         v, _ = _head(r, t, s, e)
         a = s.waits_for[e]
-        shut[e] = a >= 0 and (_shut(c, t, v, a) or not c.headway[a] < np.inf)
+        shut[e] = a >= 0 and _barred(c, t, v, a)
         full[e] = a >= 0 and not shut[e] and not _room(r, c, s, a) < np.inf
         if e < links and not _ready(r, c, t, s, e) < np.inf:
             shut[e] = True

@@ -206,7 +206,41 @@ def test_no_vehicle_is_lost_and_two_runs_are_the_same(seed: int, behaviour: Any)
 def test_all_faults_are_told_in_one_message() -> None:
     road = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=1.0, capacity=1.0)
     fleet = Fleet(np.array([-5.0]), np.array([0]), np.array([9]))
-    with pytest.raises(UsageError, match="5 faults") as told:
-        load_fleet(road, fleet, until=0.0, changes=[LinkChange(-1.0, ["a-b"])])
-    for said in ("until is 0.0 s", "no nodes", "depart before", "before the start", "no length"):
+    with pytest.raises(UsageError, match="7 faults") as told:
+        load_fleet(road, fleet, until=0.0, changes=[LinkChange(-1.0, ["a-b"])], table_every=0.0, wave_speed=-1.0)
+    numbers = ("until [s] is 0.0, expected", "table_every [s] is 0.0", "wave_speed [m/s] is -1.0")
+    for said in (*numbers, "no nodes", "depart before", "before the start", "no length"):
         assert said in str(told.value)
+
+
+def test_nobody_leaves_a_link_that_carries_nothing_when_the_next_one_opens() -> None:
+    said = ((0.0, "1-2", 0.0), (100.0, "0-1", 0.0), (300.0, "1-2", 1800.0))
+    changes = [LinkChange(time, [link], capacity=capacity) for time, link, capacity in said]
+    found = run(chain(500.0, 2), stream(1800.0, 0.0, 0.05, 0, 2), 0.2, changes=changes)
+    assert found.left[-1].tolist() == [0, 0]
+    assert set(np.flatnonzero(list(found.causes().values()))) <= {2, 4}  # origin closed, behind a closed link
+    freed = run(chain(500.0, 2), stream(1800.0, 0.0, 0.05, 0, 2), 2.0, changes=[*changes, LinkChange(600.0, ["0-1"], capacity=1800.0)])
+    assert freed.count()["arrived"] == len(freed.status)
+
+
+@pytest.mark.parametrize("behaviour", ["learn", "informed"])
+def test_a_link_that_carries_nothing_is_gone_round_like_a_closed_one(behaviour: Any) -> None:
+    road = RoadNetwork.of(list("abc"), [0, 0, 1], [2, 1, 2], free_flow_time=50.0, capacity=1800.0, length=500.0)
+    fleet = Fleet(np.arange(0.0, 100.0, 5.0), np.zeros(20, int), np.full(20, 2))
+    found = load_fleet(road, fleet, until=1000.0, changes=[LinkChange(0.0, ["a-c"], capacity=0.0)], behaviour=behaviour)
+    assert found.left[-1].tolist() == [0, 20, 20]
+
+
+def test_times_late_in_a_long_run_are_as_exact_as_early_ones() -> None:
+    departure = np.array([0.123, 86_000.123, 604_800.123])
+    found = load_fleet(chain(1000.0, 1), Fleet(departure, np.zeros(3, int), np.ones(3, int)), until=605_000.0, sample_every=3600.0)
+    assert np.array_equal(found.started, departure)
+    assert found.arrival - found.started == pytest.approx(60.0, abs=1e-6)
+
+
+def test_counts_that_do_not_divide_the_run_end_with_it() -> None:
+    fleet = Fleet(np.array([1.0]), np.array([0]), np.array([1]))
+    for every, until in ((0.1, 0.3), (130.0 / 3.0, 1300.0), (7.0, 100.0), (1e5, 100.0)):
+        times = load_fleet(chain(1000.0, 1), fleet, until=until, sample_every=every).times
+        assert times[-1] == until
+        assert (np.diff(times) > 1e-3).all()
