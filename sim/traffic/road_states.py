@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from cim.errors import UsageError
 from cim.results.columns import column
 from cim.sim.traffic.dynamic import LinkChange
+from cim.sim.traffic.dynamic_arrays import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ROAD_STATES", "Beyond", "at_time", "changes_of", "state_faults"]
 
+_AS_BEFORE = -1.0
+"""Stands for a speed, capacity or closure that an event leaves as it is."""
 Beyond = Literal["refuse", "hold"]
 """Times before or after those of the states: refused, or the nearest known state holds; never dry for lack of knowledge."""
 
@@ -122,13 +125,14 @@ def changes_of(
     Notes
     -----
     A change gives the whole state: speed, capacity and closure. Where a link is free again it gives back the free speed and the whole
-    capacity. After the last interval of the states nothing changes any more.
+    capacity. After the last interval of the states nothing changes any more. Of several classes each has its own speed and closure; they
+    share the capacity, the least that the state of any of them leaves, as changes of its own.
     """
     classes = _assessed(states) if vehicle_class is None else [vehicle_class]
     _refuse([*_class_faults(states, classes), *state_faults(states, network, start, until, beyond=beyond)])
     offset, (first, last) = _offset(states, start), _span(states)
     held = _read(states, network, classes)
-    free, capacity = _free(network), network.column("capacity")
+    free, capacity = np.nan_to_num(_free(network), nan=QUICK), network.column("capacity")
     begin = np.where(held.begin <= first, -np.inf, held.begin) - offset  # what holds from the beginning held before, too
     end = np.where(held.end >= last, np.inf, held.end) - offset
     due = end > 0
@@ -140,11 +144,38 @@ def changes_of(
     back = np.flatnonzero(~followed & np.isfinite(end[at]))
     events = (
         np.concatenate([np.maximum(begin[at], 0.0), end[at[back]]]), np.concatenate([link, link[back]]), np.concatenate([kind, kind[back]]),
-        np.concatenate([held.speed[at], free[link[back]]]), np.concatenate([held.capacity[at] * capacity[link], capacity[link[back]]]),
+        np.concatenate([np.where(np.isnan(held.speed[at]), free[link], held.speed[at]), free[link[back]]]),
+        np.concatenate([held.capacity[at] * capacity[link], capacity[link[back]]]),
         np.concatenate([held.closed[at], np.zeros(len(back), bool)]),
     )  # fmt: skip
     keep = events[0] < (np.inf if until is None else until)
-    return _grouped([one[keep] for one in events], network, None if vehicle_class is not None else classes)
+    time, link, kind, speed, most, shut = (one[keep] for one in events)
+    if vehicle_class is not None:
+        return _grouped(time, link, kind, (speed, most, shut), network, None)
+    own = _grouped(time, link, kind, (speed, np.full(len(time), _AS_BEFORE), shut), network, classes)
+    when, where, least = _shared(time, link, kind, most, capacity)
+    before = np.full(len(when), _AS_BEFORE)
+    both = [*own, *_grouped(when, where, np.zeros(len(when), np.int64), (before, least, before), network, None)]
+    return sorted(both, key=lambda one: one.time)
+
+
+def _shared(time: Floats, link: Ints, kind: Ints, capacity: Floats, free: Floats) -> tuple[Floats, Ints, Floats]:
+    """Return when the least capacity that the classes leave a link changes, on which link, and to what."""
+    order = np.lexsort((time, link))
+    time, link = time[order], link[order]
+    new = np.ones(len(time), bool)
+    new[1:] = (link[1:] != link[:-1]) | (time[1:] != time[:-1])
+    state = np.full((int(new.sum()), int(kind.max(initial=0)) + 1), np.nan)
+    state[np.cumsum(new) - 1, kind[order]] = capacity[order]
+    time, link = time[new], link[new]
+    head = np.ones(len(link), bool)
+    head[1:] = link[1:] != link[:-1]
+    state[head] = np.where(np.isnan(state[head]), free[link[head], None], state[head])
+    last = np.maximum.accumulate(np.where(np.isnan(state), 0, np.arange(len(state))[:, None]), axis=0)
+    least = np.take_along_axis(state, last, axis=0).min(axis=1)
+    before = np.where(head, free[link], np.roll(least, 1))
+    other = least != before
+    return time[other], link[other], least[other]
 
 
 def state_faults(
@@ -251,26 +282,33 @@ def _read(states: Fields, network: RoadNetwork, classes: Sequence[str]) -> _Stat
     return _States(row, kind, begin, end, np.where(np.isnan(speed), _free(network)[row], speed), capacity, closed)
 
 
-def _grouped(events: list[NDArray[Any]], network: RoadNetwork, classes: Sequence[str] | None) -> list[LinkChange]:
-    """Return events of time, link, class, speed, capacity and closure as changes, those alike in one."""
-    if not len(events[0]):
+def _grouped(
+    time: Floats, link: Ints, kind: Ints, state: tuple[Any, Any, Any], network: RoadNetwork, classes: Sequence[str] | None
+) -> list[LinkChange]:  # fmt: skip
+    """Return events of links and classes as changes, those alike in one.
+
+    Parameters
+    ----------
+    state
+        Speed [m/s], capacity [veh/h] and closure; `_AS_BEFORE` where one stays.
+    """
+    if not len(time):
         return []
-    time, link, kind, speed, capacity, closed = events
-    speed = np.nan_to_num(speed, nan=-1.0)
-    order = np.lexsort((closed, capacity, speed, link, time))
-    state = np.stack([time, link, speed, capacity, closed])[:, order]
-    new = np.concatenate([[True], (state[:, 1:] != state[:, :-1]).any(axis=0)])
+    order = np.lexsort((*state[::-1], link, time))
+    rows = np.stack([time, link, *state])[:, order]
+    new = np.concatenate([[True], (rows[:, 1:] != rows[:, :-1]).any(axis=0)])
     mask = np.bitwise_or.reduceat(np.left_shift(1, kind[order]), np.flatnonzero(new))
-    state = np.vstack([state[:, new], mask])
-    order = np.lexsort((state[1], state[5], state[4], state[3], state[2], state[0]))
-    state = state[:, order]
-    alike = (state[[0, 2, 3, 4, 5], 1:] == state[[0, 2, 3, 4, 5], :-1]).all(axis=0)
+    rows = np.vstack([rows[:, new], mask])
+    order = np.lexsort((rows[1], rows[5], rows[4], rows[3], rows[2], rows[0]))
+    rows = rows[:, order]
+    alike = (rows[[0, 2, 3, 4, 5], 1:] == rows[[0, 2, 3, 4, 5], :-1]).all(axis=0)
     head = np.flatnonzero(np.concatenate([[True], ~alike]))
-    ids = np.asarray(network.links["id"].to_pylist(), object)[state[1].astype(np.int64)]
+    ids = np.asarray(network.links["id"].to_pylist(), object)[rows[1].astype(np.int64)]
     made = []
     for first, last in zip(head.tolist(), [*head[1:].tolist(), len(ids)], strict=True):
-        at, _, fast, most, shut, who = state[:, first].tolist()
+        at, _, *held, who = rows[:, first].tolist()
+        fast, most, shut = (None if one == _AS_BEFORE else one for one in held)
         names = None if classes is None else tuple(one for place, one in enumerate(classes) if int(who) >> place & 1)
-        speed_now = None if fast < 0 else fast
-        made.append(LinkChange(at, ids[first:last].tolist(), closed=bool(shut), speed=speed_now, capacity=most, classes=names))
+        closed = None if shut is None else bool(shut)
+        made.append(LinkChange(at, ids[first:last].tolist(), closed=closed, speed=fast, capacity=most, classes=names))
     return made

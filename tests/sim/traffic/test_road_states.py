@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from cim.errors import UsageError
 from cim.model.road_network import RoadNetwork
 from cim.results import Fields, RunRecord
 from cim.sim.impact.assess import plain_dataset
-from cim.sim.traffic.dynamic import LinkChange
+from cim.sim.traffic.dynamic import Fleet, LinkChange, load_fleet
 from cim.sim.traffic.road_states import ROAD_STATES, at_time, changes_of, state_faults
 
 NETWORK = RoadNetwork.of(
@@ -77,8 +78,28 @@ def test_changes_give_the_whole_state_and_give_it_back() -> None:
 
 
 def test_changes_of_all_classes_name_those_they_concern() -> None:
-    both = [(one.time, one.closed, one.classes) for one in changes_of(WET, NETWORK)]
+    found = changes_of(WET, NETWORK)
+    both = [(one.time, one.closed, one.classes) for one in found if one.classes]
     assert both == [(600.0, False, ("bus", "car")), (1200.0, True, ("car",)), (1800.0, False, ("bus", "car"))]
+    shared = [(one.time, one.capacity, one.closed, one.speed) for one in found if not one.classes]
+    assert shared == [(600.0, 900.0, None, None), (1200.0, 360.0, None, None), (1800.0, 1800.0, None, None)]
+
+
+def test_a_run_of_two_classes_takes_the_changes_of_all_classes_as_they_are() -> None:
+    kinds = np.array([0, 1], np.int8)
+    fleet = Fleet(np.array([1300.0, 1300.0]), np.array([0, 0]), np.array([1, 1]), vehicle_class=kinds, class_names=("car", "bus"))
+    run = load_fleet(NETWORK, fleet, until=3600.0, changes=changes_of(WET, NETWORK), behaviour="unaware")
+    assert run.started.tolist() == pytest.approx([1800.0, 1802.0])  # the bus stands behind the car that waits for its street
+    turned = replace(fleet, vehicle_class=kinds[::-1].copy())
+    buses = load_fleet(NETWORK, turned, until=3600.0, changes=changes_of(WET, NETWORK), behaviour="unaware")
+    assert buses.arrival[0] == pytest.approx(1300.0 + 200.0 / 5.0)
+
+
+def test_a_link_that_takes_no_time_takes_none_again_when_it_dries() -> None:
+    wet = made(("r", "car", 600, 1200, 1.0, 1.0, False))
+    fleet = Fleet(np.array([700.0, 1300.0]), np.array([2, 2]), np.array([0, 0]))
+    run = load_fleet(NETWORK, fleet, until=3600.0, changes=changes_of(wet, NETWORK, "car"))
+    assert (run.arrival - run.started).tolist() == pytest.approx([50.0, 0.0], abs=1e-3)  # 50 m at 1 m/s
 
 
 def test_what_was_before_the_start_of_the_traffic_is_carried_in() -> None:
