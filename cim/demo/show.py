@@ -1,4 +1,4 @@
-"""The whole demo in one call: sources, fusion and its score, checks and inundation for base and option, pictures, and a storm."""
+"""The whole demo in one call: sources, fusion and its score, checks and inundation for base and option, pictures, a storm."""
 
 from __future__ import annotations
 
@@ -55,6 +55,8 @@ class Demo:
     """District on its orthophoto, drains, cut mesh, office."""
     storm: Path
     """Picture of the storm, base above option."""
+    streets: Path
+    """Picture of what the storm does to streets, traffic and the reach of the fire brigade, base above option."""
     storm_pages: tuple[Path, Path]
     """Base and option with the time slider."""
 
@@ -67,7 +69,7 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
     out
         Folder to write into: ``sources/``, ``demo.cim``, ``pieces.cim``, ``base.toml``, ``option.toml``, ``storm_base.toml``,
         ``storm_option.toml``, ``results/``, ``demo.html``, ``storm_base.html``, ``storm_option.html`` and the pictures ``demo.png``,
-        ``district.png``, ``office.png``, ``drains.png``, ``pieces.png`` and ``storm.png``.
+        ``district.png``, ``office.png``, ``drains.png``, ``pieces.png``, ``storm.png`` and ``streets.png``; ``trips.csv``.
     seed
         Seed of the district.
     say
@@ -102,12 +104,12 @@ def build_demo(out: str | Path = "out", *, seed: int = SEED, say: Callable[[str]
     tell(f"\nChecks and water, base against option 基准与方案\n{_told(base, option)}")
     picture, page = _draw(stored_city, base, folder)
     pictures = _pictures(stored_city, pieces, truth, folder)
-    storm, pages = _storm(stored_city, truth, folder, stored.name, tell)
-    tell(f"\npictures 图: {', '.join(str(one) for one in (picture, *pictures, storm))}")
+    storm, streets, pages = _storm(stored_city, truth, folder, stored.name, tell)
+    tell(f"\npictures 图: {', '.join(str(one) for one in (picture, *pictures, storm, streets))}")
     tell(f"pages with the time slider 带时间滑块的网页: {', '.join(map(str, pages))}")
     tell(f"\n{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of them this process's processor time")
     tell(f"demo: city {stored}, picture {picture}, page {page} (opens in a browser), results {results}, sources {truth.folder}")
-    return Demo(stored, picture, page, results, truth.folder, found, folder / "pieces.cim", cut, pictures, storm, pages)
+    return Demo(stored, picture, page, results, truth.folder, found, folder / "pieces.cim", cut, pictures, storm, streets, pages)
 
 
 def _cut(city: City, truth: Truth, path: Path, tell: Callable[[str], None]) -> tuple[City, tuple[Check, ...]]:
@@ -125,21 +127,28 @@ def _cut(city: City, truth: Truth, path: Path, tell: Callable[[str], None]) -> t
     return pieces, found
 
 
-def _storm(city: City, truth: Truth, folder: Path, stored: str, tell: Callable[[str], None]) -> tuple[Path, tuple[Path, Path]]:
-    """Let a storm fall on base and option, tell both in one table, and return the picture and the pages."""
+def _storm(city: City, truth: Truth, folder: Path, stored: str, tell: Callable[[str], None]) -> tuple[Path, Path, tuple[Path, Path]]:
+    """Let a storm fall on base and option, tell both in one table, and return the pictures of water and of streets, and the pages."""
     from cim.demo.storm import storm_table, write_storm
-    from cim.demo.storm_picture import draw_storm, storm_scene, titles
+    from cim.demo.storm_picture import draw_storm, draw_streets, plain_scene, storm_scene, streets_scene, titles
+    from cim.demo.storm_traffic import dry_traffic
+    from cim.demo.trips import write_trips
     from cim.scenario import read_scenario
 
-    tell("\nStorm 暴雨, base against option (longer the very first time: its kernels are compiled)")
+    tell("\nStorm 暴雨 -> water -> streets -> traffic -> reach, base against option (longer the very first time: its kernels are compiled)")
+    write_trips(city, folder)
     files = write_storm(truth, folder, stored)
     base, option = (_fields(made) for made in _runs(city, *files, folder / "results"))
-    tell(storm_table(city, base, option))
+    tell(storm_table(city, base, option, dry_traffic(city, files[0])))
     changed = read_scenario(files[1]).change.apply(city)
     named = titles(base["flood"])
-    scenes = storm_scene(city, base, named[0]), storm_scene(changed, option, named[1])
-    pages = tuple(scene.html(file.with_suffix(".html")) for scene, file in zip(scenes, files, strict=True))
-    return draw_storm(scenes, folder / "storm.png"), (pages[0], pages[1])
+    plain = plain_scene(city, named[0]), plain_scene(changed, named[1])
+    wet = storm_scene(plain[0], base), storm_scene(plain[1], option)
+    both = tuple(zip(wet, (base, option), files, strict=True))
+    pages = tuple(streets_scene(scene, found).html(file.with_suffix(".html")) for scene, found, file in both)
+    streets = tuple(streets_scene(scene.add(found["flood"]), found) for scene, found in zip(plain, (base, option), strict=True))
+    drawn = draw_streets((streets[0], streets[1]), folder / "streets.png")
+    return draw_storm(wet, folder / "storm.png"), drawn, (pages[0], pages[1])
 
 
 def _fields(results: Mapping[str, Verdicts | Fields]) -> dict[str, Fields]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +9,12 @@ import numpy as np
 from cim.demo.ground import CANAL_END, CANAL_HALF, POND, UNDERPASS, WATER_LEVEL, elevation
 from cim.demo.options import option_changes
 from cim.demo.plan import CANAL, ORIGIN, STREETS, to_place
+from cim.demo.storm_rows import HEAD, Row, pair
+from cim.demo.storm_traffic import traffic_notes, traffic_rows
+from cim.demo.trips import FILE, SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
@@ -51,13 +53,14 @@ id = "pond-level"
 area = {pond}
 to = {level}
 only = "fill"
-{changes}
+{network}{changes}
 # 洪涝演进: full shallow water on cells of 4 m; no storm drain takes anything, as if all were full
 [flood]
 start = 2026-07-20T16:00:00+08:00
 until = "1h"
 resolution = 4.0
 output_every = "5min"
+velocity = true  # kept over time, so that moving water closes a road while it moves, and no longer
 
 [flood.rain]  # Chicago storm 芝加哥雨型 by the formula of Shenzhen
 kind = "chicago"
@@ -78,6 +81,26 @@ where = "east"
 {pumps}
 # 影响评估: depth, hazard and people by building, road and pipe
 [impact]
+
+# 道路通行: what the water leaves of every road: greatest speed, capacity, closed to whom and when
+[roads]
+
+# 交通: every vehicle of the evening peak 晚高峰, the same trips in base and option; a driver turns round where the water stops him
+[traffic]
+demand = "{trips}"  # {sources}
+start = 2026-07-20T16:00:00+08:00
+until = "1h"
+departures = "1h"
+vehicles = true
+
+# 救援可达性: whom the fire brigade 消防 reaches on roads under water and in this traffic; its station and the tower stand in one yard
+[reach]
+stations = "fire"
+within = ["5min", "8min"]
+"""
+_NETWORK = """
+[[change]]  # the map that knows the road network was not read here: centrelines of the road areas, assumed
+do = "derive_road_links"
 """
 _PARK = """
 [[change]]  # 下沉式绿地: the park by the river takes water
@@ -135,7 +158,8 @@ def write_storm(truth: Truth, folder: Path, city: str) -> tuple[Path, Path]:
     """
     sumps = {"underpass": _square(*UNDERPASS), "low": _square(*LOW_SPOT)}
     park = [[round(float(x), 1), round(float(y), 1)] for x, y in list(choose_park(truth)[1].exterior.coords)[:-1]]
-    common = {"city": city, "canal": _canal(), "pond": _pond(), "level": WATER_LEVEL, "years": RETURN_PERIOD,
+    common = {"city": city, "canal": _canal(), "pond": _pond(), "level": WATER_LEVEL, "years": RETURN_PERIOD, "trips": FILE,
+              "sources": SOURCES, "network": "" if truth.extract else _NETWORK,
               "underpass": _points([UNDERPASS])[0], "low": _points([LOW_SPOT])[0]}  # fmt: skip
     changes = option_changes(truth) + _PARK.format(park=park, depth=_DEPTH)
     paths = []
@@ -176,63 +200,36 @@ def _pond() -> list[list[float]]:
 # ---------------------------------------------------------------- the table
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One line of the table."""
-
-    what: str
-    values: tuple[float, float]
-    """Of base and option."""
-    decimals: int = 0
-
-    def text(self) -> str:
-        """Return it in columns; the last one is the difference of what is shown."""
-        base, option = (round(value, self.decimals) for value in self.values)
-        return f"  {_padded(self.what, 46)}{base:>9,.{self.decimals}f}{option:>9,.{self.decimals}f}{option - base:>+9,.{self.decimals}f}"
-
-
-def _padded(text: str, width: int) -> str:
-    """Return a text that fills so many columns; a Chinese character takes two."""
-    from unicodedata import east_asian_width
-
-    return text + " " * max(1, width - sum(2 if east_asian_width(one) in "WF" else 1 for one in text))
-
-
-def storm_table(city: City, base: Mapping[str, Fields], option: Mapping[str, Fields]) -> str:
-    """Return what the storm does to both, side by side: counts by class, then the objects that change most.
+def storm_table(city: City, base: Mapping[str, Fields], option: Mapping[str, Fields], dry: Fields) -> str:
+    """Return what the storm does to both, side by side: water, streets, cars and reach, then the objects that change most.
 
     Parameters
     ----------
     city
         The base city, for names.
     base, option
-        Results of the two scenarios by name: ``flood`` and ``impact``.
+        Results of the two scenarios by name: ``flood``, ``impact``, ``roads``, ``traffic`` and ``reach``.
+    dry
+        The same traffic on dry roads.
     """
     both = base["impact"], option["impact"]
     rows = [
         _count("buildings wet inside 室内进水建筑 [number]", both, "buildings", "water_inside", "yes"),
         *(_count(f"buildings, hazard {word} 危险性{zh}", both, "buildings", "hazard_class", word) for word, zh in _CLASSES),
-        _Row("people on wet floors, assumed 受淹楼层人数", _pair(one.run.balance["people_affected"] for one in both)),
-        _count("streets closed to cars 小汽车不能通行路段 [number]", both, "road_links", "passable_small_car", "no"),
-        _count("… and to fire engines 越野车也不能通行 [number]", both, "road_links", "passable_four_wheel_drive", "no"),
-        _Row("underpass, deepest 下穿通道最大水深 [m]", _pair(_deepest(one["flood"], "underpass") for one in (base, option)), 2),
-        _Row("old town, deepest 老城区最大水深 [m]", _pair(_deepest(one["flood"], "old_town") for one in (base, option)), 2),
-        _Row("pumped out 泵排水量 [m³]", _pair(one["flood"].run.balance["pumped_out_m3"] for one in (base, option))),
+        Row("people on wet floors, assumed 受淹楼层人数", pair(one.run.balance["people_affected"] for one in both)),
+        Row("underpass, deepest 下穿通道最大水深 [m]", pair(_deepest(one["flood"], "underpass") for one in (base, option)), 2),
+        Row("old town, deepest 老城区最大水深 [m]", pair(_deepest(one["flood"], "old_town") for one in (base, option)), 2),
+        Row("pumped out 泵排水量 [m³]", pair(one["flood"].run.balance["pumped_out_m3"] for one in (base, option))),
+        *traffic_rows(base, option, dry),
     ]
-    head = f"  {' ' * 46}{'base':>9}{'option':>9}{'differs':>9}"
-    return "\n".join([head, *(row.text() for row in rows), *_most_changed(city, *both)])
+    return "\n".join([HEAD, *(row.text() for row in rows), *traffic_notes(base, option, dry), *_most_changed(city, *both)])
 
 
 _CLASSES = (("moderate", "中"), ("significant", "高"), ("extreme", "极高"))
 
 
-def _count(what: str, both: tuple[Fields, Fields], table: str, column: str, value: str) -> _Row:
-    return _Row(what, _pair(one.tables[table][column].to_pylist().count(value) for one in both))
-
-
-def _pair(values: Iterable[float]) -> tuple[float, float]:
-    base, option = values
-    return float(base), float(option)
+def _count(what: str, both: tuple[Fields, Fields], table: str, column: str, value: str) -> Row:
+    return Row(what, pair(one.tables[table][column].to_pylist().count(value) for one in both))
 
 
 def _deepest(flood: Fields, gauge: str) -> float:
@@ -254,7 +251,7 @@ def _most_changed(city: City, base: Fields, option: Fields) -> list[str]:
         lines.append(f"  {name} that change most, greatest depth [m] 变化最大的{zh}，最大水深")
         columns = ["object", "name", "depth_max_base", "depth_max_option"]
         shown = frame.drop_duplicates("name").head(_MOST)[columns]  # a road of two sources is told once
-        lines += [_Row(f"  {id} {name}", (old, new), 2).text() for id, name, old, new in shown.itertuples(index=False)]
+        lines += [Row(f"  {id} {name}", (old, new), 2).text() for id, name, old, new in shown.itertuples(index=False)]
         deeper = int((frame["depth_max_difference"] > _DEEPER).sum())
         lines.append(f"    {deeper} of {len(frame)} are over {_DEEPER * 100:g} cm deeper in the option 方案中加深")
     return lines
