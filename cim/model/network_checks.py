@@ -16,7 +16,7 @@ import pyarrow as pa
 from cim.model.road_network import faults_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Reals = NDArray[np.float64]
     Flags = NDArray[np.bool_]
+    _Rule = tuple[str, str, Flags, str]
 
 __all__ = ["FINDINGS", "PARTS", "NetworkReport", "check_network"]
 
@@ -240,16 +241,26 @@ def _connection(network: RoadNetwork) -> tuple[list[_Finding], pa.Table]:
     strong = search.parts()
     sizes = np.bincount(strong)
     main = int(np.argmax(sizes))
+    through, used = network.nodes["through"].to_numpy(), (out + into) > 0
     if sizes[main] == 1:
-        one_way = _Finding("one_way", "info", np.arange(nodes), "nodes", "lie on ways of one direction: no path leads back to any of them")
-        return [one_way], _parts(network, weak, strong[:nodes], tail, head)
+        one_way: tuple[_Rule, ...] = (
+            ("zone_cut_off", "error", ~through & ~used, "of zones [has|have] no links: no trip can begin or end there"),
+            ("no_links", "warning", through & ~used, "[has|have] no links"),
+            (
+                "part",
+                "warning",
+                used & (weak != np.bincount(weak).argmax()),
+                "[lies|lie] in parts that are not joined to the largest one at all",
+            ),
+            ("one_way", "info", used, "[lies|lie] on ways of one direction: no path leads back to any of them"),
+        )
+        return _found(one_way), _parts(network, weak, strong[:nodes], tail, head)
     entered, left = search.reach(np.flatnonzero(strong == main)[:1], np.flatnonzero(strong == main)[:1])
     there = entered & left
-    through, used = network.nodes["through"].to_numpy(), (out + into) > 0
     closed = np.flatnonzero(~through)
     from_zone, to_zone = search.reach(search.begin[closed], closed)
     main_weak = weak == weak[np.flatnonzero(there)[0]] if there.any() else np.zeros(nodes, bool)
-    rules: tuple[tuple[str, str, Flags, str], ...] = (
+    rules: tuple[_Rule, ...] = (
         ("no_links", "warning", ~used & through, "[has|have] no links"),
         ("part", "warning", ~main_weak & used & through, "[lies|lie] in parts that are not joined to the largest one at all"),
         ("zone_cut_off", "error", ~through & ~entered & ~left, "of zones [is|are] cut off: no trip can begin or end there"),
@@ -262,12 +273,16 @@ def _connection(network: RoadNetwork) -> tuple[list[_Finding], pa.Table]:
         ("aside", "warning", main_weak & through & ~entered & ~left & used, "can neither be reached from the largest part nor reach it"),
         ("dead_end", "info", _dead_ends(tail, head, nodes) & through & there, "[is a dead end|are dead ends]: one neighbour, in and out"),
     )
-    found = [_Finding(code, severity, np.flatnonzero(which), "nodes", said) for code, severity, which, said in rules if which.any()]
+    found = _found(rules)
     stuck = search.stuck() & through[head]
     if stuck.any():
         said = "[leads|lead] to a node where all ways on are banned"
         found.append(_Finding("turn_trap", "warning", np.flatnonzero(stuck), "links", said))
     return found, _parts(network, weak, search.of_nodes(strong), tail, head)
+
+
+def _found(rules: Iterable[_Rule]) -> list[_Finding]:
+    return [_Finding(code, severity, np.flatnonzero(which), "nodes", said) for code, severity, which, said in rules if which.any()]
 
 
 class _Search(NamedTuple):

@@ -77,6 +77,8 @@ class RoadFacts:
     tunnel: Bools
     in_kmh: int
     """Limits that were taken for km/h."""
+    true_or_false: int
+    """Directions T and F that were taken for yes and no, where no road has B: they may mean against and along the line."""
 
 
 def class_of(said: str) -> str:
@@ -116,11 +118,12 @@ def read_facts(city: City, type: str, keys: Ints) -> RoadFacts:
         level = np.where(np.isnan(level), _numeric(city, type, name, keys), level)
     storey = np.where(np.isnan(level), np.where(bridge, 1.0, np.where(tunnel, -1.0, 0.0)), level)
     speed, in_kmh = _speed(city, type, keys)
+    direction, true_or_false = _direction(city, type, fields, keys)
     lanes = number_column(city, type, "lanes", keys)
     width = number_column(city, type, "width", keys)
     return RoadFacts(
         found, np.where(found == "", said, ""), np.where(lanes > 0, lanes, np.nan), speed, np.where(width > 0, width, np.nan),
-        _direction(city, type, fields, keys), storey, bridge, tunnel, in_kmh,
+        direction, storey, bridge, tunnel, in_kmh, true_or_false,
     )  # fmt: skip
 
 
@@ -169,16 +172,20 @@ def _speed(city: City, type: str, keys: Ints) -> tuple[Floats, int]:
     return (speed / 3.6, len(stated)) if kmh else (speed, 0)
 
 
-def _direction(city: City, type: str, fields: dict[str, str], keys: Ints) -> Texts:
-    """Return the direction of traffic against the line: yes/no, -1, or F/T/B (along, against, both; as in extracts of OpenStreetMap)."""
+def _direction(city: City, type: str, fields: dict[str, str], keys: Ints) -> tuple[Texts, int]:
+    """Return the direction of traffic against the line: yes/no, -1, or F/T/B (along, against, both; as in extracts of OpenStreetMap).
+
+    Where no road has B, T and F are true and false; how many there are is returned, too.
+    """
     found = np.full(len(keys), "", object)
     name = next((fields[one] for one in ("one_way", "oneway", "dir_travel", "direction") if one in fields), None)
     if name is None or not len(keys):
-        return found
+        return found, 0
     words = np.array([one.lower() for one in _texts(city, type, name, keys).tolist()], object)
     letters = {"f": "forward", "t": "backward", "b": "both"} if "b" in set(words.tolist()) else {}
     plain = {"true": "forward", "yes": "forward", "1": "forward", "是": "forward", "-1": "backward", "reverse": "backward", "false": "both",
              "no": "both", "0": "both", "否": "both", "ft": "forward", "tf": "backward", "forward": "forward", "backward": "backward",
              "both": "both", "t": "forward", "f": "both", "y": "forward", "n": "both", "单向": "forward", "双向": "both"}  # fmt: skip
     known: dict[Any, str] = {**plain, **letters}
-    return np.array([known.get(one, "") for one in words.tolist()], object)
+    guessed = 0 if letters else int(np.isin(words.astype(str), ("t", "f")).sum())
+    return np.array([known.get(one, "") for one in words.tolist()], object), guessed

@@ -293,6 +293,7 @@ def _noding_told(noded: Noded, snap: float, roads: int, facts: RoadFacts) -> lis
         ("conflict", "warning", noded.overlapping, f"{noded.overlapping} pairs of roads run on each other: their links double"),
         ("repaired", "info", noded.dropped, f"{noded.dropped} pieces shorter than snap={snap:g} m are left out"),
         ("guessed", "warning", facts.in_kmh, f"{facts.in_kmh} speed limits are taken for km/h: they are no limits in m/s"),
+        ("guessed", "warning", facts.true_or_false, f"T and F of {facts.true_or_false} roads are taken for one way and both: none has B"),
     ]
     return [(code, how, text, count) for code, how, count, text in said if count]
 

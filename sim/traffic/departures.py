@@ -142,8 +142,8 @@ def _check(network: RoadNetwork, matrix: ODMatrix, profile: Profile) -> None:
         f"the profile is {profile.factors}; expected numbers of 0 and more, one above 0": not (
             len(factors) and np.isfinite(factors).all() and (factors >= 0).all() and (factors > 0).any()
         ),
-        f"an interval of the profile lasts {profile.step} s; expected more than 0": not profile.step > 0,
-        f"the profile begins at {profile.start} s, before the run": not profile.start >= 0,
+        f"an interval of the profile lasts {profile.step} s; expected more than 0": not 0 < profile.step < np.inf,
+        f"the profile begins at {profile.start} s, expected 0 or more since the start of the run": not (0 <= profile.start < np.inf),
     }
     faults = [*(said for said, bad in found.items() if bad), *matrix.faults_on(network)]
     if faults:

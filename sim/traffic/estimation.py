@@ -145,14 +145,14 @@ def estimate(
     origin, destination = np.append(found.origin, prior.origin[keep]), np.append(found.destination, prior.destination[keep])
     trips = np.append(found.trips, prior.trips[keep])
     model = CountModel.of(origin, destination, given, flow[~held], count_geh)
-    start = ODMatrix(origin, destination, trips)
+    start = ODMatrix(origin, destination, trips, prior.notes, prior.places)
     dual, log, step = np.zeros(len(trips)), np.zeros(len(trips)), 1.0
     matrix, cost, seen = start, model.cost(before[~held], dual, log), _shares(found, rows, row_of, (len(flow), len(trips)))
     goal = model.likely(seen[~held], trips, dual)
     with track(total=assignments, label="trips from counts", unit="assignments") as progress:
         for done in range(1, assignments + 1):
             nearer = dual + step * (goal[0] - dual), log + step * (goal[1] - log)
-            tried = ODMatrix(origin, destination, trips * np.exp(nearer[1]), ("estimated from counts",))
+            tried = ODMatrix(origin, destination, trips * np.exp(nearer[1]), ("estimated from counts",), prior.places)
             other = assign(network, tried, gap=gap, closed=closed)
             new = model.cost(_sums(other.flow, rows, row_of, len(flow))[~held], *nearer)
             if new < cost:
@@ -204,6 +204,8 @@ def _read(
     faults = [f"counts have no column {name!r}" for name in ("link", "flow") if name not in counts.column_names]
     if faults:
         checked(network, faults)
+    if not counts.num_rows:
+        checked(network, ["there are no counts"])
     flow = np.asarray(counts["flow"].to_numpy(), float)
     rows, row_of, unclear = _places(network, counts["link"].to_pylist())
     faults += unclear
@@ -223,6 +225,7 @@ def _read(
     faults += ["all counts are held back; none is left to estimate from"] * bool(len(held) == len(flow) and held.all())
     wide = {"total": spread.total, "origin": spread.origin, "destination": spread.destination, "cell": spread.cell}
     faults += [f"spread.{name} is {value}, expected 0 or more" for name, value in wide.items() if not value >= 0]
+    faults += ["spread is 0 in all its parts: the trips cannot change"] * (not any(wide.values()))
     faults += [f"count_geh is {count_geh}, expected more than 0"] * (not count_geh > 0)
     faults += [f"assignments is {assignments}, expected 1 or more"] * (not assignments >= 1)
     faults += ["the trips known beforehand are none"] * (not (np.asarray(prior.trips)[prior.origin != prior.destination] > 0).any())

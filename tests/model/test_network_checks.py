@@ -208,3 +208,10 @@ def test_ids_that_stand_twice_and_lengths_below_zero_are_errors() -> None:
     )
     assert {one["code"]: (one["severity"], one["ids"]) for one in report.findings.to_pylist() if one["severity"] == "error"} == {
         "duplicate_id": ("error", ["x"]), "length": ("error", ["x"])}  # fmt: skip
+
+
+def test_a_zone_without_links_is_an_error_where_all_ways_are_of_one_direction() -> None:
+    lost = RoadNetwork.of(
+        ["a", "b", "c", "z"], [0, 1], [1, 2], free_flow_time=60.0, capacity=900.0, length=500.0, through=[True, True, True, False]
+    )
+    assert found(check_network(lost)) == {"zone_cut_off": (1, ["z"]), "one_way": (3, ["a", "b", "c"])}

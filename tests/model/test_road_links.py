@@ -246,3 +246,12 @@ def test_lines_that_links_state_themselves_go_along_into_another_system() -> Non
     assert shapely.distance(after.lines[0], shapely.Point(x, y)) > 1000.0
     assert shapely.covers(shapely.buffer(moved.footprints(moved.keys("Road"))[0], 1.0), after.lines).all()
     assert np.allclose(shapely.length(after.lines), shapely.length(before.lines), rtol=5e-3)  # 575 km beside its meridian: x²/2R² = 0.41 %
+
+
+def test_directions_that_may_mean_against_or_no_are_told() -> None:
+    """F and T are along and against the line where roads have B, too; without it they are false and true, and that is a guess."""
+    flags = derive_road_links(roads(WEST, EAST, one_way=["F", "T"]))
+    assert flags.tables["links"]["direction"].to_pylist() == ["both", "forward"]
+    assert "T and F of 2 roads are taken for one way and both" in told(flags)
+    letters = derive_road_links(roads(WEST, EAST, CROSS, one_way=["F", "T", "B"]))
+    assert "T and F" not in told(letters)

@@ -91,3 +91,9 @@ def test_faults_are_told_together() -> None:
     matrix = ODMatrix(np.array([0, 9]), np.array([1, 0]), np.array([1.0, -1.0]))
     with pytest.raises(UsageError, match=r"(?s)5 faults.*1 ends of trips.*1 numbers of trips.*profile is.*lasts 0.0 s.*begins at -1.0 s"):
         fleet_of(town(["a", "b"]), matrix, Profile([0.0], step=0.0, start=-1.0))
+
+
+@pytest.mark.parametrize("profile", [Profile(step=np.inf), Profile(start=np.inf), Profile(start=np.nan)])
+def test_nobody_departs_at_no_time(profile: Profile) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        fleet_of(town(["a", "b"]), ODMatrix(np.array([0]), np.array([1]), np.array([5.0])), profile)

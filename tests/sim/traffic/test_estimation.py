@@ -124,6 +124,10 @@ def test_faults_are_told_together() -> None:
         estimate(two, trips((0, 2, 5.0)), counted(["l0"], [5.0]), held_back=[True])
     with pytest.raises(UsageError, match="the trips known beforehand are none"):
         estimate(two, trips((0, 0, 5.0)), counted(["l0"], [5.0]), held_back=0.0)
+    with pytest.raises(UsageError, match="there are no counts"):
+        estimate(two, trips((0, 2, 5.0)), counted([], []))
+    with pytest.raises(UsageError, match="the trips cannot change"):
+        estimate(two, trips((0, 2, 5.0)), counted(["l0"], [5.0]), held_back=0.0, spread=Spread(0.0, 0.0, 0.0, 0.0))
 
 
 def test_geh_is_the_published_formula() -> None:
