@@ -42,7 +42,7 @@ class Told:
     def error(self) -> str:
         """The error as it is printed."""
         off = self.value - self.exact
-        return f"{100 * off / self.exact + 0.0:.2f} %" if self.exact else f"{off:g}"
+        return f"{round(100 * off / self.exact, 2) + 0.0:.2f} %" if self.exact else f"{off:g}"
 
 
 def point_queue(said: dict[str, Any]) -> list[Told]:
