@@ -22,7 +22,7 @@ from __future__ import annotations
 from cim.results.comparison import Comparison, Noise, compare
 from cim.results.export import to_csv, to_excel, to_geopackage, to_parquet, to_zarr
 from cim.results.fields import Fields, Grid, grid_dataset, grid_of
-from cim.results.figures import Figure, figures_side_by_side, main_figures, mass_ledger
+from cim.results.figures import Figure, figure_table, figures_side_by_side, main_figures, mass_ledger
 from cim.results.files import load_result, save_result
 from cim.results.fingerprint import array_fingerprint, city_fingerprint, table_fingerprint
 from cim.results.geotiff import to_geotiff
@@ -55,6 +55,7 @@ __all__ = [
     "compare",
     "compare_runs",
     "comparison_text",
+    "figure_table",
     "figures_side_by_side",
     "grid_dataset",
     "grid_of",

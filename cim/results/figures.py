@@ -17,7 +17,7 @@ from cim.results.verdicts import Verdicts
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["FIGURES", "WET", "Figure", "figures_side_by_side", "main_figures", "mass_ledger"]
+__all__ = ["FIGURES", "WET", "Figure", "figure_table", "figures_side_by_side", "main_figures", "mass_ledger"]
 
 WET = 0.05
 """Depth from which a cell counts as wet in the main figures [m]."""
@@ -38,6 +38,15 @@ class Figure:
     unit: str
     note: str = ""
     """What a reader must know, such as of how many it is known."""
+
+
+def figure_table(rows: Iterable[tuple[str, float | None, str, str]]) -> pa.Table:
+    """Return main figures, each with its name, value, unit and what a reader must know, as the table that a result carries."""
+    schema = pa.schema([
+        column("figure", pa.string(), en="main figure", zh="主要指标"), column("value", pa.float64(), en="value", zh="数值"),
+        column("unit", pa.string(), en="unit", zh="单位"), column("note", pa.string(), en="note", zh="说明"),
+    ])  # fmt: skip
+    return pa.Table.from_arrays([pa.array(values, kind.type) for values, kind in zip(zip(*rows, strict=True), schema, strict=True)], schema)
 
 
 def main_figures(result: Verdicts | Fields) -> tuple[Figure, ...]:

@@ -86,7 +86,7 @@ def road_state(
     rows, closures, more = _passed(roads, (water, read), clock, rain, sets, asked)
     answers = {name: roads.water.answer(one, held.unknown_share) for name, one in sets.items()}
     facts = Told(network, roads.pieces, clock, asked.classes, answers, roads)
-    tables = {"states": state_table(facts, rows), "links": link_table(facts, closures)}
+    tables = {"states": state_table(facts, rows), "links": link_table(facts, closures), "figures": facts.figures(closures)}
     notes = (*read.notes, *told, *said, *more, *roads.notes(city, water), *facts.notes(), *_assumed(asked))
     inputs = {"city": city_fingerprint(city), "water": array_fingerprint(read.place.values)}
     said_of_run, sums = _parameters(asked, held, water, clock), facts.balance(closures)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from cim.results import figure_table
 from cim.results.columns import column
 from cim.scenario.network import VEHICLE_CLASSES
 from cim.sim.coupling.passage import CAUSES
@@ -109,6 +110,25 @@ class Told:
             if np.isfinite(closed).all():
                 found[f"closed_link_minutes_{name}"] = float(closed.sum() / 60)
         return found
+
+    def figures(self, closures: Mapping[str, Closures]) -> pa.Table:
+        """Return the main figures: what is closed to cars and to those who help, and what nobody knows."""
+        length = np.nan_to_num(self.network.column("length")) / 1000.0
+        rows: list[tuple[str, float | None, str, str]] = []
+        for name in [one for one in ("car", "emergency") if one in self.classes]:
+            held = closures[self.classes[name]]
+            shut = self.of_line(held.length)
+            closed = shut > 0
+            rows += [
+                (f"links closed to {name} at some time", float(closed.sum()), "links", f"of {len(closed):,}"),
+                (f"way closed to {name} at some time", float(length[closed].sum()), "km", "each direction of a road by itself"),
+                (f"links closed to {name} at the end", float(self.of_line(held.at_end).sum()), "links", ""),
+            ]
+            timed = bool(np.isfinite(shut[closed]).all())
+            longest = float(shut[closed].max(initial=0.0)) / 60.0 if timed else None
+            rows.append((f"longest closure to {name}", longest, "min", "" if timed else "the water knows no times"))
+        rows.append(("links not assessed", float((self.reasons != None).sum()), "links", "they stay free in traffic and reach"))  # noqa: E711
+        return figure_table(rows)
 
     def of_line(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return what belongs to the assessed line of each link; 0 where it has none."""

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from cim.results import figure_table
 from cim.results.columns import column
 from cim.sim.flood.times import say_seconds
 from cim.sim.impact.assess import table_of
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["cut_off_table", "object_table", "say_limit", "station_table", "step_table"]
+__all__ = ["cut_off_table", "object_table", "reach_figures", "say_limit", "station_table", "step_table"]
 
 _TEXT, _REAL, _WHEN = pa.string(), pa.float64(), pa.timestamp("us", "UTC")
 _WHO = (
@@ -187,3 +189,24 @@ def station_table(courses: Sequence[Course], stations: Stations, posts: Sequence
         }  # fmt: skip
         parts.append(table_of(columns, STATIONS))
     return pa.concat_tables(parts)
+
+
+def reach_figures(objects: pa.Table, steps: pa.Table) -> pa.Table:
+    """Return the main figures: what becomes of the objects of each service and vehicle, and the worst step."""
+    rows: list[tuple[str, float | None, str, str]] = []
+    for place in dict.fromkeys(objects["place"].to_pylist()):
+        mine = objects.filter(pc.equal(objects["place"], place))
+        many = {one["values"]: float(one["counts"]) for one in mine["status"].value_counts().to_pylist()}
+        rows += [(f"{place}: {name.replace('_', ' ')}", many.get(name, 0.0), "objects", f"of {len(mine):,}") for name in STATUS]
+        cut = mine.filter(pc.equal(mine["status"], "cut_off"))
+        people = cut["people"].drop_null()
+        told = f"known of {len(people):,} of {len(cut):,} objects"
+        rows.append((f"{place}: people cut off at some time", float(pc.sum(people).as_py() or 0.0), "persons", told))
+        for limit in sorted(set(steps.filter(pc.equal(steps["place"], place))["within"].to_pylist())):
+            own = steps.filter(pc.and_(pc.equal(steps["place"], place), pc.equal(steps["within"], limit)))
+            wet = own.filter(pc.is_valid(own["time"]))["reached_share"].drop_null()
+            dry = own.filter(pc.is_null(own["time"]))["reached_share"].drop_null()
+            for words, share in (("when dry", dry), ("at the worst step", wet)):
+                value = float(pc.min(share).as_py()) * 100.0 if len(share) else None
+                rows.append((f"{place}: reached within {say_limit(limit)} {words}", value, "%", "of the objects assessed"))
+    return figure_table(rows)

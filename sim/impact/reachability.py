@@ -19,7 +19,7 @@ from cim.sim.impact.reach_flooded import Flooded, flooded
 from cim.sim.impact.reach_parameters import ReachParameters, reach_parameters
 from cim.sim.impact.reach_search import Search
 from cim.sim.impact.reach_stations import Stations, read_stations
-from cim.sim.impact.reach_tables import cut_off_table, object_table, station_table, step_table
+from cim.sim.impact.reach_tables import cut_off_table, object_table, reach_figures, station_table, step_table
 from cim.sim.impact.reach_targets import Targets, read_targets
 from cim.sim.impact.reach_times import LinkTimes, Steps, beginning, closed_by_people, link_times, steps_of
 from cim.sim.impact.reach_ways import Sites, Ways, attach, ways_of
@@ -124,6 +124,7 @@ def reach(
         "objects": object_table(courses, targets, found, steps, limits.limits), "steps": step_table(courses, targets, steps, limits.limits),
         "cut_off": cut_off_table(courses, targets, steps), "stations": station_table(courses, found, posts, steps),
     }  # fmt: skip
+    tables["figures"] = reach_figures(tables["objects"], tables["steps"])
     notes += [f"{text} are closed in or under water at some step" for text in _closed_in(courses, posts, found)]
     given = {"roads": roads, "traffic": traffic, "base": base, "exposed": exposed}
     inputs = {"city": city_fingerprint(city)} | {name: table_fingerprint(one.table()) for name, one in given.items() if one is not None}

@@ -10,8 +10,6 @@ import pyarrow as pa
 from cim.results.columns import column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from cim.model.road_network import RoadNetwork
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
     Reals = NDArray[np.float64]
 
-__all__ = ["FIGURES", "INTERVALS", "LINKS", "TRIPS", "VEHICLES", "equilibrium_links", "figure_table", "interval_table", "loaded_links",
+__all__ = ["INTERVALS", "LINKS", "TRIPS", "VEHICLES", "equilibrium_links", "interval_table", "loaded_links",
            "total_delay", "trip_table", "vehicle_table"]  # fmt: skip
 
 _TEXT, _REAL = pa.string(), pa.float64()
@@ -75,7 +73,6 @@ VEHICLES = pa.schema(
         column("cause", _TEXT, en="what became of it", zh="结果"),
     ]
 )
-FIGURES = pa.schema([pa.field("figure", _TEXT), pa.field("value", _REAL), pa.field("unit", _TEXT), pa.field("note", _TEXT)])
 
 
 def _road_columns(network: RoadNetwork) -> dict[str, Any]:
@@ -217,13 +214,6 @@ def _entered_at(run: DynamicRun, at: Reals) -> Reals:
     low, high = run.entered[place, link], run.entered[place + 1, link]
     share = np.clip((at - run.times[place]) / np.diff(run.times)[place], 0.0, 1.0)
     return np.asarray(low + share * (high - low), float)
-
-
-def figure_table(rows: Iterable[tuple[str, float | None, str, str]]) -> pa.Table:
-    """Return main figures as a table: name, value, unit and what a reader must know."""
-    names, values, units, notes = zip(*rows, strict=True)
-    return pa.Table.from_arrays([pa.array(names, _TEXT), pa.array(values, _REAL), pa.array(units, _TEXT), pa.array(notes, _TEXT)],
-                                schema=FIGURES)  # fmt: skip
 
 
 def trip_table(run: DynamicRun) -> pa.Table:

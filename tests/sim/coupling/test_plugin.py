@@ -43,7 +43,7 @@ def test_a_section_as_a_file_hands_it_over_runs() -> None:
     values = SIMULATOR.parameters.model_validate(section).model_dump()
     result = SIMULATOR.run(CITY, water=WATER, **values)
     assert (result.name, result.run.name, result.run.version) == ("roads", "roads", SIMULATOR.version)
-    assert {"states", "links"} == set(result.tables)
+    assert {"states", "links", "figures"} == set(result.tables)
     assert {row["class"] for row in result.table("states").to_pylist()} == {"car"}
     assert result.run.balance["links_closed_car"] == 1
     json.dumps(result.run.to_dict())
