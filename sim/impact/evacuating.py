@@ -13,6 +13,7 @@ from cim.errors import UsageError
 from cim.model.numeric import numbers
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, table_fingerprint
 from cim.results.columns import column
+from cim.scenario.network import closures
 from cim.sim.bodies import areas
 from cim.sim.buildings import area_factor, require_measurable
 from cim.sim.flood.times import seconds
@@ -22,6 +23,7 @@ from cim.sim.impact.parameters import ImpactParameters, impact_parameters
 from cim.sim.impact.reach_search import Search
 from cim.sim.impact.reach_stations import Stations, read_stations
 from cim.sim.impact.reach_targets import Targets, read_targets
+from cim.sim.impact.reach_times import ON_FOOT, beginning, closed_by_people
 from cim.sim.impact.reach_ways import Sites, Ways, attach, ways_of
 from cim.sim.impact.walking import FAMILIES, walking_network
 from cim.sim.traffic.road_states import at_time
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from cim.model import City
     from cim.model.road_network import RoadNetwork
 
+    Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
     Texts = NDArray[np.object_]
@@ -131,7 +134,8 @@ def evacuation(
     exits, assumed = _widths(city, targets, limits.width)
     network = walking_network(city, speed=limits.speed)
     case = _Case.of(city, network, found, targets, limits.access_reach)
-    way = case.ways_to_shelters(_lengths(network, case.ways, roads, seconds(limits.at)))
+    shut, told = _shut(city, network, roads, seconds(limits.at))
+    way = case.ways_to_shelters(_lengths(network, case.ways, shut))
     number = np.where(case.sites.way >= 0, number, np.nan)
     placed = assigned(np.nan_to_num(number), np.where(case.posts.way >= 0, places, 0.0), way / limits.speed)
     crowd = _Crowd(targets.ids, found.ids, number, exits, places, way, placed, limits.speed, limits.flow)
@@ -141,7 +145,7 @@ def evacuation(
         "shelters": crowd.shelters(case.posts, found.objects),
     }
     inputs = {"city": city_fingerprint(city)} | ({} if roads is None else {"roads": table_fingerprint(roads.table("states"))})
-    notes = [*found.notes, *targets.notes, *network.notes, *notes, *assumed, *crowd.notes()]
+    notes = [*found.notes, *targets.notes, *network.notes, *notes, *assumed, *told, *crowd.notes()]
     run = RunRecord("evacuation", _VERSION, inputs, limits.model_dump(), balance=crowd.balance(), assumptions=tuple(notes))
     return Fields("evacuation", plain_dataset(), tables, watch.stop(run))
 
@@ -208,12 +212,20 @@ class _Case:
         return np.asarray(np.where((self.sites.way >= 0)[:, None], found, np.inf))
 
 
-def _lengths(network: RoadNetwork, ways: Ways, roads: Fields | None, moment: float) -> Floats:
+def _shut(city: City, network: RoadNetwork, roads: Fields | None, moment: float) -> tuple[Bools, list[str]]:
+    """Return which links water or people have closed when all leave, and what is not known of that."""
+    timed = [one for one in closures(city) if (one.start or one.until) and (not one.classes or ON_FOOT in one.classes)]
+    start = beginning(roads, None)[0]
+    told = [f"{len(timed)} closures that begin or end are left out: no roads= say when people leave"] if timed and start is None else []
+    closed = np.zeros(network.links.num_rows, bool) if roads is None else at_time(roads, network, ON_FOOT, moment)[2]
+    for begin, end, rows in closed_by_people(city, network, ON_FOOT, None, start):
+        closed[rows] |= begin <= moment < end
+    return closed, told
+
+
+def _lengths(network: RoadNetwork, ways: Ways, closed: Bools) -> Floats:
     """Return the length of each link [m]; infinite where either direction is closed."""
     length = np.asarray(network.column("length"), float)
-    if roads is None:
-        return length
-    closed = at_time(roads, network, "pedestrian", moment)[2]
     both = np.flatnonzero((ways.forward >= 0) & (ways.backward >= 0))
     shut = closed[ways.forward[both]] | closed[ways.backward[both]]
     closed[ways.forward[both]], closed[ways.backward[both]] = shut, shut

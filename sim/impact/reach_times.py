@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
+from cim.scenario.network import closures
 from cim.sim.flood.times import instant, seconds
-from cim.sim.traffic.closed_links import timed_closures
+from cim.sim.impact.walking import walked_ids
+from cim.sim.traffic.city_network import directed_ids
 from cim.sim.traffic.road_states import at_time
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["CRAWL", "LinkTimes", "Steps", "beginning", "closed_by_people", "link_times", "steps_of"]
+__all__ = ["CRAWL", "ON_FOOT", "LinkTimes", "Steps", "beginning", "closed_by_people", "link_times", "steps_of"]
 
 ON_FOOT = "pedestrian"
 CRAWL = 1.0 / 3.6
@@ -71,8 +73,8 @@ class LinkTimes:
     roads: Fields | None
     """State of the roads under water."""
     vehicle_class: str
-    shut: tuple[tuple[float, Ints, bool], ...] = ()
-    """From when on [s] which links are closed by people, or open again, in the order of time."""
+    shut: tuple[tuple[float, float, Ints], ...] = ()
+    """From when till when [s] which links are closed by people."""
 
     def at(self, moment: float) -> Floats:
         """Return the time on each link at an instant [s], infinite where it is closed, shape (links,)."""
@@ -100,9 +102,8 @@ class LinkTimes:
 
     def _closed_by_people(self, moment: float) -> NDArray[np.bool_]:
         closed = np.zeros(len(self.free), bool)
-        for time, rows, now in self.shut:
-            if time <= moment:
-                closed[rows] = now
+        for begin, end, rows in self.shut:
+            closed[rows] |= begin <= moment < end
         return closed
 
 
@@ -229,21 +230,43 @@ def _moment(given: Any, start: datetime | None, time_zone: str) -> float:
 
 def closed_by_people(
     city: City, network: RoadNetwork, vehicle_class: str, traffic: Fields | None, start: datetime | None
-) -> tuple[tuple[float, Ints, bool], ...]:  # fmt: skip
-    """Return from when on [s] which links people close or open again.
+) -> tuple[tuple[float, float, Ints], ...]:  # fmt: skip
+    """Return from when till when [s since `start`] people close which links.
 
-    These are the closures of the city that begin or end, and the roads that a traffic run was asked to close all the time.
+    These are closures of the city that begin or end, and the roads that a traffic run was asked to close all the time.
     """
-    found = [] if start is None else [(one.time, network.rows_of(one.links), bool(one.closed))
-                                      for one in timed_closures(city, network, vehicle_class, start)]  # fmt: skip
-    asked = [] if traffic is None or vehicle_class == ON_FOOT else traffic.run.parameters.get("closed") or []
-    rows = network.rows_of([one for one in asked if one in network.places_by_id])
-    return tuple((time, np.setdiff1d(these, rows), now) for time, these, now in found) + (((0.0, rows, True),) if len(rows) else ())
+    on_foot = vehicle_class == ON_FOOT
+    asked = [] if traffic is None or on_foot else traffic.run.parameters.get("closed") or []
+    spans = [(-np.inf, np.inf, _known(network, asked))]
+    mine = [one for one in closures(city) if (one.start or one.until) and (not one.classes or vehicle_class in one.classes)]
+    if start is None or not mine:
+        return tuple(spans)
+    names = walked_ids(city) if on_foot else _driven_ids(city)
+    for one in mine:
+        both = names.get(one.link, ["", ""])
+        ids = both if on_foot else [both[back] for back, side in enumerate(("forward", "backward")) if one.direction in ("both", side)]
+        begin = -np.inf if one.start is None else (one.start - start).total_seconds()
+        end = np.inf if one.until is None else (one.until - start).total_seconds()
+        spans.append((begin, end, _known(network, ids)))
+    return tuple(spans)
+
+
+def _known(network: RoadNetwork, ids: Iterable[str]) -> Ints:
+    """Return the rows of those links that the network has."""
+    return network.rows_of([one for one in ids if one in network.places_by_id])
+
+
+def _driven_ids(city: City) -> dict[int, list[str]]:
+    """Return the ids of the links of the road network by the key of the link of the city: along it and against it, empty for none."""
+    made: dict[int, list[str]] = {}
+    for (key, back), name in directed_ids(city).items():
+        made.setdefault(key, ["", ""])[back] = name
+    return made
 
 
 def link_times(
     network: RoadNetwork, vehicle_class: str, traffic: Fields | None, roads: Fields | None, shift: float = 0.0,
-    shut: tuple[tuple[float, Ints, bool], ...] = (),
+    shut: tuple[tuple[float, float, Ints], ...] = (),
 ) -> tuple[LinkTimes, list[str]]:  # fmt: skip
     """Return the times on links of a vehicle class, and what is to be told of them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["FAMILIES", "walking_network"]
+__all__ = ["FAMILIES", "walked_ids", "walking_network"]
 
 FAMILIES = ("road", "path")
 """Networks of the table `links` that pedestrians walk on."""
@@ -49,9 +49,42 @@ def walking_network(city: City, *, speed: float = 1.2) -> RoadNetwork:
     UsageError
         If the city has no links that a pedestrian may use.
     """
-    found = [link_lines(city, name) for name in FAMILIES]
-    key, owner, length = (np.concatenate([getattr(one, name) for one in found]) for name in ("key", "object", "length"))
-    begin, end = (np.concatenate([getattr(one, side) for one in found]) for side in ("from_node", "to_node"))
+    found = _walked(city)
+    a, b = found.ends
+    x, y = _places(found.lines, found.names)
+    far = np.repeat(found.length, 2)
+    notes = [*found.notes, f"pedestrians walk at {speed:g} m/s on roads and paths, both ways"]
+    return RoadNetwork.of(
+        found.names.tolist(), np.stack([a, b], axis=1).reshape(-1), np.stack([b, a], axis=1).reshape(-1), free_flow_time=far / speed,
+        capacity=_LANE, length=far, b=0.0, ids=found.ids, objects=found.objects, x=x, y=y, crs=city.crs.to_string(), notes=notes,
+    )  # fmt: skip
+
+
+def walked_ids(city: City) -> dict[int, list[str]]:
+    """Return the ids of the links of `walking_network`, both directions, by the key of the link of the city."""
+    found = _walked(city)
+    return {key: found.ids[2 * k : 2 * k + 2] for k, key in enumerate(found.key.tolist())}
+
+
+class _Walked(NamedTuple):
+    """Links that pedestrians use, one row each; `ids` and `objects` have two: there and back."""
+
+    lines: list[LinkLines]
+    key: Ints
+    length: Floats
+    names: NDArray[np.str_]
+    """Of the nodes."""
+    ends: tuple[Ints, Ints]
+    """Rows of `names`."""
+    ids: list[str]
+    objects: list[str]
+    notes: list[str]
+
+
+def _walked(city: City) -> _Walked:
+    lines = [link_lines(city, name) for name in FAMILIES]
+    key, owner, length = (np.concatenate([getattr(one, name) for one in lines]) for name in ("key", "object", "length"))
+    begin, end = (np.concatenate([getattr(one, side) for one in lines]) for side in ("from_node", "to_node"))
     shut, notes = _shut(city, key)
     named = np.array([a is not None and z is not None for a, z in zip(begin.tolist(), end.tolist(), strict=True)], bool)
     known = np.isfinite(length) & named
@@ -66,13 +99,7 @@ def walking_network(city: City, *, speed: float = 1.2) -> RoadNetwork:
     tail, head = np.stack([a, b], axis=1).reshape(-1), np.stack([b, a], axis=1).reshape(-1)
     objects = np.repeat(np.array(city.ids(owner[rows]), object), 2).tolist()
     ids = _unique([f"{who}:{names[u]}>{names[v]}" for who, u, v in zip(objects, tail.tolist(), head.tolist(), strict=True)])
-    x, y = _places(found, names)
-    far = np.repeat(length[rows], 2)
-    notes.append(f"pedestrians walk at {speed:g} m/s on roads and paths, both ways")
-    return RoadNetwork.of(
-        names.tolist(), tail, head, free_flow_time=far / speed, capacity=_LANE, length=far, b=0.0, ids=ids, objects=objects,
-        x=x, y=y, crs=city.crs.to_string(), notes=notes,
-    )  # fmt: skip
+    return _Walked(lines, key[rows], length[rows], names, (a, b), ids, objects, notes)
 
 
 def _shut(city: City, keys: Ints) -> tuple[Bools, list[str]]:

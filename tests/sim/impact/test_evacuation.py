@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cim.errors import UsageError
+from cim.scenario import Change
 from cim.sim.impact.evacuating import assigned, evacuation, evacuation_time
 from tests.sim.impact.reach_city import both, by_object, road_states, street
 
@@ -46,6 +47,16 @@ def test_nobody_walks_through_a_closed_road_and_who_has_no_way_is_told() -> None
     assert {row["status"] for row in by_object(found).values()} == {"no_route"}
     later = evacuation(street(), ["post"], capacity=100.0, objects=["west", "middle"], roads=roads, at="15min")
     assert {row["status"] for row in by_object(later).values()} == {"placed"}
+
+
+def test_nobody_walks_through_a_road_that_is_closed_when_they_leave() -> None:
+    works = Change("works").close_road("main", start="2026-07-01T07:10:00Z", until="2026-07-01T07:20:00Z").apply(street())
+    said: dict[str, Any] = {"capacity": 100.0, "objects": ["north"], "people": {"north": 10.0}}
+    dry = road_states(*both("loop:b>c", 0.0, 60.0, 5.0, closed=False, kind="pedestrian"))
+    status = [by_object(evacuation(works, ["post"], roads=dry, at=at, **said))["north"]["status"] for at in ("5min", "15min", "20min")]
+    assert status == ["placed", "no_route", "placed"]
+    told = evacuation(works, ["post"], **said).run.assumptions
+    assert "2 closures that begin or end are left out: no roads= say when people leave" in told  # one of each link of the road
 
 
 def test_objects_without_people_or_road_are_not_assessed() -> None:

@@ -182,6 +182,21 @@ def test_a_road_that_the_city_closes_for_a_time_is_closed_at_the_steps_between()
     assert not reach(cars, stations="fire", within="4min").table("cut_off").num_rows
 
 
+@pytest.mark.parametrize("one_way", [False, True])
+def test_a_street_closed_for_a_time_is_closed_to_who_walks_against_its_traffic(*, one_way: bool) -> None:
+    city = street(one_way=one_way)
+    works = Change("works").close_road("main", start="2026-07-01T07:10:00Z", until="2026-07-01T07:20:00Z").apply(city)
+    found = by_object(reach(works, stations=[(1800.0, 5.0)], within="60min", vehicle_class="pedestrian", objects=["post", "middle"]))
+    assert {row["status"] for row in found.values()} == {"cut_off"}
+
+
+def test_closures_of_one_road_that_overlap_keep_it_closed_till_the_last_one_ends() -> None:
+    works = Change("one").close_road("main", start="2026-07-01T07:00:00Z", until="2026-07-01T07:20:00Z").apply(street())
+    works = Change("two").close_road("main", start="2026-07-01T07:10:00Z", until="2026-07-01T07:30:00Z").apply(works)
+    found = reach(works, stations="fire", within="4min")
+    assert [(row[0], row[3]) for row in steps(found, 240.0)] == [(None, 0), (0.0, 4), (600.0, 4), (1200.0, 4), (1800.0, 0)]
+
+
 def test_a_road_that_the_traffic_run_was_asked_to_close_is_closed_to_help_too() -> None:
     run = traffic_of("intervals", [("main:a>b", 0.0, 10.0)], ["link", "time", "speed"], closed=["loop"], output_every="5min", until="5min")
     rows = by_object(reach(street(), run, stations="fire", within="4min"))
