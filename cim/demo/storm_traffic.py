@@ -23,8 +23,6 @@ LATE = 120.0
 """Time that a car may lose before it counts as delayed [s]: the demo's own choice."""
 WITHIN = "8min"
 """The limit of the fire brigade that the table tells of."""
-_STRANDED_NOT = ("arrived", "travelling", "at the origin")
-"""What may become of a vehicle without being stranded."""
 
 
 def dry_traffic(city: City, file: Path) -> Fields:
@@ -39,6 +37,8 @@ def dry_traffic(city: City, file: Path) -> Fields:
 
 def traffic_rows(base: Mapping[str, Fields], option: Mapping[str, Fields], dry: Fields) -> list[Row]:
     """Return streets, cars and reach of both runs side by side."""
+    from cim.sim.traffic.dynamic_outcome import STRANDED
+
     both = base, option
     cars, engines = ([closed_streets(one, vehicle) for one in both] for vehicle in ("car", "emergency"))
     vehicles = [one["traffic"].table("vehicles").to_pandas() for one in both]
@@ -50,8 +50,8 @@ def traffic_rows(base: Mapping[str, Fields], option: Mapping[str, Fields], dry: 
         Row("… their length 长度 [km]", pair(float(one.sum()) / 1000.0 for one in cars), 2),
         Row("… closed to fire engines, too 消防车也不能通行", pair(len(one) for one in engines)),
         Row("cars on their way 出行车辆", pair(len(one) for one in vehicles)),
-        Row("… stranded, no way is left 滞留", pair(int((~one["cause"].isin(_STRANDED_NOT)).sum()) for one in vehicles)),
-        Row("… not there yet at the end 仍在途", pair(int(one["cause"].isin(_STRANDED_NOT[1:]).sum()) for one in vehicles)),
+        Row("… stranded, no way is left 滞留", pair(int(one["cause"].isin(STRANDED).sum()) for one in vehicles)),
+        Row("… not there yet at the end 仍在途", pair(int((~one["cause"].isin((*STRANDED, "arrived"))).sum()) for one in vehicles)),
         Row(f"… there, over {LATE / 60:g} min later than when dry 延误", pair(int((_lost(one, known) > LATE).sum()) for one in vehicles)),
         Row("mean trip of those that arrive 平均行程时间 [s]", pair(_mean(one) for one in vehicles)),
         Row("buildings not reached in 8 min 消防8分钟不达", pair(int((one[f"within_{WITHIN}"] == "no").sum()) for one in objects)),

@@ -47,11 +47,11 @@ GATES = {
 }
 """Evening traffic from and to the surroundings: the demo's own assumption, as the whole place is made up."""
 THROUGH = {
-    ("boulevard west", "boulevard east"): 1100.0, ("boulevard east", "boulevard west"): 1200.0,
-    ("ring west", "ring east"): 600.0, ("ring east", "ring west"): 650.0,
-    ("bridge south", "Renmin north"): 420.0, ("Renmin north", "bridge south"): 380.0,
-    ("bridge south", "boulevard west"): 240.0, ("boulevard west", "bridge south"): 220.0,
-    ("bridge south", "ring east"): 120.0, ("ring east", "bridge south"): 110.0,
+    ("boulevard west", "boulevard east"): 600.0, ("boulevard east", "boulevard west"): 660.0,
+    ("ring west", "ring east"): 330.0, ("ring east", "ring west"): 360.0,
+    ("bridge south", "Renmin north"): 230.0, ("Renmin north", "bridge south"): 210.0,
+    ("bridge south", "boulevard west"): 130.0, ("boulevard west", "bridge south"): 120.0,
+    ("bridge south", "ring east"): 65.0, ("ring east", "bridge south"): 60.0,
 }  # fmt: skip
 """What only passes, from gate to gate [veh/h]: the demo's own assumption."""
 

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 
 from cim.results import Fields
+from cim.sim.traffic.dynamic_outcome import STRANDED
 
 Results = Mapping[str, Fields]
 
 LIMITS = {"car": "small_car", "bus": "large_car", "emergency": "four_wheel_drive"}
 """Vehicle class of the roads = name of its limits in the impact."""
-TRIED = ("arrived", "travelling", "at the origin")
 
 
-def frame(results: Results, name: str, table: str) -> pd.DataFrame:
-    """Return a table of a result."""
-    found: pd.DataFrame = results[name].table(table).to_pandas()
-    return found
+def frame(results: Results, name: str, table: str) -> Any:
+    """Return a table of a result as a data frame."""
+    return results[name].table(table).to_pandas()
 
 
 def vehicles_are_all_accounted_for(results: Results) -> None:
     """In = arrived + travelling + waiting + stranded, as numbers of the balance, of the table of trips and of single vehicles."""
-    balance = results["traffic"].run.balance
+    balance = dict(results["traffic"].run.balance)
     causes = frame(results, "traffic", "vehicles")["cause"].value_counts()
-    stranded = causes.drop([one for one in TRIED if one in causes]).sum()
-    assert balance["unaccounted"] == 0
-    assert balance["vehicles"] == balance["arrived"] + balance["travelling"] + balance["at_the_origin"] + stranded
-    assert causes.sum() == balance["vehicles"] > 0
+    assert balance.pop("unaccounted") == 0
+    vehicles = balance.pop("vehicles")
+    assert vehicles == sum(balance.values()) == causes.sum() > 0
+    assert balance["arrived"] == causes["arrived"]
+    stranded = causes[[one for one in causes.index if one in STRANDED]].sum()
+    waiting = causes[[one for one in causes.index if one not in (*STRANDED, "arrived")]].sum()
+    assert vehicles == causes["arrived"] + stranded + waiting
     trips = frame(results, "traffic", "trips").set_index("cause")["vehicles"]
     assert {name: many for name, many in trips.items() if many} == causes.to_dict()
 
