@@ -46,7 +46,9 @@ def figure_table(rows: Iterable[tuple[str, float | None, str, str]]) -> pa.Table
         column("figure", pa.string(), en="main figure", zh="主要指标"), column("value", pa.float64(), en="value", zh="数值"),
         column("unit", pa.string(), en="unit", zh="单位"), column("note", pa.string(), en="note", zh="说明"),
     ])  # fmt: skip
-    return pa.Table.from_arrays([pa.array(values, kind.type) for values, kind in zip(zip(*rows, strict=True), schema, strict=True)], schema)
+    given = list(rows)
+    arrays = [pa.array([row[at] for row in given], kind.type) for at, kind in enumerate(schema)]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def main_figures(result: Verdicts | Fields) -> tuple[Figure, ...]:
