@@ -59,5 +59,6 @@ def matrix_of(
     used = np.unique(np.concatenate([origin[some], destination[some]]))
     names = [zones[k] for k in used.tolist()]
     row = np.full(len(zones), -1, np.int64)
-    row[used] = ODMatrix.of(network, names, names, np.zeros(len(names))).origin
-    return ODMatrix(row[origin[some]], row[destination[some]], trips[some] / hours, (*notes, told))
+    known = ODMatrix.of(network, names, names, np.zeros(len(names)))
+    row[used] = known.origin
+    return ODMatrix(row[origin[some]], row[destination[some]], trips[some] / hours, (*notes, told), known.places)

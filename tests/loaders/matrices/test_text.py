@@ -154,3 +154,11 @@ def test_the_trips_of_chicago_come_back(shared_data: Callable[..., Path], tmp_pa
     roads, demand = tntp.read_network(path / "ChicagoSketch_net.tntp"), tntp.read_trips(path / "ChicagoSketch_trips.tntp")
     write_csv(demand, roads, tmp_path / "out.csv")
     assert cells(read_csv(tmp_path / "out.csv", roads)) == {pair: trips for pair, trips in cells(demand).items() if trips}
+
+
+def test_trips_that_were_read_know_their_zones(tmp_path: Path) -> None:
+    """Rows of one network are other zones in the next."""
+    made = read_csv(written(tmp_path, "origin,destination,trips\n3,1,4\n2,3,0\n"), network())
+    assert made.faults_on(network()) == []
+    assert made.on(network("2310")).origin.tolist() == [1]
+    assert "2 of 2 zones are other nodes here" in made.faults_on(network("2310"))[0]
