@@ -276,7 +276,7 @@ def _stations(scene: Scene, result: Fields, place: str | None) -> tuple[Layer, .
     labels = tuple(Label(Text(name, name), (x, y, z + _PIN[1] + 8.0), at)
                    for at, (name, (x, y), z) in enumerate(zip(names, middle.tolist(), foot.tolist(), strict=True)))  # fmt: skip
     counts = ((_STATION, Text("station", "站点"), int((~shut).sum()), False),
-              (_STATION_SHUT, Text("closed in by water at times", "曾被水围困"), int(shut.sum()), True))  # fmt: skip
+              (_STATION_SHUT, Text("closed in at times", "曾被封闭"), int(shut.sum()), True))  # fmt: skip
     entries = tuple(LegendEntry(*one) for one in counts if one[2])
     lost = int((~known).sum())
     notes = (

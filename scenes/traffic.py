@@ -16,7 +16,7 @@ from cim.scenes.traffic_links import LANE, Ways, plain_column, ways_of
 from cim.scenes.traffic_motion import Shade, States, painted
 from cim.scenes.traffic_quantities import QUANTITIES, Links, Quantity
 from cim.scenes.traffic_scale import CLOSED, HIDDEN, NONE, difference_scale
-from cim.scenes.traffic_times import instants_from, numbers_of, texts_of
+from cim.scenes.traffic_times import instants_from, lengths_of, numbers_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,8 @@ def _moving(ways: Ways, links: Links, result: Fields, intervals: pa.Table, by: s
     place, times, dated, step = instants_from(result, intervals["time"])
     row = numbers_of(intervals["link"], ways.keys)
     mine = row >= 0
-    sparse = _Sparse(len(times), place[mine], row[mine], step, {
+    length = lengths_of(result, times, step)
+    sparse = _Sparse(len(times), place[mine], row[mine], length[place[mine]], {
         name: plain_column(intervals, name)[mine] for name in ("entered", "left", "speed", "queue", "delay")})  # fmt: skip
     shut = links.closed & (np.bincount(sparse.row, sparse.values["entered"], len(ways)) == 0)
     shades = {}
@@ -145,7 +146,7 @@ def _moving(ways: Ways, links: Links, result: Fields, intervals: pa.Table, by: s
     told = (Text(f"{part:,} links are closed for a part of the time and are marked by the state of the roads only",
                  f"{part:,} 条路段仅部分时段封闭，由道路状态图层标示"),) if part else ()  # fmt: skip
     layer, of = ways.mesh("traffic", _TITLE, shut, over=_water_over(scene, ways))
-    until = times[-1] + np.timedelta64(round(step * 1e6), "us")
+    until = times[-1] + np.timedelta64(round(length[-1] * 1e6), "us")
     layer = replace(layer, notes=(*layer.notes, *told))
     motion = States(times, dated, peak, layer, ordered, layer.notes, until)
     layer = _finished(replace(layer, motion=motion), links.told(means=True), of)
@@ -159,7 +160,7 @@ class _Sparse:
     times: int
     place: Ints
     row: Ints
-    step: float
+    step: Reals
     values: dict[str, Reals]
 
 

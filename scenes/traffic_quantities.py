@@ -42,8 +42,8 @@ class Moments(Protocol):
         """Link of each row."""
 
     @property
-    def step(self) -> float:
-        """Length of an interval [s]."""
+    def step(self) -> Reals:
+        """Length of the interval of each row [s]."""
 
     @property
     def values(self) -> Mapping[str, Reals]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cim.errors import UsageError
+from cim.sim.times import instant, seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["instants_from", "micros_of", "numbers_of", "start_of", "texts_of"]
+__all__ = ["instants_from", "lengths_of", "micros_of", "numbers_of", "start_of", "texts_of"]
 
 
 def texts_of(column: pa.ChunkedArray | pa.Array) -> NDArray[np.object_]:
@@ -88,7 +89,22 @@ def instants_from(result: Fields, column: pa.ChunkedArray) -> tuple[Ints, Instan
     return np.searchsorted(times, micros), times.astype("M8[us]"), dated, step / 1e6
 
 
+def lengths_of(result: Fields, times: Instants, step: float) -> NDArray[np.float64]:
+    """Return how long each interval lasts [s]: one step, and less where the end of the run cuts it off, shape (n,)."""
+    said = result.run.parameters.get("until")
+    if said is None:
+        return np.full(len(times), step)
+    begun = start_of(result)
+    zero = np.datetime64(0, "us") if begun is None else begun
+    try:
+        end = zero.astype("M8[us]") + np.timedelta64(round(seconds(said) * 1e6), "us")
+    except UsageError:  # an instant
+        end = np.datetime64(instant(said).astimezone(UTC).replace(tzinfo=None), "us")
+    rest = (end - times) / np.timedelta64(1, "s")
+    return np.where((rest > 0) & (rest < step), rest, step)
+
+
 def _step(result: Fields) -> int:
     """Return the step of a result of one interval [µs]: as its parameters say, else an hour."""
-    said = result.run.parameters.get("every") or result.run.parameters.get("interval")
-    return round(float(said) * 1e6) if isinstance(said, int | float) and said > 0 else 3_600_000_000
+    said = next((one for name in ("output_every", "every", "interval") if (one := result.run.parameters.get(name))), 3600.0)
+    return round(seconds(said) * 1e6)

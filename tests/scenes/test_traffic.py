@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -287,6 +288,26 @@ def test_flow_of_an_interval_is_what_entered_by_its_length(empty: Scene) -> None
     assert {tuple(colour) for colour in empty_one.colours.tolist()} == {NONE_COLOUR}
     assert [shade.scale.title.en for shade in motion.shades] == [
         "Traffic flow", "Speed", "Speed / free speed", "Delay", "Volume / capacity", "Queue"]  # fmt: skip
+
+
+@pytest.mark.parametrize("until", ["17min", "2026-07-21T06:17:00+00:00"])
+def test_an_interval_that_the_end_of_the_run_cuts_off_is_as_long_as_it_is(empty: Scene, until: str) -> None:
+    run = over_time()
+    said = replace(run, run=RunRecord("traffic", "1", {}, {"until": until, "output_every": "5min"}, start=START))
+    motion = empty.add(said).layer("traffic").motion
+    assert isinstance(motion, States)
+    scale = motion.shades[0].scale
+    assert scale.decode(motion.shades[0].codes[:, 0])[[0, 3]] == pytest.approx([120.0, 40 * 3600 / 120], rel=0.05)  # half a part
+    assert motion.until == np.datetime64("2026-07-21T06:17:00")
+
+
+def test_a_run_of_one_interval_knows_its_length(empty: Scene) -> None:
+    run = over_time(1)
+    said = replace(run, run=RunRecord("traffic", "1", {}, {"until": "5min", "output_every": "5min"}, start=START))
+    motion = empty.add(said).layer("traffic").motion
+    assert isinstance(motion, States)
+    scale = motion.shades[0].scale
+    assert scale.decode(motion.shades[0].codes[0, :1]) == pytest.approx([10 * 3600 / 300], rel=0.05)
 
 
 def test_the_peak_is_shown_first_and_its_quantity_can_be_chosen(empty: Scene) -> None:
