@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cim.errors import UsageError
 from cim.scenario.network import VEHICLE_CLASSES
-from cim.sim.flood.parameter_values import Duration, Pairs
 from cim.sim.impact.parameters import ImpactParameters, VehicleLimits
+from cim.sim.parameter_values import Duration, Pairs
 
 __all__ = ["RoadParameters", "road_parameters", "vehicle_limits"]
 

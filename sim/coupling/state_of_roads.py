@@ -14,9 +14,9 @@ from cim.sim.coupling.rain import rain_of
 from cim.sim.coupling.roads import Roads
 from cim.sim.coupling.tables import Told, link_table, state_table
 from cim.sim.coupling.water_along import Clock, clock_of, water_at
-from cim.sim.flood.times import seconds
 from cim.sim.impact.assess import plain_dataset
 from cim.sim.impact.water import Water, read_water
+from cim.sim.times import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from cim.sim.flood.parameter_values import Duration, Place, SeriesValue, Until
+from cim.sim.flood.series_values import SeriesValue
+from cim.sim.parameter_values import Duration, Place, Until
 
 if TYPE_CHECKING:
     from cim.sim.flood.infiltration import Infiltration

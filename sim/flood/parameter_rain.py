@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cim.sim.flood.parameter_values import Duration, Files, Pairs, SeriesValue
+from cim.sim.flood.series_values import SeriesValue
+from cim.sim.parameter_values import Duration, Files, Pairs
 
 if TYPE_CHECKING:
     from cim.sim.flood.rain import Rain

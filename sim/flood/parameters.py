@@ -9,8 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloa
 
 from cim.sim.flood.parameter_parts import BoundaryTable, BreachTable, InfiltrationValue, InflowTable, PumpTable
 from cim.sim.flood.parameter_rain import RainTable
-from cim.sim.flood.parameter_values import Duration, File, Folder, Instant, Until
-from cim.sim.flood.times import TIME_TOLERANCE
+from cim.sim.parameter_values import Duration, File, Folder, Instant, Until
+from cim.sim.times import TIME_TOLERANCE
 
 __all__ = ["FloodParameters"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cim.errors import CimError, ObjectNotFoundError, UsageError
-from cim.sim.flood.parameter_values import series_of_value
 from cim.sim.flood.parameters import FloodParameters
+from cim.sim.flood.series_values import series_of_value
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

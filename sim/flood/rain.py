@@ -16,7 +16,7 @@ from cim.sim.flood.rain_files import open_grid
 from cim.sim.flood.rain_grid import grid_rain
 from cim.sim.flood.rain_stations import Method, station_rain
 from cim.sim.flood.series import Series
-from cim.sim.flood.times import seconds
+from cim.sim.times import seconds
 
 if TYPE_CHECKING:
     import xarray

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from cim.errors import UsageError
-from cim.sim.flood.times import say_seconds
+from cim.sim.times import say_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

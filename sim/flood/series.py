@@ -15,7 +15,7 @@ from cim.sim.flood.series_build import build, on_linear_clock, on_step_clock
 from cim.sim.flood.series_data import Gaps, Given, How, Label, Outside, SeriesData
 from cim.sim.flood.series_files import read_table
 from cim.sim.flood.series_units import scale_of
-from cim.sim.flood.times import TIME_TOLERANCE, instant, say_seconds, seconds
+from cim.sim.times import TIME_TOLERANCE, instant, say_seconds, seconds
 
 if TYPE_CHECKING:
     from pathlib import Path

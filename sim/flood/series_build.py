@@ -10,7 +10,7 @@ import numpy as np
 
 from cim.errors import UsageError
 from cim.sim.flood.series_data import Given, SeriesData
-from cim.sim.flood.times import TIME_TOLERANCE, has_zone, instant, say_seconds, seconds
+from cim.sim.times import TIME_TOLERANCE, has_zone, instant, say_seconds, seconds
 from cim.units import parse_unit
 
 if TYPE_CHECKING:

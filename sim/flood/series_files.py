@@ -11,7 +11,7 @@ from typing import Any
 
 from cim.errors import CorruptFileError, FormatError, InputError, LimitError, UsageError
 from cim.sim.flood.series_units import scale_of
-from cim.sim.flood.times import instant, seconds
+from cim.sim.times import instant, seconds
 
 __all__ = ["TextTable", "decode", "read_table"]
 

@@ -14,7 +14,7 @@ from cim.errors import UsageError
 from cim.sim.flood.rain import Rain, UniformRain
 from cim.sim.flood.series import Series
 from cim.sim.flood.storm_formula import FormulaKind, StormFormula, formula_of_place, places
-from cim.sim.flood.times import say_seconds, seconds
+from cim.sim.times import say_seconds, seconds
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -15,8 +15,8 @@ from cim.sim.flood.gauges import instants_of
 from cim.sim.flood.identity import fingerprint_of
 from cim.sim.flood.kernels import PAD
 from cim.sim.flood.series import instant, say_seconds, seconds
-from cim.sim.flood.times import TIME_TOLERANCE
 from cim.sim.flood.told import jet_told, outline
+from cim.sim.times import TIME_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

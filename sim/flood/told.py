@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cim.sim.flood.times import instant, zone_is_assumed
+from cim.sim.times import instant, zone_is_assumed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,6 @@ from cim.results.columns import column
 from cim.scenario.network import closures
 from cim.sim.bodies import areas
 from cim.sim.buildings import area_factor, require_measurable
-from cim.sim.flood.times import seconds
 from cim.sim.impact.assess import plain_dataset, table_of
 from cim.sim.impact.evacuation_parameters import WIDTH, EvacuationParameters, evacuation_parameters
 from cim.sim.impact.parameters import ImpactParameters, impact_parameters
@@ -26,6 +25,7 @@ from cim.sim.impact.reach_targets import Targets, read_targets
 from cim.sim.impact.reach_times import ON_FOOT, beginning, closed_by_people
 from cim.sim.impact.reach_ways import Sites, Ways, attach, ways_of
 from cim.sim.impact.walking import FAMILIES, walking_network
+from cim.sim.times import seconds
 from cim.sim.traffic.road_states import at_time
 
 if TYPE_CHECKING:

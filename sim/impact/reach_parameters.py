@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cim.errors import UsageError
 from cim.scenario.network import VEHICLE_CLASSES
-from cim.sim.flood.times import seconds
+from cim.sim.times import seconds
 
 __all__ = ["ReachParameters", "reach_parameters"]
 

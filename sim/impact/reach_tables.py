@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from cim.results import figure_table
 from cim.results.columns import column
-from cim.sim.flood.times import say_seconds
 from cim.sim.impact.assess import table_of
 from cim.sim.impact.reach_course import NOT_ASSESSED, STATUS, Course
+from cim.sim.times import say_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

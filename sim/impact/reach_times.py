@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.scenario.network import closures
-from cim.sim.flood.times import instant, seconds
 from cim.sim.impact.walking import walked_ids
+from cim.sim.times import instant, seconds
 from cim.sim.traffic.city_network import directed_ids
 from cim.sim.traffic.road_states import at_time
 

@@ -11,7 +11,6 @@ from cim.model.road_network import RoadNetwork
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, table_fingerprint
 from cim.scenario.network import closures
 from cim.sim.buildings import require_measurable
-from cim.sim.flood.times import seconds
 from cim.sim.impact.assess import plain_dataset
 from cim.sim.impact.parameters import ImpactParameters, impact_parameters
 from cim.sim.impact.reach_course import CUT_OFF, IN_TIME, LATE, NEVER, NOT_ASSESSED, Course
@@ -24,6 +23,7 @@ from cim.sim.impact.reach_targets import Targets, read_targets
 from cim.sim.impact.reach_times import LinkTimes, Steps, beginning, closed_by_people, link_times, steps_of
 from cim.sim.impact.reach_ways import Sites, Ways, attach, ways_of
 from cim.sim.impact.walking import FAMILIES, walking_network
+from cim.sim.times import seconds
 from cim.sim.traffic.city_network import road_network
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def _timed(city: City, classes: Sequence[str]) -> list[Closure]:
 def _always(base: Fields | None, traffic: Fields | None, limits: ReachParameters) -> list[str]:
     """Return what is taken for granted in every run."""
     said = ["links keep the times of a step for the whole trip", "a link that is closed anywhere cannot be entered at either end"]
-    said.append("the dry base is the empty network" if base is None else "the dry base is the traffic that was given as base")
+    first = "first interval of the " if base is not None and "intervals" in base.tables else ""
+    said.append("the dry base is the empty network" if base is None else f"the dry base is the {first}traffic that was given as base")
     if base is None and traffic is not None:
         said.append("time over the dry base is traffic and water together; give base= to tell them apart")
     if limits.access_speed is None:

@@ -14,7 +14,6 @@ from cim.errors import UsageError
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint
 from cim.results.columns import column
 from cim.sim.buildings import require_measurable
-from cim.sim.flood.times import seconds
 from cim.sim.impact.assess import plain_dataset, table_of
 from cim.sim.impact.parameters import impact_parameters
 from cim.sim.impact.reach_parameters import reach_parameters
@@ -24,6 +23,7 @@ from cim.sim.impact.reach_tables import say_limit
 from cim.sim.impact.reach_targets import Targets, read_targets
 from cim.sim.impact.reach_ways import Sites, Ways, attach, ways_of
 from cim.sim.impact.walking import FAMILIES, walking_network
+from cim.sim.times import seconds
 from cim.sim.traffic.city_network import road_network
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from cim.scenario.network import VehicleClass
-from cim.sim.flood.parameter_values import Duration, File, Instant, Until
+from cim.sim.parameter_values import Duration, File, Instant, Until
 from cim.sim.traffic.dynamic import JAM_SPACING, WAVE_SPEED, Behaviour
 
 __all__ = ["GateTable", "ThroughTable", "TrafficParameters"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cim.errors import UsageError
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, figure_table, table_fingerprint
-from cim.sim.flood.times import instant, seconds
+from cim.sim.times import instant, seconds
 from cim.sim.traffic.outputs import equilibrium_links, interval_table, loaded_links, total_delay, trip_table, vehicle_table
 from cim.sim.traffic.parameters import TrafficParameters
 

@@ -17,9 +17,9 @@ from cim.model import City, CityBuilder
 from cim.model.coverages import Raster, write_raster
 from cim.sim.flood import Boundary, Breach, GreenAmpt, Inflow, Pump, Rain, simulate
 from cim.sim.flood.parameter_rain import ChicagoRain
-from cim.sim.flood.parameter_values import series_of_value
 from cim.sim.flood.parameters import FloodParameters
 from cim.sim.flood.plugin import SIMULATOR
+from cim.sim.flood.series_values import series_of_value
 
 CRS = "EPSG:4549+5737"
 NO_RAIN: dict[str, Any] = {"rain": {"kind": "none"}}

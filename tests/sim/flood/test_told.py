@@ -16,8 +16,8 @@ from cim.model import CityBuilder
 from cim.results import Fields, Grid
 from cim.sim.flood import Boundary, DesignStorm, Inflow, Pump, Rain, domain_from_city, simulate
 from cim.sim.flood.parameters import FloodParameters
-from cim.sim.flood.times import marked_instant, zone_is_assumed
 from cim.sim.flood.told import deep_told, jet_told, outline, zone_told
+from cim.sim.times import marked_instant, zone_is_assumed
 from tests.sim.flood.places import make_city, raster
 
 FLAT = np.zeros((9, 9))

@@ -1,4 +1,4 @@
-"""Durations and instants at the border of the flood model: seconds inside, UTC outside."""
+"""Durations and instants at the border of the simulators: seconds inside, UTC outside."""
 
 from __future__ import annotations
 
