@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["BANNED", "LINKS", "NODES", "SIGNALS", "YIELDS", "CostLaw", "ODMatrix", "RoadNetwork", "TurnGraph", "faults_of", "told_apart"]
+__all__ = ["BANNED", "LINKS", "NODES", "SIGNALS", "YIELDS", "CostLaw", "ODMatrix", "RoadNetwork", "TurnGraph", "checked", "faults_of",
+           "refuse", "told_apart"]  # fmt: skip
 
 CostLaw = Literal["bpr", "conical"]
 """How the time on a link grows with its flow: t (1 + b (v/c)^power) of the Bureau of Public Roads (1964), or Spiess's cone (1990)."""
@@ -443,7 +444,17 @@ def checked(network: RoadNetwork, more: Sequence[str] = ()) -> None:
     UsageError
         If there is any.
     """
-    faults = [*faults_of(network), *more]
+    refuse([*faults_of(network), *more])
+
+
+def refuse(faults: Sequence[str]) -> None:
+    """Refuse what has faults, all of them in one message.
+
+    Raises
+    ------
+    UsageError
+        If there is any.
+    """
     if faults:
         msg = f"traffic: {len(faults)} faults:\n  " + "\n  ".join(faults)
         raise UsageError(msg)

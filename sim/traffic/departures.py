@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cim.errors import UsageError
+from cim.model.road_network import refuse
 from cim.sim.traffic.dynamic import Fleet
 
 if TYPE_CHECKING:
@@ -145,10 +145,7 @@ def _check(network: RoadNetwork, matrix: ODMatrix, profile: Profile) -> None:
         f"an interval of the profile lasts {profile.step} s; expected more than 0": not 0 < profile.step < np.inf,
         f"the profile begins at {profile.start} s, expected 0 or more since the start of the run": not (0 <= profile.start < np.inf),
     }
-    faults = [*(said for said, bad in found.items() if bad), *matrix.faults_on(network)]
-    if faults:
-        msg = f"traffic: {len(faults)} faults:\n  " + "\n  ".join(faults)
-        raise UsageError(msg)
+    refuse([*(said for said, bad in found.items() if bad), *matrix.faults_on(network)])
 
 
 def _notes(matrix: ODMatrix, profile: Profile, order: Ints, pair: Ints) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cim.errors import ObjectNotFoundError, RunError, UsageError
-from cim.model.road_network import faults_of
+from cim.errors import ObjectNotFoundError, RunError
+from cim.model.road_network import faults_of, refuse
 from cim.progress import track
 from cim.sim.traffic.equilibrium_noise import noise_of, settled
 
@@ -164,7 +164,7 @@ def assign(
     faults += _other(start, network, pairs)
     if unserved == "refuse":
         faults += _not_joined(network, pairs)
-    _refuse(faults)
+    refuse(faults)
     run = _Run(network, pairs, shut, start)
     gaps: list[float] = []
     turns, left = _Turns(len(pairs.origins)), np.inf
@@ -298,12 +298,6 @@ def _closed(network: RoadNetwork, ids: Sequence[str]) -> tuple[Flags, list[str]]
     return shut, []
 
 
-def _refuse(faults: list[str]) -> None:
-    if faults:
-        msg = f"traffic: {len(faults)} faults:\n  " + "\n  ".join(faults)
-        raise UsageError(msg)
-
-
 def _pairs(network: RoadNetwork, demand: ODMatrix, faults: list[str]) -> _Pairs:
     """Return the pairs of zones by origin.
 
@@ -324,7 +318,7 @@ def _pairs(network: RoadNetwork, demand: ODMatrix, faults: list[str]) -> _Pairs:
         told = {"pairs of zones name a node that is not there": outside, "numbers of trips are negative or no numbers": bad}
         own += [f"{int(one.sum())} {said} (first: row {np.argmax(one)})" for said, one in told.items() if one.any()]
         own += ["the matrix holds no trips"] * (not len(trips))
-    _refuse([*own, *faults] if own else [])
+    refuse([*own, *faults] if own else [])
     keep = (origin != destination) & (trips > 0)
     key, total = origin[keep] * nodes + destination[keep], trips[keep]
     if not (np.diff(key) > 0).all():
