@@ -1,7 +1,8 @@
 """Make the pictures of the gallery and the scene to click on, from a run of the demo.
 
 Call it as python docs/make_gallery.py [FOLDER of a demo [NAME of a picture...]]. Without a folder the demo is built first.
-Writes docs/images/*.png, storm.jpg and docs/demo/index.html.
+Writes docs/images/*.png, storm.jpg, streets.jpg and docs/demo/index.html; with the NAME delft, and the FOLDER of a run of
+examples/delft_storm.toml, delft_coupled.jpg.
 """
 
 from __future__ import annotations
@@ -137,15 +138,32 @@ def page(city: cim.City, found: dict[str, Verdicts | Fields]) -> Path:
     return scene.show_only(*shown).html(HERE / "demo" / "index.html")
 
 
-def storm(folder: Path) -> Path:
-    """Write the picture of the storm that the demo drew, in the width of a page; a palette would lose the colours of its legend."""
+def narrowed(drawn: Path, name: str) -> Path:
+    """Write a picture that a run drew in the width of a page; a palette would lose the colours of its legend."""
     from PIL import Image
 
-    drawn = Image.open(folder / "storm.png").convert("RGB")
-    path = HERE / "images" / "storm.jpg"
-    small = drawn.resize((1400, round(drawn.height * 1400 / drawn.width)), Image.Resampling.LANCZOS)
+    picture = Image.open(drawn).convert("RGB")
+    path = HERE / "images" / f"{name}.jpg"
+    small = picture.resize((1400, round(picture.height * 1400 / picture.width)), Image.Resampling.LANCZOS)
     small.save(path, quality=86, subsampling=0, optimize=True, progressive=True)
     return path
+
+
+def delft(folder: Path) -> Path:
+    """Write the picture of the coupled run on Delft: FOLDER holds delft.cim, delft_storm.toml and delft_results."""
+    from cim.results import load_run
+    from cim.scenario import read_scenario
+
+    found = load_run(folder / "delft_results")
+    city = read_scenario(folder / "delft_storm.toml").change.apply(cim.open(folder / "delft.cim"))
+    scene = Scene(
+        city, language="both", title="Delft · 70 mm in an hour: water, closed quay, traffic, whom a car reaches", underground=False
+    )
+    scene = scene.add(found["flood"]).add(found["roads"]).add(found["traffic"], by="speed_ratio").add(found["reach"], place="help, car")
+    block = list(map(str, city.ids(city.keys("Building"))))
+    view = scene.camera((1800, 1000), azimuth=25.0, elevation=48.0, around=block, inset=(0.2, 0.05, 0.02, 0.03))
+    drawn = scene.at("2026-07-20T15:50:00Z").screenshot(folder / "delft.png", size=(1800, 1000), camera=view)
+    return narrowed(drawn, "delft_coupled")
 
 
 def main() -> None:
@@ -154,6 +172,9 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary)
+        if sys.argv[2:] == ["delft"]:
+            print(delft(folder))
+            return
         if not (folder / "demo.cim").is_dir():
             build_demo(folder, say=print)
         city, found = cim.open(folder / "demo.cim"), results(folder)
@@ -163,8 +184,9 @@ def main() -> None:
                 continue
             path = scene.screenshot(HERE / "images" / f"{name}.png", size=SIZE, camera=scene.camera(SIZE, **view))
             print(f"{path}  {path.stat().st_size / 1e3:,.0f} kB")
-        if len(sys.argv) <= 2 or "storm" in sys.argv[2:]:
-            print(storm(folder))
+        for name in ("storm", "streets"):
+            if len(sys.argv) <= 2 or name in sys.argv[2:]:
+                print(narrowed(folder / f"{name}.png", name))
         if len(sys.argv) > 2 and "page" not in sys.argv[2:]:
             return
         made = page(city, found)

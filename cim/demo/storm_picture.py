@@ -28,7 +28,7 @@ _INLAND = 400.0
 """How far from the river the picture reaches [m]."""
 _INSET = (0.17, 0.1, 0.0, 0.06)
 """Kept free: left for the legend, top for the title, right, bottom."""
-_STREETS_INSET = (0.2, 0.05, 0.0, 0.05)
+_STREETS_INSET = (0.26, 0.08, 0.0, 0.05)
 
 
 def plain_scene(city: City, title: str) -> Scene:

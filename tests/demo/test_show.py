@@ -70,3 +70,15 @@ def test_water_under_the_sill_wets_no_building_and_over_it_many(demo: Demo) -> N
     assert 100 < wet[4.7] < wet[5.2]
     levels = water.tables["levels"].to_pandas().set_index("level")
     assert levels.loc[4.4, "unconnected_cells"] > 5000  # a plain threshold would have drowned them
+
+
+def test_the_storm_goes_on_to_streets_traffic_and_reach(demo: Demo, said: list[str]) -> None:
+    for path in (demo.storm, demo.streets):
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    found = compare_runs(demo.results / "storm_base", demo.results / "storm_option")
+    assert {"flood", "impact", "roads", "traffic", "reach"} <= set(found)
+    text = "\n".join(said)
+    for word in ("streets closed to cars", "stranded", "cut off from the fire brigade", "on dry roads one takes"):
+        assert word in text, word
+    for page in demo.storm_pages:
+        assert all(word in page.read_text(encoding="utf-8") for word in ("Reach: fire, emergency", "Speed / free speed", "Water depth"))
