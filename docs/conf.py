@@ -28,7 +28,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!cim\.).*"),
     (
         r"py:class",
-        r"cim\..*\.(Item|CitySettings|Finding|Check|PreparedSeries|RainSource|Built|marked_instant|_\w+|\w+Parameters)",
+        r"cim\..*\.(Item|CitySettings|Finding|Check|PreparedSeries|RainSource|Built|marked_instant|checked_\w+|_\w+|\w+Parameters)",
     ),  # parts of a public type that nobody makes by hand
 ]
 # ref.footnote: a docstring may name its sources at its end only

@@ -208,7 +208,7 @@ def draw_gaps(curves: dict[str, tuple[list[float], list[float]]]) -> None:
     for colour, (name, (spent, gaps)) in zip(COLOURS, curves.items(), strict=False):
         axes.loglog(spent, gaps, "o-", ms=4, lw=1.2, color=colour, label=name)
     axes.axhline(1e-6, color="black", lw=0.8, ls=":")
-    axes.text(axes.get_xlim()[0] * 1.1, 1.4e-6, "default", fontsize=8)
+    axes.text(axes.get_xlim()[1] / 1.1, 1.4e-6, "default", fontsize=8, ha="right")
     axes.set(xlabel="processor time [s]", ylabel="relative gap", title="User equilibrium: gap over processor time")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     save(figure, "traffic_gap")
