@@ -341,6 +341,9 @@ def _noise(base: RunRecord, option: RunRecord, tables: Mapping[str, pa.Table]) -
         return Noise(
             0.0, "both runs are exact: no random numbers, the same inputs give the same bytes, so every difference comes from the inputs"
         )
+    if base.seed == option.seed:
+        same = f"both runs draw the same numbers (seed {base.seed}): what differs comes from the inputs, and from how chance meets them"
+        return Noise(None, f"{same}; run both with several seeds to learn how much that is")
     seeds = f"seeds {base.seed} and {option.seed}"
     return Noise(None, f"the runs draw random numbers ({seeds}); run the base with several seeds to learn how much it varies by itself")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["at_common_times", "codes", "keys_of", "refuse_doubles", "series_keys", "summarise_series"]
 
-_KEYS = ("object", "link", "class", "place", "gauge", "section", "structure", "level", "from_time", "time")
+_KEYS = ("object", "link", "class", "vehicle", "place", "gauge", "section", "structure", "level", "from_time", "time")
 """Columns that say which row of one table belongs to which of the other, those that a table has; a number that is measured (the water level
 at a gauge) is none, one that was asked for (the levels of a static inundation) is."""
 _SERIES = frozenset({"gauge", "section", "structure"})

@@ -52,16 +52,24 @@ def class_rows(names: tuple[str, ...], changes: Sequence[LinkChange]) -> ClassRo
     return ClassRows(names, np.array([found.index(one) for one in treated], np.int64), len(found))
 
 
+_LANES_APART = 50.0
+"""How much longer than the next shorter one a lane of the same road may be [m]: its way over a junction may be."""
+
+
 def lanes_of(network: RoadNetwork) -> Ints:
-    """Return the road of each link: links of one object between the same nodes are its lanes; shape (links,), roads from 0."""
+    """Return the road of each link: links of one object between the same nodes are its lanes; shape (links,), roads from 0.
+
+    Lanes are about as long as each other; a longer piece of the same object is a loop beside it, not a lane.
+    """
     count, owner = network.links.num_rows, network.links["object"].combine_chunks()
     if owner.null_count == count:
         return np.arange(count)
     code = owner.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     code = np.where(code < 0, count + np.arange(count), code)
-    keys = np.stack([network.column("from_node"), network.column("to_node"), code])
-    order = np.lexsort(keys)
-    new = np.append(True, (np.diff(keys[:, order], axis=1) != 0).any(axis=0)) if count else np.zeros(0, bool)
+    keys, length = np.stack([network.column("from_node"), network.column("to_node"), code]), np.nan_to_num(network.column("length"))
+    order = np.lexsort([length, *keys])
+    longer = np.diff(length[order]) > _LANES_APART
+    new = np.append(True, (np.diff(keys[:, order], axis=1) != 0).any(axis=0) | longer) if count else np.zeros(0, bool)
     group = np.empty(count, np.int64)
     group[order] = np.cumsum(new) - 1
     return group

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
 
 __all__ = ["INTERVALS", "LINKS", "TRIPS", "VEHICLES", "equilibrium_links", "interval_table", "loaded_links",
-           "total_delay", "trip_table", "vehicle_table"]  # fmt: skip
+           "origin_delay", "total_delay", "trip_table", "vehicle_table"]  # fmt: skip
 
 _TEXT, _REAL = pa.string(), pa.float64()
 _LINK = (pa.field("object", _TEXT), column("link", _TEXT, en="link", zh="路段"))
@@ -86,6 +86,11 @@ def _road_columns(network: RoadNetwork) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _above(capacity: Reals) -> Reals:
+    """Return capacities, not a number where there is none."""
+    return np.where(capacity > 0, capacity, np.nan)
+
+
 def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
     arrays = [one if isinstance(one, pa.Array | pa.ChunkedArray) else pa.array(one, schema.field(name).type, from_pandas=True)
               for name, one in ((name, columns[name]) for name in schema.names)]  # fmt: skip
@@ -116,7 +121,7 @@ def equilibrium_links(network: RoadNetwork, found: Assignment, free: Reals) -> p
             "travel_time": (time, time_noise),
             "speed": (np.where(time > 0, length / time, np.nan), length / time**2 * time_noise),
             "delay": (flow * (time - free) / 3600.0, (noise * (time - free) + flow * time_noise) / 3600.0),
-            "volume_capacity": (flow / capacity, noise / capacity),
+            "volume_capacity": (flow / _above(capacity), noise / _above(capacity)),
         }
     columns = {name: (np.where(found.closed & (name == "delay"), 0.0, value), off) for name, (value, off) in columns.items()}
     plain = {**_road_columns(network), **{name: value for name, (value, _) in columns.items()}, "closed": found.closed,
@@ -131,16 +136,22 @@ def equilibrium_links(network: RoadNetwork, found: Assignment, free: Reals) -> p
 
 
 def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_]) -> pa.Table:
-    """Return the links of a dynamic run: means over the time from its first to its last count."""
+    """Return the links of a dynamic run: means over the time from its first to its last count.
+
+    The time is that of all who entered; of those who are still there, what it has been so far. A link that nobody entered has its time
+    when empty, or none if it was ever closed.
+    """
     length, free = network.column("length"), network.column("free_flow_time")
     hours = (run.times[-1] - run.times[0]) / 3600.0
     delay = _delay(run, free)[-1]
-    passed = (run.entered[-1] + run.left[-1]) / 2.0
+    entered = run.entered[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        time = free + np.maximum(np.where(passed > 0, delay / passed, 0.0), 0.0)
+        time = free + np.maximum(np.where(entered > 0, delay / np.maximum(entered, 1), 0.0), 0.0)
+        time[closed & (entered == 0)] = np.nan
         flow = run.left[-1] / hours
         columns = {"flow": flow, "travel_time": time, "speed": np.where(time > 0, length / time, np.nan),
-                   "delay": np.maximum(delay, 0.0) / 3600.0 / hours, "volume_capacity": flow / network.column("capacity")}  # fmt: skip
+                   "delay": np.maximum(delay, 0.0) / 3600.0 / hours,
+                   "volume_capacity": flow / _above(network.column("capacity"))}  # fmt: skip
     return _table({**_road_columns(network), **columns, "closed": closed}, LINKS)
 
 
@@ -170,7 +181,7 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
     Parameters
     ----------
     every
-        Length of an interval [s], a multiple of the time between two counts.
+        Length of an interval [s], a multiple of the time between two counts; the last one may be shorter.
 
     Notes
     -----
@@ -180,8 +191,8 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
     """
     length, free = network.column("length"), network.column("free_flow_time")
     ids, objects = network.links["id"], network.links["object"]
-    ends = np.flatnonzero(np.isclose(np.mod(run.times, every), 0.0) | (np.arange(len(run.times)) == len(run.times) - 1))
-    ends = np.unique(np.concatenate([[0], ends]))
+    whole = np.abs(run.times / every - np.round(run.times / every)) < 1e-6
+    ends = np.unique(np.concatenate([[0], np.flatnonzero(whole), [len(run.times) - 1]]))
     lost = _delay(run, free)
     with np.errstate(divide="ignore", invalid="ignore"):
         fastest = np.where(free > 0, length / free, np.inf)
@@ -204,7 +215,16 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
 
 def total_delay(network: RoadNetwork, run: DynamicRun) -> float:
     """Return the time lost on all roads until the end [veh s]."""
-    return float(_delay(run, network.column("free_flow_time"))[-1].sum())
+    return max(float(_delay(run, network.column("free_flow_time"))[-1].sum()), 0.0)
+
+
+def origin_delay(run: DynamicRun) -> tuple[float, int]:
+    """Return the time that vehicles waited before their first road [veh s], and how many still wait there at the end."""
+    end = float(run.times[-1])
+    due = run.departure <= end
+    out = due & ~np.isfinite(run.started) & ~np.isfinite(run.arrival)
+    waited = np.where(out, end - run.departure, np.nan_to_num(run.started - run.departure))
+    return float(waited[due].sum()), int(out.sum())
 
 
 def _entered_at(run: DynamicRun, at: Reals) -> Reals:
@@ -226,10 +246,11 @@ def trip_table(run: DynamicRun) -> pa.Table:
     arrived = np.isfinite(took)
 
     def mean(values: Reals) -> list[float | None]:
-        return [float(values[arrived].mean()) if name == "arrived" and arrived.any() else None for name in CAUSES]
+        known = values[arrived & np.isfinite(values)]
+        return [float(known.mean()) if name == "arrived" and len(known) else None for name in CAUSES]
 
     return pa.Table.from_arrays([pa.array(CAUSES), pa.array(many, pa.int64()), pa.array(mean(took), _REAL), pa.array(mean(on_road), _REAL)],
-                                schema=TRIPS).filter(pa.array((many > 0) | (np.array(CAUSES) == "arrived")))  # fmt: skip
+                                schema=TRIPS)  # fmt: skip
 
 
 def vehicle_table(network: RoadNetwork, origin: NDArray[np.int64], destination: NDArray[np.int64], run: DynamicRun) -> pa.Table:

@@ -85,6 +85,9 @@ class TrafficParameters(BaseModel):
         default="learn", description='"unaware": drivers wait before a closure; "learn": they turn round there; "informed": all know it'
     )
     closed: tuple[str, ...] = Field(default=(), description="ids of roads or links that are closed all the time", examples=[["r7"]])
+    beyond: Literal["refuse", "hold"] = Field(
+        default="refuse", description='when the traffic outlasts the water: "refuse", or "hold" the last state of the roads'
+    )
     gap: float = Field(default=1e-6, gt=0, lt=1, description="equilibrium: relative gap at which it ends; 1e-4 leaves ghosts of 100 veh/h")
     output_every: Duration = Field(default="5min", description="dynamic: length of an interval of the results")
     table_every: Duration = Field(default="10min", description="dynamic: time after which drivers look at travel times again")

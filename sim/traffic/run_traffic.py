@@ -12,7 +12,7 @@ import pyarrow as pa
 from cim.errors import UsageError
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, figure_table, table_fingerprint
 from cim.sim.times import instant, seconds
-from cim.sim.traffic.outputs import equilibrium_links, interval_table, loaded_links, total_delay, trip_table, vehicle_table
+from cim.sim.traffic.outputs import equilibrium_links, interval_table, loaded_links, origin_delay, total_delay, trip_table, vehicle_table
 from cim.sim.traffic.parameters import TrafficParameters
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["VERSION", "Case", "case_of", "simulate"]
 
 VERSION = "1"
 SAMPLE = 60.0
-"""Time between two counts of a dynamic run [s]; an interval holds several."""
+"""Greatest time between two counts of a dynamic run [s]; an interval holds several."""
 _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -148,6 +148,8 @@ def _unknown(network: RoadNetwork, ids: Sequence[str]) -> list[str]:
 def _time_faults(asked: TrafficParameters) -> list[str]:
     """Return what is wrong with instants, as far as the parameters alone say it."""
     faults = []
+    if not seconds(asked.output_every) > 0:
+        faults.append(f"output_every is {asked.output_every}, expected a time above 0")
     for name in ("until", "at"):
         value = getattr(asked, name)
         if isinstance(value, datetime) and asked.start is None:
@@ -181,9 +183,11 @@ def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficPa
     from cim.model.road_network import ODMatrix
 
     if isinstance(given, ODMatrix):
-        return network, given, given.notes
+        there = given.on(network) if given.places is not None else given
+        return network, there, there.notes
     if hasattr(given, "matrix") and hasattr(given, "network"):
-        return given.network, given.matrix, tuple(given.notes)
+        there = given.on(network) if city is not None else given
+        return there.network, there.matrix, tuple(there.notes)
     if given is not None:
         matrix = plugins.load("cim.networks", "matrix")(given, network)
         return network, matrix, matrix.notes
@@ -222,13 +226,12 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
 
     asked, network = case.asked, case.network
     at = 0.0 if asked.at is None else _length(asked.at, start)
-    shut = list(asked.closed)
+    closed = np.zeros(network.links.num_rows, bool)
     for change in timed_closures(case.city, network, asked.vehicle, start) if case.city is not None else []:
         if change.time <= at:
-            shut = [*shut, *change.links] if change.closed else [one for one in shut if one not in set(change.links)]
-    closed = np.zeros(network.links.num_rows, bool)
-    closed[network.rows_of(shut)] = True
-    held = network if roads is None else _held(network, roads, asked.vehicle, start, at, closed)
+            closed[network.rows_of(change.links)] = bool(change.closed)
+    closed[network.rows_of(asked.closed)] = True
+    held = network if roads is None else _held(network, roads, asked, start, at, closed)
     ids = network.links["id"].filter(pa.array(closed)).to_pylist()
     found = assign(held, case.trips, gap=asked.gap, closed=ids, unserved="refuse" if case.city is None else "tell")
     empty = network.column("free_flow_time")
@@ -247,24 +250,33 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     ]
     balance = {"trips_veh_h": float(found.trips.sum()), "unserved_veh_h": found.unserved, "within_zones_veh_h": found.within_zones,
                "relative_gap": found.gap, "beckmann_objective_veh_s_h": found.objective}  # fmt: skip
-    notes = (f"equilibrium of the hour at {at:g} s after the start, relative gap {found.gap:.1e} by an exact search",)
+    notes = (f"equilibrium of the hour at {at:g} s after the start, relative gap {found.gap:.1e} by an exact search", *_no_start(roads))
     return _Found({"links": rows, "figures": figure_table(figures)}, balance, notes)
 
 
-def _held(network: RoadNetwork, roads: Fields, vehicle: str, start: datetime, at: float, closed: NDArray[np.bool_]) -> RoadNetwork:
+def _no_start(roads: Fields | None) -> list[str]:
+    """Tell when the states of roads know no instant."""
+    if roads is None or roads.run.start is not None:
+        return []
+    return ["the state of the roads states no start: it is taken to begin with the traffic"]
+
+
+def _held(
+    network: RoadNetwork, roads: Fields, asked: TrafficParameters, start: datetime, at: float, closed: NDArray[np.bool_]
+) -> RoadNetwork:
     """Return the network with the speeds and capacities that the state of the roads leaves; what it closes is marked in `closed`."""
     from cim.sim.traffic.road_states import at_time
 
     known = _known(network)
     begun = roads.run.start
     shift = 0.0 if begun is None else (start - begun).total_seconds()
-    speed, capacity, shut = at_time(roads, known.network, vehicle, shift + at)
+    speed, capacity, shut = at_time(roads, known.network, asked.vehicle, shift + at, beyond=asked.beyond)
     links = network.links
     time, most = (links[name].to_numpy().copy() for name in ("free_flow_time", "capacity"))
     length = known.network.column("length")
     slow = np.isfinite(speed) & (speed > 0)
     time[known.rows[slow]] = np.maximum(time[known.rows[slow]], length[slow] / speed[slow])
-    open_ = ~shut & (capacity > 0)
+    open_ = ~shut & (capacity > 0) & (speed > 0)
     most[known.rows[open_]] *= capacity[open_]
     closed[known.rows[~open_]] = True
     for name, values in (("free_flow_time", time), ("capacity", most)):
@@ -303,16 +315,17 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
         shut_by_people += timed_closures(case.city, network, asked.vehicle, start)
     water: list[LinkChange] = []
     if roads is not None:
-        water = changes_of(roads, _known(network).network, asked.vehicle, None if roads.run.start is None else start, until=until)
+        begun = None if roads.run.start is None else start
+        water = changes_of(roads, _known(network).network, asked.vehicle, begun, until=until, beyond=asked.beyond)
     changes = merged(network, shut_by_people, water)
     midnight = start.astimezone(_zone(case.city)).replace(hour=0, minute=0, second=0, microsecond=0)
     run = load_fleet(
         network, fleet, until=until, changes=changes, behaviour=asked.behaviour, clock=(start - midnight).total_seconds(),
-        table_every=seconds(asked.table_every), sample_every=SAMPLE, jam_spacing=asked.jam_spacing, wave_speed=asked.wave_speed,
+        table_every=seconds(asked.table_every), sample_every=_sample(asked), jam_spacing=asked.jam_spacing, wave_speed=asked.wave_speed,
     )  # fmt: skip
     shut = np.zeros(network.links.num_rows, bool)
     for one in changes:
-        if one.closed:
+        if one.closed and one.time < until:
             shut[network.rows_of(one.links)] = True
     tables = {"links": loaded_links(network, run, shut), "intervals": interval_table(network, run, seconds(asked.output_every)),
               "trips": trip_table(run)}  # fmt: skip
@@ -322,7 +335,19 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
     balance = {"vehicles": float(len(run.departure)), **{name.replace(" ", "_"): float(many) for name, many in counts.items()},
                "unaccounted": float(len(run.departure) - sum(counts.values()))}  # fmt: skip
     tables["figures"] = figure_table(_dynamic_figures(network, run, tables["intervals"], shut))
-    return _Found(tables, balance, (*made.notes, *run.notes))
+    return _Found(tables, balance, (*made.notes, *run.notes, *_no_start(roads), *_no_date(case, roads, shut_by_people)))
+
+
+def _no_date(case: Case, roads: Fields | None, closures: Sequence[LinkChange]) -> list[str]:
+    """Tell when closures have dates and the run has none."""
+    dated = case.asked.start is None and (roads is None or roads.run.start is None) and any(one.time > 0 for one in closures)
+    return [f"no start is given: the run begins at {_NO_DATE:%Y-%m-%d}, and the closures of the city by their dates"] if dated else []
+
+
+def _sample(asked: TrafficParameters) -> float:
+    """Return the time between two counts [s]: a minute at most, and a whole number of them in an interval."""
+    every = seconds(asked.output_every)
+    return every / float(np.ceil(every / SAMPLE))
 
 
 def _dynamic_figures(
@@ -336,6 +361,7 @@ def _dynamic_figures(
     causes = run.causes()
     stranded = {name: causes[name] for name in STRANDED if causes[name]}
     rest = len(run.departure) - causes["arrived"] - sum(stranded.values())
+    waited, waiting = origin_delay(run)
     queues = intervals.group_by("time").aggregate([("queue", "sum")])
     longest = pc.max(queues["queue_sum"]).as_py() or 0.0
     return [
@@ -345,6 +371,7 @@ def _dynamic_figures(
         ("not there yet at the end", float(rest), "veh", ""),
         ("mean trip of those that arrived", float(took.mean()) if len(took) else None, "s", "from departure to arrival"),
         ("delay on roads", total_delay(network, run) / 3600.0, "veh h", "against empty, dry roads"),
+        ("time lost before the first road", waited / 3600.0, "veh h", f"{waiting:,} vehicles still wait there at the end"),
         ("most vehicles in queues at once", longest, "veh", "at the ends of the intervals"),
         ("way on roads", float(run.left[-1] @ np.nan_to_num(network.column("length"))) / 1000.0, "veh km", ""),
         ("links closed at some time", float(shut.sum()), "links", ""),

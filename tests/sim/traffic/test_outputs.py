@@ -115,3 +115,34 @@ def test_an_end_before_the_start_is_refused_with_the_other_faults() -> None:
         simulate(chain(), demand=trips, start="2026-07-01T08:00Z", until="2026-07-01T07:00:00Z", closed=("r9",))
     assert "until is 2026-07-01" in str(caught.value)
     assert "3600 s before the start" in str(caught.value)
+
+
+def test_vehicles_that_wait_before_their_first_road_are_in_the_figures() -> None:
+    result = simulate(chain(300.0), demand=ODMatrix(np.array([0]), np.array([3]), np.array([3000.0])), until="1h")
+    told = {one["figure"]: one for one in result.tables["figures"].to_pylist()}
+    lost = told["time lost before the first road"]
+    assert lost["value"] > 50.0
+    waiting = {one["cause"]: one["vehicles"] for one in result.tables["trips"].to_pylist()}["waiting at the origin for space"]
+    assert lost["note"].startswith(f"{waiting:,} vehicles")
+
+
+@pytest.mark.parametrize(("every", "seconds"), [("90s", 90.0), ("30s", 30.0), ("100s", 100.0), ("5min", 300.0)])
+def test_intervals_are_as_long_as_they_are_asked_for(every: str, seconds: float) -> None:
+    result = simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([600.0])), until="30min", output_every=every)
+    begins = sorted(set(result.tables["intervals"]["time"].to_pylist()))
+    assert np.allclose(np.diff(begins), seconds)
+
+
+def test_two_runs_pair_what_became_of_their_vehicles_by_cause() -> None:
+    trips = ODMatrix(np.array([0]), np.array([3]), np.array([600.0]))
+    free, shut = simulate(chain(), demand=trips), simulate(chain(), demand=trips, closed=("r2",))
+    rows = {one["cause_base"]: one for one in compare(free, shut).table("trips").to_pylist()}
+    assert rows["arrived"]["cause_option"] == "arrived"
+    assert rows["arrived"]["vehicles_difference"] == -600
+    assert sum(one["vehicles_difference"] for one in rows.values()) == 0
+
+
+def test_trips_of_a_demand_follow_an_option_that_closes_a_road_for_good() -> None:
+    trips = ODMatrix.of(chain(), ["a"], ["d"], [600.0])
+    other = RoadNetwork.of(["d", "c", "b", "a"], [3, 2, 1], [2, 1, 0], free_flow_time=30.0, capacity=1800.0, length=500.0)
+    assert simulate(other, demand=trips, method="equilibrium").tables["links"]["flow"].to_pylist() == [600.0] * 3

@@ -56,7 +56,7 @@ def test_a_speed_above_the_free_one_does_not_make_a_link_faster() -> None:
 def test_the_last_interval_holds_at_the_very_end_and_not_beyond() -> None:
     late = made(("q", "car", 3000, 3600, None, 1.0, True))
     assert at_time(late, NETWORK, "car", 3600.0)[2].tolist() == [False, True, False]
-    with pytest.raises(UsageError, match=r'from 3700 to 3700 s .* from 0 to 3600 s; make the flood longer, or say beyond="hold"'):
+    with pytest.raises(UsageError, match=r'from 3700 to 3700 s .* 0 to 3600 s; make the flood longer .* or say beyond = "hold"'):
         at_time(late, NETWORK, "car", 3700.0)
     assert at_time(late, NETWORK, "car", 3700.0, beyond="hold")[2][1]
     early = made(("q", "car", 0, 600, None, 1.0, True))
