@@ -52,8 +52,8 @@ def class_rows(names: tuple[str, ...], changes: Sequence[LinkChange]) -> ClassRo
     return ClassRows(names, np.array([found.index(one) for one in treated], np.int64), len(found))
 
 
-_LANES_APART = 50.0
-"""How much longer than the next shorter one a lane of the same road may be [m]: its way over a junction may be."""
+_LANES_APART = 2.0
+"""How many times as long as the next shorter one a lane of the same road may be: its way over a junction may be longer."""
 
 
 def lanes_of(network: RoadNetwork) -> Ints:
@@ -68,7 +68,7 @@ def lanes_of(network: RoadNetwork) -> Ints:
     code = np.where(code < 0, count + np.arange(count), code)
     keys, length = np.stack([network.column("from_node"), network.column("to_node"), code]), np.nan_to_num(network.column("length"))
     order = np.lexsort([length, *keys])
-    longer = np.diff(length[order]) > _LANES_APART
+    longer = length[order][1:] > _LANES_APART * length[order][:-1]
     new = np.append(True, (np.diff(keys[:, order], axis=1) != 0).any(axis=0) | longer) if count else np.zeros(0, bool)
     group = np.empty(count, np.int64)
     group[order] = np.cumsum(new) - 1
