@@ -219,8 +219,10 @@ class _Directed:
 
 
 def _directed(city: City) -> _Directed:
-    """Return the directions of all road links under the ids of `cim.sim.traffic.city_network`."""
+    """Return the directions of all road links under the ids of `cim.sim.traffic.city_network`; one that cars do not drive has none."""
     import pandas as pd
+
+    from cim.sim.traffic.city_network import directed_ids
 
     found = link_lines(city, "road")
     table = city.tables["links"].take(pa.array(found.row))
@@ -231,14 +233,14 @@ def _directed(city: City) -> _Directed:
     order = np.lexsort((back, row))
     row, back = row[order], back[order]
     ends = np.array([found.from_node, found.to_node], object)
-    tail, head = np.where(back, ends[1][row], ends[0][row]), np.where(back, ends[0][row], ends[1][row])
     ids = np.asarray(city.ids(found.object[row]), object)
-    keys = pd.Series(ids, dtype=object) + ":" + pd.Series(tail, dtype=object).astype(str) + ">" + pd.Series(head, dtype=object).astype(str)
-    again = keys.groupby(keys).cumcount().to_numpy()
-    keys = keys.where(again == 0, keys + "#" + pd.Series(again + 1).astype(str))
+    names = directed_ids(city)
+    keys = np.array([names.get(one, "") for one in zip(found.key[row].tolist(), back.tolist(), strict=True)], object)
+    driven = keys != ""
+    row, back, ids, keys = row[driven], back[driven], ids[driven], keys[driven]
     codes = pd.factorize(ends.ravel(), use_na_sentinel=True)[0].reshape(2, -1).T
     return _Directed(
-        np.asarray(keys, object), ids, found.object[row], row, back, (sides[0] & sides[1])[row], found.missing[row],
+        keys, ids, found.object[row], row, back, (sides[0] & sides[1])[row], found.missing[row],
         _lanes(table, row, back), found.lines, np.asarray(codes, np.int64),
     )  # fmt: skip
 
