@@ -64,6 +64,7 @@ def to_crs(city: City, crs: str | CityCRS, *, allow_ballpark: bool = False) -> C
         origin = np.append(np.floor(absolute[:, :2].min(axis=0)), 0.0) if len(absolute) else np.zeros(3)
         vertices = vertices_from(absolute - origin, np.diff(flat.vertex_start))
         moved = geometries.set_column(geometries.column_names.index("vertices"), SCHEMAS["geometries"].field("vertices"), vertices)
+
     def plan(xy: Any) -> Any:
         done = transform_points(xy[:, 0], xy[:, 1], None, city.crs, target, allow_ballpark=allow_ballpark, path=where)
         return np.stack([done.x, done.y], axis=1)

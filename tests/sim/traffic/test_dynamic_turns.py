@@ -239,6 +239,6 @@ def test_no_vehicle_is_lost_under_all_rules_at_once(seed: int, behaviour: Any) -
 def test_a_loop_beside_a_road_of_the_same_object_is_no_lane_of_it() -> None:
     two = RoadNetwork.of(["a", "b"], [0, 0], [1, 1], ids=["short", "loop"], free_flow_time=[12.0, 360.0], capacity=900.0,
                          length=[100.0, 3000.0], objects=["r", "r"])  # fmt: skip
-    run = load_fleet(two, Fleet(np.arange(100) * 6.0, np.zeros(100, np.int64), np.ones(100, np.int64)), until=3600.0)
+    run = load_fleet(two, Fleet(np.linspace(0.0, 594.0, 100), np.zeros(100, np.int64), np.ones(100, np.int64)), until=3600.0)
     assert run.entered[-1].tolist() == [100, 0]
     assert np.nanmean(run.arrival - run.departure) == pytest.approx(12.0, abs=0.5)

@@ -18,7 +18,7 @@ def chain(capacity: float = 900.0) -> RoadNetwork:
 
 def loaded(network: RoadNetwork, many: int, spacing: float, until: float = 3600.0, changes: list[LinkChange] | None = None) -> DynamicRun:
     """Return a run of vehicles that set out at equal intervals [s] along the chain."""
-    fleet = Fleet(np.arange(many) * spacing + 0.3, np.zeros(many, np.int64), np.full(many, 3))
+    fleet = Fleet(np.asarray(np.arange(many) * spacing + 0.3, np.float64), np.zeros(many, np.int64), np.full(many, 3))
     return load_fleet(network, fleet, until=until, changes=changes or [])
 
 

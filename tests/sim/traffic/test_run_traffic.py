@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import shapely
@@ -52,7 +54,7 @@ def test_a_street_that_an_option_closes_keeps_the_trips_and_shows_on_the_others(
 
 def test_a_street_closed_for_a_time_holds_up_those_who_do_not_know(city: City) -> None:
     closed = Change("works").close_road("south", start="2026-07-01T08:05:00+08:00", until="2026-07-01T08:35:00+08:00").apply(city)
-    options = {"start": "2026-07-01T08:00:00+08:00", "until": "2h", "zone_size": 200.0}
+    options: dict[str, Any] = {"start": "2026-07-01T08:00:00+08:00", "until": "2h", "zone_size": 200.0}
     free, stuck, clever = (
         simulate(one, behaviour=who, **options) for one, who in ((city, "learn"), (closed, "unaware"), (closed, "learn"))
     )
