@@ -196,7 +196,7 @@ def rounded_bounds(values: Reals, classes: int) -> tuple[float, ...]:
     ten = 10.0 ** np.floor(np.log10(raw))
     step = next(nice * ten for nice in _NICE if nice * ten >= raw * (1 - 1e-9))
     most = max(float(known.max()) if len(known) else 0.0, step * classes)
-    return (*(float(f"{step * place:.9g}") for place in range(classes)), most)
+    return (*(float(f"{step * place:.9g}") for place in range(classes)), float(most))
 
 
 def difference_scale(values: Reals, title: Text, unit: str, none: Text, note: Text) -> Scale:

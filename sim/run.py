@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cim import plugins
 from cim.errors import CimError, InputError, ObjectNotFoundError, UsageError
 from cim.progress import track
-from cim.results import Fields, Needing, Preparing, Resuming, Using, Verdicts, city_fingerprint
+from cim.results import Fields, Looking, Needing, Preparing, Resuming, Using, Verdicts, city_fingerprint
 from cim.results.runs import export_result, save_run
 from cim.scenario import Change, Scenario, members, read_scenario
 
@@ -107,6 +107,7 @@ def _need_faults(jobs: list[Job], stated: Collection[str]) -> list[str]:
     """Return which sections read a result that is not there when they run; `stated` are the sections of the file, faulty ones, too."""
     faults = []
     names = [name for _, name, _ in jobs]
+    values = {name: own for _, name, own in jobs}
     for at, (group, name, _) in enumerate(jobs):
         for section in _needs(plugins.load(group, name)).values():
             if section not in names and section in stated:
@@ -115,6 +116,9 @@ def _need_faults(jobs: list[Job], stated: Collection[str]) -> list[str]:
                 faults.append(f"[{name}] needs the result of [{section}], which the scenario does not have; add that section before it")
             elif names.index(section) >= at:
                 faults.append(f"[{name}] needs the result of [{section}], which comes later; put [{section}] before it")
+        plugin = plugins.load(group, name)
+        if isinstance(plugin, Looking):
+            faults += [f"[{name}] {said}" for said in plugin.beside(values[name], {one: values[one] for one in names if one != name})]
         late = [section for section in _uses(plugins.load(group, name)).values() if section in names and names.index(section) >= at]
         faults += [f"[{name}] reads the result of [{section}], which comes later; put [{section}] before it" for section in late]
     return faults

@@ -26,7 +26,7 @@ from cim.results.figures import Figure, figure_table, figures_side_by_side, main
 from cim.results.files import load_result, save_result
 from cim.results.fingerprint import array_fingerprint, city_fingerprint, table_fingerprint
 from cim.results.geotiff import to_geotiff
-from cim.results.protocols import Check, Needing, Preparing, Resuming, Simulator, Using
+from cim.results.protocols import Check, Looking, Needing, Preparing, Resuming, Simulator, Using
 from cim.results.run_record import RunRecord, Stopwatch
 from cim.results.runs import compare_runs, load_run, save_run
 from cim.results.tolerance import Tolerance
@@ -40,6 +40,7 @@ __all__ = [
     "Figure",
     "Grid",
     "Judgement",
+    "Looking",
     "Needing",
     "Noise",
     "Preparing",

@@ -180,12 +180,16 @@ def figures_side_by_side(base: Verdicts | Fields, option: Verdicts | Fields) -> 
         "unit": [(one.get(name) or other[name]).unit for name in names],
         "base": before,
         "option": after,
-        "difference": pc.subtract(after, before),
+        "difference": pc.if_else(pa.array([_one_unit(name, one, other) for name in names]), pc.subtract(after, before), None),
         "note": [_note(one.get(name), other.get(name)) for name in names],
     }
     kinds = {"figure": pa.string(), "unit": pa.string(), "note": pa.string()}
     schema = pa.schema([column(name, kinds.get(name, pa.float64())) for name in columns])
     return pa.table(columns, schema=schema)
+
+
+def _one_unit(name: str, one: dict[str, Figure], other: dict[str, Figure]) -> bool:
+    return name not in one or name not in other or one[name].unit == other[name].unit
 
 
 def _value(name: str, own: dict[str, Figure], other: dict[str, Figure]) -> float | None:

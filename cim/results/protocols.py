@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cim.results.fields import Fields
     from cim.results.verdicts import Verdicts
 
-__all__ = ["Check", "Needing", "Preparing", "Resuming", "Simulator", "Using"]
+__all__ = ["Check", "Looking", "Needing", "Preparing", "Resuming", "Simulator", "Using"]
 
 
 @runtime_checkable
@@ -88,6 +88,14 @@ class Using(Protocol):
     @property
     def uses(self) -> Mapping[str, str]:
         """Argument of `run`, and the name of the simulator whose result it takes if the scenario has that section."""
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """A simulator that looks at the other sections of its scenario before anything computes: an optional member of `Simulator`."""
+
+    def beside(self, own: BaseModel, others: Mapping[str, BaseModel]) -> list[str]:
+        """Return what its section and those of other simulators make no sense of together, one sentence each."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from cim.sim.impact.reach_targets import read_targets
 from cim.sim.impact.reachability import VERSION, reach
 from cim.sim.impact.walking import walking_network
 from cim.sim.traffic.city_network import road_network
+from cim.sim.traffic.plugin import UNHEEDED
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -43,6 +44,11 @@ class Reach:
     ) -> Fields:  # fmt: skip
         """Return who is reached in time; see `cim.sim.impact.reach`."""
         return self.prepare(city, **parameters)(roads=roads, traffic=traffic, exposed=exposed)
+
+    def beside(self, own: BaseModel, others: Mapping[str, BaseModel]) -> list[str]:
+        """Return why the water of the same scenario would not count."""
+        del own
+        return [UNHEEDED] if "flood" in others and "roads" not in others else []
 
     def prepare(self, city: City, **parameters: Any) -> Callable[..., Fields]:
         """Check parameters, stations, objects and network, and return what runs them.

@@ -129,9 +129,9 @@ def reach(
     given = {"roads": roads, "traffic": traffic, "base": base, "exposed": exposed}
     inputs = {"city": city_fingerprint(city)} | {name: table_fingerprint(one.table()) for name, one in given.items() if one is not None}
     assumed = (*_always(base, traffic, limits), *dict.fromkeys(notes))
-    run = RunRecord(
-        "reach", VERSION, inputs, limits.model_dump(), start=steps.start, balance=_balance(courses, targets), assumptions=assumed
-    )
+    seed = None if traffic is None else traffic.run.seed
+    run = RunRecord("reach", VERSION, inputs, limits.model_dump(), seed, steps.start, balance=_balance(courses, targets),
+                    assumptions=assumed)  # fmt: skip
     return Fields("reach", plain_dataset(), tables, watch.stop(run))
 
 

@@ -115,7 +115,7 @@ def _no_links(city: City) -> str:
     """Return what is missing, and what helps."""
     roads = sum(count for type, count in city.types().items() if type in _ROADS)
     if roads:
-        return (f"traffic: the city has {roads} roads but no road links; make them with the change derive_road_links "
+        return (f"traffic: the city has {roads} roads but no road links; make them by cim roads CITY, with the change derive_road_links "
                 "(cim.scenario.Change(…).derive_road_links()), or fuse the city with a network (OpenStreetMap)")  # fmt: skip
     return "traffic: the city has no road links; read a network (OpenStreetMap, centrelines) into it, or fuse one with it"
 

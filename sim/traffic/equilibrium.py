@@ -106,6 +106,11 @@ class Assignment:
 
     def through(self, link: int) -> tuple[Ints, Reals]:
         """Return the pairs whose trips use a link, and how many of them do [veh/h] (select-link analysis)."""
+        if not 0 <= link < len(self.flow):
+            from cim.errors import UsageError
+
+            msg = f"link {link!r}; expected the row of a link, 0 to {len(self.flow) - 1}: network.rows_of([id])"
+            raise UsageError(msg)
         path = np.repeat(np.arange(len(self.paths.flow)), np.diff(self.paths.start))
         used = np.unique(path[self.paths.links == link])
         pair = np.searchsorted(self.paths.of_pair, used, side="right") - 1

@@ -49,7 +49,7 @@ class TrafficParameters(BaseModel):
         description='"dynamic": every vehicle, with queues in time; "equilibrium": flows of an hour at which nobody saves time elsewhere',
     )
     start: Instant | None = Field(
-        default=None, description="first instant; without zone UTC, so write +08:00; left out: that of the water, or 2000-01-01"
+        default=None, description="first instant, with its zone, such as +08:00; left out: that of the water, or 2000-01-01"
     )
     until: Until = Field(default="2h", description='length of a dynamic run, such as "3h", or its last instant')
     at: Until | None = Field(
@@ -90,7 +90,9 @@ class TrafficParameters(BaseModel):
     )
     gap: float = Field(default=1e-6, gt=0, lt=1, description="equilibrium: relative gap at which it ends; 1e-4 leaves ghosts of 100 veh/h")
     output_every: Duration = Field(default="5min", description="dynamic: length of an interval of the results")
-    table_every: Duration = Field(default="10min", description="dynamic: time after which drivers look at travel times again")
+    table_every: Duration = Field(
+        default="1min", description="dynamic: time after which drivers look at travel times again; long ones let queues lock each other"
+    )
     jam_spacing: PositiveFloat = Field(default=JAM_SPACING, description="dynamic: way that a vehicle takes in a jammed lane [m]")
     wave_speed: PositiveFloat = Field(default=WAVE_SPEED, description="dynamic: speed of the backward wave [m/s]")
     vehicles: bool = Field(default=False, description="dynamic: whether every vehicle is listed in the result")

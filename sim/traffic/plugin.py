@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cim.sim.traffic.parameters import TrafficParameters
-from cim.sim.traffic.run_traffic import VERSION, case_of
+from cim.sim.traffic.run_traffic import VERSION, case_of, time_faults_beside
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from cim.model import City
     from cim.results import Fields
 
-__all__ = ["SIMULATOR", "Traffic"]
+__all__ = ["SIMULATOR", "UNHEEDED", "Traffic"]
+
+UNHEEDED = "would not heed the water of [flood]: add a section [roads] between them, which says what the water leaves of the roads"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Traffic:
     def run(self, city: City, *, roads: Fields | None = None, **parameters: Any) -> Fields:
         """Return the traffic; see `cim.sim.traffic.simulate`."""
         return self.prepare(city, **parameters)(roads=roads)
+
+    def beside(self, own: BaseModel, others: Mapping[str, BaseModel]) -> list[str]:
+        """Return what the traffic and the water of one scenario make no sense of together: roads that no one asks, other times."""
+        if "flood" not in others:
+            return []
+        return time_faults_beside(own, others["flood"]) if "roads" in others else [UNHEEDED]
 
     def prepare(self, city: City, **parameters: Any) -> Callable[..., Fields]:
         """Check network, trips and parameters, and return what runs them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cim.errors import UsageError
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, figure_table, table_fingerprint
-from cim.sim.times import instant, seconds
+from cim.sim.times import instant, seconds, zone_is_assumed
 from cim.sim.traffic.outputs import equilibrium_links, interval_table, loaded_links, origin_delay, total_delay, trip_table, vehicle_table
 from cim.sim.traffic.parameters import TrafficParameters
 
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from cim.model.road_network import ODMatrix, RoadNetwork
     from cim.sim.traffic.dynamic import DynamicRun, LinkChange
 
-__all__ = ["VERSION", "Case", "case_of", "simulate"]
+__all__ = ["VERSION", "Case", "case_of", "simulate", "time_faults_beside"]
 
 VERSION = "1"
 SAMPLE = 60.0
 """Greatest time between two counts of a dynamic run [s]; an interval holds several."""
+_GATE_REACH = 500.0
+"""How far a gate may lie from the node that it stands for [m]."""
 _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -116,7 +118,9 @@ def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameter
     if city is not None:
         inputs["city"] = city_fingerprint(city)
     trips = replace(trips, trips=np.asarray(trips.trips, float) * asked.demand_factor)
-    faults = [*_unknown(network, asked.closed), *_time_faults(asked)]
+    faults = [*_unknown(network, asked.closed), *_time_faults(asked), *_zone_faults(asked, city)]
+    if demand is None and asked.demand is not None and (asked.gate or asked.through):
+        faults.append("gate and through belong to trips from floor area; a matrix of demand holds its own, so leave them out")
     if not len(trips.trips) or not trips.total > 0:
         faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
     checked(network, faults)
@@ -158,6 +162,31 @@ def _time_faults(asked: TrafficParameters) -> list[str]:
         if length is not None and (length < 0 or (name == "until" and length == 0)):
             faults.append(f"{name} is {value}, which lies {-length:g} s before the start of the run, {asked.start}")
     return faults
+
+
+def time_faults_beside(own: Any, flood: Any) -> list[str]:
+    """Return the fault that the traffic of a scenario goes beyond its flood, from both sections alone."""
+    if own.beyond == "hold":
+        return []
+    begun = _NO_DATE if flood.start is None else instant(flood.start)
+    start = begun if own.start is None else instant(own.start)
+    long = 0.0 if own.method == "equilibrium" and own.at is None else _length(own.at if own.method == "equilibrium" else own.until, start)
+    first, last = start + timedelta(seconds=long if own.method == "equilibrium" else 0.0), start + timedelta(seconds=long)
+    dry = begun + timedelta(seconds=_length(flood.until, begun))
+    if begun <= first and last <= dry:
+        return []
+    spans = f"{first:%Y-%m-%d %H:%M} to {last:%H:%M} UTC, and [flood] goes from {begun:%Y-%m-%d %H:%M} to {dry:%Y-%m-%d %H:%M} UTC"
+    return [f'is looked at from {spans}: make the flood longer or the traffic shorter, state both zones, or say beyond = "hold"']
+
+
+def _zone_faults(asked: TrafficParameters, city: City | None) -> list[str]:
+    """Return which instants state no zone in a city that has another one than UTC: its closures count in the city's own time."""
+    if city is None or city.time_zone == "UTC":
+        return []
+    given = {name: getattr(asked, name) for name in ("start", "until", "at")}
+    lacking = {name: value for name, value in given.items() if isinstance(value, datetime) and zone_is_assumed(value)}
+    where = f"states no zone, and the city lies in {city.time_zone}; write it, such as +08:00 or Z"
+    return [f"{name} = {value:%Y-%m-%dT%H:%M:%S} {where}" for name, value in lacking.items()]
 
 
 def _trip_rows(network: RoadNetwork, trips: ODMatrix) -> pa.Table:
@@ -213,7 +242,12 @@ def _node(network: RoadNetwork, at: str | tuple[float, float]) -> str:
     if isinstance(at, str):
         return at
     away = np.hypot(network.nodes["x"].to_numpy() - at[0], network.nodes["y"].to_numpy() - at[1])
-    return str(network.nodes["id"][int(np.nanargmin(away))].as_py())
+    nearest = int(np.nanargmin(away))
+    if away[nearest] > _GATE_REACH:
+        where = f"lies {away[nearest]:,.0f} m from the nearest node; give a place within {_GATE_REACH:g} m of one"
+        msg = f"traffic: the gate at [{at[0]:.12g}, {at[1]:.12g}] {where}"
+        raise UsageError(msg)
+    return str(network.nodes["id"][nearest].as_py())
 
 
 # ---------------------------------------------------------------- the runs
@@ -239,13 +273,14 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     driven = found.trips.sum() - found.unserved
     free = float(found.flow @ empty) / 3600.0
     hours = float(np.sum(found.flow[~closed] * (found.time - held.column("fixed"))[~closed])) / 3600.0
+    way = np.where(_roads_only(network), np.nan_to_num(held.column("length")), 0.0)
     figures = [
         ("trips that find a way", driven, "veh/h", ""),
         ("trips that find no way", found.unserved, "veh/h", "between zones that no open road joins" if found.unserved else ""),
-        ("time on roads", hours, "veh h/h", ""),
-        ("delay", hours - free, "veh h/h", "against empty, dry roads"),
+        ("time of all trips", hours, "veh h/h", "connectors of zones too"),
+        ("delay", hours - free, "veh h/h", "against empty, dry roads on the ways taken; what a detour costs is in the time of all trips"),
         ("mean trip", 3600.0 * hours / driven if driven > 0 else None, "s", ""),
-        ("way on roads", float(found.flow @ np.nan_to_num(held.column("length"))) / 1000.0, "veh km/h", ""),
+        ("way on roads", float(found.flow @ way) / 1000.0, "veh km/h", ""),
         ("closed links", float(closed.sum()), "links", ""),
     ]
     balance = {"trips_veh_h": float(found.trips.sum()), "unserved_veh_h": found.unserved, "within_zones_veh_h": found.within_zones,
@@ -293,10 +328,15 @@ class _Known:
 
 
 def _known(network: RoadNetwork) -> _Known:
+    roads = _roads_only(network)
+    return _Known(network.without(np.flatnonzero(~roads)), np.flatnonzero(roads))
+
+
+def _roads_only(network: RoadNetwork) -> NDArray[np.bool_]:
+    """Return which links are roads, not connectors of zones."""
     from cim.sim.traffic.demand_zones import CONNECTOR
 
-    connector = np.asarray([one == CONNECTOR for one in network.links["class"].to_pylist()], bool)
-    return _Known(network.without(np.flatnonzero(connector)), np.flatnonzero(~connector))
+    return np.asarray([one != CONNECTOR for one in network.links["class"].to_pylist()], bool)
 
 
 def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
@@ -335,7 +375,25 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
     balance = {"vehicles": float(len(run.departure)), **{name.replace(" ", "_"): float(many) for name, many in counts.items()},
                "unaccounted": float(len(run.departure) - sum(counts.values()))}  # fmt: skip
     tables["figures"] = figure_table(_dynamic_figures(network, run, tables["intervals"], shut))
-    return _Found(tables, balance, (*made.notes, *run.notes, *_no_start(roads), *_no_date(case, roads, shut_by_people)))
+    told = [f"flow and speed by link are means over the whole run of {until / 3600.0:g} h, with the time in which it fills and empties"]
+    told += _locked(run, seconds(asked.table_every)) + _idle(shut_by_people, until)
+    return _Found(tables, balance, (*made.notes, *run.notes, *_no_start(roads), *_no_date(case, roads, shut_by_people), *told))
+
+
+def _locked(run: DynamicRun, every: float) -> list[str]:
+    """Tell of rings of full roads: the model has no driver who gives way there."""
+    many = run.causes()["in a ring of full roads"]
+    if not many:
+        return []
+    said = f"{many:,} vehicles stand in rings of full roads, where nobody gives way in this model"
+    return [f"{said}: a shorter table_every than {every:g} s may change that; look at it before the numbers are used"]
+
+
+def _idle(closures: Sequence[LinkChange], until: float) -> list[str]:
+    """Tell when no closure that people decided falls into the run."""
+    if not closures or any(one.closed and one.time < until for one in closures):
+        return []
+    return ["no closure of the city falls into the run: they begin after its end; do the dates and zones agree?"]
 
 
 def _no_date(case: Case, roads: Fields | None, closures: Sequence[LinkChange]) -> list[str]:
@@ -364,6 +422,7 @@ def _dynamic_figures(
     waited, waiting = origin_delay(run)
     queues = intervals.group_by("time").aggregate([("queue", "sum")])
     longest = pc.max(queues["queue_sum"]).as_py() or 0.0
+    way = np.where(_roads_only(network), np.nan_to_num(network.column("length")), 0.0)
     return [
         ("vehicles", float(len(run.departure)), "veh", ""),
         ("arrived", float(causes["arrived"]), "veh", ""),
@@ -373,7 +432,7 @@ def _dynamic_figures(
         ("delay on roads", total_delay(network, run) / 3600.0, "veh h", "against empty, dry roads"),
         ("time lost before the first road", waited / 3600.0, "veh h", f"{waiting:,} vehicles still wait there at the end"),
         ("most vehicles in queues at once", longest, "veh", "at the ends of the intervals"),
-        ("way on roads", float(run.left[-1] @ np.nan_to_num(network.column("length"))) / 1000.0, "veh km", ""),
+        ("way on roads in all", float(run.left[-1] @ way) / 1000.0, "veh km", ""),
         ("links closed at some time", float(shut.sum()), "links", ""),
     ]
 

@@ -1,0 +1,96 @@
+"""The section [traffic] beside the others of its scenario, and what a planner writes by mistake."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+
+from cim.errors import UsageError
+from cim.model import City, CityBuilder
+from cim.model.road_network import ODMatrix, RoadNetwork
+from cim.sim.flood.parameters import FloodParameters
+from cim.sim.impact.reach_plugin import SIMULATOR as REACH
+from cim.sim.traffic import TrafficParameters, assign, simulate
+from cim.sim.traffic.plugin import SIMULATOR
+
+TRIPS = ODMatrix(np.array([0]), np.array([1]), np.array([100.0]))
+
+
+@pytest.fixture(scope="module")
+def city() -> City:
+    """Give one street in Shanghai's time."""
+    builder = CityBuilder("EPSG:4549", time_zone="Asia/Shanghai")
+    x, y = 500000.0, 3400000.0
+    keys = builder.add_objects("Road", ["r1"], footprints=[shapely.LineString([(x, y), (x + 500, y)])])
+    builder.add_links(keys, "road", ["a"], ["b"], length=[500.0], attributes=['{"class": "residential", "vertices": [0, 1]}'])
+    return builder.build()
+
+
+def flood(**more: Any) -> FloodParameters:
+    given = {"until": "1h", "start": datetime(2026, 7, 1, 8, tzinfo=UTC), "rain": {"kind": "none"}, **more}
+    return FloodParameters.model_validate(given)
+
+
+def test_an_instant_without_a_zone_is_refused_where_the_city_has_another_than_utc(city: City) -> None:
+    with pytest.raises(UsageError, match="start = 2026-07-01T08:00:00 states no zone, and the city lies in Asia/Shanghai"):
+        simulate(city, demand=TRIPS, start="2026-07-01T08:00:00")
+    simulate(city, demand=TRIPS, start="2026-07-01T08:00:00+08:00", until="10min", departures="5min")
+
+
+def test_gates_beside_a_matrix_are_refused(city: City, tmp_path: Path) -> None:
+    file = tmp_path / "trips.csv"
+    file.write_text("origin,destination,trips\na,b,100\n", encoding="utf-8")
+    assert simulate(city, method="equilibrium", **{"demand": None, **read(file)}).run.balance["trips_veh_h"] == 100.0
+    with pytest.raises(UsageError, match="gate and through belong to trips from floor area"):
+        simulate(city, method="equilibrium", gate=[{"at": "a", "inbound": 10.0}], **read(file))
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return the file as the section of a scenario hands it over."""
+    return {"parameters": TrafficParameters(demand=str(file))}
+
+
+def test_a_gate_far_from_every_road_is_refused_with_its_distance(city: City) -> None:
+    with pytest.raises(UsageError, match=r"the gate at \[510750, 3400000\] lies 10,250 m from the nearest node"):
+        simulate(city, gate=[{"at": (510750.0, 3400000.0), "inbound": 10.0}])
+
+
+def test_water_that_nobody_would_heed_is_told_before_anything_computes() -> None:
+    others = {"flood": flood()}
+    assert "add a section [roads]" in SIMULATOR.beside(TrafficParameters(), others)[0]
+    assert "add a section [roads]" in REACH.beside(TrafficParameters(), others)[0]
+    assert SIMULATOR.beside(TrafficParameters(), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "faults"),
+    [
+        ({"until": "1h"}, 0),
+        ({"until": "2h"}, 1),
+        ({"until": "2h", "beyond": "hold"}, 0),
+        ({"start": "2026-07-01T07:59:00Z", "until": "10min"}, 1),
+        ({"start": "2026-07-01T16:00:00+08:00", "until": "2026-07-01T17:00:00+08:00"}, 0),
+        ({"method": "equilibrium", "at": "45min"}, 0),
+        ({"method": "equilibrium", "at": "61min"}, 1),
+        ({"method": "equilibrium"}, 0),
+    ],
+)
+def test_traffic_that_goes_beyond_its_flood_is_told_before_anything_computes(own: dict[str, Any], faults: int) -> None:
+    roads = TrafficParameters()
+    told = SIMULATOR.beside(TrafficParameters.model_validate(own), {"flood": flood(), "roads": roads})
+    assert len(told) == faults
+    assert all("2026-07-01 08:00 to 2026-07-01 09:00 UTC" in one for one in told)
+
+
+def test_select_link_takes_rows_that_are_there() -> None:
+    road = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=60.0, capacity=1000.0, length=500.0)
+    found = assign(road, TRIPS)
+    assert found.through(0)[1].tolist() == [100.0]
+    for wrong in (1, -1):
+        with pytest.raises(UsageError, match="expected the row of a link, 0 to 0"):
+            found.through(wrong)
