@@ -50,12 +50,15 @@ def run_python(code: str, folder: Path, site: Path) -> str:
     paths = os.pathsep.join([str(site), str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     settings = {**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-W", "error", "-W", "ignore:Use `@` matmul:PendingDeprecationWarning", "program.py"]
-    for _ in range(2):  # once more where a library's thread outlived the interpreter, which happens after the program's last line
-        done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False)
-        if done.stderr != THREAD_AT_EXIT:
-            break
+    done = _run(command, folder, settings)
+    if done.stderr == THREAD_AT_EXIT:  # after the program's last line
+        done = _run(command, folder, settings)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+def _run(command: list[str], folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False)
 
 
 def program(page: str) -> str:
