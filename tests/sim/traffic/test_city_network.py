@@ -106,7 +106,7 @@ def test_a_city_without_a_network_is_refused() -> None:
 def test_a_city_with_roads_but_no_links_is_told_what_makes_them() -> None:
     builder = CityBuilder("EPSG:28992")
     builder.add_objects("Road", ["a", "b"], footprints=[shapely.box(0, 0, 90, 7), shapely.LineString([(90, 3.5), (200, 3.5)])])
-    with pytest.raises(UsageError, match=r"2 roads but no road links; make them with the change derive_road_links"):
+    with pytest.raises(UsageError, match=r"2 roads but no road links; make them by cim roads CITY, with the change derive_road_links"):
         road_network(builder.build())
     made = road_network(Change("net").derive_road_links().apply(builder.build()))
     assert made.links.num_rows == 4
