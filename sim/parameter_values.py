@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError, ValidationInfo
 
+from cim.errors import UsageError
 from cim.sim.times import marked_instant, seconds
 
-__all__ = ["At", "Duration", "File", "Files", "Folder", "Instant", "Pairs", "Place", "Until", "checked_file", "checked_pairs", "is_number"]
+__all__ = ["At", "Duration", "File", "Files", "Folder", "Instant", "Pairs", "Place", "Until", "checked_file", "checked_pairs", "is_number",
+           "replaced"]  # fmt: skip
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def replaced(kind: type[T], name: str, given: T | None, options: Mapping[str, Any]) -> T:
+    """Return the parameters of a section with some of them replaced.
+
+    Parameters
+    ----------
+    name
+        Of the section, which the message names.
+    given
+        Parameters to begin with; the defaults without.
+
+    Raises
+    ------
+    UsageError
+        If a name is not known or a value makes no sense; the message lists every fault.
+    """
+    base = {} if given is None else given.model_dump(exclude_unset=True)
+    try:
+        return kind.model_validate({**base, **options})
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
+        msg = f"{name}: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
+        raise UsageError(msg) from error
 
 
 def _duration(value: Any) -> Any:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cim.errors import UsageError
 from cim.scenario.network import VEHICLE_CLASSES
 from cim.sim.impact.parameters import ImpactParameters, VehicleLimits
-from cim.sim.parameter_values import Duration, Pairs
+from cim.sim.parameter_values import Duration, Pairs, replaced
 
 __all__ = ["RoadParameters", "road_parameters", "vehicle_limits"]
 
@@ -111,13 +111,7 @@ def road_parameters(given: RoadParameters | None, options: Mapping[str, Any]) ->
     UsageError
         If a name is not known or a value makes no sense; the message lists every fault.
     """
-    base = {} if given is None else given.model_dump(exclude_unset=True)
-    try:
-        return RoadParameters.model_validate({**base, **options})
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
-        msg = f"roads: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
-        raise UsageError(msg) from error
+    return replaced(RoadParameters, "roads", given, options)
 
 
 def vehicle_limits(asked: RoadParameters, impact: ImpactParameters | None) -> ImpactParameters:

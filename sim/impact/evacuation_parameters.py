@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from cim.errors import UsageError
+from cim.sim.parameter_values import replaced
 
 __all__ = ["WIDTH", "EvacuationParameters", "evacuation_parameters"]
 
@@ -58,9 +58,4 @@ def evacuation_parameters(options: Mapping[str, Any]) -> EvacuationParameters:
     UsageError
         If a name is not known or a value makes no sense; the message lists every fault.
     """
-    try:
-        return EvacuationParameters.model_validate(dict(options))
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
-        msg = f"evacuation: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
-        raise UsageError(msg) from error
+    return replaced(EvacuationParameters, "evacuation", None, options)

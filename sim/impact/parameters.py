@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cim.errors import UsageError
 from cim.sim.impact.curves import jrc_curves
+from cim.sim.parameter_values import replaced
 
 __all__ = ["ImpactParameters", "VehicleLimits", "impact_parameters"]
 
@@ -117,10 +117,4 @@ def impact_parameters(given: ImpactParameters | None, options: Mapping[str, Any]
     UsageError
         If a name is not known or a value makes no sense; the message lists every fault.
     """
-    base = {} if given is None else given.model_dump(exclude_unset=True)
-    try:
-        return ImpactParameters.model_validate({**base, **options})
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
-        msg = f"impact: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
-        raise UsageError(msg) from error
+    return replaced(ImpactParameters, "impact", given, options)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cim.errors import UsageError
 from cim.scenario.network import VEHICLE_CLASSES
+from cim.sim.parameter_values import replaced
 from cim.sim.times import seconds
 
 __all__ = ["ReachParameters", "reach_parameters"]
@@ -90,10 +90,4 @@ def reach_parameters(given: ReachParameters | None, options: Mapping[str, Any]) 
     UsageError
         If a name is not known or a value makes no sense; the message lists every fault.
     """
-    base = {} if given is None else given.model_dump(exclude_unset=True)
-    try:
-        return ReachParameters.model_validate({**base, **options})
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
-        msg = f"reach: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
-        raise UsageError(msg) from error
+    return replaced(ReachParameters, "reach", given, options)

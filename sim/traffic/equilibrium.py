@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cim.errors import ObjectNotFoundError, RunError
+from cim.errors import ObjectNotFoundError, RunError, UsageError
 from cim.model.road_network import faults_of, refuse
 from cim.progress import track
 from cim.sim.traffic.equilibrium_noise import noise_of, settled
@@ -107,8 +107,6 @@ class Assignment:
     def through(self, link: int) -> tuple[Ints, Reals]:
         """Return the pairs whose trips use a link, and how many of them do [veh/h] (select-link analysis)."""
         if not 0 <= link < len(self.flow):
-            from cim.errors import UsageError
-
             msg = f"link {link!r}; expected the row of a link, 0 to {len(self.flow) - 1}: network.rows_of([id])"
             raise UsageError(msg)
         path = np.repeat(np.arange(len(self.paths.flow)), np.diff(self.paths.start))

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from cim.errors import UsageError
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint, figure_table, table_fingerprint
+from cim.sim.parameter_values import replaced
 from cim.sim.times import instant, seconds, zone_is_assumed
 from cim.sim.traffic.outputs import equilibrium_links, interval_table, loaded_links, origin_delay, total_delay, trip_table, vehicle_table
 from cim.sim.traffic.parameters import TrafficParameters
@@ -110,7 +111,7 @@ def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameter
     from cim.model.road_network import RoadNetwork, checked
     from cim.sim.traffic.city_network import road_network
 
-    asked = _asked(parameters, options)
+    asked = replaced(TrafficParameters, "traffic", parameters, options)
     city = None if isinstance(place, RoadNetwork) else place
     network = place if isinstance(place, RoadNetwork) else road_network(place)
     network, trips, told = _trips(city, network, demand if demand is not None else asked.demand, asked)
@@ -125,18 +126,6 @@ def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameter
         faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
     checked(network, faults)
     return Case(network, trips, asked, inputs, (*network.notes, *told), city)
-
-
-def _asked(parameters: TrafficParameters | None, options: dict[str, Any]) -> TrafficParameters:
-    from pydantic import ValidationError
-
-    base = {} if parameters is None else parameters.model_dump(exclude_unset=True)
-    try:
-        return TrafficParameters.model_validate({**base, **options})
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
-        msg = f"traffic: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
-        raise UsageError(msg) from error
 
 
 def _unknown(network: RoadNetwork, ids: Sequence[str]) -> list[str]:
