@@ -2,6 +2,7 @@
 
 ========================  ========================================================================
 ``run_traffic``           `simulate`: a city, its trips and the state of its roads give one result
+``case``                  what is checked before a run
 ``parameters``            `TrafficParameters`, the section ``[traffic]``; ``plugin``: the section
 ``outputs``               the tables of a result
 ``city_network``          `road_network`: the roads of a city as links, what is assumed marked;

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cim.sim.traffic.case import case_of, time_faults_beside
 from cim.sim.traffic.parameters import TrafficParameters
-from cim.sim.traffic.run_traffic import VERSION, case_of, time_faults_beside
+from cim.sim.traffic.run_traffic import VERSION, run_case
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -51,7 +53,7 @@ class Traffic:
             With every fault in one message.
         """
         demand = parameters.pop("demand", None)
-        return case_of(city, demand, None, parameters).run
+        return partial(run_case, case_of(city, demand, None, parameters))
 
 
 SIMULATOR = Traffic()

@@ -1,0 +1,168 @@
+"""The case of a traffic run: network, trips and parameters, everything checked before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cim.errors import UsageError
+from cim.results import city_fingerprint, table_fingerprint
+from cim.sim.parameter_values import replaced
+from cim.sim.times import instant, seconds, zone_is_assumed
+from cim.sim.traffic.parameters import TrafficParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cim.model import City
+    from cim.model.road_network import ODMatrix, RoadNetwork
+
+__all__ = ["NO_DATE", "Case", "case_of", "length_of", "time_faults_beside"]
+
+NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
+"""Start of a run that states none."""
+_GATE_REACH = 500.0
+"""How far a gate may lie from the node that it stands for [m]."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything a run needs but the state of the roads, checked."""
+
+    network: RoadNetwork
+    trips: ODMatrix
+    asked: TrafficParameters
+    inputs: dict[str, str]
+    notes: tuple[str, ...]
+    city: City | None
+
+
+def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameters | None, options: dict[str, Any]) -> Case:
+    """Return the checked case of a run."""
+    from cim.model.road_network import RoadNetwork, checked
+    from cim.sim.traffic.city_network import road_network
+
+    asked = replaced(TrafficParameters, "traffic", parameters, options)
+    city = None if isinstance(place, RoadNetwork) else place
+    network = place if isinstance(place, RoadNetwork) else road_network(place)
+    network, trips, told = _trips(city, network, demand if demand is not None else asked.demand, asked)
+    inputs = {"network": table_fingerprint(network.links), "trips": table_fingerprint(_trip_rows(network, trips))}
+    if city is not None:
+        inputs["city"] = city_fingerprint(city)
+    trips = replace(trips, trips=np.asarray(trips.trips, float) * asked.demand_factor)
+    faults = [*_unknown(network, asked.closed), *_time_faults(asked), *_zone_faults(asked, city)]
+    if demand is None and asked.demand is not None and (asked.gate or asked.through):
+        faults.append("gate and through belong to trips from floor area; a matrix of demand holds its own, so leave them out")
+    if not len(trips.trips) or not trips.total > 0:
+        faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
+    checked(network, faults)
+    return Case(network, trips, asked, inputs, (*network.notes, *told), city)
+
+
+def _unknown(network: RoadNetwork, ids: Sequence[str]) -> list[str]:
+    from cim.errors import ObjectNotFoundError
+
+    try:
+        network.rows_of(ids)
+    except ObjectNotFoundError as error:
+        return [f"closed: {error}"]
+    return []
+
+
+def _time_faults(asked: TrafficParameters) -> list[str]:
+    """Return what is wrong with instants, as far as the parameters alone say it."""
+    faults = []
+    if not seconds(asked.output_every) > 0:
+        faults.append(f"output_every is {asked.output_every}, expected a time above 0")
+    for name in ("until", "at"):
+        value = getattr(asked, name)
+        if isinstance(value, datetime) and asked.start is None:
+            continue  # the start is that of the water
+        length = None if value is None else length_of(value, NO_DATE if asked.start is None else instant(asked.start))
+        if length is not None and (length < 0 or (name == "until" and length == 0)):
+            faults.append(f"{name} is {value}, which lies {-length:g} s before the start of the run, {asked.start}")
+    return faults
+
+
+def time_faults_beside(own: Any, flood: Any) -> list[str]:
+    """Return the fault that the traffic of a scenario goes beyond its flood, from both sections alone."""
+    if own.beyond == "hold":
+        return []
+    begun = NO_DATE if flood.start is None else instant(flood.start)
+    start = begun if own.start is None else instant(own.start)
+    long = 0.0 if own.method == "equilibrium" and own.at is None else length_of(own.at if own.method == "equilibrium" else own.until, start)
+    first, last = start + timedelta(seconds=long if own.method == "equilibrium" else 0.0), start + timedelta(seconds=long)
+    dry = begun + timedelta(seconds=length_of(flood.until, begun))
+    if begun <= first and last <= dry:
+        return []
+    spans = f"{first:%Y-%m-%d %H:%M} to {last:%H:%M} UTC, and [flood] goes from {begun:%Y-%m-%d %H:%M} to {dry:%Y-%m-%d %H:%M} UTC"
+    return [f'is looked at from {spans}: make the flood longer or the traffic shorter, state both zones, or say beyond = "hold"']
+
+
+def _zone_faults(asked: TrafficParameters, city: City | None) -> list[str]:
+    """Return which instants state no zone in a city that has another one than UTC: its closures count in the city's own time."""
+    if city is None or city.time_zone == "UTC":
+        return []
+    given = {name: getattr(asked, name) for name in ("start", "until", "at")}
+    lacking = {name: value for name, value in given.items() if isinstance(value, datetime) and zone_is_assumed(value)}
+    where = f"states no zone, and the city lies in {city.time_zone}; write it, such as +08:00 or Z"
+    return [f"{name} = {value:%Y-%m-%dT%H:%M:%S} {where}" for name, value in lacking.items()]
+
+
+def _trip_rows(network: RoadNetwork, trips: ODMatrix) -> pa.Table:
+    nodes = network.nodes["id"]
+    return pa.table({"origin": nodes.take(pa.array(trips.origin)), "destination": nodes.take(pa.array(trips.destination)),
+                     "trips": trips.trips})  # fmt: skip
+
+
+def length_of(until: Any, start: datetime) -> float:
+    """Return a duration, or the time from the start to an instant [s]."""
+    return (instant(until) - start).total_seconds() if isinstance(until, datetime) else seconds(until)
+
+
+def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficParameters) -> tuple[RoadNetwork, ODMatrix, tuple[str, ...]]:
+    """Return the network with what trips need of it, the trips, and what was assumed."""
+    from cim import plugins
+    from cim.model.road_network import ODMatrix
+
+    if isinstance(given, ODMatrix):
+        there = given.on(network) if given.places is not None else given
+        return network, there, there.notes
+    if hasattr(given, "matrix") and hasattr(given, "network"):
+        there = given.on(network) if city is not None else given
+        return there.network, there.matrix, tuple(there.notes)
+    if given is not None:
+        matrix = plugins.load("cim.networks", "matrix")(given, network)
+        return network, matrix, matrix.notes
+    if city is None:
+        msg = "traffic: a network without a city has no buildings whose floor area makes trips; give demand="
+        raise UsageError(msg)
+    from cim.sim.traffic.city_network import road_network
+    from cim.sim.traffic.demand import Gate, demand_of
+
+    whole = road_network(city, closed=True)  # a road that an option closes changes the ways of trips, not the trips
+    through = {(_node(whole, one.origin), _node(whole, one.destination)): one.trips for one in asked.through}
+    gates = {node: Gate() for pair in through for node in pair}
+    gates |= {_node(whole, one.at): Gate(one.inbound, one.outbound) for one in asked.gate}
+    made = demand_of(
+        city, whole, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates, unknown_use=asked.unknown_use,
+        mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time, gates=gates, through=through,
+    ).on(network)  # fmt: skip
+    return made.network, made.matrix, tuple(made.notes)
+
+
+def _node(network: RoadNetwork, at: str | tuple[float, float]) -> str:
+    """Return the id of a node, or of the one nearest to a point."""
+    if isinstance(at, str):
+        return at
+    away = np.hypot(network.nodes["x"].to_numpy() - at[0], network.nodes["y"].to_numpy() - at[1])
+    nearest = int(np.nanargmin(away))
+    if away[nearest] > _GATE_REACH:
+        where = f"lies {away[nearest]:,.0f} m from the nearest node; give a place within {_GATE_REACH:g} m of one"
+        msg = f"traffic: the gate at [{at[0]:.12g}, {at[1]:.12g}] {where}"
+        raise UsageError(msg)
+    return str(network.nodes["id"][nearest].as_py())
