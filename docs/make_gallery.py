@@ -145,7 +145,7 @@ def narrowed(drawn: Path, name: str) -> Path:
     picture = Image.open(drawn).convert("RGB")
     path = HERE / "images" / f"{name}.jpg"
     small = picture.resize((1400, round(picture.height * 1400 / picture.width)), Image.Resampling.LANCZOS)
-    small.save(path, quality=86, subsampling=0, optimize=True, progressive=True)
+    small.save(path, quality=80, optimize=True, progressive=True)
     return path
 
 

@@ -105,7 +105,23 @@ class Assignment:
     """Links whose flow the equilibrium settles; others, of constant cost, may exchange theirs at no cost."""
 
     def through(self, link: int) -> tuple[Ints, Reals]:
-        """Return the pairs whose trips use a link, and how many of them do [veh/h] (select-link analysis)."""
+        """Return the pairs whose trips use a link, and how many of them do [veh/h] (select-link analysis).
+
+        Parameters
+        ----------
+        link
+            Row of the link, as `RoadNetwork.rows_of` gives it.
+
+        Returns
+        -------
+        pairs, trips : shape (n,)
+            Rows of `origin`, `destination` and `trips`; trips over the link [veh/h].
+
+        Raises
+        ------
+        UsageError
+            If there is no such row.
+        """
         if not 0 <= link < len(self.flow):
             msg = f"link {link!r}; expected the row of a link, 0 to {len(self.flow) - 1}: network.rows_of([id])"
             raise UsageError(msg)
