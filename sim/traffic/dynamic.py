@@ -107,6 +107,10 @@ class DynamicRun:
     """Vehicles that entered and left each link until then, shape (k, links)."""
     spent: Reals
     """Time that vehicles have been on each link until then, those still there too [veh s], shape (k, links)."""
+    queue: NDArray[np.int32]
+    """Vehicles on each link that would have left it by then on an empty road, shape (k, links)."""
+    lost: Reals
+    """Time lost on each link until then, against the time on it when empty [veh s], shape (k, links)."""
     moves: int
     """Passages of links in all."""
     notes: tuple[str, ...]
@@ -212,7 +216,7 @@ class _Parts(NamedTuple):
 def _advance(
     parts: _Parts, ways: Callable[[Reals], Any], due: dict[float, list[tuple[LinkChange, Ints]]], times: tuple[Reals, Reals, float],
     behaviour: Behaviour,
-) -> list[tuple[float, Any, Any, Any]]:  # fmt: skip
+) -> list[tuple[Any, ...]]:  # fmt: skip
     """Move all vehicles to the end, with changes, new tables and counts at their instants; return the counts."""
     kernels, roads, vary, trips, state, rules, rows = parts
     routed, sampled, until = times
@@ -220,7 +224,8 @@ def _advance(
     reroute, count = np.isin(stops, routed).tolist(), np.isin(stops, sampled).tolist()
     table = detour = ways(_times(roads, vary, state, 0.0))
     know = kernels.LEARN if behaviour != "unaware" else kernels.UNAWARE
-    counts: list[tuple[float, Any, Any, Any]] = []
+    counts: list[tuple[Any, ...]] = []
+    free = roads.length / np.maximum(vary.speed.reshape(rows.many, -1).max(axis=0), 1e-9)
     with track(total=until, label="traffic", unit="s") as progress:
         for k, stop in enumerate(stops.tolist()):
             if stop > 0:  # changes at the start hold before anybody departs
@@ -238,21 +243,24 @@ def _advance(
                 kernels.decide_again(stop, roads, vary, state)
             if count[k]:
                 spent = state.stay + (state.entered - state.left) * stop
-                counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32), spent))
+                queue, lost = np.zeros(len(free), np.int32), np.zeros(len(free))
+                kernels.late(stop, roads, state, free, queue, lost)
+                counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32), spent, queue, lost))
             progress.update(stop)
     return counts
 
 
-def _run(parts: _Parts, fleet: Fleet, order: Any, counts: list[tuple[float, Any, Any, Any]], notes: tuple[str, ...]) -> DynamicRun:
+def _run(parts: _Parts, fleet: Fleet, order: Any, counts: list[tuple[Any, ...]], notes: tuple[str, ...]) -> DynamicRun:
     n, state = len(order), parts.state
     started, arrival, status, cause = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int8), np.zeros(n, np.int8)
     started[order] = state.begin
     arrival[order] = np.where(state.status == parts.kernels.ARRIVED, state.arrival, np.nan)
     status[order] = state.status
     cause[order] = causes_of(parts.kernels, parts.roads, parts.vary, parts.trips, state)
-    times, entered, left, spent = zip(*counts, strict=True)
-    return DynamicRun(np.asarray(fleet.departure, float), started, arrival, status, cause, np.array(times), np.array(entered),
-                      np.array(left), np.array(spent), int(state.number[2]), notes)  # fmt: skip
+    times, *series = (np.array(one) for one in zip(*counts, strict=True))
+    entered, left, spent, queue, lost = series
+    return DynamicRun(np.asarray(fleet.departure, float), started, arrival, status, cause, times, entered, left, spent, queue, lost,
+                      int(state.number[2]), notes)  # fmt: skip
 
 
 def _changed(one: LinkChange, links: Ints, vary: Any, rows: ClassRows) -> tuple[Any, Any, Any]:

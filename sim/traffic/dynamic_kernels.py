@@ -17,7 +17,7 @@ import numpy as np
 
 __all__ = [
     "ARRIVED", "CIRCLES", "LEARN", "NO_ROUTE", "ON_THE_WAY", "ORIGIN_CLOSED", "UNAWARE", "WAITING",
-    "Roads", "Rules", "State", "Trips", "Vary", "change", "decide_again", "held_up", "places", "run",
+    "Roads", "Rules", "State", "Trips", "Vary", "change", "decide_again", "held_up", "late", "places", "run",
 ]  # fmt: skip
 
 WAITING, ON_THE_WAY, ARRIVED, NO_ROUTE, ORIGIN_CLOSED, CIRCLES = 0, 1, 2, 3, 4, 5
@@ -25,6 +25,7 @@ WAITING, ON_THE_WAY, ARRIVED, NO_ROUTE, ORIGIN_CLOSED, CIRCLES = 0, 1, 2, 3, 4, 
 its origin is closed; for it passed more links than anybody needs."""
 UNAWARE, LEARN = 0, 1
 """What a driver before a closed link does: waits; takes the detour from there."""
+_LATE = 0.05  # single precision keeps an instant after a week to 0.03 s: who is later than this is late [s]
 _AFTER = 1e-7  # of all heads that are ready at an instant, the link they wait for hears before it chooses [s]
 _SOON = 1e-6  # a green that begins this soon has begun: rounding must not plan the same instant again [s]
 
@@ -642,6 +643,25 @@ def places(r, s, place):
         while v >= 0:
             place[v] = links + a
             v = np.int64(s.queue_next[v])
+
+
+@_jit
+def late(now, r, s, free, queue, lost):
+    """Write how many vehicles on each link would have left it by now had nobody held them up, and the time lost on it so far [veh s].
+
+    `free` is the time on the empty link [s]. Vehicles that have left lost what they took beyond it, those that are late what they are late.
+    """
+    for a in range(r.length.shape[0]):
+        size = r.ring[a + 1] - r.ring[a]
+        here, behind, waiting = 0.0, 0.0, 0
+        for m in range(s.left[a], s.entered[a]):
+            entry = s.entry_time[r.ring[a] + m % size]
+            here += entry
+            if now - entry - free[a] > _LATE:
+                waiting += 1
+                behind += now - entry - free[a]
+        queue[a] = waiting
+        lost[a] = s.stay[a] + here - free[a] * s.left[a] + behind
 
 
 @_jit

@@ -143,7 +143,7 @@ def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_
     """
     length, free = network.column("length"), network.column("free_flow_time")
     hours = (run.times[-1] - run.times[0]) / 3600.0
-    delay = _delay(run, free)[-1]
+    delay = run.lost[-1]
     entered = run.entered[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         time = free + np.maximum(np.where(entered > 0, delay / np.maximum(entered, 1), 0.0), 0.0)
@@ -153,26 +153,6 @@ def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_
                    "delay": np.maximum(delay, 0.0) / 3600.0 / hours,
                    "volume_capacity": flow / _above(network.column("capacity"))}  # fmt: skip
     return _table({**_road_columns(network), **columns, "closed": closed}, LINKS)
-
-
-def _delay(run: DynamicRun, free: Reals) -> Reals:
-    """Return the time lost on each link until each count [veh s], shape (k, links): that on the link beyond the time at the free speed.
-
-    Vehicles lose time from the instant at which they would have left the link at the free speed: the area between the curve of those that
-    entered, a free time later, and of those that left. The time on the link is exact; within the last free time before a count those that
-    entered are taken as evenly spread between two counts.
-    """
-    times, entered = run.times, run.entered.astype(float)
-    area = np.vstack([np.zeros(len(free)), np.cumsum((entered[1:] + entered[:-1]) / 2.0 * np.diff(times)[:, None], axis=0)])
-    link, lost = np.arange(len(free)), np.empty_like(area)
-    for k, now in enumerate(times.tolist()):
-        at = np.maximum(now - free, times[0])
-        place = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
-        step, since = np.diff(times)[place], at - times[place]
-        low, high = entered[place, link], entered[place + 1, link]
-        before = area[place, link] + since * (low + (high - low) * since / step / 2.0)
-        lost[k] = run.spent[k] - (area[k] - before)
-    return lost
 
 
 def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Table:
@@ -187,13 +167,12 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
     -----
     Speed is way over time of all vehicles on the link (Edie 1963), never above the free speed; a vehicle that is on the link at the begin
     or at the end of the interval counts with half its way. The queue at the end of an interval are the vehicles that would have left the
-    link by then at the free speed and have not: entered(t - free time) - left(t).
+    link by then on an empty road and have not.
     """
     length, free = network.column("length"), network.column("free_flow_time")
     ids, objects = network.links["id"], network.links["object"]
     whole = np.abs(run.times / every - np.round(run.times / every)) < 1e-6
     ends = np.unique(np.concatenate([[0], np.flatnonzero(whole), [len(run.times) - 1]]))
-    lost = _delay(run, free)
     with np.errstate(divide="ignore", invalid="ignore"):
         fastest = np.where(free > 0, length / free, np.inf)
     parts = []
@@ -203,8 +182,8 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
         rows = np.flatnonzero((spent > 1e-6) | (passed > 0))
         with np.errstate(divide="ignore", invalid="ignore"):
             speed = np.minimum(np.where(spent > 0, passed * length / spent, fastest), fastest)
-        queue = np.maximum(_entered_at(run, run.times[last] - free) - run.left[last], 0.0)
-        delay = np.maximum(lost[last] - lost[first], 0.0)
+        queue = run.queue[last].astype(float)
+        delay = np.maximum(run.lost[last] - run.lost[first], 0.0)
         parts.append(_table({
             "object": objects.take(pa.array(rows)), "link": ids.take(pa.array(rows)), "time": np.full(len(rows), run.times[first]),
             "entered": entered[rows].astype(np.int64), "left": left[rows].astype(np.int64), "speed": speed[rows], "queue": queue[rows],
@@ -213,9 +192,9 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
     return pa.concat_tables(parts) if parts else INTERVALS.empty_table()
 
 
-def total_delay(network: RoadNetwork, run: DynamicRun) -> float:
+def total_delay(run: DynamicRun) -> float:
     """Return the time lost on all roads until the end [veh s]."""
-    return max(float(_delay(run, network.column("free_flow_time"))[-1].sum()), 0.0)
+    return max(float(run.lost[-1].sum()), 0.0)
 
 
 def origin_delay(run: DynamicRun) -> tuple[float, int]:
@@ -225,15 +204,6 @@ def origin_delay(run: DynamicRun) -> tuple[float, int]:
     out = due & ~np.isfinite(run.started) & ~np.isfinite(run.arrival)
     waited = np.where(out, end - run.departure, np.nan_to_num(run.started - run.departure))
     return float(waited[due].sum()), int(out.sum())
-
-
-def _entered_at(run: DynamicRun, at: Reals) -> Reals:
-    """Return how many vehicles had entered each link at an instant of its own [s], linear between the counts."""
-    place = np.clip(np.searchsorted(run.times, at, side="right") - 1, 0, len(run.times) - 2)
-    link = np.arange(len(at))
-    low, high = run.entered[place, link], run.entered[place + 1, link]
-    share = np.clip((at - run.times[place]) / np.diff(run.times)[place], 0.0, 1.0)
-    return np.asarray(low + share * (high - low), float)
 
 
 def trip_table(run: DynamicRun) -> pa.Table:

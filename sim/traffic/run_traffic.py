@@ -273,7 +273,7 @@ def _dynamic_figures(
         ("stranded", float(sum(stranded.values())), "veh", ", ".join(f"{many:,} {name}" for name, many in stranded.items())),
         ("not there yet at the end", float(rest), "veh", ""),
         ("mean trip of those that arrived", float(took.mean()) if len(took) else None, "s", "from departure to arrival"),
-        ("delay on roads", total_delay(network, run) / 3600.0, "veh h", "against empty, dry roads"),
+        ("delay on roads", total_delay(run) / 3600.0, "veh h", "against empty, dry roads"),
         ("time lost before the first road", waited / 3600.0, "veh h", f"{waiting:,} vehicles still wait there at the end"),
         ("most vehicles in queues at once", longest, "veh", "at the ends of the intervals"),
         ("way on roads in all", float(run.left[-1] @ way) / 1000.0, "veh km", ""),
