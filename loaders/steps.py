@@ -57,12 +57,12 @@ def pipes_step(
 
 def roads_step(
     city: City, *, snap: float = 1.0, cross: Literal["split", "pass"] = "split", road_class: str = "unclassified",
-    lane_width: float = 3.25, also: Sequence[str] = (),
+    lane_width: float = 3.25, also: Sequence[str] = (), again: bool = False,
 ) -> City:  # fmt: skip
     """Make a road network of roads that have none: lines are joined where they meet, areas get centrelines 道路网络."""
     from cim.model.road_links import derive_road_links
 
-    return derive_road_links(city, snap=snap, cross=cross, road_class=road_class, lane_width=lane_width, also=also)
+    return derive_road_links(city, snap=snap, cross=cross, road_class=road_class, lane_width=lane_width, also=also, again=again)
 
 
 def singulate_step(

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Noded", "node_lines"]
+__all__ = ["LooseEnds", "Noded", "loose_ends", "node_lines"]
 
 _SAME = 1e-3
 """Points nearer than this [m] are one vertex."""
+_LOOSE = 5.0
+"""How far from another line an end may lie to be told [m]."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ class Noded:
     """Pairs of lines that run on each other."""
     dropped: int
     """Pieces shorter than the snap, whose ends are one node."""
+
+
+@dataclass(frozen=True)
+class LooseEnds:
+    """Ends that meet nothing."""
+
+    gap: Floats
+    """Distance of each to the nearest line on its level that does not meet its own [m]; none are in it that lie further than 5 m off."""
+    parts: int
+    """Pieces that hang together make one part."""
 
 
 @dataclass(frozen=True)
@@ -210,3 +222,31 @@ def _nodes(points: Floats, line: Ints, end: Bools, snap: float, storey: Floats) 
     _, first = np.unique(node, return_index=True)
     apart = np.hypot(*(points - points[first][node]).T) > _SAME
     return node.astype(np.int64), points[first], level[first], len(np.unique(node[apart]))
+
+
+def loose_ends(noded: Noded, storey: Floats) -> LooseEnds:
+    """Return the dead ends that lie near a line they do not meet: what a greater snap would join.
+
+    Parameters
+    ----------
+    storey : shape (n,)
+        Of each line, as for `node_lines`.
+    """
+    import shapely
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count, nodes = len(noded.start), len(noded.places)
+    joined = coo_array((np.ones(count, bool), (noded.start, noded.end)), shape=(nodes, nodes))
+    parts, _ = connected_components(joined, directed=False)
+    ends = np.concatenate([noded.start, noded.end])
+    dead = np.flatnonzero(np.bincount(ends, minlength=nodes)[ends] == 1)
+    own = dead % max(count, 1)
+    other = np.concatenate([noded.end, noded.start])[dead]
+    points = np.asarray(shapely.get_point(noded.pieces[own], np.where(dead < count, 0, -1)))
+    tip, line = shapely.STRtree(noded.pieces).query(points, predicate="dwithin", distance=_LOOSE)
+    level = storey[noded.line]
+    free = (noded.start[line] != other[tip]) & (noded.end[line] != other[tip]) & (own[tip] != line) & (level[own[tip]] == level[line])
+    gap = np.full(len(dead), np.inf)
+    np.minimum.at(gap, tip[free], shapely.distance(points[tip[free]], noded.pieces[line[free]]))
+    return LooseEnds(gap[np.isfinite(gap)], int(parts))

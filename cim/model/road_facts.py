@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Texts = NDArray[np.object_]
 
-__all__ = ["NOT_FOR_CARS", "RoadFacts", "class_of", "read_facts"]
+__all__ = ["NOT_FOR_CARS", "WAY_WORDS", "RoadFacts", "class_of", "read_facts"]
 
 NOT_FOR_CARS = frozenset(
     {"footway", "cycleway", "pedestrian", "bridleway", "steps", "path", "parking", "railway", "runway", "busway", "track"}
@@ -46,6 +47,22 @@ _WORDS = (
 """Words of Chinese (CJJ 37, classes of highways), Dutch (IMGeo, functie wegdeel) and English sources; the first that occurs counts."""
 _CLASS_FIELDS = ("road_class", "function", "class", "fclass", "highway", "usage", "kind")
 _LEVEL_FIELDS = ("layer", "relatievehoogteligging", "relative_height", "z_level", "层级")
+_WAY_FIELDS = (
+    "one_way", "oneway", "dir_travel", "单行", "单行线", "单向", "单双向", "direction", "通行方向", "行驶方向", "交通方向", "车行方向",
+    "方向",
+)  # fmt: skip
+_FLAG, _ONE_WAY = "yes", "one way"
+_WAYS = {
+    **dict.fromkeys(("true", "yes", "y", "1"), _FLAG),
+    **dict.fromkeys(("是", "单行", "单向", "单行线", "单行道", "单行路", "单向通行"), _ONE_WAY),
+    **dict.fromkeys(("ft", "forward", "正向", "顺向", "正方向", "顺方向"), "forward"),
+    **dict.fromkeys(("-1", "reverse", "tf", "backward", "反向", "逆向", "反方向", "逆方向"), "backward"),
+    **dict.fromkeys(("false", "no", "0", "both", "b", "否", "非单行", "双行", "双向", "双行线", "双向通行"), "both"),
+}
+"""Directions by word. Both kinds of one way are along the line unless another field tells; "yes" is by the rules of OpenStreetMap, the
+Chinese words do not say which, and are told."""
+WAY_WORDS = "yes/no, 1/0/-1 without other codes, FT/TF, F/T/B, forward/backward/both, 正向/反向/双向, 单行/双行"
+"""What is understood, for messages."""
 _BRIDGE = ("bridge", "桥", "viaduct")
 _TUNNEL = ("tunnel", "隧", "underfart", "underpass", "下穿")
 _NO = frozenset(["", "no", "none", "false", "f", "0", "n", "否", "nan"])
@@ -79,6 +96,19 @@ class RoadFacts:
     """Limits that were taken for km/h."""
     true_or_false: int
     """Directions T and F that were taken for yes and no, where no road has B: they may mean against and along the line."""
+    one_way: int
+    """One-way roads that do not say in which direction, taken for along the line."""
+    other_ways: Counter[str]
+    """Words of direction that are not understood."""
+
+
+class _Ways(NamedTuple):
+    """The last fields of `RoadFacts` that are of directions."""
+
+    direction: Texts
+    true_or_false: int
+    one_way: int
+    other: Counter[str]
 
 
 def class_of(said: str) -> str:
@@ -118,12 +148,12 @@ def read_facts(city: City, type: str, keys: Ints) -> RoadFacts:
         level = np.where(np.isnan(level), _numeric(city, type, name, keys), level)
     storey = np.where(np.isnan(level), np.where(bridge, 1.0, np.where(tunnel, -1.0, 0.0)), level)
     speed, in_kmh = _speed(city, type, keys)
-    direction, true_or_false = _direction(city, type, fields, keys)
+    ways = _direction(city, type, fields, keys)
     lanes = number_column(city, type, "lanes", keys)
     width = number_column(city, type, "width", keys)
     return RoadFacts(
         found, np.where(found == "", said, ""), np.where(lanes > 0, lanes, np.nan), speed, np.where(width > 0, width, np.nan),
-        direction, storey, bridge, tunnel, in_kmh, true_or_false,
+        ways.direction, storey, bridge, tunnel, in_kmh, ways.true_or_false, ways.one_way, ways.other,
     )  # fmt: skip
 
 
@@ -172,20 +202,33 @@ def _speed(city: City, type: str, keys: Ints) -> tuple[Floats, int]:
     return (speed / 3.6, len(stated)) if kmh else (speed, 0)
 
 
-def _direction(city: City, type: str, fields: dict[str, str], keys: Ints) -> tuple[Texts, int]:
-    """Return the direction of traffic against the line: yes/no, -1, or F/T/B (along, against, both; as in extracts of OpenStreetMap).
+def _direction(city: City, type: str, fields: dict[str, str], keys: Ints) -> _Ways:
+    """Return the direction of traffic against the line, from the first field that says it; whether it is one way may stand in another."""
+    found, other = np.full(len(keys), "", object), np.full(len(keys), "", object)
+    guessed = 0
+    for name in [fields[one] for one in _WAY_FIELDS if one in fields]:
+        texts = _texts(city, type, name, keys)
+        said, many = _ways(texts)
+        guessed += many
+        other = np.where((other == "") & (said == ""), texts, other)
+        flag = np.isin(found.astype(str), (_FLAG, _ONE_WAY)) & np.isin(said.astype(str), ("forward", "backward"))
+        found = np.where((found == "") | flag, said, found)
+    unknown = Counter(one for one in other[found == ""].tolist() if one)
+    along = found == _ONE_WAY
+    return _Ways(np.where(along | (found == _FLAG), "forward", found), guessed, int(along.sum()), unknown)
 
-    Where no road has B, T and F are true and false; how many there are is returned, too.
+
+def _ways(texts: Texts) -> tuple[Texts, int]:
+    """Return what the words of one field mean, "" where that is not known, and how many T and F are taken for true and false.
+
+    F, T and N are along, against and closed where B (both) occurs, too, as in extracts of OpenStreetMap; without it they are false, true
+    and no. Codes beyond 0 and 1 mean what only a code list tells, and so do 0 and 1 beside them.
     """
-    found = np.full(len(keys), "", object)
-    name = next((fields[one] for one in ("one_way", "oneway", "dir_travel", "direction") if one in fields), None)
-    if name is None or not len(keys):
-        return found, 0
-    words = np.array([one.lower() for one in _texts(city, type, name, keys).tolist()], object)
-    letters = {"f": "forward", "t": "backward", "b": "both"} if "b" in set(words.tolist()) else {}
-    plain = {"true": "forward", "yes": "forward", "1": "forward", "是": "forward", "-1": "backward", "reverse": "backward", "false": "both",
-             "no": "both", "0": "both", "否": "both", "ft": "forward", "tf": "backward", "forward": "forward", "backward": "backward",
-             "both": "both", "t": "forward", "f": "both", "y": "forward", "n": "both", "单向": "forward", "双向": "both"}  # fmt: skip
-    known: dict[Any, str] = {**plain, **letters}
+    words = np.array([one.lower().removesuffix(".0") for one in texts.tolist()], object)
+    there = set(words.tolist())
+    letters = "b" in there
+    known = {**_WAYS, "f": "forward", "t": "backward"} if letters else {**_WAYS, "t": _FLAG, "f": "both", "n": "both"}
+    if any(one.isdecimal() and one not in ("0", "1") for one in there):
+        known = {word: way for word, way in known.items() if not word.isdecimal()}
     guessed = 0 if letters else int(np.isin(words.astype(str), ("t", "f")).sum())
     return np.array([known.get(one, "") for one in words.tolist()], object), guessed

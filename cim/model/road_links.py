@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cim.errors import CRSError, UsageError
 from cim.model.centrelines import Centrelines, centrelines
-from cim.model.noding import Noded, node_lines
-from cim.model.road_facts import NOT_FOR_CARS, RoadFacts, read_facts
+from cim.model.earlier_links import NOTES, without_earlier
+from cim.model.noding import LooseEnds, Noded, loose_ends, node_lines
+from cim.model.road_facts import NOT_FOR_CARS, WAY_WORDS, RoadFacts, read_facts
 from cim.model.road_surfaces import driven_areas
 from cim.model.schema import make_table
 
@@ -45,6 +45,8 @@ _OF_AREA, _OF_LINE = "centreline of area", "piece of line"
 _STRETCH = 0.02
 """Systems of a country keep lengths within 0.1 %, web maps do not."""
 _SHOWN = 5
+_REACHES = (1.0, 2.0, 5.0)
+"""Distances [m] within which dead ends are looked for that stop short of another road."""
 Told = tuple[str, str, str, int]
 """Code, severity, message and count of an issue."""
 
@@ -58,6 +60,7 @@ def derive_road_links(
     lane_width: float = 3.25,
     island: float = 30.0,
     also: Sequence[str] = (),
+    again: bool = False,
     method: str = "derive_road_links",
 ) -> City:
     """Return the city with links of the network ``road``, made from its roads.
@@ -80,6 +83,8 @@ def derive_road_links(
         Holes of road areas smaller than this [m²] are driven around as if they were not there.
     also
         Ids of roads that cars use although their function says otherwise, such as the deck of a bridge that is kept as a footway.
+    again
+        Links that an earlier run derived are taken away first, with what was told of them. Links that a source states never are.
     method
         Stands before the issues that tell what was assumed.
 
@@ -88,7 +93,7 @@ def derive_road_links(
     ObjectNotFoundError
         If a road of `also` is not there.
     UsageError
-        If the city has road links already, no road with a shape, or a parameter makes no sense.
+        If the city has road links already (with `again`: that were not derived), no road with a shape, or a parameter makes no sense.
     CRSError
         If the city does not count in metres.
 
@@ -103,6 +108,7 @@ def derive_road_links(
     [('0.0,0.0', '40.0,0.0'), ('40.0,0.0', '40.0,50.0'), ('40.0,0.0', '90.0,0.0')]
     """
     _check(city, snap, cross, lane_width, island)
+    city = without_earlier(city, again=again, method=method)
     type, keys = _candidates(city)
     roads = _Roads.of(city, type, keys, city.key_of(list(also)) if also else keys[:0])
     if not (len(roads.lines) or len(roads.areas)):
@@ -138,10 +144,6 @@ def _check(city: City, snap: float, cross: str, lane_width: float, island: float
     if abs(stretch - 1) > _STRETCH:
         reason = f"deriving road links needs true metres, but {city.crs.to_string()} stretches lengths by a factor {stretch:.3g} here"
         raise CRSError(city.name or "city", reason, "bring it to a system made for the place first (cim.model.to_crs)")
-    there = int(pc.sum(pc.equal(city.tables["links"]["network"], "road")).as_py() or 0)
-    if there:
-        msg = f"the city has {there} road links already; take them away first, or use them as they are"
-        raise UsageError(msg)
 
 
 def _stretch(city: City) -> float:
@@ -272,7 +274,7 @@ def _from_lines(made: _Made, told: list[Told], roads: _Roads, snap: float, cross
     for at, (plain, span) in enumerate(zip(whole, vertices.tolist(), strict=True)):
         place = {"vertices": span} if plain else {"line": _rounded(noded.pieces[at])}
         made.said.append({**place, "derived": _OF_LINE})
-    told += _noding_told(noded, snap, len(roads.lines), roads.facts)
+    told += [*_noding_told(noded, snap, len(roads.lines), roads.facts), *_loose_told(loose_ends(noded, roads.facts.storey[row]), snap)]
 
 
 def _rounded(line: Any) -> list[list[float]]:
@@ -283,6 +285,8 @@ def _rounded(line: Any) -> list[list[float]]:
 
 
 def _noding_told(noded: Noded, snap: float, roads: int, facts: RoadFacts) -> list[Told]:
+    other = facts.other_ways.total()
+    words = ", ".join(f"{word!r} {count}" for word, count in facts.other_ways.most_common(_SHOWN))
     said = [
         ("assumed", "info", len(noded.line), f"{len(noded.line)} links are made from the lines of {roads} roads"),
         ("assumed", "info", noded.touched, f"{noded.touched} ends of roads lie on the middle of another, which is cut there"),
@@ -294,8 +298,24 @@ def _noding_told(noded: Noded, snap: float, roads: int, facts: RoadFacts) -> lis
         ("repaired", "info", noded.dropped, f"{noded.dropped} pieces shorter than snap={snap:g} m are left out"),
         ("guessed", "warning", facts.in_kmh, f"{facts.in_kmh} speed limits are taken for km/h: they are no limits in m/s"),
         ("guessed", "warning", facts.true_or_false, f"T and F of {facts.true_or_false} roads are taken for one way and both: none has B"),
+        ("assumed", "warning", facts.one_way, f"{facts.one_way} one-way roads do not say which way: taken for the way their line is drawn"),
+        ("unsupported", "warning", other, f"the direction of {other} roads is not understood ({words}); known are {WAY_WORDS}"),
     ]
     return [(code, how, text, count) for code, how, count, text in said if count]
+
+
+def _loose_told(loose: LooseEnds, snap: float) -> list[Told]:
+    """Return in one line how many ends stop short of another road, and which snap would join most of them."""
+    within = {reach: int((loose.gap <= reach).sum()) for reach in _REACHES if reach > snap}
+    total = max(within.values(), default=0)
+    if not total:
+        return []
+    value = next(reach for reach, count in within.items() if 2 * count >= total)
+    parts = f"the links of lines fall into {loose.parts} parts; " if loose.parts > 1 else ""
+    counts = ", ".join(f"{count} within {reach:g} m" for reach, count in within.items())
+    text = (f"{parts}dead ends stop short of another road: {counts}; if they should meet, derive anew with a greater snap: "
+            f"cim roads CITY --again --snap {value:g}, or derive_road_links(snap={value:g}, again=True)")  # fmt: skip
+    return [("unmatched", "warning" if loose.parts > 1 else "info", text, total)]
 
 
 # ---------------------------------------------------------------- areas
@@ -358,7 +378,7 @@ def _with_links(
     told = [*told, *_facts_told(facts, rows, road_class)]
     changed = city.replace_tables(links=pa.concat_tables([table, more]))
     return changed.with_issues(
-        [{"code": code, "severity": how, "count": count, "message": f"{method}: {text}"} for code, how, text, count in told]
+        [{"code": a, "severity": b, "count": n, "record": NOTES, "message": f"{method}: {text}"} for a, b, text, n in told]
     )
 
 

@@ -167,6 +167,7 @@ class Change:
         lane_width: float = 3.25,
         island: float = 30.0,
         also: Sequence[str] = (),
+        again: bool = False,
     ) -> Change:
         """Make the links of the road network from roads that are lines or areas; see `cim.model.road_links.derive_road_links`.
 
@@ -184,9 +185,11 @@ class Change:
             Smaller holes of road areas are driven over [m²].
         also
             Ids of roads that cars use although their function says otherwise.
+        again
+            Links that were derived before are taken away first; links that a source states never are.
         """
         return self._and({"do": "derive_road_links", "snap": snap, "cross": cross, "road_class": road_class, "lane_width": lane_width,
-                          "island": island, "also": list(also)})  # fmt: skip
+                          "island": island, "also": list(also), "again": again})  # fmt: skip
 
     def change_terrain(
         self,

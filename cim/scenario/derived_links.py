@@ -28,6 +28,7 @@ class DeriveRoadLinks(Step):
     lane_width: float = Field(default=3.25, ge=2, le=6, description="width of road area that makes one lane [m]")
     island: float = Field(default=30.0, ge=0, allow_inf_nan=False, description="smaller holes of road areas are driven over [m²]")
     also: tuple[str, ...] = Field(default=(), description="ids of roads that cars use although their function says otherwise")
+    again: bool = Field(default=False, description="links that were derived before are taken away first; links of a source never are")
 
     def apply(self, city: City, method: str) -> City:
         """Return the city with links; see `cim.model.road_links.derive_road_links`.
@@ -35,11 +36,11 @@ class DeriveRoadLinks(Step):
         Raises
         ------
         UsageError
-            If there are road links already, or no roads to make them from.
+            If there are road links already (with `again`: that were not derived), or no roads to make them from.
         CRSError
             If the city does not count in true metres.
         """
         return derive_road_links(
             city, snap=self.snap, cross=self.cross, road_class=self.road_class, lane_width=self.lane_width, island=self.island,
-            also=self.also, method=method,
+            also=self.also, again=self.again, method=method,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,9 +50,13 @@ def network(
 def _read(path: Path) -> RoadNetwork:
     if path.suffix == ".cim" and path.is_dir():
         import cim
+        from cim.model.earlier_links import NOTES
         from cim.sim.traffic.city_network import road_network
 
-        return road_network(cim.open(path))
+        city = cim.open(path)
+        made = road_network(city)
+        loose = [row["message"] for row in city.tables["issues"].to_pylist() if row["record"] == NOTES and row["code"] == "unmatched"]
+        return replace(made, notes=(*made.notes, *loose))
     found: RoadNetwork = plugins.load("cim.networks", "network")(path)
     return found
 

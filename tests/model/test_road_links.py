@@ -20,6 +20,7 @@ from cim.model.link_lines import link_lines
 from cim.model.road_facts import NOT_FOR_CARS, class_of, read_facts
 from cim.model.road_links import derive_road_links
 from cim.model.schema import BOUNDARIES, VERTICES
+from cim.scenario import Change
 
 WEST, EAST = shapely.LineString([(0, 0), (100, 0)]), shapely.LineString([(100.4, 0), (200, 0)])
 CROSS = shapely.LineString([(50, -60), (50, 60)])
@@ -255,3 +256,67 @@ def test_directions_that_may_mean_against_or_no_are_told() -> None:
     assert "T and F of 2 roads are taken for one way and both" in told(flags)
     letters = derive_road_links(roads(WEST, EAST, CROSS, one_way=["F", "T", "B"]))
     assert "T and F" not in told(letters)
+
+
+def directions(**columns: Any) -> tuple[list[str], str]:
+    """Return the directions of four roads that do not meet, and what is told of them."""
+    lines = [shapely.LineString([(0, y), (100, y)]) for y in (0, 100, 200, 300)]
+    city = derive_road_links(roads(*lines, **columns))
+    return city.tables["links"]["direction"].to_pylist(), told(city)
+
+
+def test_chinese_words_of_direction_are_understood_and_one_way_alone_is_told() -> None:
+    way, text = directions(one_way=["单行", "双行", "反向", "单向"])
+    assert way == ["forward", "both", "backward", "forward"]
+    assert "2 one-way roads do not say which way" in text
+    way, text = directions(单双向=["单向", "双向", "单向", None], 通行方向=["反向", None, "正向", None])  # the second field says which way
+    assert way == ["backward", "both", "forward", "both"]
+    assert "which way" not in text
+    assert "1 links are assumed to be open in both directions" in text
+
+
+def test_words_of_direction_that_are_not_understood_are_named_with_those_that_are() -> None:
+    way, text = directions(direction=["东西", "东西", "南北", "FT"])
+    assert way == ["both", "both", "both", "forward"]
+    assert "the direction of 3 roads is not understood ('东西' 2, '南北' 1); known are yes/no" in text
+
+
+def test_codes_of_direction_that_need_a_list_are_not_taken_for_yes_and_no() -> None:
+    """In data for navigation 1 is both, 2 along and 3 against the line: a 1 that were taken for yes would be wrong."""
+    way, text = directions(direction=[1, 1, 2, 3])
+    assert way == ["both"] * 4
+    assert "the direction of 4 roads is not understood ('1' 2, '2' 1, '3' 1)" in text
+    assert directions(oneway=[1, 0, -1, None])[0] == ["forward", "both", "backward", "both"]
+    assert "'N' 1" in directions(dir_travel=["F", "T", "B", "N"])[1]
+
+
+def test_ends_that_stop_short_are_counted_with_the_snap_that_joins_most() -> None:
+    wide = shapely.LineString([(50, 1.6), (50, 60)])
+    stub = shapely.LineString([(20, 0), (20, 2.0)])  # its free end lies near the road that it hangs on: no gap
+    city = derive_road_links(roads(WEST, wide, stub))
+    (text,) = [one for one in city.issues["message"] if "stop short" in one]
+    assert "fall into 2 parts" in text
+    assert "1 within 2 m, 1 within 5 m; " in text
+    assert "cim roads CITY --again --snap 2, or derive_road_links(snap=2, again=True)" in text
+    assert "stop short" not in told(derive_road_links(city, snap=2, again=True))
+    assert "stop short" not in told(derive_road_links(roads(WEST, CROSS)))
+
+
+def test_links_are_derived_anew_only_where_they_were_derived() -> None:
+    once = derive_road_links(roads(WEST, EAST, CROSS))
+    again = derive_road_links(once, again=True)
+    assert again.tables["links"].drop_columns("key").equals(once.tables["links"].drop_columns("key"))
+    old, new = (one.issues["message"].tolist() for one in (once, again))
+    assert new == ["derive_road_links: 5 links that an earlier run derived are made anew", *old]
+    builder = CityBuilder("EPSG:28992")
+    keys = builder.add_objects("Road", ["osm", "street"], footprints=[WEST, CROSS])
+    builder.add_links(keys[:1], "road", ["a"], ["b"])
+    with pytest.raises(UsageError, match=r"1 road links already, 1 of them not derived but stated by .* \(such as those of 'osm'\)"):
+        derive_road_links(builder.build(), again=True)
+
+
+def test_closures_that_go_with_links_are_told() -> None:
+    shut = Change("x").derive_road_links().close_road("r0").apply(roads(WEST, CROSS))
+    again = derive_road_links(shut, again=True)
+    assert "2 of the links made anew were closed" in told(again)
+    assert not any("closed" in row["said"] for row in rows(again))

@@ -54,9 +54,14 @@ def test_a_change_with_the_step_is_read_back_as_it_was() -> None:
     assert Change.from_dict(json.loads(json.dumps(change.to_dict()))) == change
 
 
-def test_a_network_is_not_made_twice() -> None:
-    with pytest.raises(UsageError, match="has 2 road links already"):
-        Change("network").derive_road_links().derive_road_links().apply(areas())
+def test_a_network_is_made_twice_only_when_that_is_asked_for() -> None:
+    once = Change("network").derive_road_links()
+    with pytest.raises(UsageError, match=r"has 2 road links already, derived by an earlier run; .* again=True"):
+        once.derive_road_links().apply(areas())
+    again = once.derive_road_links(lane_width=2.5, again=True)
+    assert Change.from_dict(json.loads(json.dumps(again.to_dict()))) == again
+    lanes = [json.loads(row["attributes"])["lanes"] for row in again.apply(areas()).tables["links"].to_pylist()]
+    assert lanes == [3, 3]
 
 
 def test_a_road_may_be_added_to_a_derived_network() -> None:

@@ -30,6 +30,26 @@ def test_a_city_with_road_lines_gets_links_and_is_checked(tmp_path: Path, capsys
     assert read_network(tmp_path / "gmns").links["length"].to_pylist() == [100.0, 100.0, 100.0, 100.0, 80.0, 80.0]
 
 
+def test_links_are_derived_anew_by_the_command_and_gaps_are_told_by_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    builder = CityBuilder("EPSG:4549")
+    x, y = 500000.0, 3400000.0
+    lines = [shapely.LineString([(x, y), (x + 200, y)]), shapely.LineString([(x + 100, y + 1.5), (x + 100, y + 80)])]
+    builder.add_objects("Road", ["long", "side"], footprints=lines)
+    store = str(tmp_path / "quarter.cim")
+    cim.save(builder.build(), store)
+    assert run(["roads", store]) == 0
+    assert run(["network", store]) == 0
+    assert capsys.readouterr().out.count("cim roads CITY --again --snap 2") == 2
+    assert run(["roads", store]) == 2
+    assert "cim roads CITY --again" in capsys.readouterr().err
+    assert run(["roads", store, "--again", "--snap", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "3 links are made from the lines of 2 roads" in said
+    assert "the class of 3 links is assumed" in said
+    assert run(["network", store]) == 0
+    assert "--again" not in capsys.readouterr().out
+
+
 def test_a_network_that_a_run_would_refuse_ends_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = RoadNetwork.of(["a", "b"], [0, 1], [1, 0], free_flow_time=10.0, capacity=[1000.0, 0.0], length=100.0)
     write_network(bad, tmp_path / "net")
