@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,15 @@ _TO = {"validto", "eindgeldigheid", "einddatum", "terminationdate", "objecteindt
 _STRONG = ("gmlid", "guid", "uuid", "globalid", "identificatie", "lokaalid", "identificatiebagpnd",
            "bagid", "标识码", "唯一码", "编号", "楼栋编号",
            "建筑编号", "宗地编号", "地块编号", "buildingid", "bldgid", "osmid")  # fmt: skip
+_LEVELS = ("relatievehoogteligging", "relatieveh")  # of the Dutch base map (BGT): 0 on the ground, 1 over it, -1 below; cut in a shapefile
 _WEAK_IDS = ("id", "uid", "gid", "fid", "oid", "objectid", "ogcfid", "code", "编码", "adcode", "admincode", "key", "nr", "no", "nummer")
+
+# Names that end like an id, taken where every record has another one; and those among them that name something else, or a class.
+_OWN_ID = re.compile(r"(?:编号|编码|代码|[_\- ][iI][dD]|[a-z0-9]I[dD]|^[A-Z0-9]+ID)$")
+_OTHERS_ID = re.compile(
+    r"起|终|止|上级|所属|父|邻|(?:类|用地|性质|等级|级别|行政|区划|用途|功能|权属|结构|材质|材料|单位|邮政)\w*[编代]码"
+    r"|^(?i:from|to|start|end|parent|prev|previous|next|source|target|class|type|zone)(?:[_\- ]|(?=I[dD]$))"
+)
 
 
 @dataclass(frozen=True)
@@ -91,13 +100,15 @@ def _guessed(layer: Layer, stem: str) -> Plan:
     chosen = _choose(layer, named, building=found.name == "Building")
     chosen = {name: _with_unit(layer, name, one) for name, one in chosen.items()}
     names = [name for name, one in chosen.items() if one.standard_name.name == "name"]
+    level = "layer" not in plain.values()
     attributes = [
-        _target(name, chosen.get(name)) for name in layer.columns if name not in identifiers and name not in (since, until, *names[:1])
-    ]
+        Target(name, "layer") if level and plain[name] in _LEVELS else _target(name, chosen.get(name))
+        for name in layer.columns if name not in identifiers and name not in (since, until, *names[:1])
+    ]  # fmt: skip
     id_field = _best_id(layer, identifiers, plain)
     return Plan(found.name, id_field, names[0] if names else None, since, until,
                 tuple((name, scheme_of(name, layer.columns[name])) for name in identifiers), tuple(attributes),
-                _guess_notes(layer, found, chosen, id_field, since, until))  # fmt: skip
+                (*_guess_notes(layer, found, chosen, id_field, since, until), *_level_notes(layer, attributes)))  # fmt: skip
 
 
 def _hints(named: Mapping[str, Sequence[NameGuess]]) -> set[str]:
@@ -169,8 +180,13 @@ def _dimensions(layer: Layer) -> NDArray[np.int64]:
 
 def _identifier_fields(layer: Layer, plain: Mapping[str, str]) -> list[str]:
     """Return the fields that tell records apart: named so, and different for most records."""
-    return [name for name in layer.columns if (plain[name] in _STRONG and _distinct(layer, name) >= 0.5)
-            or (plain[name] in _WEAK_IDS and _distinct(layer, name) >= 0.9)]  # fmt: skip
+    known = [name for name in layer.columns if (plain[name] in _STRONG and _distinct(layer, name) >= 0.5)
+             or (plain[name] in _WEAK_IDS and _distinct(layer, name) >= 0.9)]  # fmt: skip
+    if any(plain[name] in _STRONG for name in known):
+        return known
+    whole = (name for name in layer.columns if _OWN_ID.search(name) and not _OTHERS_ID.search(name) and not layer.columns[name].null_count)
+    own = next((name for name in whole if len(layer) > 1 and _distinct(layer, name) == 1.0), None)
+    return known if own is None or own in known else [own, *known]
 
 
 def _distinct(layer: Layer, name: str) -> float:
@@ -188,10 +204,9 @@ def _distinct(layer: Layer, name: str) -> float:
 def _best_id(layer: Layer, fields: Sequence[str], plain: Mapping[str, str]) -> str | None:
     order = {name: place for place, name in enumerate((*_STRONG, *_WEAK_IDS))}
     whole = [name for name in fields if layer.columns[name].null_count * 10 <= len(layer)]
-    strong = [name for name in whole if plain[name] in _STRONG]
-    if layer.ids is not None and not strong:
+    if layer.ids is not None and all(plain[name] in _WEAK_IDS for name in whole):
         return None
-    return min(whole, key=lambda name: (order[plain[name]], name), default=None)
+    return min(whole, key=lambda name: (order.get(plain[name], -1), name), default=None)
 
 
 def _guess_notes(
@@ -207,6 +222,12 @@ def _guess_notes(
         if taken is not None:
             notes.append(Note("guessed", f"layer {layer.name}: field {taken} is taken for {what}", "info"))
     return tuple(notes)
+
+
+def _level_notes(layer: Layer, attributes: Sequence[Target]) -> list[Note]:
+    found = [one.source for one in attributes if one.name == "layer" != one.source]
+    said = "is taken for layer: over the ground, on it or below"
+    return [Note("guessed", f"layer {layer.name}: field {name} {said}", "info") for name in found]
 
 
 # ---------------------------------------------------------------- a given mapping
@@ -258,7 +279,8 @@ def _given_targets(layer: Layer, attributes: Mapping[str, Any], faults: list[str
 
 def as_mapping(plan: Plan) -> dict[str, Any]:
     """Return a plan in the form that a mapping has, for the draft of a build file."""
-    attributes = {one.name: {"field": one.source, **({"unit": one.unit} if one.unit else {})} for one in plan.attributes if one.standard}
+    attributes = {one.name: {"field": one.source, **({"unit": one.unit} if one.unit else {})} for one in plan.attributes
+                  if one.standard or one.name != one.source}  # fmt: skip
     schemes: dict[str, list[str]] = {}
     for name, scheme in plan.identifiers:
         if name != plan.id or scheme != scheme_of(name):  # the id has the scheme of its field without being told

@@ -121,7 +121,7 @@ def tables_without(city: City, ids: set[str]) -> dict[str, pd.DataFrame]:
         frame = frame.map(plain)
         found[name] = frame.astype(str).fillna("missing").sort_values(list(frame.columns)).reset_index(drop=True)
     for type in city.attributes:
-        frame = city.attributes[type].to_pandas()
+        frame = city.attributes[type].to_pandas(integer_object_nulls=True)
         frame["object"] = frame["object"].map(id_of)
         frame = frame[~frame["object"].isin(ids)].sort_values("object").reset_index(drop=True)
         found[f"attributes of {type}"] = frame.astype(str).fillna("missing")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from cim.loaders import read
 from cim.loaders.vector.classify import guess_class
 from cim.loaders.vector.values import instants
 from cim.model import City
+from cim.sim.impact.parameters import ImpactParameters
+from cim.sim.impact.road_crossings import crossing_reasons
 
 AREA, LINE, POINT = np.array([2]), np.array([1]), np.array([0])
 
@@ -64,6 +67,23 @@ def test_an_attribute_name_goes_to_one_field_only(tmp_path: Path) -> None:
     city = city_of(tmp_path, [{"height": 3.0, "楼高": 4.0}])
     row = city.attributes["Building"].to_pylist()[0]
     assert (row["height"], row["楼高"]) == (3.0, 4.0)
+
+
+def test_the_level_of_the_dutch_base_map_is_the_layer_unless_another_field_has_that_name(tmp_path: Path) -> None:
+    city = city_of(tmp_path, [{"relatieveHoogteligging": 1}, {"relatieveHoogteligging": 0}], "bgt_wegdeel")
+    assert city.column("Road", "layer").to_pylist() == [1, 0]
+    assert "layer bgt_wegdeel: field relatieveHoogteligging is taken for layer: over the ground, on it or below" in messages(city)
+    both = city_of(tmp_path, [{"relatieveHoogteligging": 1, "Layer": "A-ROAD"}], "wegdeel")
+    assert (both.column("Road", "relatieveHoogteligging").to_pylist(), both.column("Road", "Layer").to_pylist()) == ([1], ["A-ROAD"])
+
+
+def test_the_road_decks_of_delft_are_bridges_for_what_reads_roads(shared_data: Callable[..., Path]) -> None:
+    city = read(shared_data("city", "delft", "bgt_wegdeel.sqlite"))
+    keys = city.keys("Road")
+    water = SimpleNamespace(open_ways=())
+    reason = crossing_reasons(city, keys, water, ImpactParameters())  # type: ignore[arg-type]
+    assert np.count_nonzero(reason == "on_a_bridge") == 8  # of 151: relatievehoogteligging 1 in the file
+    assert set(reason.tolist()) == {"on_a_bridge", None}
 
 
 def test_ids_come_from_a_field_that_tells_records_apart(tmp_path: Path) -> None:
