@@ -512,19 +512,30 @@ def run_scenario(
     if cluster is not None or workers is not None:
         msg = f"{scenario} has neither axes nor options: it is one run, and needs no cluster; leave --cluster and --workers out"
         raise UsageError(msg)
-    results = run_all(plan, output, city=_open(plan.city))
+    city = _open(plan.city)
+    results = run_all(plan, output, city=city)
     rows = [{"result": result.name, "summary": repr(result), "folder": str(output / result.name), **_told(result)} for result in results]
     issues = json.loads((output / "run.json").read_text(encoding="utf-8"))["issues"]
     if as_json:
         _print_json({"scenario": str(scenario), "output": str(output), "results": rows, "issues": issues})
         return
     from cim.results import result_text
+    from cim.results.runs import zone_of
 
     _table([{name: row[name] for name in ("result", "summary", "folder")} for row in rows], str(scenario))
+    zone, names = zone_of(output), _names(city)
     for result in results:
-        _show(result_text(result, str(output / result.name / "result.json")))
+        _show(result_text(result, str(output / result.name / "result.json"), zone=zone, names=names))
     for issue in issues:
         _show(f"{issue['severity']} ({issue['code']}): {issue['message']}")
+
+
+def _names(city: City) -> dict[str, str]:
+    """Return the names of objects that have one, by id."""
+    import pyarrow.compute as pc
+
+    named = city.tables.scan("objects", ["id", "name"], pc.field("name").is_valid())
+    return dict(zip(named["id"].to_pylist(), named["name"].to_pylist(), strict=True))
 
 
 def _told(result: Verdicts | Fields) -> dict[str, Any]:
@@ -579,6 +590,7 @@ def compare(
         return
     from cim.results import Tolerance, compare_runs, comparison_text, load_result, to_csv
     from cim.results import compare as compare_results
+    from cim.results.runs import zone_of
 
     tolerance = Tolerance(relative, absolute)
     if (base / "result.json").is_file():
@@ -593,7 +605,7 @@ def compare(
         _print_json([{"name": name, **_json_comparison(one)} for name, one in compared.items()])
     else:
         for one in compared.values():
-            _show(comparison_text(one))
+            _show(comparison_text(one, zone_of(base)))
     for path in written:
         (_say if as_json else _show)(f"{path} written")
 
@@ -644,7 +656,9 @@ def render(
     color_by: Annotated[str | None, typer.Option(help="Attribute that colours the buildings; by class without it.")] = None,
     language: Annotated[str, typer.Option(help="en, zh or both.")] = "both",
     title: Annotated[str | None, typer.Option(help="Title of the picture.")] = None,
-    at: Annotated[str | None, typer.Option(help="Time shown: number, instant (UTC without zone) or maximum; else the peak.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Time shown: number, instant (in the zone of the city without one) or maximum; else the peak.")
+    ] = None,
     fps: Annotated[float, typer.Option(help="Times shown in a second of a film.")] = 5.0,
     crs: Crs = None,
 ) -> None:

@@ -67,7 +67,7 @@ class Clock:
     Examples
     --------
     >>> clock = Clock(np.array(["2026-07-21T06:00", "2026-07-21T06:10"], "M8[us]"), zone="Asia/Shanghai")
-    >>> clock.place("2026-07-21T06:09"), clock.labels
+    >>> clock.place("2026-07-21T14:09"), clock.labels
     (1, ('2026-07-21 14:00', '2026-07-21 14:10'))
     """
 
@@ -104,7 +104,8 @@ class Clock:
         Parameters
         ----------
         moment
-            Number; instant (without zone in UTC); or seconds since the start, a float, where the clock has no dates.
+            Number; instant (without zone in that of the clock, as on its labels; `datetime64` in UTC); or seconds since the start, a
+            float, where the clock has no dates.
 
         Raises
         ------
@@ -132,10 +133,13 @@ class Clock:
         try:
             said = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
         except ValueError as error:
-            msg = f"{moment!r} is no time; write it as '2026-07-21T14:10' (UTC), or '2026-07-21T22:10+08:00'"
+            msg = f"{moment!r} is no time; write it as '2026-07-21T14:10' (in {self.zone}), or '2026-07-21T22:10+08:00'"
             raise UsageError(msg) from error
         if self.dated and isinstance(said, datetime):
-            return np.datetime64(said.astimezone(UTC).replace(tzinfo=None) if said.tzinfo else said, "us")
+            from zoneinfo import ZoneInfo
+
+            local = said if said.tzinfo else said.replace(tzinfo=ZoneInfo(self.zone))
+            return np.datetime64(local.astimezone(UTC).replace(tzinfo=None), "us")
         kind = "an instant such as '2026-07-21T14:10'" if self.dated else "seconds since the start, such as 600.0"
         msg = f"{moment!r} is no time of this scene; give {kind}, or the number of a time"
         raise UsageError(msg)

@@ -155,7 +155,8 @@ class Scene:
         Parameters
         ----------
         moment
-            Number of one of `times` (negative from the end); an instant (UTC where it names no zone), taken to the nearest of them;
+            Number of one of `times` (negative from the end); an instant (without zone in that of the city, as on the labels; `datetime64`
+            in UTC), taken to the nearest of them;
             seconds since the start, as a float, for runs without a date; or ``"maximum"`` for the highest value at every place.
 
         Raises

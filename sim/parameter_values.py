@@ -126,7 +126,7 @@ def _place(value: Any) -> Any:
 Duration = Annotated[float | str, BeforeValidator(_duration)]
 """Seconds, or a text such as "90min"."""
 Instant = Annotated[datetime, BeforeValidator(marked_instant)]
-"""UTC unless it says its zone, which is told."""
+"""In the zone of the city unless it says its own."""
 Until = Annotated[float | str | datetime, BeforeValidator(_until)]
 """A duration or an instant."""
 At = float | str | datetime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)")
 _CHINESE_DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日\s*(?:(\d{1,2})[时点:]\s*(?:(\d{1,2})(?:分|:(?=\d)|$)\s*(?:(\d{1,2})秒?)?)?)?")
 _SLASHED = re.compile(r"(\d{4})[/.\-](\d{1,2})[/.\-](\d{1,2})(?:[T\s]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.0*)?)?)?")
 _ASSUMED = timezone(timedelta(0), "UTC, not stated")
-"""UTC of instants that do not say their zone, so that they can be told from those that do."""
+"""Stands for the zone of instants that do not say theirs, until `instant` takes them in that of a place."""
 TIME_TOLERANCE = 1e-3
 """Two times nearer than this [s] are the same: files write minutes and hours with few digits."""
 
@@ -96,7 +96,7 @@ def say_seconds(value: float) -> str:
     return ("-" if value < 0 else "") + " ".join(words)
 
 
-def instant(value: Any, time_zone: str = "UTC") -> datetime:
+def instant(value: Any, time_zone: str | tzinfo = "UTC") -> datetime:
     """Return a time as a UTC instant; one without zone is taken in `time_zone`.
 
     Parameters
@@ -104,7 +104,7 @@ def instant(value: Any, time_zone: str = "UTC") -> datetime:
     value
         ISO 8601 text, ``"2026/7/1 8:00"``, ``"2026年7月1日8时"``, a `datetime`, `date`, numpy `datetime64` or pandas `Timestamp`.
     time_zone
-        Such as ``"Asia/Shanghai"``.
+        That of the place, such as ``"Asia/Shanghai"``.
 
     Raises
     ------
@@ -120,7 +120,9 @@ def instant(value: Any, time_zone: str = "UTC") -> datetime:
     if found is None:
         msg = f"time {value!r} cannot be read; write it as 2026-07-01T07:00"
         raise UsageError(msg)
-    return (found if found.tzinfo is not None else found.replace(tzinfo=_zone(time_zone))).astimezone(UTC)
+    if zone_is_assumed(found):
+        found = found.replace(tzinfo=_zone(time_zone) if isinstance(time_zone, str) else time_zone)
+    return found.astimezone(UTC)
 
 
 def has_zone(value: Any) -> bool:
@@ -130,7 +132,7 @@ def has_zone(value: Any) -> bool:
 
 
 def marked_instant(value: Any) -> datetime:
-    """Return a time as a UTC instant that still shows whether its zone was stated; see `zone_is_assumed`.
+    """Return a time as an instant that still shows whether its zone was stated: else `instant` takes it in the zone it is given.
 
     Raises
     ------

@@ -23,7 +23,7 @@ _KIND = 'which formula of the place: "interval", "single", "general"; left out: 
 _UNIT = 'unit of the values: "mm/h", "mm" (depth of each step), "mm/5min", "m/s", "in/h"'
 _STEP = "how long each value holds; left out: found from the times"
 _LABEL = "whether a time is the start or the end of the step its value stands for; left out: start"
-_ZONE = "zone of times that do not say theirs, such as Asia/Shanghai; left out: UTC"
+_ZONE = "zone of times that do not say theirs, such as Asia/Shanghai; left out: that of the city, of grids UTC"
 _PLAUSIBLE = "false lets rates pass that no rain has"
 FormulaKind = Literal["interval", "single", "general"]
 

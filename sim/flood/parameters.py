@@ -46,8 +46,7 @@ class FloodParameters(BaseModel):
     """What stands for a key that is missing or wrong while the rest is checked; what has faults is not run."""
 
     start: Instant | None = Field(
-        default=None,
-        description="first instant; without zone UTC (those of [[change]]: that of the city), so write +08:00; left out: 2000-01-01",
+        default=None, description="first instant; without zone, such as +08:00, in that of the city; left out: 2000-01-01"
     )
     until: Until = Field(description='length of the run, such as "6h", or its last instant', examples=["90min"])
     resolution: PositiveFloat | None = Field(default=None, description="size of a cell [m]; left out: that of the terrain", examples=[2.0])

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -132,15 +133,16 @@ def plan_of(
     faults = [*told, *asked.faults(), *strangers]
     if strangers:  # nothing more can be said of them
         _refuse(faults)
-    start, until, times = _clock(*when, asked.output_every, faults)
+    zone = ZoneInfo(getattr(place, "time_zone", "UTC"))
+    start, until, times = _clock(*when, asked.output_every, zone, faults)
     domain = _domain(place, ground, faults) or _stand_in(place, ground)
     rain = _rain(rain, faults)
     until = _MOMENT if until is None else until  # a fault is told already; the rest is checked all the same
     if domain is None:
-        _refuse(faults + _faults_in_time(rain, forcing, None if when[0] is None else start, until))
+        _refuse(faults + _faults_in_time(rain, forcing, None if when[0] is None else start.astimezone(zone), until))
         raise AssertionError
     known = np.isfinite(domain.elevation)
-    begin = None if when[0] is None else start
+    begin = None if when[0] is None else start.astimezone(zone)  # it carries the zone of times that state none
     if rain is not None:
         faults += [f"rain: {one}".replace("rain: rain:", "rain:") for one in rain.faults(domain.grid, begin, until)]
     edges, wrong, told_of_edges = lay_boundaries(forcing[0], domain.grid, domain.elevation, domain.roughness, begin, until)
@@ -178,7 +180,10 @@ def plan_of(
             "wet_depth": float(asked.wet_depth), "gauges": sorted(looks[0]), "sections": sorted(looks[1]),
             **{name: _plain(value) for name, value in ground.items()}, "resolution": float(domain.grid.dx)}  # fmt: skip
     if asked.branch_from is not None:
-        said |= {"branch_from": Checkpoint(Path(asked.branch_from)).said("fingerprint"), "branch_at": length_of(asked.branch_at, start)}
+        said |= {
+            "branch_from": Checkpoint(Path(asked.branch_from)).said("fingerprint"),
+            "branch_at": length_of(asked.branch_at, start.astimezone(zone)),
+        }
     return Plan(domain, case, start, until, times, looking, city, inputs, tuple(notes), said)
 
 
@@ -207,15 +212,15 @@ def _refuse(faults: list[str]) -> None:
         raise UsageError(msg)
 
 
-def _clock(start: Any, until: Any, every: Any, faults: list[str]) -> tuple[datetime, float | None, Floats]:
+def _clock(start: Any, until: Any, every: Any, zone: ZoneInfo, faults: list[str]) -> tuple[datetime, float | None, Floats]:
     """Return the first instant, the length and the output times [s]."""
     first, length, times = _FIRST_INSTANT, None, np.zeros(1)
     try:
-        first = _FIRST_INSTANT if start is None else instant(start)
+        first = _FIRST_INSTANT if start is None else instant(start, zone)
     except UsageError as error:
         faults.append(f"start: {error}")
     try:
-        length = length_of(until, first)
+        length = length_of(until, first.astimezone(zone))
         if start is None and not _is_duration(until):
             faults.append(f"until={until!r} is an instant, but the run has no start; give start=, or a duration")
         step = seconds(every)
@@ -239,12 +244,12 @@ def _is_duration(value: Any) -> bool:
 
 
 def length_of(until: Any, start: datetime) -> float:
-    """Return the length of a run [s] from a duration or its last instant."""
+    """Return the length of a run [s] from a duration or its last instant; one without zone is in that of the start."""
     try:
         length = seconds(until)
     except UsageError:
         try:
-            length = (instant(until) - start).total_seconds()
+            length = (instant(until, start.tzinfo or "UTC") - start).total_seconds()
         except UsageError:
             msg = f'until={until!r}; expected a duration such as "6h", or an instant'
             raise UsageError(msg) from None

@@ -190,11 +190,13 @@ def grid_rain(  # noqa: PLR0913 - all that a grid may leave open is stated here
     scale = scale_of(unit or data.attrs.get("units"), "m/s", "rain")
     times = np.asarray(ordered[time].values)
     clock = Series.of(
-        np.arange(1.0, times.size + 1.0), unit="m", how="step", times=times, time_unit=time_unit, time_zone=time_zone,
+        np.arange(1.0, times.size + 1.0), unit="m", how="step", times=times, time_unit=time_unit, time_zone=time_zone or "UTC",
         step=step, label=label, outside="zero" if outside == "zero" else outside, gaps=gaps, name="rain",
     )  # fmt: skip
     east, north = (np.asarray(ordered[name].values, np.float64) for name in (x, y))
     flip = (_turned(north, y, falls=True), _turned(east, x, falls=False))
+    if clock.origin is not None and time_zone is None:
+        clock = replace(clock, notes=(*clock.notes, "rain: times of the grid without time zone are UTC, as the CF conventions have it"))
     length = np.diff(clock.times, append=np.nan) if clock.step is None else np.full(times.size, clock.step)
     if scale.per_step and not np.isfinite(length).all():
         clock = replace(clock, problems=(*clock.problems, "depths of steps need the length of the last step; give step="))

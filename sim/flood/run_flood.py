@@ -18,7 +18,7 @@ from cim.sim.flood.checkpoint import Checkpoint
 from cim.sim.flood.fields import Frames, dataset_of, ledger_table
 from cim.sim.flood.gauges import Watch
 from cim.sim.flood.identity import fingerprint_of
-from cim.sim.flood.plan import VERSION, Options, Plan, length_of, plan_of
+from cim.sim.flood.plan import VERSION, Options, Plan, plan_of
 from cim.sim.flood.series import say_seconds, seconds
 from cim.sim.flood.solver import HARD_STOP, Solver
 from cim.sim.flood.structures import Breach, Pump, ground_now, structure_rows, structures_table
@@ -54,7 +54,7 @@ def simulate(  # noqa: PLR0913 - all that decides a flood, by name
     rain
         A `Rain` or a `DesignStorm`; a number is a constant rate [mm/h].
     start, until
-        First instant (UTC unless it says its zone) and length: a duration such as ``"6h"``, or the last instant.
+        First instant (in the zone of the city unless it says its own) and length: a duration such as ``"6h"``, or the last instant.
     scheme
         ``"standard"``: full shallow water, first order. ``"accurate"``: the same, second order, about five times dearer.
         ``"screening"``: local inertia without advection, for slow floods; it is 5 to 10 % off and late on a dam break at any cell size.
@@ -189,7 +189,7 @@ def _begin(
         rule = "rain, boundaries, inflows and structures may differ; these may not"
         msg = f"{asked.branch_from}: {', '.join(differs)} are not those of this run; in a branch {rule}"
         raise UsageError(msg)
-    leave = length_of(asked.branch_at, plan.start)
+    leave = float(plan.said["branch_at"])
     at = _take_up(base, solver, frames, rows, plan.watch, plan.times, leave)
     if at == 0:
         where = f"at or before {say_seconds(leave)} on an output time of this run"

@@ -97,7 +97,7 @@ class Series(SeriesData):
         times, time_unit
             Instants or durations; bare numbers are in `time_unit`.
         time_zone
-            Of times that do not say theirs; None takes UTC and notes it.
+            Of times that do not say theirs; None takes that of the city of the run, and notes it.
         step
             How long each value holds; found from the times where they are even.
         label
@@ -207,7 +207,9 @@ class Series(SeriesData):
         return [f"its values reach {where}, the run from 0 to {say_seconds(until)}; {remedy}"]
 
     def _offset(self, start: datetime | None) -> float:
-        return (self.origin - start).total_seconds() if self.origin is not None and start is not None else 0.0
+        if self.origin is None or start is None:
+            return 0.0
+        return (instant(self.origin, start.tzinfo or "UTC") - start).total_seconds()
 
     def prepare(self, start: datetime | None, until: float) -> PreparedSeries:
         """Return the series on the clock of a run from `start`, 0 to `until` [s].

@@ -10,7 +10,7 @@ import numpy as np
 
 from cim.errors import UsageError
 from cim.sim.flood.series_data import Given, SeriesData
-from cim.sim.times import TIME_TOLERANCE, has_zone, instant, say_seconds, seconds
+from cim.sim.times import TIME_TOLERANCE, has_zone, instant, marked_instant, say_seconds, seconds
 from cim.units import parse_unit
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ def read_times(raw: Any, time_unit: str, time_zone: str | None) -> tuple[Floats,
         return np.array([seconds(one) for one in listed]), None, []
     moments = [instant(one, time_zone or "UTC") for one in listed]
     bare = 0 if time_zone else sum(not has_zone(one) for one in listed)
-    notes = [f'{bare} times without time zone taken as UTC; say time_zone="Asia/Shanghai" if they are not'] if bare else []
-    first = moments[0]
-    return np.array([(one - first).total_seconds() for one in moments]), first, notes
+    first = marked_instant(listed[0]) if bare == len(listed) else moments[0]  # all of them without: the zone of the city counts
+    taken = "in that of the city" if bare == len(listed) else "as UTC"
+    notes = [f'{bare} times without time zone taken {taken}; say time_zone="Asia/Shanghai", or the like'] if bare else []
+    return np.array([(one - moments[0]).total_seconds() for one in moments]), first, notes
 
 
 def _is_duration(text: str) -> bool:

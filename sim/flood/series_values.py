@@ -53,7 +53,7 @@ class SeriesTable(BaseModel):
     unit: str | None = Field(default=None, description="unit of the values; left out: as the header of the file says")
     column: str | None = Field(default=None, description="header of the values, where a file has several")
     time_unit: str | None = Field(default=None, description="unit of times that are numbers; left out: s")
-    time_zone: str | None = Field(default=None, description="zone of times that do not say theirs, such as Asia/Shanghai; left out: UTC")
+    time_zone: str | None = Field(default=None, description="zone of times without one, such as Asia/Shanghai; left out: that of the city")
     how: Literal["linear", "step"] | None = Field(default=None, description="straight between the times, or each value until the next")
     outside: Literal["refuse", "zero", "hold"] | None = Field(default=None, description="before the first and after the last time")
     gaps: Literal["refuse", "zero", "bridge"] | None = Field(default=None, description="where values are missing")

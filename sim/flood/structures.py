@@ -80,7 +80,7 @@ class Breach:
     level: float
     """Elevation to which they fall [m]; lower ground stays."""
     begin: Any = 0.0
-    """When it begins: a duration after the start, or an instant (UTC unless it says its zone)."""
+    """When it begins: a duration after the start, or an instant (in the zone of the city unless it says its own)."""
     duration: Any = 0.0
     """How long it takes; the crest falls evenly."""
     name: str = ""
@@ -215,7 +215,7 @@ def _begin_of(one: Breach, label: str, start: datetime | None, until: float, fau
         begin = seconds(one.begin)
     except UsageError:
         try:
-            moment = instant(one.begin)
+            moment = instant(one.begin, "UTC" if start is None else start.tzinfo or "UTC")
         except UsageError:
             faults.append(f'{label}: begin={one.begin!r}; expected a duration after the start such as "2h", or an instant')
             return None

@@ -104,12 +104,9 @@ def deep_told(deepest: NDArray[Any], before: NDArray[np.float64] | None, domain:
 
 
 def zone_told(name: str, value: Any, place: Any) -> list[str]:
-    """Return a sentence on an instant that does not say its zone, with what it is in the zone of the city."""
-    from zoneinfo import ZoneInfo
-
+    """Return a sentence on an instant that does not say its zone, with what it was taken for."""
     if not isinstance(value, str | datetime) or not zone_is_assumed(value):
         return []
-    moment = instant(value)
     zone = getattr(place, "time_zone", "UTC")
-    local = "" if zone == "UTC" else f" ({moment.astimezone(ZoneInfo(zone)):%H:%M} in {zone})"
-    return [f"{name} {moment:%Y-%m-%dT%H:%M} has no zone: read as UTC{local}"]
+    taken = f"read in that of the city, {zone} ({instant(value, zone):%Y-%m-%dT%H:%M} UTC)"
+    return [f"{name} {instant(value):%Y-%m-%dT%H:%M} has no zone: {taken}"]

@@ -46,16 +46,16 @@ def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameter
     from cim.model.road_network import RoadNetwork, checked
     from cim.sim.traffic.city_network import road_network
 
-    asked = replaced(TrafficParameters, "traffic", parameters, options)
     city = None if isinstance(place, RoadNetwork) else place
+    asked = _in_zone(replaced(TrafficParameters, "traffic", parameters, options), "UTC" if city is None else city.time_zone)
     network = place if isinstance(place, RoadNetwork) else road_network(place)
     network, trips, told = _trips(city, network, demand if demand is not None else asked.demand, asked)
     inputs = {"network": table_fingerprint(network.links), "trips": table_fingerprint(_trip_rows(network, trips))}
     if city is not None:
         inputs["city"] = city_fingerprint(city)
     trips = replace(trips, trips=np.asarray(trips.trips, float) * asked.demand_factor)
-    faults = [*_unknown(network, asked.closed), *_time_faults(asked), *_zone_faults(asked, city)]
-    if demand is None and asked.demand is not None and (asked.gate or asked.through):
+    faults = [*_unknown(network, asked.closed), *_time_faults(asked)]
+    if (demand is not None or asked.demand is not None) and (asked.gate or asked.through):
         faults.append("gate and through belong to trips from floor area; a matrix of demand holds its own, so leave them out")
     if not len(trips.trips) or not trips.total > 0:
         faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
@@ -90,27 +90,26 @@ def _time_faults(asked: TrafficParameters) -> list[str]:
 
 def time_faults_beside(own: Any, flood: Any) -> list[str]:
     """Return the fault that the traffic of a scenario goes beyond its flood, from both sections alone."""
-    if own.beyond == "hold":
+    until = own.at if own.method == "equilibrium" else own.until
+    bare = {zone_is_assumed(one) for one in (own.start, until, flood.start, flood.until) if isinstance(one, datetime)}
+    if own.beyond == "hold" or len(bare) > 1:  # some in a zone of their own, some in that of the city, which is not known here
         return []
     begun = NO_DATE if flood.start is None else instant(flood.start)
     start = begun if own.start is None else instant(own.start)
-    long = 0.0 if own.method == "equilibrium" and own.at is None else length_of(own.at if own.method == "equilibrium" else own.until, start)
+    long = 0.0 if until is None else length_of(until, start)
     first, last = start + timedelta(seconds=long if own.method == "equilibrium" else 0.0), start + timedelta(seconds=long)
     dry = begun + timedelta(seconds=length_of(flood.until, begun))
     if begun <= first and last <= dry:
         return []
-    spans = f"{first:%Y-%m-%d %H:%M} to {last:%H:%M} UTC, and [flood] goes from {begun:%Y-%m-%d %H:%M} to {dry:%Y-%m-%d %H:%M} UTC"
-    return [f'is looked at from {spans}: make the flood longer or the traffic shorter, state both zones, or say beyond = "hold"']
+    zone = "" if True in bare else " UTC"
+    spans = f"{first:%Y-%m-%d %H:%M} to {last:%H:%M}{zone}, and [flood] goes from {begun:%Y-%m-%d %H:%M} to {dry:%Y-%m-%d %H:%M}{zone}"
+    return [f'is looked at from {spans}: make the flood longer or the traffic shorter, or say beyond = "hold"']
 
 
-def _zone_faults(asked: TrafficParameters, city: City | None) -> list[str]:
-    """Return which instants state no zone in a city that has another one than UTC: its closures count in the city's own time."""
-    if city is None or city.time_zone == "UTC":
-        return []
+def _in_zone(asked: TrafficParameters, time_zone: str) -> TrafficParameters:
+    """Return parameters whose instants all state their zone: that of the city where they did not."""
     given = {name: getattr(asked, name) for name in ("start", "until", "at")}
-    lacking = {name: value for name, value in given.items() if isinstance(value, datetime) and zone_is_assumed(value)}
-    where = f"states no zone, and the city lies in {city.time_zone}; write it, such as +08:00 or Z"
-    return [f"{name} = {value:%Y-%m-%dT%H:%M:%S} {where}" for name, value in lacking.items()]
+    return asked.model_copy(update={name: instant(one, time_zone) for name, one in given.items() if isinstance(one, datetime)})
 
 
 def _trip_rows(network: RoadNetwork, trips: ODMatrix) -> pa.Table:
@@ -129,14 +128,23 @@ def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficPa
     from cim import plugins
     from cim.model.road_network import ODMatrix
 
-    if isinstance(given, ODMatrix):
-        there = given.on(network) if given.places is not None else given
-        return network, there, there.notes
     if hasattr(given, "matrix") and hasattr(given, "network"):
+        if asked.zones is not None:
+            msg = "traffic: zones belong to a matrix, or to trips from floor area; this demand has its own, so leave them out"
+            raise UsageError(msg)
         there = given.on(network) if city is not None else given
         return there.network, there.matrix, tuple(there.notes)
+    if given is not None and asked.zones is not None:
+        if city is None:
+            msg = f"traffic: zones = {asked.zones!r} are objects of a city, and this is a network alone; give the city"
+            raise UsageError(msg)
+        from cim.sim.traffic.demand_matrix import join_zones
+
+        matrix = given if isinstance(given, ODMatrix) else plugins.load("cim.networks", "matrix")(given)
+        network, matrix = join_zones(city, network, matrix, asked.zones)
+        return network, matrix, matrix.notes
     if given is not None:
-        matrix = plugins.load("cim.networks", "matrix")(given, network)
+        matrix = _by_node(given, network)
         return network, matrix, matrix.notes
     if city is None:
         msg = "traffic: a network without a city has no buildings whose floor area makes trips; give demand="
@@ -153,6 +161,28 @@ def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficPa
         mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time, gates=gates, through=through,
     ).on(network)  # fmt: skip
     return made.network, made.matrix, tuple(made.notes)
+
+
+def _by_node(given: Any, network: RoadNetwork) -> ODMatrix:
+    """Return trips between nodes of the network.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If it has not all of them.
+    """
+    from cim import plugins
+    from cim.errors import ObjectNotFoundError
+    from cim.model.road_network import ODMatrix
+
+    try:
+        if isinstance(given, ODMatrix):
+            return given.on(network) if given.places is not None else given
+        found: ODMatrix = plugins.load("cim.networks", "matrix")(given, network)
+    except ObjectNotFoundError as error:
+        msg = f"traffic: {error}; a matrix names nodes, unless zones= says whose ids these are: a class of the city, such as LandUse"
+        raise ObjectNotFoundError(msg) from error
+    return found
 
 
 def _node(network: RoadNetwork, at: str | tuple[float, float]) -> str:

@@ -49,7 +49,7 @@ class TrafficParameters(BaseModel):
         description='"dynamic": every vehicle, with queues in time; "equilibrium": flows of an hour at which nobody saves time elsewhere',
     )
     start: Instant | None = Field(
-        default=None, description="first instant, with its zone, such as +08:00; left out: that of the water, or 2000-01-01"
+        default=None, description="first instant; without zone, such as +08:00, in that of the city; left out: that of the water, or 2000-01-01"
     )
     until: Until = Field(default="2h", description='length of a dynamic run, such as "3h", or its last instant')
     at: Until | None = Field(
@@ -58,8 +58,9 @@ class TrafficParameters(BaseModel):
         examples=["45min"],
     )
     demand: File | None = Field(
-        default=None, description="matrix of trips: CSV or OMX; left out: from floor area and use of the buildings", examples=["trips.csv"]
-    )
+        default=None, description="matrix of trips [veh/h], CSV or OMX; left out: from floor area and use of the buildings",
+        examples=["trips.csv"],
+    )  # fmt: skip
     demand_factor: PositiveFloat = Field(default=1.0, description="what all trips are multiplied by")
     departures: Duration = Field(default="1h", description="dynamic: how long after the start trips depart; evenly, so many as in an hour")
     hour: Literal["am", "pm"] = Field(default="am", description="hour whose trip rates count, where trips come from floor area")
@@ -75,9 +76,13 @@ class TrafficParameters(BaseModel):
         examples=["residential"],
     )  # fmt: skip
     zones: str | None = Field(
-        default=None, description="class of the objects that are the zones; left out: squares of zone_size", examples=["LandUse"]
-    )
-    zone_size: PositiveFloat = Field(default=250.0, description="width of the zones in which buildings are gathered [m]")
+        default=None, description='class of the objects that are the zones, "LandUse.TAZ" if its attribute TAZ holds their ids; left out: '
+        "a matrix names nodes, trips from floor area are gathered in squares", examples=["LandUse"],
+    )  # fmt: skip
+    zone_size: PositiveFloat | None = Field(
+        default=None, description="width of the squares [m]; left out: 50 to 1000, so that the buildings' extent has about 200",
+        examples=[250.0],
+    )  # fmt: skip
     gate: tuple[GateTable, ...] = Field(default=(), description="where traffic enters and leaves the area; left out: nobody does")
     through: tuple[ThroughTable, ...] = Field(default=(), description="what only passes through the area, from one end to another")
     vehicle: VehicleClass = Field(default="car", description=f"class of the vehicles: {', '.join(get_args(VehicleClass))}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -257,7 +258,10 @@ def test_a_series_that_does_not_cover_the_run_is_refused() -> None:
     assert late.faults(START, 900.0) == []
     wrong = Series.of([1, 2, 3], times=["2026-07-01T08:00", "2026-07-01T08:05", "2026-07-01T08:10"], unit="mm/h", how="step")
     assert "not one within the run of 15 min: they lie 8 h after the end; check start= and time_zone=" in fault_of(wrong, START, 900.0)
-    assert any("3 times without time zone taken as UTC" in note for note in wrong.notes)
+    assert wrong.faults(START.astimezone(ZoneInfo("Asia/Shanghai")), 900.0) == []  # where the city, whose zone counts, is
+    assert any("3 times without time zone taken in that of the city" in note for note in wrong.notes)
+    mixed = Series.of([1, 2, 3], times=["2026-07-01T08:00", "2026-07-01T08:05Z", "2026-07-01T08:10Z"], unit="mm/h", how="step")
+    assert any("1 times without time zone taken as UTC" in note for note in mixed.notes)
     assert "the run has none; give start=" in fault_of(late)
 
 

@@ -161,14 +161,15 @@ def test_a_domain_made_before_tells_its_empty_waters_too_and_full_ones_are_not_t
 # ---------------------------------------------------------------- when
 
 
-def test_a_start_without_zone_is_told_with_the_time_of_the_city() -> None:
-    builder = CityBuilder("EPSG:28992+5709", time_zone="Europe/Amsterdam")
-    city = builder.build()
-    said = ["start 2026-07-01T07:00 has no zone: read as UTC (09:00 in Europe/Amsterdam)"]
+def test_a_start_without_zone_is_in_that_of_the_city_and_told() -> None:
+    city = CityBuilder("EPSG:4549+5737", time_zone="Asia/Shanghai").build()
+    said = ["start 2026-07-01T07:00 has no zone: read in that of the city, Asia/Shanghai (2026-06-30T23:00 UTC)"]
     assert zone_told("start", "2026-07-01T07:00", city) == said
     assert zone_told("start", datetime(2026, 7, 1, 7), city) == said  # noqa: DTZ001 - the case itself
     assert zone_told("start", "2026-07-01T07:00Z", city) == zone_told("until", "6h", city) == zone_told("until", 5.0, city) == []
-    assert "start 2026-07-01T07:00 has no zone: read as UTC" in run(start="2026-07-01T07:00").run.assumptions
+    assert told(run(start="2026-07-01T07:00"), "has no zone: read in that of the city, UTC (2026-07-01T07:00 UTC)")
+    there = run(city, terrain=raster(FLAT), roughness=0.03, infiltration=None, start="2026-07-01T07:00", until=0.1)
+    assert there.run.start == datetime(2026, 6, 30, 23, tzinfo=UTC)
     assert not told(run(start="2026-07-01T07:00:00+02:00"), "has no zone")
 
 

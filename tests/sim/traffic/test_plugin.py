@@ -36,10 +36,19 @@ def flood(**more: Any) -> FloodParameters:
     return FloodParameters.model_validate(given)
 
 
-def test_an_instant_without_a_zone_is_refused_where_the_city_has_another_than_utc(city: City) -> None:
-    with pytest.raises(UsageError, match="start = 2026-07-01T08:00:00 states no zone, and the city lies in Asia/Shanghai"):
-        simulate(city, demand=TRIPS, start="2026-07-01T08:00:00")
-    simulate(city, demand=TRIPS, start="2026-07-01T08:00:00+08:00", until="10min", departures="5min")
+def test_an_instant_without_a_zone_is_in_that_of_the_city(city: City) -> None:
+    asked = {"demand": TRIPS, "departures": "5min"}
+    bare = simulate(city, start="2026-07-01T08:00:00", until="2026-07-01T08:10", **asked)
+    told = simulate(city, start="2026-07-01T08:00:00+08:00", until="10min", **asked)
+    assert bare.run.start == told.run.start == datetime(2026, 7, 1, tzinfo=UTC)
+    assert bare.table("trips").equals(told.table("trips"))
+
+
+def test_a_traffic_beyond_its_flood_is_found_beforehand_where_the_zones_can_be_compared() -> None:
+    late = datetime(2026, 7, 1, 12)  # noqa: DTZ001 - the case itself
+    bare, own = flood(start=datetime(2026, 7, 1, 8)), TrafficParameters(start=late)  # noqa: DTZ001
+    assert len(SIMULATOR.beside(own, {"flood": bare, "roads": None})) == 1
+    assert SIMULATOR.beside(own, {"flood": flood(), "roads": None}) == []  # one states its zone, the other does not
 
 
 def test_gates_beside_a_matrix_are_refused(city: City, tmp_path: Path) -> None:
