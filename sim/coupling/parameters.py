@@ -25,17 +25,33 @@ class RoadParameters(BaseModel):
 
     Notes
     -----
-    - `classes`: which limits hold for which class of vehicle. Cars and taxis are small cars; an emergency vehicle is a large four-wheel
-      drive. Nobody publishes limits for buses and trucks in moving water that were found: they take those of a large car, an assumption
-      on the safe side, for they are heavier. Motorcycles, bicycles and pedestrians have none and are not assessed.
+    - `classes`: which limits hold for which class of vehicle; they are those of Shand et al. (2011), table 3, draft interim criteria for
+      stationary vehicles (see `cim.sim.impact.parameters`). They are no limits of safe driving: in the tests of the University of New South
+      Wales (2016) a car of 1.05 t was moved at 0.15 m and 1 m/s, half the product of a small car. Cars and taxis are small cars; an
+      emergency vehicle is a large four-wheel drive, below the total head of 0.6 m that Kramer, Terheiden, Wieprecht (2016) give for
+      emergency vehicles (0.3 m for cars). For buses and trucks in moving water no published limits were found: they take those of a large
+      car, an assumption on the safe side, for they are heavier. In still water all heavy vehicles are stopped at 1.1 to 1.5 m, light ones
+      at 0.7 to 0.9 m (Contreras-Jara et al. 2018, doi 10.1155/2018/2850546). Motorcycles, bicycles and pedestrians have none and are not
+      assessed.
     - `speed_law`: Pregnolato, Ford, Wilkinson, Dawson (2017), see `cim.sim.coupling.speed`: of cars in still water, taken for every class
       that is assessed. `film_depth`: an assumption; the law says 86.9 km/h for a wet road, which is no statement on motorways in the rain.
     - `ponding_capacity`: no source was found for the capacity of a road under water. ``"diagram"``: jam spacing and backward wave stay, the
       speed falls, and with it the top of the triangular diagram, as the dynamic model has it; ``"speed"``: in the ratio of the speeds;
       ``"stays"``.
     - `rain_capacity`, `rain_intensity`: Highway Capacity Manual 2010, exhibit 10-15, as in FHWA-HOP-13-042, table 33: 2.01 %, 7.24 % and
-      14.13 % less up to 0.10 in/h, up to 0.25 in/h and above; of freeways. `rain_speed`: 4 % less (Smith et al. 2004: 3 to 5 % whatever
-      the intensity), above 0.25 in/h 5.5 % less (Agarwal et al. 2005: 4 to 7 %); of freeways.
+      14.13 % less (1.17 to 3.43, 5.67 to 10.10, 10.72 to 17.67) up to 0.10 in/h, up to 0.25 in/h and above; of freeways. Agarwal et al.
+      (2005) found 10 to 17 % above 0.25 in/h, Smith et al. (2004) 25 to 30 %, and 4 to 10 % below it. `rain_speed`: 4 % less (Smith et al.
+      2004: 3 to 5 % whatever the intensity as the FHWA records it, 5.0 to 6.5 % in their abstract), above 0.25 in/h 5.5 % less (Agarwal et
+      al. 2005: 4 to 7 %); of freeways.
+
+    References
+    ----------
+    .. [1] FHWA-HOP-13-042, appendix A, ops.fhwa.dot.gov/publications/fhwahop13042/appa.htm.
+    .. [2] Agarwal, Maze, Souleyrette (2005). Impacts of weather on urban freeway traffic flow characteristics and facility capacity,
+       trid.trb.org/view/760690.
+    .. [3] Smith, Byrne, Copperman, Hennessy, Goodall (2004). An investigation into the impact of rainfall on freeway traffic flow.
+    .. [4] Kramer, Terheiden, Wieprecht (2016). Safety criteria for the trafficability of inundated roads in urban floodings,
+       trid.trb.org/view/1412184.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
