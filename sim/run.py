@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from cim import plugins
 from cim.errors import CimError, InputError, ObjectNotFoundError, UsageError
@@ -14,6 +16,7 @@ from cim.progress import track
 from cim.results import Fields, Looking, Needing, Preparing, Resuming, Using, Verdicts, city_fingerprint
 from cim.results.runs import export_result, save_run
 from cim.scenario import Change, Scenario, members, read_scenario
+from cim.sim.times import has_zone, instant
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -76,6 +79,7 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
         "base": city_fingerprint(base),
         "city": city_fingerprint(option),
         "issues": added_issues(base, option),
+        "start": _stated_start(plan, option),
         "seed": plan.seed,
         "member": plan.member,
         "settings": dict(plan.settings),
@@ -87,6 +91,16 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
             export_result(result, option, kind, target / name)
     _drop_checkpoints(jobs, target / CHECKPOINTS)
     return list(results.values())
+
+
+def _stated_start(plan: Scenario, city: City) -> str | None:
+    """Return the first start that a section states, in the zone it is stated in, else that of the city: people read instants there."""
+    starts = [values["start"] for values in plan.sections.values() if isinstance(values, Mapping) and values.get("start") is not None]
+    if not starts:
+        return None
+    if has_zone(starts[0]):
+        return datetime.fromisoformat(str(starts[0])).isoformat()
+    return instant(starts[0], city.time_zone).astimezone(ZoneInfo(city.time_zone)).isoformat()
 
 
 def _jobs(plan: Scenario) -> list[Job]:

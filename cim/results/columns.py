@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["TITLES", "column", "title", "unit"]
+__all__ = ["TITLES", "absent_is_zero", "column", "title", "unit"]
 
 TITLES: dict[str, tuple[str, str]] = {
     "object": ("object id", "对象编号"),
@@ -26,15 +26,21 @@ TITLES: dict[str, tuple[str, str]] = {
 """English and Chinese title by column name; other columns carry theirs in their field metadata."""
 
 
-def column(name: str, kind: pa.DataType, *, unit: str = "", en: str = "", zh: str = "") -> pa.Field:
+def column(name: str, kind: pa.DataType, *, unit: str = "", en: str = "", zh: str = "", absent: str = "") -> pa.Field:
     """Return the field of a column with unit and titles.
+
+    Parameters
+    ----------
+    absent
+        ``"zero"``: a row that the table does not have is 0 in this column; `compare` counts it so. Of a table with a column ``time`` that
+        holds only in its intervals: the metadata of the schema, ``intervals``, is a JSON list of where they begin and where the last ends.
 
     Examples
     --------
     >>> title(column("wet_area", pa.float64(), unit="m²", en="wet area", zh="淹没面积"))
     'wet area 淹没面积 [m²]'
     """
-    said = {"unit": unit, "label_en": en, "label_zh": zh}
+    said = {"unit": unit, "label_en": en, "label_zh": zh, "absent": absent}
     return pa.field(name, kind, metadata={key: value for key, value in said.items() if value} or None)
 
 
@@ -42,6 +48,11 @@ def unit(field: pa.Field) -> str:
     """Return the unit of a column, ``""`` where it has none."""
     text: str = (field.metadata or {}).get(b"unit", b"").decode()
     return text
+
+
+def absent_is_zero(field: pa.Field) -> bool:
+    """Return whether a row that the table does not have is 0 in a column."""
+    return (field.metadata or {}).get(b"absent") == b"zero"
 
 
 def title(field: pa.Field) -> str:

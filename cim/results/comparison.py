@@ -15,7 +15,16 @@ from cim.errors import CRSMismatchError, ObjectNotFoundError, UsageError
 from cim.results.columns import column, unit
 from cim.results.fields import Fields
 from cim.results.figures import FIGURES, figures_side_by_side
-from cim.results.pairing import at_common_times, codes, keys_of, refuse_doubles, series_keys, summarise_series
+from cim.results.pairing import (
+    absent_zeros,
+    at_common_times,
+    codes,
+    keys_of,
+    other_intervals,
+    refuse_doubles,
+    series_keys,
+    summarise_series,
+)
 from cim.results.tolerance import Tolerance
 from cim.results.verdicts import Verdicts
 
@@ -53,7 +62,8 @@ class Comparison:
     """Name of the simulator or check."""
     tables: Mapping[str, pa.Table]
     """One per table of the results, one row per object found in either: for each column, ``<column>_base``, ``<column>_option`` and,
-    for numbers, ``<column>_difference`` (option minus base, null where one is missing); where both runs say how far a number may be off,
+    for numbers, ``<column>_difference`` (option minus base, null where one is missing; a row that a table lacks counts as zeros where the
+    table says so, as the intervals of a traffic run do); where both runs say how far a number may be off,
     ``<column>_noise`` is the sum of both; ``change`` says it in words."""
     fields: xarray.Dataset | None
     """Difference of every field, option minus base; None for checks."""
@@ -122,8 +132,10 @@ class Comparison:
         return f"<Comparison {self.name}: {parts or 'no table'}; noise {self.noise}>"
 
     def _repr_html_(self) -> str:
+        from cim.results.words import change_frame
+
         shown = "".join(
-            f"<h4>{html.escape(name)}</h4>{self.changed(name).to_pandas().head(50).to_html(na_rep='', escape=True, index=False)}"
+            f"<h4>{html.escape(name)}</h4>{change_frame(self.changed(name).slice(0, 50)).to_html(na_rep='', escape=True, index=False)}"
             for name in self.tables
         )
         said = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
@@ -176,7 +188,12 @@ def _compare_named(
     """Lay two tables side by side; series are brought to common times first, summed up in `series`, and `told` says so."""
     keys = series_keys(base, option)
     if keys is None:
-        return _compare_tables(base, option, tolerance)
+        made = _compare_tables(base, option, tolerance)
+        if other_intervals(base, option):
+            alone = int(pc.sum(pc.starts_with(made["change"], "only in")).as_py() or 0)
+            rest = f"{alone:,} rows that only one has get no difference"
+            told.append(f"{name}: the runs count in other intervals, and counts of other lengths do not compare; {rest}")
+        return made
     one, other, outside = at_common_times(base, option, keys)
     made = _compare_tables(one, other, tolerance)
     series[name] = summarise_series(base, option, made, keys, tolerance)
@@ -203,13 +220,14 @@ def _compare_tables(base: pa.Table, option: pa.Table, tolerance: Tolerance) -> p
     order = np.argsort(np.where(rows_base >= 0, rows_base, base.num_rows + rows_option), kind="stable")
     rows_base, rows_option = rows_base[order], rows_option[order]
     left, right = base.take(_index(rows_base)), option.take(_index(rows_option))
+    left, right, zeros = absent_zeros(base, option, left, right, (rows_base < 0, rows_option < 0))
     columns: dict[str, Any] = {name: pc.coalesce(left[name], right[name]) for name in keys}
     fields = [base.schema.field(name) for name in keys]
     same = np.ones(len(order), bool)
     shared = [name for name in base.column_names if name in option.column_names and name not in keys]
     for name in [name for name in shared if not _is_noise(name, shared)]:
         same &= _side_by_side(columns, fields, name, left, right, tolerance)
-    columns["change"] = _words(rows_base, rows_option, same, columns)
+    columns["change"] = _words((rows_base < 0) & ~zeros, (rows_option < 0) & ~zeros, same, columns)
     fields.append(pa.field("change", pa.string()))
     return pa.Table.from_arrays([columns[field.name] for field in fields], schema=pa.schema(fields))
 
@@ -279,7 +297,7 @@ def _numbers(values: Any) -> np.ndarray:
     return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), float)
 
 
-def _words(rows_base: np.ndarray, rows_option: np.ndarray, same: np.ndarray, columns: Mapping[str, Any]) -> pa.Array:
+def _words(no_base: np.ndarray, no_option: np.ndarray, same: np.ndarray, columns: Mapping[str, Any]) -> pa.Array:
     """Return the change in words: ``"pass -> fail"``, ``"changed"``, ``"same"``, ``"only in base"``, ``"only in option"``."""
     words = np.where(same, "same", "changed").astype(object)
     for name in ("verdict", "status"):
@@ -287,8 +305,8 @@ def _words(rows_base: np.ndarray, rows_option: np.ndarray, same: np.ndarray, col
             a, b = (np.asarray(columns[f"{name}_{side}"].to_pylist(), object) for side in ("base", "option"))
             turned = a != b
             words[turned] = [f"{old} -> {new}" for old, new in zip(a[turned], b[turned], strict=True)]
-    words[rows_option < 0] = "only in base"
-    words[rows_base < 0] = "only in option"
+    words[no_option] = "only in base"
+    words[no_base] = "only in option"
     return pa.array(words.tolist(), pa.string())
 
 

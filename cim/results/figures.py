@@ -17,7 +17,7 @@ from cim.results.verdicts import Verdicts
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["FIGURES", "WET", "Figure", "figure_table", "figures_side_by_side", "main_figures", "mass_ledger"]
+__all__ = ["FIGURES", "WET", "Figure", "figure_table", "figures_side_by_side", "main_figures", "mass_ledger", "sum_of_known"]
 
 WET = 0.05
 """Depth from which a cell counts as wet in the main figures [m]."""
@@ -49,6 +49,29 @@ def figure_table(rows: Iterable[tuple[str, float | None, str, str]]) -> pa.Table
     given = list(rows)
     arrays = [pa.array([row[at] for row in given], kind.type) for at, kind in enumerate(schema)]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def sum_of_known(values: pa.ChunkedArray, what: str) -> tuple[float | None, str]:
+    """Return the sum of what is known, None where nothing is of some, and of how many it is known; the sum of nothing is 0.
+
+    Parameters
+    ----------
+    what
+        Whose values they are, and what one says that states its own.
+
+    Examples
+    --------
+    >>> two = pa.chunked_array([[None, None]], pa.float64())
+    >>> sum_of_known(two, "buildings says how many")
+    (None, 'none of 2 buildings says how many')
+    >>> sum_of_known(pa.chunked_array([[3.0, None]]), "buildings says how many")
+    (3.0, 'known of 1 of 2 buildings')
+    """
+    known = np.asarray(values.drop_null(), float)
+    known = known[np.isfinite(known)]
+    if len(values) and not len(known):
+        return None, f"none of {len(values):,} {what}"
+    return float(known.sum()), f"known of {len(known):,} of {len(values):,} {what.partition(' ')[0]}" if len(values) else ""
 
 
 def main_figures(result: Verdicts | Fields) -> tuple[Figure, ...]:
@@ -127,11 +150,8 @@ def _sums(tables: Any) -> Iterable[Figure]:
         table = tables.get(name)
         if table is None or key not in table.column_names or not table.num_rows:
             continue
-        known = table[key].drop_null()
-        known = known.filter(pc.is_finite(known))
-        value = float(pc.sum(known).as_py()) if len(known) else None
-        counts = unit(table.schema.field(key)) or ("persons" if name == "people" else "")
-        yield Figure(words, value, counts, f"known of {len(known):,} of {table.num_rows:,} buildings")
+        value, note = sum_of_known(table[key], f"buildings says how {'many' if name == 'people' else 'much'}")
+        yield Figure(words, value, unit(table.schema.field(key)) or ("persons" if name == "people" else ""), note)
 
 
 _LEDGER = (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cim.errors import UsageError
-from cim.results.columns import column, unit
+from cim.results.columns import absent_is_zero, column, unit
 from cim.results.tolerance import Tolerance
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int64]
 
-__all__ = ["at_common_times", "codes", "keys_of", "refuse_doubles", "series_keys", "summarise_series"]
+__all__ = ["absent_zeros", "at_common_times", "codes", "keys_of", "other_intervals", "refuse_doubles", "series_keys", "summarise_series"]
 
 _KEYS = ("object", "link", "class", "vehicle", "place", "gauge", "section", "structure", "level", "from_time", "time")
 """Columns that say which row of one table belongs to which of the other, those that a table has; a number that is measured (the water level
@@ -61,6 +64,50 @@ def refuse_doubles(code: Rows, words: str, keys: list[str]) -> None:
     if len(np.unique(code)) < len(code):
         msg = f"the {words} holds several rows for the same {', '.join(keys)}; they cannot be told apart"
         raise UsageError(msg)
+
+
+def absent_zeros(
+    base: pa.Table, option: pa.Table, left: pa.Table, right: pa.Table, lost: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+) -> tuple[pa.Table, pa.Table, NDArray[np.bool_]]:
+    """Return two tables side by side with zeros where one lacks a row of the other and says that such a row is zeros, and which rows may.
+
+    Parameters
+    ----------
+    base, option
+        The tables as they are.
+    left, right
+        Their rows side by side.
+    lost
+        Which rows the base, and the option, lacks.
+    """
+    known = np.full(left.num_rows, _sparse(base) and _sparse(option))
+    if known.any() and "time" in base.column_names:
+        times = pc.coalesce(left["time"], right["time"])
+        known = np.asarray(pc.is_in(times, pa.array(_shared_intervals(base, option)[0], times.type)).to_numpy(), bool)
+    return _with_zeros(left, known & lost[0]), _with_zeros(right, known & lost[1]), known
+
+
+def other_intervals(base: pa.Table, option: pa.Table) -> bool:
+    """Return whether two tables in which a row that is not there is zeros count in intervals that are not the same."""
+    return _sparse(base) and _sparse(option) and not _shared_intervals(base, option)[1]
+
+
+def _sparse(table: pa.Table) -> bool:
+    return any(absent_is_zero(field) for field in table.schema)
+
+
+def _shared_intervals(base: pa.Table, option: pa.Table) -> tuple[list[float], bool]:
+    """Return where the intervals begin that both tables state, and whether these are all: elsewhere a row that is lacking is not known."""
+    one, other = (json.loads((table.schema.metadata or {}).get(b"intervals", b"[]")) for table in (base, option))
+    spans = [set(pairwise(edges)) for edges in (one, other)]
+    return sorted(begin for begin, _ in spans[0] & spans[1]), spans[0] == spans[1]
+
+
+def _with_zeros(table: pa.Table, rows: NDArray[np.bool_]) -> pa.Table:
+    for at, field in enumerate(table.schema):
+        if absent_is_zero(field) and rows.any():
+            table = table.set_column(at, field, pc.if_else(pa.array(rows), pa.scalar(0, field.type), table[field.name]))
+    return table
 
 
 def at_common_times(base: pa.Table, option: pa.Table, keys: list[str]) -> tuple[pa.Table, pa.Table, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cim.model import City
     from cim.results.tolerance import Tolerance
 
-__all__ = ["compare_runs", "export_result", "load_run", "save_run"]
+__all__ = ["compare_runs", "export_result", "load_run", "save_run", "zone_of"]
 
 _FORMAT = 1
 
@@ -71,6 +72,15 @@ def load_run(folder: str | Path) -> dict[str, Verdicts | Fields]:
             base, f"run.json has format {content.get('format')!r} with the results {names}, expected {_FORMAT}", "update the toolkit"
         )
     return {name: load_result(base / name) for name in names}
+
+
+def zone_of(folder: str | Path) -> tzinfo | None:
+    """Return the zone in which the scenario of a run folder, or of the folder of one of its results, states its start; None without."""
+    for place in (Path(folder), Path(folder).parent):
+        if (place / "run.json").is_file():
+            start = json.loads((place / "run.json").read_text(encoding="utf-8")).get("start")
+            return None if start is None else datetime.fromisoformat(start).tzinfo
+    return None
 
 
 def compare_runs(base: str | Path, option: str | Path, *, tolerance: Tolerance | None = None) -> dict[str, Comparison]:

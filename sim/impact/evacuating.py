@@ -45,7 +45,7 @@ _VERSION = "1"
 _CROWD = 1e-6
 """Fewer people than this are none: what the solver leaves of rounding."""
 _TEXT, _REAL = pa.string(), pa.float64()
-_PEOPLE = column("people", _REAL, en="people", zh="人数")
+_PEOPLE = column("people", _REAL, unit="persons", en="people", zh="人数")
 _TIMES = (
     column("walking_time", _REAL, unit="s", en="time to walk", zh="步行时间"),
     column("queue_time", _REAL, unit="s", en="time until the last one is out", zh="疏散排队时间"),
@@ -54,8 +54,8 @@ _TIMES = (
 _STATUS = (column("status", _TEXT, en="status", zh="状态"), column("reason", _TEXT, en="reason", zh="原因"))
 _OBJECTS = pa.schema([
     pa.field("object", _TEXT), *_STATUS, _PEOPLE,
-    column("placed", _REAL, en="people with a place", zh="已安置人数"),
-    column("unplaced", _REAL, en="people without a place", zh="未安置人数"),
+    column("placed", _REAL, unit="persons", en="people with a place", zh="已安置人数"),
+    column("unplaced", _REAL, unit="persons", en="people without a place", zh="未安置人数"),
     column("shelter", _TEXT, en="shelter of most of them", zh="主要避难场所"),
     column("length", _REAL, unit="m", en="longest way", zh="最长路程"),
     column("width", _REAL, unit="m", en="width of the exits", zh="出口宽度"),
@@ -67,7 +67,8 @@ _ASSIGNED = pa.schema([
 ])  # fmt: skip
 _SHELTERS = pa.schema([
     pa.field("object", _TEXT), column("place", _TEXT, en="shelter", zh="避难场所"), *_STATUS,
-    column("capacity", _REAL, en="places", zh="容量（人）"), _PEOPLE, column("free", _REAL, en="places left", zh="剩余容量"),
+    column("capacity", _REAL, unit="persons", en="places", zh="容量（人）"), _PEOPLE,
+    column("free", _REAL, unit="persons", en="places left", zh="剩余容量"),
     column("time", _REAL, unit="s", en="until the last one arrives", zh="最后到达时间"),
 ])  # fmt: skip
 
@@ -339,16 +340,18 @@ class _Crowd:
         return table_of(columns, _SHELTERS)
 
     def balance(self) -> dict[str, float]:
-        """Return people in, with and without a place."""
+        """Return people in, with and without a place; none of them where nobody says how many there are."""
         total, inside = float(np.nansum(self.people)), float(self.placed.sum())
         routed = np.isfinite(self.way).any(axis=1)
+        if np.isnan(self.people).all():
+            return {"places": float(self.places.sum())}
         return {"people": total, "people_placed": inside, "people_without_a_place": total - inside,
                 "people_without_a_route": float(np.nansum(self.people[~routed])), "places": float(self.places.sum())}  # fmt: skip
 
     def notes(self) -> list[str]:
         """Return what does not fit, and what is left out."""
         sums, said = self.balance(), []
-        if sums["people_without_a_place"] > _CROWD:
+        if sums.get("people_without_a_place", 0.0) > _CROWD:
             said.append(f"{sums['people_without_a_place']:,.0f} of {sums['people']:,.0f} people have no place: shelters hold "
                         f"{sums['places']:,.0f}, and {sums['people_without_a_route']:,.0f} people have no route to any")  # fmt: skip
         lost = int(np.isnan(self.people).sum())

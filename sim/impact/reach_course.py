@@ -58,6 +58,8 @@ class Course:
     reason: NDArray[np.object_]
     first: Floats
     """Step at which it was cut off first [s], not a number where it never was."""
+    last: Floats
+    """End of the last step at which it was cut off [s], not a number where it never was."""
     cut: Floats
     """How long it was cut off [s]."""
     late: Floats
@@ -76,7 +78,7 @@ class Course:
         reason[status == NEVER] = "no_route_when_dry"
         blank, none = np.full(len(sites), np.nan), np.zeros(len(sites))
         whole = status.copy(), status.copy(), time.copy()
-        made = cls(service, vehicle, sites, link, limit, time, station, status, *whole, reason, blank, none, none.copy())
+        made = cls(service, vehicle, sites, link, limit, time, station, status, *whole, reason, blank, blank.copy(), none, none.copy())
         made.times.append((None, time, 0, 0))
         return made
 
@@ -104,6 +106,7 @@ class Course:
         fresh = gone & np.isnan(self.first)
         self.reason[fresh] = "no_station_open" if none_open else np.where(shut[fresh], "on_a_closed_road", "no_route")
         self.first[fresh] = begin
+        self.last[gone] = end
         self.cut[gone] += end - begin
         self.late[gone | (status == LATE)] += end - begin
         changed = np.flatnonzero(status != self.now)

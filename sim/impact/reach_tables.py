@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from cim.results import figure_table
 from cim.results.columns import column
+from cim.results.figures import sum_of_known
 from cim.sim.impact.assess import table_of
-from cim.sim.impact.reach_course import NOT_ASSESSED, STATUS, Course
+from cim.sim.impact.reach_course import CUT_OFF, NEVER, NOT_ASSESSED, STATUS, Course
 from cim.sim.times import say_seconds
 
 if TYPE_CHECKING:
@@ -43,39 +44,42 @@ _OBJECTS = (
     column("time_dry", _REAL, unit="s", en="time when dry", zh="无积水时到达时间"),
     column("time_worst", _REAL, unit="s", en="longest time", zh="最长到达时间"),
     column("cut_off_from", _REAL, unit="s", en="first cut off, after the start", zh="首次中断历时"),
-    column("cut_off_at", _WHEN, en="first cut off", zh="首次中断时刻"),
+    column("cut_off_at", _WHEN, en="first cut off, UTC", zh="首次中断时刻（UTC）"),
+    column("cut_off_until", _REAL, unit="s", en="cut off until at last, after the start", zh="最后恢复历时"),
+    column("cut_off_until_at", _WHEN, en="cut off until at last, UTC", zh="最后恢复时刻（UTC）"),
+    column("cut_off_at_end", pa.bool_(), en="still cut off when the run ends", zh="模拟结束时仍中断"),
     column("cut_off_minutes", _REAL, unit="min", en="minutes cut off", zh="中断分钟数"),
     column("late_minutes", _REAL, unit="min", en="minutes cut off or too late", zh="中断或超时分钟数"),
-    column("people", _REAL, en="people in the building", zh="人数"),
+    column("people", _REAL, unit="persons", en="people in the building", zh="人数"),
     column("floor_area", _REAL, unit="m²", en="floor area", zh="建筑面积"),
 )  # fmt: skip
 STEPS = pa.schema([
     *_WHO,
     column("within", _REAL, unit="s", en="time limit", zh="时限"),
     column("time", _REAL, unit="s", en="step, after the start (none: dry)", zh="时刻（空为无积水）"),
-    column("at", _WHEN, en="step", zh="时刻"),
-    column("objects", pa.int64(), en="objects assessed", zh="评估对象数"),
-    column("reached", pa.int64(), en="objects reached in time", zh="按时到达对象数"),
-    column("reached_share", _REAL, en="share reached in time", zh="按时到达比例"),
-    column("people_reached", _REAL, en="people reached in time", zh="按时到达人数"),
-    column("people_share", _REAL, en="share of people reached in time", zh="按时到达人口比例"),
+    column("at", _WHEN, en="step, UTC", zh="时刻（UTC）"),
+    column("objects", pa.int64(), unit="objects", en="objects assessed", zh="评估对象数"),
+    column("reached", pa.int64(), unit="objects", en="objects reached in time", zh="按时到达对象数"),
+    column("reached_share", _REAL, unit="1", en="share reached in time", zh="按时到达比例"),
+    column("people_reached", _REAL, unit="persons", en="people reached in time", zh="按时到达人数"),
+    column("people_share", _REAL, unit="1", en="share of people reached in time", zh="按时到达人口比例"),
     column("floor_area_reached", _REAL, unit="m²", en="floor area reached in time", zh="按时到达建筑面积"),
-    column("floor_area_share", _REAL, en="share of floor area reached in time", zh="按时到达建筑面积比例"),
-    column("cut_off", pa.int64(), en="objects cut off", zh="中断对象数"),
-    column("newly_cut_off", pa.int64(), en="objects newly cut off", zh="新中断对象数"),
+    column("floor_area_share", _REAL, unit="1", en="share of floor area reached in time", zh="按时到达建筑面积比例"),
+    column("cut_off", pa.int64(), unit="objects", en="objects cut off", zh="中断对象数"),
+    column("newly_cut_off", pa.int64(), unit="objects", en="objects newly cut off", zh="新中断对象数"),
 ])  # fmt: skip
 CUT = pa.schema([
     pa.field("object", _TEXT), *_WHO,
-    column("time", _REAL, unit="s", en="step, after the start", zh="历时"), column("at", _WHEN, en="step", zh="时刻"),
+    column("time", _REAL, unit="s", en="step, after the start", zh="历时"), column("at", _WHEN, en="step, UTC", zh="时刻（UTC）"),
     column("before", _TEXT, en="before", zh="之前"), column("after", _TEXT, en="from then on", zh="之后"),
 ])  # fmt: skip
 STATIONS = pa.schema([
     pa.field("object", _TEXT), *_WHO, *_STATUS,
     column("access_link", _TEXT, en="link it lies on", zh="所在路段"),
     column("access_distance", _REAL, unit="m", en="distance to the road", zh="距道路距离"),
-    column("nearest_for", pa.int64(), en="objects it is nearest to when dry", zh="无积水时最近对象数"),
+    column("nearest_for", pa.int64(), unit="objects", en="objects it is nearest to when dry", zh="无积水时最近对象数"),
     column("closed_from", _REAL, unit="s", en="first closed in, after the start", zh="首次封闭历时"),
-    column("closed_at", _WHEN, en="first closed in", zh="首次封闭时刻"),
+    column("closed_at", _WHEN, en="first closed in, UTC", zh="首次封闭时刻（UTC）"),
     column("closed_minutes", _REAL, unit="min", en="minutes closed in", zh="封闭分钟数"),
 ])  # fmt: skip
 
@@ -102,7 +106,8 @@ def object_table(courses: Sequence[Course], targets: Targets, stations: Stations
 
 
 def _object_columns(course: Course, targets: Targets, stations: Stations, steps: Steps, limits: Sequence[float]) -> dict[str, Any]:
-    assessed, gone = course.status != NOT_ASSESSED, np.isfinite(course.first)
+    assessed, still = course.status != NOT_ASSESSED, course.now == CUT_OFF
+    until, followed = np.where(still, np.nan, course.last), assessed & (course.status_dry != NEVER)
     names = np.array([*stations.ids.tolist(), None], object)
 
     def known(values: Floats) -> Floats:
@@ -116,8 +121,10 @@ def _object_columns(course: Course, targets: Targets, stations: Stations, steps:
         "object": targets.ids, **_who(course, len(targets)), "status": STATUS[course.status], "reason": course.reason,
         "status_dry": STATUS[course.status_dry], "access_link": course.link, "access_distance": course.sites.access,
         "station": names[course.station], "time_dry": known(course.dry), "time_worst": known(course.worst), "cut_off_from": course.first,
-        "cut_off_at": steps.at(course.first), "cut_off_minutes": np.where(gone, course.cut / 60.0, np.where(assessed, 0.0, np.nan)),
-        "late_minutes": np.where(assessed, course.late / 60.0, np.nan), "people": targets.people, "floor_area": targets.floor_area, **flags,
+        "cut_off_at": steps.at(course.first), "cut_off_until": until, "cut_off_until_at": steps.at(until),
+        "cut_off_at_end": np.where(followed, still, None), "cut_off_minutes": np.where(followed, course.cut / 60.0, np.nan),
+        "late_minutes": np.where(followed, course.late / 60.0, np.nan), "people": targets.people, "floor_area": targets.floor_area,
+        **flags,
     }  # fmt: skip
 
 
@@ -145,8 +152,8 @@ def _step_columns(course: Course, targets: Targets, steps: Steps, limit: float) 
     }  # fmt: skip
     for name, values in (("people", targets.people), ("floor_area", targets.floor_area)):
         own = np.where(assessed, values, np.nan)
-        known, whole = np.isfinite(own).any(), float(np.nansum(own))
-        columns[f"{name}_reached"] = hit @ np.nan_to_num(own) if known else np.full(len(moments), np.nan)
+        blind, whole = (reached > 0) & ~(hit & np.isfinite(own)).any(axis=1), float(np.nansum(own))  # of none of them it is known
+        columns[f"{name}_reached"] = np.where(blind, np.nan, hit @ np.nan_to_num(own))
         columns[f"{name}_share"] = columns[f"{name}_reached"] / whole if whole > 0 else np.full(len(moments), np.nan)
     fresh, gone = (np.array([one[at] for one in course.times]) for at in (2, 3))
     return {**columns, "cut_off": gone, "newly_cut_off": fresh}
@@ -199,9 +206,8 @@ def reach_figures(objects: pa.Table, steps: pa.Table) -> pa.Table:
         many = {one["values"]: float(one["counts"]) for one in mine["status"].value_counts().to_pylist()}
         rows += [(f"{place}: {name.replace('_', ' ')}", many.get(name, 0.0), "objects", f"of {len(mine):,}") for name in STATUS]
         cut = mine.filter(pc.equal(mine["status"], "cut_off"))
-        people = cut["people"].drop_null()
-        told = f"known of {len(people):,} of {len(cut):,} objects"
-        rows.append((f"{place}: people cut off at some time", float(pc.sum(people).as_py() or 0.0), "persons", told))
+        people, told = sum_of_known(cut["people"], "objects says how many")
+        rows.append((f"{place}: people cut off at some time", people, "persons", told))
         for limit in sorted(set(steps.filter(pc.equal(steps["place"], place))["within"].to_pylist())):
             own = steps.filter(pc.and_(pc.equal(steps["place"], place), pc.equal(steps["within"], limit)))
             wet = own.filter(pc.is_valid(own["time"]))["reached_share"].drop_null()

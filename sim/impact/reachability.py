@@ -171,8 +171,9 @@ def _balance(courses: list[Course], targets: Targets) -> dict[str, float]:
         gone = one.status == CUT_OFF
         counts = {"not_assessed": NOT_ASSESSED, "in_time": IN_TIME, "late": LATE, "cut_off": CUT_OFF, "never": NEVER}
         made |= {f"{one.place}: objects {name}": float((one.status == code).sum()) for name, code in counts.items()}
-        made[f"{one.place}: people cut off"] = float(np.nansum(targets.people[gone]))
-        made[f"{one.place}: floor area cut off [m²]"] = float(np.nansum(targets.floor_area[gone]))
+        for name, values in (("people cut off", targets.people[gone]), ("floor area cut off [m²]", targets.floor_area[gone])):
+            if np.isfinite(values).any() or not gone.any():  # else nobody knows
+                made[f"{one.place}: {name}"] = float(np.nansum(values))
     return made
 
 

@@ -46,16 +46,17 @@ AREAS = pa.schema([
     *_PLACE,
     column("length", _REAL, unit="m", en="length of roads within", zh="范围内道路长度"),
     column("area", _REAL, unit="m²", en="area of the outline", zh="轮廓面积"),
-    column("objects", pa.int64(), en="objects within", zh="范围内对象数"),
-    column("objects_share", _REAL, en="share of the objects assessed", zh="占评估对象比例"),
-    column("people", _REAL, en="people within", zh="范围内人数"), column("people_share", _REAL, en="share of people", zh="人口比例"),
+    column("objects", pa.int64(), unit="objects", en="objects within", zh="范围内对象数"),
+    column("objects_share", _REAL, unit="1", en="share of the objects assessed", zh="占评估对象比例"),
+    column("people", _REAL, unit="persons", en="people within", zh="范围内人数"),
+    column("people_share", _REAL, unit="1", en="share of people", zh="人口比例"),
     column("floor_area", _REAL, unit="m²", en="floor area within", zh="范围内建筑面积"),
     column("footprint", pa.binary(), en="outline (WKB)", zh="轮廓（WKB）"),
 ])  # fmt: skip
 """One row per service (or station) and limit. The outline is what lies near the roads within: for drawing, it decides nothing."""
 _LINKS = pa.schema([
     pa.field("object", _TEXT), *_PLACE, column("link", _TEXT, en="link", zh="路段"),
-    column("length", _REAL, unit="m", en="length", zh="长度"), column("share", _REAL, en="share within", zh="范围内比例"),
+    column("length", _REAL, unit="m", en="length", zh="长度"), column("share", _REAL, unit="1", en="share within", zh="范围内比例"),
 ])  # fmt: skip
 _OBJECTS = (
     pa.field("object", _TEXT), *_PLACE, column("status", _TEXT, en="status", zh="状态"), column("reason", _TEXT, en="reason", zh="原因"),
@@ -265,9 +266,9 @@ def _area_columns(
     length = np.nan_to_num(case.network.column("length").astype(float))[_links_of(case, way)]
     sums = {}
     for name, values in (("people", case.targets.people), ("floor_area", case.targets.floor_area)):
-        known = np.isfinite(values[assessed])
-        sums[name] = float(np.nansum(values[inside])) if known.any() else np.nan
-        sums[f"{name}_share"] = sums[name] / float(np.nansum(values[assessed])) if np.nansum(values[assessed]) > 0 else np.nan
+        blind, all_of_them = inside.any() and np.isnan(values[inside]).all(), float(np.nansum(values[assessed]))
+        sums[name] = np.nan if blind else float(np.nansum(values[inside]))  # of none of them it is known
+        sums[f"{name}_share"] = sums[name] / all_of_them if all_of_them > 0 else np.nan
     count, whole = int(inside.sum()), int(assessed.sum())
     numbers = {
         "length": float((length * (high - low)).sum()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,18 +43,20 @@ _LOADED = (
 )
 LINKS = pa.schema([*_LINK, *_ROAD, *(column(name, _REAL, unit=unit, en=en, zh=zh) for name, unit, en, zh in _LOADED),
                    column("closed", pa.bool_(), en="closed", zh="封闭")])  # fmt: skip
+_PEAK = (column("peak_flow", _REAL, unit="veh/h", en="greatest flow of an interval", zh="时段最大流量"),
+         column("peak_time", _REAL, unit="s", en="begin of the interval of the greatest flow", zh="最大流量时段起点"))  # fmt: skip
 INTERVALS = pa.schema(
     [
         *_LINK,
         column("time", _REAL, unit="s", en="begin of the interval", zh="时段起点"),
-        column("entered", pa.int64(), unit="veh", en="entered", zh="驶入"),
-        column("left", pa.int64(), unit="veh", en="left", zh="驶出"),
+        column("entered", pa.int64(), unit="veh", en="entered", zh="驶入", absent="zero"),
+        column("left", pa.int64(), unit="veh", en="left", zh="驶出", absent="zero"),
         column("speed", _REAL, unit="m/s", en="speed", zh="速度"),
-        column("queue", _REAL, unit="veh", en="queue at the end", zh="时段末排队"),
-        column("delay", _REAL, unit="veh s", en="delay", zh="延误"),
+        column("queue", _REAL, unit="veh", en="queue at the end", zh="时段末排队", absent="zero"),
+        column("delay", _REAL, unit="veh s", en="delay", zh="延误", absent="zero"),
     ]
 )
-"""Rows only where vehicles were on the link."""
+"""Rows only where vehicles were on the link: one that is not there is zeros (and no speed) in the intervals that the table states."""
 TRIPS = pa.schema(
     [
         column("cause", _TEXT, en="what became of them", zh="结果"),
@@ -135,11 +138,16 @@ def equilibrium_links(network: RoadNetwork, found: Assignment, free: Reals) -> p
     return table
 
 
-def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_]) -> pa.Table:
-    """Return the links of a dynamic run: means over the time from its first to its last count.
+def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_], every: float) -> pa.Table:
+    """Return the links of a dynamic run: means over the time from its first to its last count, and the greatest flow of an interval.
 
     The time is that of all who entered; of those who are still there, what it has been so far. A link that nobody entered has its time
     when empty, or none if it was ever closed.
+
+    Parameters
+    ----------
+    every
+        Length of an interval [s], as of `interval_table`; one at the end that is shorter has no peak, unless it is the only one.
     """
     length, free = network.column("length"), network.column("free_flow_time")
     hours = (run.times[-1] - run.times[0]) / 3600.0
@@ -152,7 +160,22 @@ def loaded_links(network: RoadNetwork, run: DynamicRun, closed: NDArray[np.bool_
         columns = {"flow": flow, "travel_time": time, "speed": np.where(time > 0, length / time, np.nan),
                    "delay": np.maximum(delay, 0.0) / 3600.0 / hours,
                    "volume_capacity": flow / _above(network.column("capacity"))}  # fmt: skip
-    return _table({**_road_columns(network), **columns, "closed": closed}, LINKS)
+    ends = run.times[_ends(run, every)]
+    lasts = np.diff(ends)
+    flows = np.diff(run.left[_ends(run, every)].astype(float), axis=0) * 3600.0 / lasts[:, None]
+    flows[lasts < 0.999 * lasts.max()] = 0.0
+    peak = flows.max(axis=0)
+    begin = np.where(peak > 0, ends[flows.argmax(axis=0)], np.nan)
+    table = _table({**_road_columns(network), **columns, "closed": closed}, LINKS)
+    for kind, values in zip(_PEAK, (peak, begin), strict=True):
+        table = table.append_column(kind, pa.array(values, from_pandas=True))
+    return table
+
+
+def _ends(run: DynamicRun, every: float) -> NDArray[np.int64]:
+    """Return the places of the counts at the ends of intervals, and of the first and the last one."""
+    whole = np.abs(run.times / every - np.round(run.times / every)) < 1e-6
+    return np.unique(np.concatenate([[0], np.flatnonzero(whole), [len(run.times) - 1]]))
 
 
 def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Table:
@@ -171,8 +194,7 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
     """
     length, free = network.column("length"), network.column("free_flow_time")
     ids, objects = network.links["id"], network.links["object"]
-    whole = np.abs(run.times / every - np.round(run.times / every)) < 1e-6
-    ends = np.unique(np.concatenate([[0], np.flatnonzero(whole), [len(run.times) - 1]]))
+    ends = _ends(run, every)
     with np.errstate(divide="ignore", invalid="ignore"):
         fastest = np.where(free > 0, length / free, np.inf)
     parts = []
@@ -189,7 +211,8 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
             "entered": entered[rows].astype(np.int64), "left": left[rows].astype(np.int64), "speed": speed[rows], "queue": queue[rows],
             "delay": delay[rows],
         }, INTERVALS))  # fmt: skip
-    return pa.concat_tables(parts) if parts else INTERVALS.empty_table()
+    made = pa.concat_tables(parts) if parts else INTERVALS.empty_table()
+    return made.replace_schema_metadata({"intervals": json.dumps(run.times[ends].tolist())})
 
 
 def total_delay(run: DynamicRun) -> float:

@@ -54,7 +54,7 @@ def test_a_depth_that_nobody_knows_is_no_zero() -> None:
 def test_people_that_nobody_counted_are_no_zero_and_objects_count_once() -> None:
     found = {one.name: one for one in main_figures(people([None, None], ["wet", "dry"]))}
     assert found["people affected"].value is None
-    assert found["people affected"].note == "known of 0 of 2 buildings"
+    assert found["people affected"].note == "none of 2 buildings says how many"
     assert found["buildings: wet"].value == 1.0
     assert found["buildings: water inside: yes"].value == 2.0
     assert main_figures(people([3.0, None], ["wet", "not_assessed"]))[-1].value == 3.0

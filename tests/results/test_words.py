@@ -49,13 +49,13 @@ def test_a_comparison_in_words_is_short_and_begins_with_the_main_figures() -> No
     text = comparison_text(compare(flood(1.0, step=10), flood(1.5, step=7)))
     lines = text.splitlines()
     assert lines[1].split() == ["main", "figure", "unit", "base", "option", "difference"]
-    assert lines[2].split() == ["greatest", "depth", "m", "1", "1.5", "0.5"]
+    assert lines[2].split() == ["greatest", "depth", "m", "1", "1.5", "+0.5"]
     assert "differs by more than 1e-06 of the value, or 0.001 in m" in text
     assert "interpolated linearly" in text
-    assert [line.split()[:6] for line in lines if line.startswith("  street")] == [["street", "depth", "m", "1", "1.488", "0.4583"]]
+    assert [line.split()[:6] for line in lines if line.startswith("  street")] == [["street", "depth", "m", "1", "1.488", "+0.4583"]]
     shown = [line for line in lines if "depth_max" in line]
     assert len(shown) == 20
-    assert shown[0].split() == ["b44", "changed", "depth_max", "45", "->", "67.5", "m"]  # the largest first
+    assert shown[0].split() == ["b44", "changed", "depth_max", "45", "->", "67.5", "(+22.5", "m)"]  # the largest first
     assert f"  and {MANY - 20} more; --json or --csv for all" in lines
     assert f"buildings: 0 of {MANY} rows unchanged" in lines
     assert len(lines) < 50
