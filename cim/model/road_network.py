@@ -102,6 +102,13 @@ class RoadNetwork:
     signals: pa.Table = field(default_factory=SIGNALS.empty_table)
     yields: pa.Table = field(default_factory=YIELDS.empty_table)
 
+    def __repr__(self) -> str:
+        """Return how much there is."""
+        counts = {"nodes": self.nodes, "links": self.links, "banned turns": self.banned, "greens of signals": self.signals,
+                  "rules to give way": self.yields}  # fmt: skip
+        told = [f"{table.num_rows:,} {name}" for name, table in counts.items() if table.num_rows or name in {"nodes", "links"}]
+        return f"RoadNetwork({', '.join(told)}{f'; {self.crs}' if self.crs else ''})"
+
     @classmethod
     def of(  # noqa: PLR0913  # one argument per column
         cls, node_ids: Sequence[str], from_node: ArrayLike, to_node: ArrayLike, *, free_flow_time: ArrayLike, capacity: ArrayLike,
@@ -240,6 +247,11 @@ class ODMatrix:
     notes: tuple[str, ...] = field(default=())
     places: tuple[Ints, tuple[str, ...]] | None = None
     """Rows of the nodes that are zones and their ids, where known: rows mean nothing in a network with other nodes."""
+
+    def __repr__(self) -> str:
+        """Return how many trips there are."""
+        zones = len(np.union1d(self.origin, self.destination))
+        return f"ODMatrix({self.total:,.6g} veh/h between {len(self.trips):,} pairs of {zones:,} zones)"
 
     @classmethod
     def of(

@@ -104,6 +104,14 @@ class Assignment:
     unique: Flags
     """Links whose flow the equilibrium settles; others, of constant cost, may exchange theirs at no cost."""
 
+    def __repr__(self) -> str:
+        """Return what was assigned, and how near to the equilibrium."""
+        told = [f"{len(self.flow):,} links", f"{self.trips.sum():,.6g} veh/h between {len(self.trips):,} pairs of zones"]
+        told += [f"{self.unserved:,.6g} veh/h without a path"] if self.unserved else []
+        told += [f"{int(self.closed.sum()):,} links closed"] if self.closed.any() else []
+        spent = f"{self.total_time / 3600.0:,.6g} veh h/h"
+        return f"Assignment({', '.join(told)}, {spent}; relative gap {self.gap:.1e} after {self.iterations} searches)"
+
     def through(self, link: int) -> tuple[Ints, Reals]:
         """Return the pairs whose trips use a link, and how many of them do [veh/h] (select-link analysis).
 

@@ -99,3 +99,10 @@ def test_trips_know_the_zones_of_their_rows() -> None:
     assert moved.on(whole).origin.tolist() == trips.origin.tolist()
     with pytest.raises(ObjectNotFoundError, match="no nodes 'c'"):
         trips.on(RoadNetwork.of(["b", "a"], [0], [1], free_flow_time=60.0, capacity=900.0))
+
+
+def test_networks_and_trips_say_in_one_line_how_much_there_is() -> None:
+    assert repr(star()) == "RoadNetwork(3 nodes, 5 links)"
+    assert repr(replace(banned((0, 2), (1, 3)), crs="EPSG:28992")) == "RoadNetwork(3 nodes, 5 links, 2 banned turns; EPSG:28992)"
+    many = ODMatrix(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([1000.0, 200.0, 0.5]))
+    assert repr(many) == "ODMatrix(1,200.5 veh/h between 3 pairs of 3 zones)"
