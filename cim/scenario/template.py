@@ -22,7 +22,8 @@ __all__ = ["kinds", "template"]
 
 _HEAD = """\
 # Scenario 方案. Run it:   cim run FILE -o FOLDER      Find every fault:   cim check FILE
-# Lines that begin with # are comments; take the # away to use what stands behind it. Lengths are metres, times are UTC.
+# Lines that begin with # are comments; take the # away to use what stands behind it.
+# Lengths are metres; times without a zone (such as +08:00) are in that of the city.
 # In the sections below, a line without # holds the default, or what must be given.
 # Behind a # stands the default where "left out" names it, else an example.
 

@@ -114,14 +114,14 @@ def read_passages(city: City, box: Box) -> Crossings:
 
 
 def read_bridges(city: City, box: Box) -> Crossings:
-    """Return bridges, and ways that say they lie on one."""
+    """Return bridges, and ways that say they lie on one, or on a layer above the ground."""
     found = []
     for type in ("Bridge", *_WAYS):
-        keys, texts, _ = _said(city, type, box)
+        keys, texts, layer = _said(city, type, box)
         if len(keys):
-            mine = np.ones(len(keys), bool) if type == "Bridge" else _yes(texts["bridge"])
-            found.append(_crossings(city, type, keys[mine], levels=False))
-    found.append(_from_links(city, box, lambda said: _link_yes(said, "bridge", ())))
+            over = _yes(texts["bridge"]) | ((layer > 0) & ~_yes(texts["tunnel"]))
+            found.append(_crossings(city, type, keys[over | (type == "Bridge")], levels=False))
+    found.append(_from_links(city, box, lambda said: _link_yes(said, "bridge", ()) or _link_over(said)))
     return _joined(found)
 
 
@@ -198,6 +198,10 @@ def _joined(parts: list[Crossings]) -> Crossings:
 def _link_yes(said: dict[str, Any], name: str, but: tuple[str, ...]) -> bool:
     value = str(said.get(name, "")).lower()
     return value not in _NO and value not in but
+
+
+def _link_over(said: dict[str, Any]) -> bool:
+    return (said.get("layer") or 0) > 0 and not _link_yes(said, "tunnel", ())
 
 
 def _from_links(city: City, box: Box, wanted: Any) -> Crossings:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Options", "Plan", "faults_in", "length_of", "plan_of"]
 
-VERSION = "3"
+VERSION = "4"
 SCHEMES = ("standard", "accurate", "screening")
 _FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 16e9

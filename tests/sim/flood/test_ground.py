@@ -186,14 +186,16 @@ def valley(slope: float = 0.0) -> np.ndarray:
     return np.asarray(np.clip(np.abs(x - 29.5) / 3 - 2, 0, 4) + 10 - slope * y)
 
 
-@pytest.mark.parametrize("kind", ["Bridge", "Road"])
+@pytest.mark.parametrize(
+    ("kind", "says"), [("Bridge", {}), ("Road", {"bridge": ["yes"], "width": [8.0]}), ("Road", {"layer": [1], "width": [8.0]})]
+)
 @pytest.mark.parametrize("slope", [0.0, 0.02])
-def test_a_deck_in_the_terrain_is_taken_off_to_the_ground_below(kind: str, slope: float) -> None:
+def test_a_deck_in_the_terrain_is_taken_off_to_the_ground_below(kind: str, says: dict[str, list[Any]], slope: float) -> None:
     truth = valley(slope)
     with_deck = truth.copy()
     with_deck[16:24, 8:52] = 14.2
     shape = shapely.box(8, 16, 52, 24) if kind == "Bridge" else shapely.linestrings([(8, 20), (52, 20)])
-    city = make_city((kind, {"B1": shape}, {} if kind == "Bridge" else {"bridge": ["yes"], "width": [8.0]}))
+    city = make_city((kind, {"B1": shape}, says))
     ground = raster(with_deck)
     found, notes = remove_decks(ground, read_bridges(city, ground.bounds))
     assert np.abs(found - truth).max() <= 0.5 + 1e-9  # at its ends a deck less than half a metre above the ground counts as ground
