@@ -132,9 +132,13 @@ class Comparison:
         return f"<Comparison {self.name}: {parts or 'no table'}; noise {self.noise}>"
 
     def _repr_html_(self) -> str:
-        from cim.results.words import change_frame
+        import pandas as pd
 
-        shown = "".join(
+        from cim.results.words import change_frame, figure_rows
+
+        heads, *rows = figure_rows(self)
+        shown = pd.DataFrame(rows, columns=heads).to_html(escape=True, index=False) if rows else ""
+        shown += "".join(
             f"<h4>{html.escape(name)}</h4>{change_frame(self.changed(name).slice(0, 50)).to_html(na_rep='', escape=True, index=False)}"
             for name in self.tables
         )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cim.results.figures import Figure
     from cim.results.verdicts import Verdicts
 
-__all__ = ["change_frame", "comparison_text", "number_text", "result_text", "signed_text"]
+__all__ = ["change_frame", "comparison_text", "figure_rows", "number_text", "result_text", "signed_text"]
 
 MOST_NOTES = 12
 """Assumptions that are shown [lines]."""
@@ -137,7 +137,7 @@ def comparison_text(comparison: Comparison, zone: tzinfo | None = None) -> str:
     zone
         Zone in which instants are told; UTC without.
     """
-    parts = [comparison.name, *_side_by_side(comparison), *(f"  note: {_cut(text)}" for text in comparison.warnings)]
+    parts = [comparison.name, *_aligned(figure_rows(comparison), (2, 3, 4)), *(f"  note: {_cut(text)}" for text in comparison.warnings)]
     parts.append(f"  noise {comparison.noise}")
     parts.append(f"  changed: differs by more than {comparison.tolerance}; words and whole numbers must be equal")
     for name, table in comparison.tables.items():
@@ -147,14 +147,15 @@ def comparison_text(comparison: Comparison, zone: tzinfo | None = None) -> str:
     return "\n".join([*parts, ""])
 
 
-def _side_by_side(comparison: Comparison) -> list[str]:
+def figure_rows(comparison: Comparison) -> list[list[str]]:
+    """Return the main figures side by side with their heads; differences are signed."""
     rows = [["main figure", "unit", "base", "option", "difference", ""]]
     for row in comparison.figures.to_pylist():
         shown = "" if row["unit"] == "1" else row["unit"]
         values = ["–" if row[name] is None else number_text(row[name], row["unit"]) for name in ("base", "option")]
         values.append("–" if row["difference"] is None else signed_text(row["difference"], row["unit"]).removesuffix(_behind(row["unit"])))
         rows.append([row["figure"], shown, *values, row["note"]])
-    return _aligned(rows, (2, 3, 4))
+    return rows
 
 
 def _series_lines(comparison: Comparison, name: str, zone: tzinfo | None) -> list[str]:

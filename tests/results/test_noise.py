@@ -91,3 +91,16 @@ def test_a_result_that_states_its_main_figures_is_shown_with_them() -> None:
     beside = compare(told(9.0), told(7.0))
     assert beside.figures.select(["figure", "difference"]).to_pylist() == [{"figure": "arrived", "difference": -2.0}]
     assert set(beside.tables) == {"links"}
+
+
+def test_differences_are_told_with_sign_noise_and_unit_in_words_and_in_the_notebook() -> None:
+    found = compare(
+        flows(["a", "b", "c"], [100.0, 100.0, 7.0], [0.2, 0.2, 0.0]), flows(["a", "b", "c"], [112.3, 40.0, 8.0], [0.2, 0.2, 0.0])
+    )
+    text, page = comparison_text(found), found._repr_html_()
+    assert "flow 100 -> 112.3 (+12.3 ± 0.4 veh/h)" in text
+    assert "flow 100 -> 40 (-60 ± 0.4 veh/h)" in text
+    assert "flow 7 -> 8 (+1 veh/h)" in text  # no noise, none told
+    assert "<td>+12.3 ± 0.4 veh/h</td>" in page
+    assert "<th>flow_base [veh/h]</th>" in page
+    assert "flow_noise</th>" not in page

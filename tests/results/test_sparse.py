@@ -26,10 +26,8 @@ def run(rows: Counts, *, edges: tuple[float, ...] = (*BEGINS, 900.0), absent: st
         column("entered", pa.int64(), unit="veh", absent=absent), column("delay", pa.float64(), unit="veh s", absent=absent),
         column("speed", pa.float64(), unit="m/s"),
     ], metadata={"intervals": json.dumps(edges)})  # fmt: skip
-    listed = [
-        {"object": None, "link": link, "time": time, "entered": many, "delay": many / 3, "speed": 9.0} for (link, time), many in rows.items()
-    ]
-    table = pa.Table.from_pylist(listed, schema=schema)
+    told = [{"link": link, "time": time, "entered": many, "delay": many / 3, "speed": 9.0} for (link, time), many in rows.items()]
+    table = pa.Table.from_pylist(told, schema=schema)
     return Fields("traffic", xr.Dataset(), {"intervals": table}, RunRecord("traffic", "1"))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import xarray as xr
 from pyarrow import csv
 
 from cim.results import Fields, Grid, RunRecord, compare, comparison_text, grid_dataset, result_text, to_csv
@@ -82,3 +83,38 @@ def test_all_rows_go_to_csv(tmp_path: Path) -> None:
     ]
     assert csv.read_csv(tmp_path / "new" / "flood-buildings.csv").num_rows == MANY
     assert csv.read_csv(tmp_path / "new" / "flood-figures.csv")["figure"][0].as_py() == "greatest depth"
+
+
+def test_instants_and_seconds_after_the_start_are_told_in_the_zone_of_the_scenario() -> None:
+    start = datetime(2026, 7, 1, tzinfo=UTC)
+
+    def reach(minutes: int) -> Fields:
+        schema = pa.schema([column("object", pa.string()), column("time", pa.float64(), unit="s"), column("at", pa.timestamp("us", "UTC")),
+                            column("share", pa.float64(), unit="1")])  # fmt: skip
+        rows = [{"object": "b1", "time": 900.0, "at": start + timedelta(minutes=minutes), "share": minutes / 60}]
+        return Fields("reach", xr.Dataset(), {"objects": pa.Table.from_pylist(rows, schema=schema)}, RunRecord("reach", "1", start=start))
+
+    east = timezone(timedelta(hours=8))
+    (line,) = [line for line in comparison_text(compare(reach(15), reach(30)), east).splitlines() if "b1" in line]
+    assert line.split()[:3] == ["b1", "08:15+08:00", "changed"]
+    assert "at 2026-07-01 08:15:00+08:00 -> 2026-07-01 08:30:00+08:00 (+15 min); share 0.25 -> 0.5 (+0.25)" in line
+    assert "2026-07-01 00:15:00+00:00" in comparison_text(compare(reach(15), reach(30)))
+    assert "b1  0:15 h after the start" in comparison_text(compare(reach(15), reach(30)))
+
+
+def test_a_value_that_only_one_run_has_gets_its_unit_and_no_difference() -> None:
+    schema = pa.schema([column("object", pa.string()), column("depth", pa.float64(), unit="m")])
+    one, other = (
+        Fields(
+            "roads", xr.Dataset(), {"links": pa.Table.from_pylist([{"object": "r", "depth": depth}], schema=schema)}, RunRecord("r", "1")
+        )
+        for depth in (0.5, None)
+    )
+    assert "depth 0.5 m -> none" in comparison_text(compare(one, other))
+
+
+def test_the_main_figures_stand_in_the_notebook_view_with_signed_differences() -> None:
+    page = compare(flood(1.0), flood(1.5))._repr_html_()
+    assert "<td>greatest depth</td>" in page
+    assert "<td>+0.5</td>" in page
+    assert "<td>+22.5 m</td>" in page
