@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,9 @@ MOST_FILES = 2000
 """More files than this are no folder of sources."""
 WEB_MERCATOR_EDGE = 20_037_509.0
 """Half the circumference of the Earth at the equator, π · 6 378 137 m, rounded up: Web Mercator ends there, in x and in y [m]."""
+_CHINESE = re.compile(r"(?i)china.?geodetic.?coordinate.?system.?2000|cgcs.?2000|xian.?1980|beijing.?1954|new.?beijing")
+_IN_CHINA = ((103.0, 25.0, 117.0, 41.0), (117.0, 27.0, 122.2, 41.0))
+"""West, south, east, north [deg] of boxes that lie in China as a whole."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Draft:
             f"# Paths are relative to the folder of this file; they are right when it lies in {home.name or home}.",
             "# Run it with: cim build THIS_FILE -o city.cim", "",
             "[city]", f"name = {_text(Path(self.folder).resolve().name)}", *self._crs(),
-            'time_zone = "UTC"  # IANA name of the zone people here live by, such as Asia/Shanghai', "",
+            _time_zone(self.files), "",
         ]  # fmt: skip
         parts = [line for file in self.files for line in _source(file, prefix)]
         return "\n".join(
@@ -350,6 +354,28 @@ def _fitting(files: tuple[Found, ...]) -> str:
     centre = next((((west + east) / 2, (south + north) / 2) for west, south, east, north in filter(None, boxes)), None)
     names = suggest_model_crs(*centre) if centre else ()
     return f", such as {' or '.join(names)}" if names else ""
+
+
+def _time_zone(files: tuple[Found, ...]) -> str:
+    """Return the line of the time zone: that of China where the layers are in its systems or well inside of it."""
+    for layer in (layer for file in files if file.description for layer in file.description.layers if layer.crs):
+        if _CHINESE.search(_geodetic(str(layer.crs))):
+            return f'time_zone = "Asia/Shanghai"  # guess: {_short_crs(str(layer.crs))} is a system of China'
+        box = _in_degrees(layer.bounds, layer.crs) if layer.bounds and layer.crs else None
+        if box and any(west <= box[0] and south <= box[1] and box[2] <= east and box[3] <= north for west, south, east, north in _IN_CHINA):
+            return 'time_zone = "Asia/Shanghai"  # guess: the files lie in China'
+    return 'time_zone = "UTC"  # guess: give the IANA name of the zone people here live by, such as Europe/Amsterdam'
+
+
+def _geodetic(crs: str) -> str:
+    """Return the name of the datum system that a coordinate system counts from; empty where it cannot be read."""
+    from cim.crs import parse
+
+    try:
+        found = parse(crs).horizontal.geodetic_crs
+    except InputError:
+        return ""
+    return found.name if found is not None else ""
 
 
 def _in_degrees(box: tuple[float, float, float, float], crs: str) -> tuple[float, float, float, float] | None:

@@ -1,6 +1,7 @@
 """Fusion: cities of one place become one, with one object per real thing and every value with its claim.
 
 ======================  =========================================================================
+``apart``               sources that lie far from all others
 ``align``               is one layer shifted against another, or in the coordinates of a web map
 ``web_map``             the shift of a web map undone at every vertex
 ``match``               which object of one city is which of another, with score and evidence
@@ -27,6 +28,7 @@ import pyarrow.compute as pc
 from cim.crs import CityCRS, check_model_crs, parse
 from cim.errors import UsageError
 from cim.loaders.fusion.align import Shift, find_shift
+from cim.loaders.fusion.apart import far_sources
 from cim.loaders.fusion.blocks import add_blocks
 from cim.loaders.fusion.claims import dated
 from cim.loaders.fusion.heights import add_heights
@@ -136,7 +138,7 @@ def fuse(  # noqa: PLR0913  # one argument per decision that is the caller's
         )  # fmt: skip
         result = merge(result, moved, _marked(result, moved, pairs))
     result = result if policy == "first" else resolve(result, policy, dates=dates)
-    fused = add_blocks(add_heights(result, percentile=percentile, order=heights))
+    fused = add_blocks(add_heights(result.with_issues(far_sources(result)), percentile=percentile, order=heights))
     said = {
         "minimum_iou": minimum_iou, "use_identifiers": use_identifiers, "percentile": percentile, "heights": list(heights), "align": align,
         "allow_ballpark": allow_ballpark, "policy": policy, "dates": dict(dates or {}), "shifts": shifts, "join": dict(join or {}),

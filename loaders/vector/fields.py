@@ -33,10 +33,10 @@ _LEVELS = ("relatievehoogteligging", "relatieveh")  # of the Dutch base map (BGT
 _WEAK_IDS = ("id", "uid", "gid", "fid", "oid", "objectid", "ogcfid", "code", "编码", "adcode", "admincode", "key", "nr", "no", "nummer")
 
 # Names that end like an id, taken where every record has another one; and those among them that name something else, or a class.
-_OWN_ID = re.compile(r"(?:编号|编码|代码|[_\- ][iI][dD]|[a-z0-9]I[dD]|^[A-Z0-9]+ID)$")
+_OWN_ID = re.compile(r"(?:编号|编码|代码|[_\- ][iI][dD]|[\u4e00-\u9fff][iI][dD]|[a-z0-9]I[dD]|^[A-Z0-9]+ID)$")
 _OTHERS_ID = re.compile(
     r"起|终|止|上级|所属|父|邻|(?:类|用地|性质|等级|级别|行政|区划|用途|功能|权属|结构|材质|材料|单位|邮政)\w*[编代]码"
-    r"|^(?i:from|to|start|end|parent|prev|previous|next|source|target|class|type|zone)(?:[_\- ]|(?=I[dD]$))"
+    r"|^(?i:from|start|end|parent|prev|previous|next|source|target|class|type)(?:[_\- ]|(?=I[dD]$))|^(?i:to)[_\- ]|^to(?=I[dD]$)"
 )
 
 
@@ -184,9 +184,10 @@ def _identifier_fields(layer: Layer, plain: Mapping[str, str]) -> list[str]:
              or (plain[name] in _WEAK_IDS and _distinct(layer, name) >= 0.9)]  # fmt: skip
     if any(plain[name] in _STRONG for name in known):
         return known
-    whole = (name for name in layer.columns if _OWN_ID.search(name) and not _OTHERS_ID.search(name) and not layer.columns[name].null_count)
-    own = next((name for name in whole if len(layer) > 1 and _distinct(layer, name) == 1.0), None)
-    return known if own is None or own in known else [own, *known]
+    ends = [name for name in layer.columns if _OWN_ID.search(name) and not _OTHERS_ID.search(name) and plain[name] not in _WEAK_IDS]
+    whole = (name for name in ends if len(layer) > 1 and not layer.columns[name].null_count)
+    own = next((name for name in whole if _distinct(layer, name) == 1.0), None)
+    return known if own is None else [own, *known]
 
 
 def _distinct(layer: Layer, name: str) -> float:
@@ -204,7 +205,8 @@ def _distinct(layer: Layer, name: str) -> float:
 def _best_id(layer: Layer, fields: Sequence[str], plain: Mapping[str, str]) -> str | None:
     order = {name: place for place, name in enumerate((*_STRONG, *_WEAK_IDS))}
     whole = [name for name in fields if layer.columns[name].null_count * 10 <= len(layer)]
-    if layer.ids is not None and all(plain[name] in _WEAK_IDS for name in whole):
+    strong = [name for name in whole if plain[name] in _STRONG]
+    if layer.ids is not None and not strong:
         return None
     return min(whole, key=lambda name: (order.get(plain[name], -1), name), default=None)
 

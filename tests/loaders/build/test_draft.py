@@ -142,3 +142,39 @@ def test_equal_systems_vote_together_under_the_notation_that_most_use(stated: li
     layers = [LayerInfo("a", 1, "Polygon", crs, None, (), "Building") for crs in stated]
     files = tuple(Found(f"{number}.gpkg", Description("GeoPackage", (layer,))) for number, layer in enumerate(layers))
     assert line in Draft("a", files).toml().splitlines()
+
+
+def _line(crs: str | None, bounds: tuple[float, float, float, float] | None = None) -> str:
+    """Return the line of the time zone in the draft of one layer."""
+    layer = LayerInfo("a", 1, "Polygon", crs, bounds, (), "Building")
+    text = Draft("a", (Found("a.gpkg", Description("GeoPackage", (layer,))),)).toml()
+    return next(line for line in text.splitlines() if line.startswith("time_zone"))
+
+
+@pytest.mark.parametrize(
+    ("crs", "bounds", "zone"),
+    [
+        ("EPSG:4549", None, "Asia/Shanghai"),
+        ("EPSG:4490", None, "Asia/Shanghai"),
+        ("EPSG:2437", None, "Asia/Shanghai"),  # Beijing 1954
+        ("EPSG:4326", (120.5, 31.2, 120.7, 31.4), "Asia/Shanghai"),
+        ("EPSG:4326", (126.9, 37.4, 127.1, 37.6), "UTC"),  # Seoul, in the box of the area of use of CGCS2000
+        ("EPSG:28992", (84000.0, 446000.0, 85000.0, 447000.0), "UTC"),
+        (None, None, "UTC"),
+    ],
+)
+def test_the_time_zone_is_drafted_as_a_guess_and_only_in_china_as_that_of_china(
+    crs: str | None, bounds: tuple[float, float, float, float] | None, zone: str
+) -> None:
+    line = _line(crs, bounds)
+    assert line.startswith(f'time_zone = "{zone}"  # guess: ')
+    assert tomllib.loads(line)["time_zone"] == zone
+
+
+def test_a_field_that_ends_like_an_id_is_drafted_as_the_id(tmp_path: Path) -> None:
+    shapes = [shapely.LineString([(500000, 3460000 + 50 * n), (500100, 3460000 + 50 * n)]) for n in range(3)]
+    columns = {"OBJECTID": [1, 2, 3], "用地代码": ["R2", "B1", "G1"], "起点编号": ["n1", "n2", "n3"], "道路编号": ["r1", "r2", "r3"]}
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs=4549).to_file(tmp_path / "道路.gpkg", engine="pyogrio")
+    (source,) = tomllib.loads(draft(tmp_path).toml())["source"]
+    assert source["id"] == "道路编号"
+    assert sorted(_built(tmp_path).tables["objects"]["id"].to_pylist()) == ["r1", "r2", "r3"]

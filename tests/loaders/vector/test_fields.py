@@ -86,6 +86,26 @@ def test_the_road_decks_of_delft_are_bridges_for_what_reads_roads(shared_data: C
     assert set(reason.tolist()) == {"on_a_bridge", None}
 
 
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([{"道路编号": "甲"}, {"道路编号": "乙"}], ["乙", "甲"]),
+        ([{"ROAD_ID": "a"}, {"ROAD_ID": "b"}], ["a", "b"]),
+        ([{"道路编号": "甲"}, {"道路编号": "甲"}, {"道路编号": "乙"}], None),  # pieces of roads: the number is that of the road
+        ([{"道路编号": "甲"}, {"道路编号": None}, {"道路编号": "乙"}], None),
+        ([{"用地代码": "R2"}, {"用地代码": "G1"}], None),  # names a class
+        ([{"所属道路编号": "甲"}, {"所属道路编号": "乙"}], None),  # names something else
+        ([{"from_id": "a"}, {"from_id": "b"}], None),
+        ([{"编号": "甲", "道路编号": "x"}, {"编号": "乙", "道路编号": "y"}], ["乙", "甲"]),  # a name that is known comes first
+    ],
+)
+def test_a_name_that_ends_like_an_id_is_one_where_every_record_has_another(
+    tmp_path: Path, records: list[dict[str, Any]], expected: list[str] | None
+) -> None:
+    city = city_of(tmp_path, records, "道路")
+    assert sorted(city.tables["objects"]["id"].to_pylist()) == (expected or sorted(f"道路.{n}" for n in range(len(records))))
+
+
 def test_ids_come_from_a_field_that_tells_records_apart(tmp_path: Path) -> None:
     same = city_of(tmp_path, [{"Id": 0, "编号": "甲-1"}, {"Id": 0, "编号": "甲-2"}])
     assert sorted(same.tables["objects"]["id"].to_pylist()) == ["甲-1", "甲-2"]
