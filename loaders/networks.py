@@ -78,11 +78,14 @@ def read_network(path: str | Path, format: str | None = None, **options: Any) ->
     return _call(NETWORKS, format or _network_format(place), place, (), options, RoadNetwork)
 
 
-def read_matrix(path: str | Path, network: RoadNetwork, format: str | None = None, **options: Any) -> ODMatrix:
+def read_matrix(path: str | Path, network: RoadNetwork | None = None, format: str | None = None, **options: Any) -> ODMatrix:
     """Return the trips of a file between the zones of a network.
 
     Parameters
     ----------
+    network
+        Whose zones are named; without, rows are those of `ODMatrix.places`, for zones that are objects of a city
+        (``simulate(city, demand=matrix, zones="LandUse")``).
     format
         Name of one of `MATRICES`, where the content should not decide.
     **options
@@ -225,11 +228,15 @@ def _call(readers: dict[str, str], format: str, path: Path, more: tuple[Any, ...
     return made
 
 
-def _read_tntp_trips(path: Path, network: RoadNetwork) -> ODMatrix:
+def _read_tntp_trips(path: Path, network: RoadNetwork | None) -> ODMatrix:
     """Return the trips of a TNTP file; its zone k is the zone that the network calls k."""
+    from cim.loaders.matrices.zones import matrix_of
     from cim.loaders.tntp import read_trips
 
     found = read_trips(path)
+    if network is None:
+        zones = [str(k + 1) for k in range(int(max(found.origin.max(initial=-1), found.destination.max(initial=-1))) + 1)]
+        return matrix_of(None, zones, found.origin, found.destination, found.trips, 1.0, found.notes, path)
     names = [[str(k + 1) for k in rows.tolist()] for rows in (found.origin, found.destination)]
     return ODMatrix.of(network, names[0], names[1], found.trips, notes=found.notes)
 

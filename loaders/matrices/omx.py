@@ -55,10 +55,10 @@ def library() -> Any:
 
 
 def read_omx(
-    path: str | Path, network: RoadNetwork, *, matrix: str | Sequence[str] | None = None, lookup: str | None = None,
+    path: str | Path, network: RoadNetwork | None = None, *, matrix: str | Sequence[str] | None = None, lookup: str | None = None,
     zones: Sequence[str | int] | None = None, hours: float = 1.0, limits: Limits | None = None,
 ) -> ODMatrix:  # fmt: skip
-    """Return the trips of an OMX file between zones of a network.
+    """Return the trips of an OMX file between zones of a network, or its own ones.
 
     Parameters
     ----------

@@ -40,10 +40,10 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*")
 
 
 def read_csv(
-    path: str | Path, network: RoadNetwork, *, columns: Sequence[str] | None = None, hours: float = 1.0, encoding: str | None = None,
-    limits: Limits | None = None,
+    path: str | Path, network: RoadNetwork | None = None, *, columns: Sequence[str] | None = None, hours: float = 1.0,
+    encoding: str | None = None, limits: Limits | None = None,
 ) -> ODMatrix:  # fmt: skip
-    """Return the trips of a comma-separated file between zones of a network; trips of rows for the same pair are added together.
+    """Return the trips of a comma-separated file between zones of a network, or its own ones; rows for the same pair are added together.
 
     Parameters
     ----------

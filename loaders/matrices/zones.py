@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,10 +40,12 @@ def hourly(hours: float) -> str:
 
 
 def matrix_of(
-    network: RoadNetwork, zones: Sequence[str], origin: Ints, destination: Ints, trips: Reals, hours: float, notes: Sequence[str],
+    network: RoadNetwork | None, zones: Sequence[str], origin: Ints, destination: Ints, trips: Reals, hours: float, notes: Sequence[str],
     path: Path,
 ) -> ODMatrix:  # fmt: skip
     """Return trips between zones that are rows of `zones`, as rows of the nodes of a network; only zones with trips must be there.
+
+    Without a network they are rows of the zones with trips, whose ids are in `ODMatrix.places`.
 
     Raises
     ------
@@ -59,6 +62,9 @@ def matrix_of(
     used = np.unique(np.concatenate([origin[some], destination[some]]))
     names = [zones[k] for k in used.tolist()]
     row = np.full(len(zones), -1, np.int64)
+    row[used] = np.arange(len(names))
+    made = ODMatrix(row[origin[some]], row[destination[some]], trips[some] / hours, (*notes, told), (np.arange(len(names)), tuple(names)))
+    if network is None:
+        return made
     known = ODMatrix.of(network, names, names, np.zeros(len(names)))
-    row[used] = known.origin
-    return ODMatrix(row[origin[some]], row[destination[some]], trips[some] / hours, (*notes, told), known.places)
+    return replace(made, origin=known.origin[made.origin], destination=known.origin[made.destination], places=known.places)

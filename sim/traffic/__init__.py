@@ -11,6 +11,7 @@
 ``road_states``           what water leaves of the roads, as traffic reads it
 ``demand``                `demand_of`: trips from floor area and use; ``demand_buildings``,
                           ``demand_zones``: their rates, zones and connectors
+``demand_matrix``         `join_zones`: a matrix by zones that are objects of the city
 ``gravity``               `gravity`: who goes where
 ``estimation``            `estimate`: trips from counts; ``estimation_model``: its algebra
 ``departures``            `fleet_of`: vehicles from trips

@@ -18,9 +18,21 @@ from cim.errors import UsageError
 from cim.model.road_network import ODMatrix, RoadNetwork, checked
 from cim.results.columns import column
 from cim.sim.buildings import require_measurable
-from cim.sim.traffic.city_network import road_classes
 from cim.sim.traffic.demand_buildings import BuildingTrips, TripRate, trip_rates, trips_of_buildings
-from cim.sim.traffic.demand_zones import Connectors, Zoning, access_nodes, attach, connect, costs_between, zones_of
+from cim.sim.traffic.demand_zones import (
+    CONNECTORS_ASSUMED,
+    REACH,
+    Connectors,
+    Zoning,
+    access_nodes,
+    attach,
+    connect,
+    costs_between,
+    nearest_node,
+    node_places,
+    usual_zone_size,
+    zones_of,
+)
 from cim.sim.traffic.gravity import Deterrence, Gravity, gravity
 
 if TYPE_CHECKING:
@@ -46,8 +58,6 @@ ZONES = pa.schema([
     pa.field("buildings", pa.list_(pa.string())),
 ])  # fmt: skip
 """``kind`` is area or gate; ``node`` the row of the centroid in `Demand.network`."""
-_REACH = 500.0
-"""Way from a building to a junction above which it makes no trips [m]: its road is missing."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ class Demand:
 
 def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
     city: City, network: RoadNetwork, *, hour: str = "am", mean_trip_length: float | None = None, mean_trip_time: float | None = None,
-    zones: str | Mapping[str, Any] | None = None, zone_size: float = 250.0, rates: str | Mapping[str, TripRate] = "dense",
+    zones: str | Mapping[str, Any] | None = None, zone_size: float | None = None, rates: str | Mapping[str, TripRate] = "dense",
     uses: Mapping[str, str] | None = None, unknown_use: str | None = None, storey_height: float | None = 3.0,
     gates: Mapping[str, Gate] | None = None, through: Mapping[tuple[str, str], float] | None = None,
     deterrence: Deterrence = "exponential", balance: Balance = "productions", connectors: int = 3,
@@ -115,7 +125,10 @@ def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
         What the gravity model is calibrated to [m] or [s], on the empty network; at most one of them. Without, and in an area so small that
         people travel farther than it reaches, every zone is as near as the other: cost does not matter.
     zones
-        A class of objects, such as ``"LandUse"``, or polygons by name; squares of `zone_size` [m] without.
+        A class of objects, such as ``"LandUse"``, or ``"LandUse.TAZ"``, whose ids are those of that attribute; or polygons by name; squares
+        without.
+    zone_size
+        Width of the squares [m]; without, the one of 50, 100, … 1000 m that divides the extent of the buildings into about 200.
     rates
         A set of ``trip_rates.json``, or rates by use; uses that are not given there keep those of the set ``dense``.
     uses
@@ -150,8 +163,11 @@ def demand_of(  # noqa: PLR0913  # the choices of a planner, each with a default
     _check(city, network, means, gates, through, balance, connectors)
     made = trips_of_buildings(city, _rates(hour, rates), storey_height=storey_height, uses=uses, unknown_use=unknown_use)
     access, told = access_nodes(network)
-    node, distance = _nearest(network, access, made.places)
-    zoning, buildings, said = _placed(made, zones_of(city, made.places, zones, zone_size), distance)
+    node, distance = nearest_node(network, access, made.places)
+    size = usual_zone_size(made.places) if zone_size is None else zone_size
+    zoning, buildings, said = _placed(made, zones_of(city, made.places, zones, size), distance)
+    if zones is None and zone_size is None:
+        told.append(f"zones are squares of {size:g} m, chosen by the extent of the buildings; give zone_size= for others")
     trips = np.nan_to_num(np.stack([buildings[one].to_numpy(zero_copy_only=False) for one in ("production", "attraction")]))
     joined = _with_gates(connect(network, zoning, made.places, trips.sum(0), node, distance, connectors), network, gates)
     whole, centroid, _ = attach(network, joined)
@@ -200,19 +216,6 @@ def _rates(hour: str, rates: str | Mapping[str, TripRate]) -> Mapping[str, TripR
     return {**(trip_rates(hour) if hour in ("am", "pm") else {}), **rates}
 
 
-def _nearest(network: RoadNetwork, access: Ints, places: Reals) -> tuple[Ints, Reals]:
-    """Return the junction nearest to each place, and how far it is [m]; infinitely far without a place."""
-    from scipy.spatial import KDTree
-
-    node, distance = np.zeros(len(places), np.int64), np.full(len(places), np.inf)
-    placed = np.isfinite(places).all(axis=1)
-    if len(access) and placed.any():
-        nodes = np.stack([network.nodes[one].to_numpy().astype(float)[access] for one in ("x", "y")], axis=1)
-        distance[placed], nearest = KDTree(nodes).query(places[placed])
-        node[placed] = access[nearest]
-    return node, distance
-
-
 def _placed(made: BuildingTrips, zoning: Zoning, distance: Reals) -> tuple[Zoning, pa.Table, list[str]]:
     """Return the zones in which trips begin or end, the buildings with theirs, and how many have none.
 
@@ -225,7 +228,7 @@ def _placed(made: BuildingTrips, zoning: Zoning, distance: Reals) -> tuple[Zonin
     status, reason = (np.array(table[one].to_pylist(), object) for one in ("status", "reason"))
     trips = [table[one].to_numpy(zero_copy_only=False).copy() for one in ("production", "attraction")]
     said = []
-    for why, bad in (("outside_zones", zoning.zone < 0), ("no_road_near", distance > _REACH)):
+    for why, bad in (("outside_zones", zoning.zone < 0), ("no_road_near", distance > REACH)):
         mine = bad & (status == "assessed")
         status[mine], reason[mine] = "not_assessed", why
         if mine.any():
@@ -259,7 +262,7 @@ def _with_gates(inner: Connectors, network: RoadNetwork, gates: Mapping[str, Gat
         return inner
     ids = network.nodes["id"].to_pylist()
     rows = [ids.index(one) for one in gates]
-    places = np.stack([network.nodes[one].to_numpy().astype(float)[rows] for one in ("x", "y")], axis=1)
+    places = node_places(network)[rows]
     count, many = len(inner.zones), len(gates)
     return Connectors(
         (*inner.zones, *map(_gate, gates)), np.concatenate([inner.places, places]),
@@ -343,14 +346,13 @@ def _notes(
     """Return what is to be told of trips and their ways."""
     within = float(np.trace(found.trips)) / float(found.trips.sum())
     own = f"half of the way to the nearest zone, {float(np.median(np.diagonal(cost)[:inner])):,.0f} {unit} (median)"
-    speed = f"{road_classes()['service'].speed * 3.6:g} km/h"
     law = (
         f"{deterrence} deterrence {found.parameter:.6g}" if found.parameter else "how far people travel is not given: cost does not matter"
     )
     said = [
         f"gravity model: {law}; mean of a trip {found.mean_cost:,.0f} {unit} on the empty network",
         f"{100 * within:.1f} % of the trips stay within their zone and load no link; one of them costs {own}",
-        f"connectors of zones are assumed: as long as the straight way from their buildings to the junction, {speed}",
+        CONNECTORS_ASSUMED,
     ]
     if not gates:
         said.append("traffic to, from and through the surroundings is missing: no gates are given")

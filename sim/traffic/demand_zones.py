@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cim.errors import UsageError
 from cim.model.road_network import NODES, RoadNetwork
+from cim.model.schema import SCHEMAS
 from cim.sim.traffic.city_network import road_classes
 
 if TYPE_CHECKING:
@@ -28,10 +29,23 @@ if TYPE_CHECKING:
     Reals = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["CONNECTOR", "Connectors", "Zoning", "access_nodes", "attach", "connect", "costs_between", "zones_of"]
+__all__ = [
+    "CONNECTOR", "CONNECTORS_ASSUMED", "REACH", "ZONE_SIZES", "Connectors", "Zoning", "access_nodes", "attach", "connect", "costs_between",
+    "nearest_node", "node_places", "rows_inside", "usual_zone_size", "zone_values", "zones_of",
+]  # fmt: skip
 
 CONNECTOR = "connector"
 """Class of the links between centroids and junctions."""
+REACH = 500.0
+"""Way from a building, or from a zone, to a junction above which its trips find no road [m]: the road is missing."""
+CONNECTORS_ASSUMED = (
+    f"connectors of zones are assumed: as long as the straight way from their buildings to the junction, "
+    f"{road_classes()['service'].speed * 3.6:g} km/h"
+)
+ZONE_SIZES = (50.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0, 500.0, 750.0, 1000.0)
+"""Widths of square zones that are chosen by themselves [m]."""
+_MANY = 200
+"""Square zones that the extent of the buildings should hold: some hundred pairs of streets, and a matrix that is quick to assign."""
 _WIDE = 1e5
 """Capacity of a connector [veh/h]: none that matters."""
 _THROUGH_ROADS = ("motorway", "motorway_link", "trunk", "trunk_link")
@@ -68,15 +82,15 @@ class Connectors:
 def zones_of(city: City, places: Reals, zones: str | Mapping[str, Any] | None, size: float) -> Zoning:
     """Return zones: squares of a size, objects of a class such as LandUse, or polygons by name; only those with buildings.
 
+    Objects are named by their ids, those of ``"LandUse.TAZ"`` by that attribute or identifier.
+
     Raises
     ------
     UsageError
-        If the size is not above 0.
+        If the size is not above 0, or an attribute does not name every object.
     ObjectNotFoundError
         If the city has no objects of that class.
     """
-    import shapely
-
     if zones is None:
         if not (np.isfinite(size) and size > 0):
             msg = f"zone_size={size}; expected metres, above 0"
@@ -88,20 +102,83 @@ def zones_of(city: City, places: Reals, zones: str | Mapping[str, Any] | None, s
         zone[placed] = index.ravel()
         return Zoning(tuple(f"{a},{b}" for a, b in found.tolist()), (None,) * len(found), zone)
     if isinstance(zones, str):
-        keys = city.keys(type=zones)
-        ids: Sequence[str] = city.ids(keys)
-        objects: Sequence[str | None] = ids
+        kind, _, attribute = zones.partition(".")
+        keys = city.keys(type=kind)
+        row, values = zone_values(city, kind, keys, attribute or "id")
+        ids: Sequence[str] = values.to_pylist()
+        if len(row) != len(keys) or len(set(ids)) != len(keys):
+            msg = f"zones={zones!r}: {len(set(ids)):,} different values for {len(keys):,} objects; expected one for each"
+            raise UsageError(msg)
+        objects: Sequence[str | None] = city.ids(keys)
         shapes = city.footprints(keys)
     else:
         ids, shapes, objects = list(zones), np.array(list(zones.values()), object), [None] * len(zones)
+    found = rows_inside(places, shapes)
+    used, index = np.unique(found[found >= 0], return_inverse=True)
+    found[found >= 0] = index
+    return Zoning(tuple(ids[k] for k in used.tolist()), tuple(objects[k] for k in used.tolist()), found)
+
+
+def usual_zone_size(places: Reals) -> float:
+    """Return the one of `ZONE_SIZES` [m] that divides the extent of the buildings into about 200 squares.
+
+    It looks at the extent, not at how many squares hold buildings: an option that adds or removes some keeps its zones.
+    """
+    placed = places[np.isfinite(places).all(axis=1)]
+    area = float(np.prod(np.ptp(placed, axis=0))) if len(placed) else 0.0
+    return min(ZONE_SIZES, key=lambda one: abs(np.log(one**2 * _MANY / max(area, 1.0))))
+
+
+def zone_values(city: City, kind: str, keys: Ints, name: str) -> tuple[Ints, pa.Array]:
+    """Return what objects have in a column of their class, or as identifier of a register: the row in `keys`, and the text.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    import pyarrow.compute as pc
+
+    if name not in city.attributes.schema(kind).names and name not in SCHEMAS["objects"].names:
+        mine = (pc.field("scheme") == name) & pc.field("object").isin(pa.array(keys))
+        found = city.tables.scan("identifiers", ["object", "value"], mine)
+        if found.num_rows:
+            return np.searchsorted(keys, found["object"].to_numpy()), found["value"].combine_chunks()
+    values = pa.array(city.column(kind, name, keys).to_pylist())
+    if pa.types.is_floating(values.type) and pc.all(pc.equal(values, pc.floor(values))).as_py():
+        values = values.cast(pa.int64())  # 101.0 is zone 101
+    there = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+    return there, values.take(pa.array(there)).cast(pa.string())
+
+
+def rows_inside(places: Reals, shapes: NDArray[np.object_]) -> Ints:
+    """Return the polygon that each place lies in, of several the first one, -1 outside all, shape (n,)."""
+    import shapely
+
     rows = np.flatnonzero(np.isfinite(places).all(axis=1))
     point, shape = shapely.STRtree(shapes).query(shapely.points(places[rows]), predicate="intersects")
     order = np.lexsort((shape, point))
-    first, at = np.unique(point[order], return_index=True)  # of overlapping zones the first one
-    used, index = np.unique(shape[order][at], return_inverse=True)
-    zone = np.full(len(places), -1, np.int64)
-    zone[rows[first]] = index
-    return Zoning(tuple(ids[k] for k in used.tolist()), tuple(objects[k] for k in used.tolist()), zone)
+    first, at = np.unique(point[order], return_index=True)
+    found = np.full(len(places), -1, np.int64)
+    found[rows[first]] = shape[order][at]
+    return found
+
+
+def node_places(network: RoadNetwork) -> Reals:
+    """Return the places of nodes, shape (n, 2); not a number where not known."""
+    return np.stack([network.nodes[one].to_numpy().astype(float) for one in ("x", "y")], axis=1)
+
+
+def nearest_node(network: RoadNetwork, access: Ints, places: Reals) -> tuple[Ints, Reals]:
+    """Return the junction nearest to each place, and how far it is [m]; infinitely far without a place."""
+    from scipy.spatial import KDTree
+
+    node, distance = np.zeros(len(places), np.int64), np.full(len(places), np.inf)
+    placed = np.isfinite(places).all(axis=1)
+    if len(access) and placed.any():
+        distance[placed], nearest = KDTree(node_places(network)[access]).query(places[placed])
+        node[placed] = access[nearest]
+    return node, distance
 
 
 def access_nodes(network: RoadNetwork) -> tuple[Ints, list[str]]:
@@ -111,7 +188,7 @@ def access_nodes(network: RoadNetwork) -> tuple[Ints, list[str]]:
 
     count = network.nodes.num_rows
     tail, head = network.column("from_node"), network.column("to_node")
-    placed: Flags = np.isfinite(np.stack([network.nodes[one].to_numpy().astype(float) for one in ("x", "y")])).all(axis=0)
+    placed: Flags = np.asarray(np.isfinite(node_places(network)).all(axis=1))
     part = connected_components(coo_array((np.ones(len(tail)), (tail, head)), shape=(count, count)), connection="strong")[1]
     largest: Flags = np.equal(part, np.bincount(part, minlength=1).argmax())
     kind = np.asarray(network.links["class"].to_pylist(), object)

@@ -39,6 +39,11 @@ _GOOD = 5.0
 """GEH below which a modelled flow is taken as the counted one (Highways Agency, DMRB volume 12, section 2)."""
 
 
+_BEYOND = 1.2
+"""Share of the capacity above which a count is told: twice the spread of a road's capacity from day to day, which is about a tenth (from
+memory of Brilon, Geistefeldt and Regler 2005, who found it to be Weibull-distributed); a count of a day is ten times that of an hour."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """How near the flows of a model are to counts."""
@@ -166,7 +171,8 @@ def estimate(
     used, unused, used_before, unused_before = (_fit(one[which], flow[which]) for one in (after, before) for which in (~held, held))
     left_open = model.left_open(seen[~held], matrix.trips)
     blind = int((np.diff(seen.indptr) == 0).sum())
-    notes = (*_under(len(trips), used.counts, blind, left_open), *_worth(used, unused, unused_before), _total(matrix, prior))
+    notes = (*_under(len(trips), used.counts, blind, left_open), *_worth(used, unused, unused_before), _total(matrix, prior),
+             *_beyond(counts["link"].to_pylist(), flow, _sums(network.column("capacity"), rows, row_of, len(flow))))  # fmt: skip
     return Estimate(matrix, used, unused, used_before, unused_before, held, left_open, found, notes)
 
 
@@ -266,6 +272,14 @@ def _worth(used: Fit, unused: Fit, before: Fit) -> list[str]:
     if not unused.counts:
         return [said, "no count was held back: nothing says whether the estimate holds elsewhere"]
     return [said, f"GEH below 5 on {100 * unused.good:.0f} % of {unused.counts} counts held back ({100 * before.good:.0f} % before)"]
+
+
+def _beyond(names: Sequence[str], flow: Reals, capacity: Reals) -> list[str]:
+    """Tell of counts that their links cannot carry; they are used as they stand."""
+    bad = np.flatnonzero(flow > _BEYOND * capacity)
+    first = ", ".join(f"{names[k]!r} {flow[k]:,.0f} of {capacity[k]:,.0f} veh/h" for k in bad[:5].tolist())
+    said = f"{len(bad)} counts are more than {_BEYOND:g} times the capacity of their links, and are used nevertheless"
+    return [f"{said}: {first}{', …' if len(bad) > 5 else ''}; are they of a day, of both directions, of another road?"] * bool(len(bad))
 
 
 def _total(matrix: ODMatrix, prior: ODMatrix) -> str:

@@ -49,7 +49,7 @@ class TrafficParameters(BaseModel):
         description='"dynamic": every vehicle, with queues in time; "equilibrium": flows of an hour at which nobody saves time elsewhere',
     )
     start: Instant | None = Field(
-        default=None, description="first instant; without zone, such as +08:00, in that of the city; left out: that of the water, or 2000-01-01"
+        default=None, description="first instant; without zone (+08:00) in that of the city; left out: that of the water, or 2000-01-01"
     )
     until: Until = Field(default="2h", description='length of a dynamic run, such as "3h", or its last instant')
     at: Until | None = Field(

@@ -14,7 +14,7 @@ from cim.model.road_network import RoadNetwork
 from cim.sim.traffic import assign, road_network
 from cim.sim.traffic.demand import Demand, Gate, demand_of
 from cim.sim.traffic.demand_buildings import TripRate, trip_rates, trips_of_buildings
-from cim.sim.traffic.demand_zones import costs_between
+from cim.sim.traffic.demand_zones import costs_between, usual_zone_size, zones_of
 from cim.sim.traffic.departures import fleet_of
 
 RATES = {"residential": TripRate(0.4, 0.1), "office": TripRate(0.2, 1.0), "industrial": TripRate(0.1, 0.5)}
@@ -152,6 +152,37 @@ def test_plots_of_the_city_are_zones_and_buildings_outside_are_told() -> None:
     same = demand_of(city, road_network(city), rates=RATES, mean_trip_time=47.0,
                      zones={"west": shapely.box(0, 0, 400, 800), "east": shapely.box(400, 0, 800, 700)})  # fmt: skip
     assert np.array_equal(same.matrix.trips, found.matrix.trips)
+
+
+def test_zones_take_their_ids_from_an_attribute_that_names_every_one() -> None:
+    builder = CityBuilder("EPSG:28992")
+    keys = builder.add_objects("LandUse", ["west", "east"], footprints=[shapely.box(0, 0, 400, 800), shapely.box(400, 0, 800, 700)])
+    builder.add_attributes(keys, "LandUse", {"TAZ": Column([7, 101]), "same": Column([1, 1]), "some": Column([1, None])})
+    plots = builder.build()
+    places = np.array([[10.0, 10.0], [790.0, 10.0], [790.0, 790.0], [np.nan, np.nan]])
+    found = zones_of(plots, places, "LandUse.TAZ", np.nan)
+    assert (found.names, found.objects, found.zone.tolist()) == (("7", "101"), ("west", "east"), [0, 1, -1, -1])
+    for name in ("same", "some"):
+        with pytest.raises(UsageError, match=r"1 different values for 2 objects; expected one for each"):
+            zones_of(plots, places, f"LandUse.{name}", np.nan)
+
+
+@pytest.mark.parametrize(("width", "height", "size"), [(400, 300, 50.0), (4000, 2800, 250.0), (5e3, 5e3, 400.0), (1e5, 8e4, 1000.0)])
+def test_the_size_of_zones_is_a_round_one_that_makes_about_two_hundred(width: float, height: float, size: float) -> None:
+    draw = np.random.default_rng(3)
+    places = draw.uniform(0, 1, (5000, 2)) * (width, height)
+    places[:2] = np.array([[0.0, 0.0], [width, height]])
+    assert usual_zone_size(np.concatenate([places, [[np.nan, np.nan]]])) == size
+    found = len(zones_of(town(), places, None, size).names)
+    assert size in {50.0, 1000.0} or 130 <= found <= 300  # neighbouring sizes lie a third and more apart
+
+
+def test_a_chosen_size_of_zones_is_told_and_a_given_one_wins(city: City, made: Demand) -> None:
+    assert "zones are squares of 50 m, chosen by the extent of the buildings; give zone_size= for others" in made.notes
+    given = demand_of(city, road_network(city), rates=RATES, mean_trip_length=400.0, zone_size=250.0)
+    assert given.zones.num_rows == 16
+    assert not any("chosen" in one for one in given.notes)
+    assert usual_zone_size(np.zeros((1, 2))) == usual_zone_size(np.zeros((0, 2))) == 50.0
 
 
 def test_without_a_mean_cost_does_not_matter_and_that_is_told(city: City) -> None:

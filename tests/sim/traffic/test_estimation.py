@@ -178,3 +178,22 @@ def test_five_draws_of_chicago_meet_the_bars(traffic: Path) -> None:
     assert np.mean([found.held_back.good for found, _, _ in draws]) >= HELD_BACK
     assert max(abs(total) for _, total, _ in draws) <= TOTAL
     assert np.mean([nearer for _, _, nearer in draws]) >= NEARER
+
+
+def test_a_count_that_no_road_can_carry_is_told_with_its_link() -> None:
+    demand = trips((0, 1, 100.0), (1, 2, 50.0), (2, 3, 70.0))
+    names = ["a-x", "x-c", "x-d", "b-x", "c-x", "d-x", "x-a", "x-b"]
+    flow = [1200.0, 1201.0, *[2000.0] * 5, 10.0]  # each link carries 1,000
+    told = [one for one in estimate(cross(), demand, counted(names, flow), held_back=0.0).notes if "capacity" in one]
+    assert len(told) == 1
+    assert "6 counts are more than 1.2 times the capacity of their links, and are used nevertheless: 'x-c' 1,201 of 1,000 veh/h" in told[0]
+    assert told[0].count("2,000 of 1,000") == 4  # the first five are named
+    sane = estimate(cross(), demand, counted(names[:1], [1200.0]), held_back=0.0)
+    assert not any("capacity" in one for one in sane.notes)
+
+
+def test_lanes_side_by_side_carry_a_count_together() -> None:
+    road = RoadNetwork.of(["a", "b"], [0, 0], [1, 1], ids=["one", "two"], objects=["r", "r"], free_flow_time=60.0, capacity=1000.0)
+    for flow, many in ((2400.0, 0), (2401.0, 1)):
+        found = estimate(road, trips((0, 1, 100.0)), counted(["r"], [flow]), held_back=0.0)
+        assert sum("more than 1.2 times" in one for one in found.notes) == many
