@@ -19,7 +19,7 @@ from cim.model.road_network import checked
 from cim.progress import track
 from cim.sim.traffic.dynamic_arrays import class_rows, headway, roads_of, rules_of, state_of, tables, trips_of
 from cim.sim.traffic.dynamic_faults import faults_of_run
-from cim.sim.traffic.dynamic_outcome import CAUSES, causes_of
+from cim.sim.traffic.dynamic_outcome import CAUSES, STRANDED, causes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,9 +116,11 @@ class DynamicRun:
     notes: tuple[str, ...]
 
     def count(self) -> dict[str, int]:
-        """Return how many vehicles arrived, travel, wait at their origin, and have no way on; together they are all."""
-        names = ("at the origin", "travelling", "arrived", "no route")
-        return dict(zip(names, np.bincount(np.minimum(self.status, 3), minlength=4).tolist(), strict=True))
+        """Return how many vehicles arrived, travel, have not set out, and are stranded (`dynamic_outcome.STRANDED`); together all."""
+        causes = self.causes()
+        return {"arrived": causes["arrived"], "travelling": causes["still travelling"],
+                "waiting": causes["waiting at the origin for space"] + causes["not departed"],
+                "stranded": sum(causes[name] for name in STRANDED)}  # fmt: skip
 
     def causes(self) -> dict[str, int]:
         """Return how many vehicles arrived, and of the others how many are where they are for which cause; together they are all."""

@@ -211,12 +211,12 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
     for one in changes:
         if one.closed and one.time < until:
             shut[network.rows_of(one.links)] = True
-    tables = {"links": loaded_links(network, run, shut), "intervals": interval_table(network, run, seconds(asked.output_every)),
-              "trips": trip_table(run)}  # fmt: skip
+    every = seconds(asked.output_every)
+    tables = {"links": loaded_links(network, run, shut, every), "intervals": interval_table(network, run, every), "trips": trip_table(run)}
     if asked.vehicles:
         tables["vehicles"] = vehicle_table(network, made.fleet.origin, made.fleet.destination, run)
     counts = run.count()
-    balance = {"vehicles": float(len(run.departure)), **{name.replace(" ", "_"): float(many) for name, many in counts.items()},
+    balance = {"vehicles": float(len(run.departure)), **{name: float(many) for name, many in counts.items()},
                "unaccounted": float(len(run.departure) - sum(counts.values()))}  # fmt: skip
     tables["figures"] = figure_table(_dynamic_figures(network, run, tables["intervals"], shut))
     told = [f"flow and speed by link are means over the whole run of {until / 3600.0:g} h, with the time in which it fills and empties"]
@@ -260,18 +260,16 @@ def _dynamic_figures(
     from cim.sim.traffic.dynamic_outcome import STRANDED
 
     took = (run.arrival - run.departure)[np.isfinite(run.arrival)]
-    causes = run.causes()
-    stranded = {name: causes[name] for name in STRANDED if causes[name]}
-    rest = len(run.departure) - causes["arrived"] - sum(stranded.values())
+    counts, causes = run.count(), run.causes()
     waited, waiting = origin_delay(run)
     queues = intervals.group_by("time").aggregate([("queue", "sum")])
     longest = pc.max(queues["queue_sum"]).as_py() or 0.0
     way = np.where(_roads_only(network), np.nan_to_num(network.column("length")), 0.0)
     return [
         ("vehicles", float(len(run.departure)), "veh", ""),
-        ("arrived", float(causes["arrived"]), "veh", ""),
-        ("stranded", float(sum(stranded.values())), "veh", ", ".join(f"{many:,} {name}" for name, many in stranded.items())),
-        ("not there yet at the end", float(rest), "veh", ""),
+        ("arrived", float(counts["arrived"]), "veh", ""),
+        ("stranded", float(counts["stranded"]), "veh", ", ".join(f"{causes[name]:,} {name}" for name in STRANDED if causes[name])),
+        ("not there yet at the end", float(counts["travelling"] + counts["waiting"]), "veh", ""),
         ("mean trip of those that arrived", float(took.mean()) if len(took) else None, "s", "from departure to arrival"),
         ("delay on roads", total_delay(run) / 3600.0, "veh h", "against empty, dry roads"),
         ("time lost before the first road", waited / 3600.0, "veh h", f"{waiting:,} vehicles still wait there at the end"),

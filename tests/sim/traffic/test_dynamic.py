@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cim.errors import UsageError
 from cim.model.road_network import RoadNetwork
 from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, load_fleet
+from cim.sim.traffic.dynamic_kernels import ON_THE_WAY
 
 HOUR = 3600.0
 FREE, WAVE, JAM = 60 / 3.6, 20 / 3.6, 0.15
@@ -174,9 +175,9 @@ def test_who_has_no_way_is_told_and_taken_off() -> None:
     shut = [LinkChange(600.0, ["a-b", "a-c"], closed=True)]
     found = load_fleet(road, fleet, until=2 * HOUR, changes=shut, behaviour="learn")
     told = found.count()
-    assert told["no route"] > 0
+    assert told["stranded"] > 0
     assert told["travelling"] == 0
-    assert told["arrived"] + told["no route"] == len(fleet.departure)
+    assert told["arrived"] + told["stranded"] == len(fleet.departure)
 
 
 @settings(max_examples=25, deadline=None)
@@ -194,9 +195,8 @@ def test_no_vehicle_is_lost_and_two_runs_are_the_same(seed: int, behaviour: Any)
         LinkChange(times[k], [f"l{random.integers(links)}"], closed=bool(k % 3), capacity=capacities[k], speed=speeds[k]) for k in range(8)
     ]
     one, two = (load_fleet(road, fleet, until=1800.0, changes=changes, behaviour=behaviour, table_every=300.0) for _ in range(2))
-    told = one.count()
-    assert sum(told.values()) == vehicles
-    assert told["travelling"] == (one.entered[-1] - one.left[-1]).sum()
+    assert sum(one.count().values()) == vehicles
+    assert (one.status == ON_THE_WAY).sum() == (one.entered[-1] - one.left[-1]).sum()
     assert (np.diff(one.entered, axis=0) >= 0).all()
     assert (one.entered >= one.left).all()
     assert np.array_equal(one.arrival, two.arrival, equal_nan=True)

@@ -125,7 +125,9 @@ def test_a_ring_of_full_roads_is_told() -> None:
     paths = np.array([[3, 0, 1], [4, 1, 2], [5, 2, 0]])  # everybody goes two thirds round
     tail, head = road.column("from_node"), road.column("to_node")
     fleet = Fleet(np.zeros(3), tail[paths[:, 0]], head[paths[:, -1]], np.arange(4) * 3, paths.ravel())
-    assert causes(run(road, fleet, 7200.0, behaviour="unaware")) == {"in a ring of full roads": 3}
+    locked = run(road, fleet, 7200.0, behaviour="unaware")
+    assert causes(locked) == {"in a ring of full roads": 3}
+    assert locked.count() == {"arrived": 0, "travelling": 0, "waiting": 0, "stranded": 3}  # they stand on roads and nobody frees them
     one_late = Fleet(np.array([0.0, 0.0, 60.0]), fleet.origin, fleet.destination, fleet.path_start, fleet.path_links)
     assert causes(run(road, one_late, 7200.0, behaviour="unaware")) == {"arrived": 3}
 

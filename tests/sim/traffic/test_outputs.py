@@ -36,7 +36,7 @@ def test_empty_roads_show_no_delay() -> None:
     network = chain()
     run = loaded(network, 40, 41.7)
     assert abs(total_delay(run)) < 1e-6 * 40 * 95.0
-    table = loaded_links(network, run, np.zeros(3, bool))
+    table = loaded_links(network, run, np.zeros(3, bool), 300.0)
     assert table["travel_time"].to_pylist() == pytest.approx([30.0, 45.0, 20.0], rel=1e-6)
 
 
@@ -63,6 +63,29 @@ def test_the_queue_is_what_entered_a_free_time_ago_less_what_left() -> None:
         assert np.abs(run.queue[k] - cumulative).max() <= 1  # who passes in the half second between two counts
 
 
+def test_the_greatest_flow_of_an_interval_stands_beside_the_mean_of_the_run() -> None:
+    run = loaded(chain(), 90, 20.0, until=7000.0)  # 180 veh/h for half an hour, then nothing
+    rows = loaded_links(chain(), run, np.zeros(3, bool), 600.0).to_pylist()
+    assert [one["peak_flow"] for one in rows] == [180.0, 180.0, 180.0]
+    assert rows[0]["flow"] == pytest.approx(90 / 7000.0 * 3600.0)
+    assert [one["peak_time"] for one in rows] == [600.0, 600.0, 600.0]  # the first one begins with empty roads
+    nobody = loaded(chain(), 1, 1.0, until=90.0)  # it is still on the last road
+    last = loaded_links(chain(), nobody, np.zeros(3, bool), 600.0).to_pylist()[2]
+    assert (last["peak_flow"], last["peak_time"]) == (0.0, None)
+    tail = loaded(chain(), 4, 300.0, until=1030.0)  # the fourth crosses the end of the last road in a remainder of 130 s
+    assert loaded_links(chain(), tail, np.zeros(3, bool), 300.0)["peak_flow"].to_pylist() == [12.0, 12.0, 12.0]
+
+
+def test_the_balance_counts_whom_the_figures_call_stranded() -> None:
+    result = simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([600.0])), until="2h", closed=("r2",),
+                      behaviour="unaware")  # fmt: skip
+    told = {one["figure"]: one["value"] for one in result.tables["figures"].to_pylist()}
+    balance = result.run.balance
+    assert balance["stranded"] == told["stranded"] > 0
+    assert balance["travelling"] + balance["waiting"] == told["not there yet at the end"]
+    assert balance["unaccounted"] == 0
+
+
 def test_every_vehicle_is_in_the_table_of_trips() -> None:
     network = chain()
     run = loaded(network, 50, 10.0, changes=[LinkChange(200.0, ["r2"], closed=True)])
@@ -76,7 +99,7 @@ def test_a_run_on_a_network_counts_every_vehicle_and_says_what_it_took_for_grant
     result = simulate(chain(), demand=ODMatrix(np.array([0]), np.array([3]), np.array([1200.0])), until="90min", closed=())
     balance = result.run.balance
     assert balance["unaccounted"] == 0.0
-    assert balance["vehicles"] == balance["arrived"] + balance["travelling"] + balance["at_the_origin"] + balance["no_route"] == 1200.0
+    assert balance["vehicles"] == balance["arrived"] + balance["travelling"] + balance["waiting"] + balance["stranded"] == 1200.0
     told = {one["figure"]: one["value"] for one in result.tables["figures"].to_pylist()}
     assert told["arrived"] == 1200.0
     assert told["stranded"] == 0.0
