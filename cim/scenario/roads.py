@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from cim.errors import UsageError
 from cim.scenario.edit import Fact, add_claims, set_values
@@ -60,7 +60,15 @@ class CloseRoad(Step):
     )
     start: Instant | None = Field(default=None, description="from when on; without zone: in that of the city; left out: from the beginning")
     until: Instant | None = Field(default=None, description="until when; left out: for good")
-    classes: tuple[VehicleClass, ...] | None = Field(default=None, min_length=1, description="vehicle classes; left out: all")
+    classes: tuple[VehicleClass, ...] | None = Field(default=None, description="vehicle classes; left out: all")
+
+    @field_validator("classes")
+    @classmethod
+    def _some(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:  # min_length would add a fault of its own where a class is wrong
+            msg = "is empty; name one class or more, or leave it out for all"
+            raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _in_order(self) -> CloseRoad:

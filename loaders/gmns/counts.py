@@ -33,7 +33,7 @@ def read_counts(
     """Return the counts on links of a network, with the schema `COUNTS`.
 
     Rows whose ``measurement_type`` is not ``link`` are left out. A link is named by ``from_node_id`` and ``to_node_id``; of several links
-    between the same nodes the one whose id is the ``link_id`` of the row.
+    between the same nodes the one whose id is the ``link_id`` of the row. Other columns are not used.
 
     Parameters
     ----------

@@ -84,6 +84,7 @@ def read_network(
     banned = read_banned(folder, made, rows, encoding, limits, notes)
     signals = read_signals(folder, made, rows, encoding, limits, notes)
     yields = read_yields(folder, made, encoding, limits)
+    notes += [*nodes.ignored(), *links.ignored()]
     return RoadNetwork(made.nodes, made.links, units.crs, tuple(notes), banned, signals, yields)
 
 

@@ -44,6 +44,8 @@ class TextTable:
     columns: pa.Table
     """Names in small letters."""
     notes: tuple[str, ...] = field(default=())
+    asked: set[str] = field(default_factory=set, compare=False)
+    """Columns that were asked for."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -51,10 +53,12 @@ class TextTable:
 
     def has(self, name: str) -> bool:
         """Return whether there is such a column, with any value in it."""
+        self.asked.add(name)
         return name in self.columns.column_names and self.columns[name].null_count < len(self)
 
     def need(self, *names: str) -> None:
         """Refuse a table without some columns; all of them are named."""
+        self.asked.update(names)
         lacking = [name for name in names if name not in self.columns.column_names]
         if lacking:
             have = ", ".join(self.columns.column_names[:30])
@@ -62,6 +66,7 @@ class TextTable:
 
     def text(self, name: str) -> list[str | None]:
         """Return a column as it stands, all missing where there is none."""
+        self.asked.add(name)
         found: list[str | None] = self.columns[name].to_pylist() if name in self.columns.column_names else [None] * len(self)
         return found
 
@@ -112,6 +117,12 @@ class TextTable:
             raise CorruptFileError(self.path, reason, "write true or false")
         said = pc.is_in(column, value_set=pa.array(_TRUE)).to_numpy(zero_copy_only=False)
         return np.where(pc.is_null(column).to_numpy(zero_copy_only=False), default, said)
+
+    def ignored(self) -> tuple[str, ...]:
+        """Return a note on the columns with values that nobody asked for; call it when all is read."""
+        rest = [name for name in self.columns.column_names if name not in self.asked and self.columns[name].null_count < len(self)]
+        many = "1 column is" if len(rest) == 1 else f"{len(rest)} columns are"
+        return (f"{self.path.name}: {many} not used: {shown(rest, 20)}",) if rest else ()
 
     def lines(self, rows: Sequence[int] | NDArray[Any]) -> str:
         """Return where rows stand in the file, the first five of them."""

@@ -110,7 +110,7 @@ def _read_long(
     zones = pc.unique(pa.concat_arrays(ends))
     origin, destination = (pc.index_in(one, value_set=zones).to_numpy(zero_copy_only=False).astype(np.int64) for one in ends)
     pairs, inverse = np.unique(origin * max(len(zones), 1) + destination, return_inverse=True)
-    notes = table.notes
+    notes = (*table.notes, *table.ignored())
     if len(pairs) < len(trips):
         notes = (*notes, f"{len(trips) - len(pairs)} rows are for a pair of zones that another row is for: their trips are added together")
     count = max(len(zones), 1)

@@ -234,3 +234,10 @@ def test_a_road_that_joins_a_link_with_a_line_of_its_own_cuts_that_line() -> Non
     assert [row["attributes"]["line"] for row in halves] == [[[0, 4], [40, 4], [70, 4]], [[70, 4], [100, 4]]]
     assert all(row["attributes"]["derived"] == "centreline of area" for row in halves)
     assert option["area"].footprint.equals(shapely.box(0, 0, 100, 8))
+
+
+def test_a_class_that_is_not_known_is_one_fault() -> None:
+    with pytest.raises(UsageError, match=r"^step 'close_road' for 'main': classes\.0: Input should be [^;]*$"):
+        Change("A").close_road("main", classes=["cars"])
+    with pytest.raises(UsageError, match="classes: is empty; name one class or more, or leave it out for all"):
+        Change("A").close_road("main", classes=[])

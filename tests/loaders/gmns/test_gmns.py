@@ -61,6 +61,13 @@ def test_what_is_left_out_or_assumed_is_counted(tmp_path: Path) -> None:
     )
 
 
+def test_columns_that_are_not_used_are_told_once(tmp_path: Path) -> None:
+    lines = LINKS.strip().splitlines()
+    wider = "\n".join([f"{lines[0]},Speed_Limit,empty,gates", *(f"{line},50,,2" for line in lines[1:])])
+    told = [one for one in read_network(folder(tmp_path, link=wider)).notes if "not used" in one]
+    assert told == ["link.csv: 2 columns are not used: speed_limit, gates"]
+
+
 def test_units_may_be_given_by_hand_and_a_contradiction_is_told(tmp_path: Path) -> None:
     place = folder(tmp_path, config="")
     with pytest.raises(FormatError, match="does not say the unit long_length"):

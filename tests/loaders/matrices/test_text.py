@@ -74,6 +74,11 @@ def test_blank_cells_of_a_square_are_no_trips_and_told(tmp_path: Path) -> None:
     assert "1 blank cells are no trips" in read_csv(written(tmp_path, SQUARE), network()).notes
 
 
+def test_columns_beside_the_three_are_told(tmp_path: Path) -> None:
+    made = read_csv(written(tmp_path, "origin,destination,trips,purpose\n1,2,10,work\n2,3,5,shop\n"), network())
+    assert "trips.csv: 1 column is not used: purpose" in made.notes
+
+
 def test_columns_may_be_named(tmp_path: Path) -> None:
     text = "id,a,b,car,bus\n1,1,2,10,3\n"
     assert cells(read_csv(written(tmp_path, text), network(), columns=("A", "b", "bus"))) == {(0, 1): 3.0}
