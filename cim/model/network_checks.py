@@ -44,6 +44,8 @@ FAST, SLOW = 50.0, 1.0
 """Free speeds [m/s] beyond which a unit is wrong rather than a road special: 180 km/h, 3.6 km/h."""
 DENSE = 3000.0
 """Capacity [veh/h] per lane that no road has: HCM 2010 gives 2,400 passenger cars at most."""
+THIN = 50.0
+"""Capacity [veh/h] that no road falls below: one vehicle in 72 s. Some files hold it in b of the cost law, with 1 in its place."""
 BENT = 0.9
 """Length of a link over the straight line between its ends, below which they do not fit together."""
 JUNCTION = 30.0
@@ -126,8 +128,8 @@ def _fault_row(sentence: str) -> dict[str, Any]:
     """Return the row of a fault that makes the network unusable."""
     code = next((code for words, code in _NAMES.items() if words in sentence), "fault")
     count, first = re.match(r"(\d+) (\w+)", sentence), re.search(r" \(first: (.*)\)$", sentence)
-    of = "links" if count and count[2] == "links" else "turns"
-    ids = [first[1]] if first and of == "links" else []
+    of = count[2] if count and count[2] in ("links", "nodes") else "turns"
+    ids = [first[1]] if first and of != "turns" else []
     said = sentence[: first.start()] if first and ids else sentence
     return {"code": code, "severity": "error", "count": int(count[1]) if count else 1, "of": of, "ids": ids, "message": said}
 
@@ -155,7 +157,8 @@ def _values(network: RoadNetwork) -> Iterator[_Finding]:
         ("fast", "warning", speed > FAST, f"[has|have] a free speed above {FAST * 3.6:g} km/h{unit}"),
         ("slow", "warning", speed < SLOW, f"[has|have] a free speed below {SLOW * 3.6:g} km/h{unit}"),
         ("dense", "warning", per_lane > DENSE, f"[has|have] a capacity above {DENSE:g} veh/h per lane: not of an hour, or lanes missing?"),
-        ("zero_capacity_fixed", "info", ~(capacity > 0) & (network.column("b") == 0), "of constant time [has|have] no capacity"),
+        ("no_capacity_fixed", "info", np.isnan(capacity) & (network.column("b") == 0), "of constant time [has|have] no capacity"),
+        ("thin", "warning", (capacity > 0) & (capacity < THIN), f"[has|have] a capacity below {THIN:g} veh/h: another unit, or in b?"),
         ("loop", "warning", tail == head, "[begins and ends|begin and end] at the same node"),
     ):  # fmt: skip
         if bad.any():

@@ -411,19 +411,24 @@ def faults_of(network: RoadNetwork) -> list[str]:
     if len(set(ids)) < len(ids):
         again[np.setdiff1d(np.arange(len(ids)), np.unique(np.array(ids, str), return_index=True)[1])] = True
     rising = (law == "conical") | ((b != 0) & (power != 0) & (time != 0))
+    empty = (capacity <= 0) | (rising & np.isnan(capacity))
     falls = (law != "conical") & (~(power >= 1) | ~(b >= 0))
     found = {
         "begin or end at a node that is not there": (tail < 0) | (tail >= count) | (head < 0) | (head >= count),
         "have an id that a link before them has; a closure would close both": again,
         "have a length below zero or an infinite one; give metres": (length < 0) | np.isinf(length),
         "have a free-flow time that is negative or no number; give seconds": ~(time >= 0) | ~np.isfinite(time),
-        "have a capacity of zero, below zero or no number; give vehicles per hour, or close the link": rising & ~(capacity > 0),
+        "have a capacity of zero, below zero or no number; give vehicles per hour, or close the link": empty,
         "have a fixed cost that is negative or no number; paths would run in circles": ~(fixed >= 0) | ~np.isfinite(fixed),
         "have a power below 1 or a negative b; the cost must not fall with the flow": rising & falls,
         "have a cone with alpha of 1 or less": (law == "conical") & ~(b > 1),
         "have a cost law that is not known; give bpr or conical": ~np.isin(law, ("bpr", "conical")),
     }
     faults = [f"{int(bad.sum())} links {said} (first: {ids[int(np.argmax(bad))]})" for said, bad in found.items() if bad.any()]
+    places, many = np.unique(np.array(network.nodes["id"].to_pylist(), str), return_counts=True)
+    if (many > 1).any():
+        said = "nodes have an id that another one has; trips could mean either"
+        faults.append(f"{int((many - 1).sum())} {said} (first: {places[np.argmax(many > 1)]})")
     return faults if found["begin or end at a node that is not there"].any() else [*faults, *_turn_faults(network)]
 
 

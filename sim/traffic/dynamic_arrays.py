@@ -248,7 +248,9 @@ def state_of(kernels: Any, roads: Any, vehicles: int) -> Any:
 
 
 def tables(network: RoadNetwork, zones: Ints, zone_row: Ints, time: Reals) -> Any:
-    """Return the next link from every state on the quickest way to every destination: -1 for none, -2 at the destination itself.
+    """Return the next link from every state on the cheapest way to every destination: -1 for none, -2 at the destination itself.
+
+    What a way costs is its time, and the fixed costs of its links: tolls [s].
 
     Parameters
     ----------
@@ -263,11 +265,11 @@ def tables(network: RoadNetwork, zones: Ints, zone_row: Ints, time: Reals) -> An
     """
     from cim.sim.traffic.equilibrium_kernels import next_links
 
-    graph = network.turn_graph
+    graph, fixed = network.turn_graph, network.column("fixed")
     made = np.empty((len(zones), len(graph.first) - 1), np.int32)
     for row in range(len(time)):
         mine = zone_row == row
-        made[mine] = next_links(zones[mine], graph, time[row])
+        made[mine] = next_links(zones[mine], graph, time[row] + fixed)
     made[np.arange(len(zones)), zones] = -2
     size = np.diff(graph.extra)[zones]
     more = np.repeat(graph.extra[zones] - np.cumsum(size) + size, size) + np.arange(int(size.sum()))

@@ -188,6 +188,7 @@ def assign(
     shut, faults = _closed(network, closed)
     faults += [f"gap is {gap}, expected 0 or more and less than 1"] * (not 0 <= gap < 1)
     pairs = _pairs(network, demand, faults)
+    faults += [f"unserved = {unserved!r}, expected 'refuse' or 'tell'"] * (unserved not in ("refuse", "tell"))
     faults += _other(start, network, pairs)
     if unserved == "refuse":
         faults += _not_joined(network, pairs)
@@ -318,6 +319,8 @@ def _law(network: RoadNetwork) -> tuple[Any, ...]:
 def _closed(network: RoadNetwork, ids: Sequence[str]) -> tuple[Flags, list[str]]:
     """Return which links are closed, and the fault that some ids are not known."""
     shut = np.zeros(network.links.num_rows, bool)
+    if isinstance(ids, str):
+        return shut, [f"closed = {ids!r}; expected a list of ids, such as [{ids!r}]"]
     try:
         shut[network.rows_of(ids) if len(ids) else []] = True
     except ObjectNotFoundError as error:

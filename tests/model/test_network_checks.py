@@ -43,8 +43,8 @@ def test_a_sound_network_has_no_findings_and_one_part() -> None:
 
 
 def test_traps_sources_and_dead_ends_are_told_apart() -> None:
-    report = check_network(with_links((0, 4), (5, 1), (2, 6), (6, 2), ids="abcdtsd"))
-    assert found(report) == {"trap": (1, ["t"]), "source": (1, ["s"]), "dead_end": (1, ["d"])}
+    report = check_network(with_links((0, 4), (5, 1), (2, 6), (6, 2), ids="abcdtse"))
+    assert found(report) == {"trap": (1, ["t"]), "source": (1, ["s"]), "dead_end": (1, ["e"])}
     assert report.worst == "warning"
     assert report.lines()[0] == "warning: 1 node can be entered and not left (first: t)"
 
@@ -101,7 +101,10 @@ def test_a_network_without_a_way_back_is_told_once() -> None:
         ({"free_flow_time": [9.0] + [50.0] * 7}, "fast", 1),
         ({"free_flow_time": [600.0] + [50.0] * 7}, "slow", 1),
         ({"capacity": [9000.0] + [1000.0] * 7, "lanes": 1.0}, "dense", 1),
-        ({"capacity": [0.0] + [1000.0] * 7, "b": [0.0] + [0.15] * 7}, "zero_capacity_fixed", 1),
+        ({"capacity": [np.nan] + [1000.0] * 7, "b": [0.0] + [0.15] * 7}, "no_capacity_fixed", 1),
+        ({"capacity": [1.0] + [1000.0] * 7}, "thin", 1),
+        ({"ids": "abca"}, "duplicate_id", 1),
+        ({"capacity": [0.0] + [1000.0] * 7, "b": [0.0] + [0.15] * 7}, "zero_capacity", 1),
         ({"x": [0.0, 0.0, 1.0, 1.0], "y": [0.0, 0.0, 1.0, 0.0]}, "same_place", 2),
         ({"x": [0.0, 500.0, 500.0, 0.0], "y": [0.0, 0.0, 900.0, 520.0], "crs": "EPSG:32631"}, "short", 4),
     ],

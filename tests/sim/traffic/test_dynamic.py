@@ -244,3 +244,13 @@ def test_counts_that_do_not_divide_the_run_end_with_it() -> None:
         times = load_fleet(chain(1000.0, 1), fleet, until=until, sample_every=every).times
         assert times[-1] == until
         assert (np.diff(times) > 1e-3).all()
+
+
+@pytest.mark.parametrize(("toll", "taken"), [(600.0, [0, 50]), (20.0, [50, 0])])
+def test_a_toll_counts_like_the_time_it_is_worth(toll: float, taken: list[int]) -> None:
+    roads = RoadNetwork.of(
+        ["a", "b"], [0, 0], [1, 1], ids=["toll", "free"], free_flow_time=[60.0, 90.0], capacity=1800.0, length=[800.0, 1200.0],
+        fixed=[toll, 0.0],
+    )  # fmt: skip
+    fleet = Fleet(np.arange(0.0, 500.0, 10.0), np.zeros(50, np.int64), np.ones(50, np.int64))
+    assert load_fleet(roads, fleet, until=2000.0).left[-1].tolist() == taken

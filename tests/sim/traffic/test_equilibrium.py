@@ -258,6 +258,12 @@ def test_trips_whose_rows_are_other_zones_are_refused() -> None:
     assert assign(less, demand.on(less)).flow.tolist() == [600.0, 0.0]
 
 
+def test_closures_in_one_text_and_other_words_for_the_unserved_are_refused() -> None:
+    road = RoadNetwork.of(list("ab"), [0], [1], ids=["a"], free_flow_time=60.0, capacity=900.0)
+    with pytest.raises(UsageError, match=r"2 faults:\n  closed = 'a'; expected a list .*\n  unserved = 'warn'"):
+        assign(road, trips((0, 1, 30.0)), closed="a", unserved="warn")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("gap", [float("nan"), -1.0, 1.0])
 def test_a_gap_that_says_nothing_is_refused(gap: float) -> None:
     with pytest.raises(UsageError, match="gap is"):
