@@ -45,7 +45,11 @@ _WORDS = (
     ("collector", "tertiary"), ("track", "track"), ("driving", "unclassified"), ("local", "residential"),
 )  # fmt: skip
 """Words of Chinese (CJJ 37, classes of highways), Dutch (IMGeo, functie wegdeel) and English sources; the first that occurs counts."""
-_CLASS_FIELDS = ("road_class", "function", "class", "fclass", "highway", "usage", "kind")
+_CLASS_FIELDS = (
+    "road_class", "function", "class", "fclass", "highway", "usage", "kind", "道路等级", "道路等", "等级", "道路级别", "级别", "道路类型",
+    "道路类", "技术等级", "行政等级", "道路性质", "类型", "类别",
+)  # fmt: skip
+"""The first that says it counts; 道路等 and 道路类 are what a shapefile in UTF-8 leaves of longer names."""
 _LEVEL_FIELDS = ("layer", "relatievehoogteligging", "relative_height", "z_level", "层级")
 _WAY_FIELDS = (
     "one_way", "oneway", "dir_travel", "单行", "单行线", "单向", "单双向", "direction", "通行方向", "行驶方向", "交通方向", "车行方向",

@@ -32,8 +32,9 @@ _STRONG = ("gmlid", "guid", "uuid", "globalid", "identificatie", "lokaalid", "id
 _LEVELS = ("relatievehoogteligging", "relatieveh")  # of the Dutch base map (BGT): 0 on the ground, 1 over it, -1 below; cut in a shapefile
 _WEAK_IDS = ("id", "uid", "gid", "fid", "oid", "objectid", "ogcfid", "code", "编码", "adcode", "admincode", "key", "nr", "no", "nummer")
 
-# Names that end like an id, taken where every record has another one; and those among them that name something else, or a class.
-_OWN_ID = re.compile(r"(?:编号|编码|代码|[_\- ][iI][dD]|[\u4e00-\u9fff][iI][dD]|[a-z0-9]I[dD]|^[A-Z0-9]+ID)$")
+# Names that end like an id, taken where every record has another one (道路编 is what a shapefile in UTF-8 leaves of such a name); and
+# those among them that name something else, or a class.
+_OWN_ID = re.compile(r"(?:编号|编码|代码|^..编|[_\- ][iI][dD]|[\u4e00-\u9fff][iI][dD]|[a-z0-9]I[dD]|^[A-Z0-9]+ID)$")
 _OTHERS_ID = re.compile(
     r"起|终|止|上级|所属|父|邻|(?:类|用地|性质|等级|级别|行政|区划|用途|功能|权属|结构|材质|材料|单位|邮政)\w*[编代]码"
     r"|^(?i:from|start|end|parent|prev|previous|next|source|target|class|type)(?:[_\- ]|(?=I[dD]$))|^(?i:to)[_\- ]|^to(?=I[dD]$)"

@@ -105,6 +105,12 @@ def test_words_for_classes(word: str, expected: str) -> None:
     assert class_of(word) == expected
 
 
+@pytest.mark.parametrize("field", ["道路等级", "道路等", "等级", "技术等级", "类型"])
+def test_the_class_is_read_from_chinese_fields_that_a_reader_leaves_alone(field: str) -> None:
+    city = derive_road_links(roads(WEST, EAST, **{field: ["快速路", "城市支路"]}))
+    assert [row["said"]["class"] for row in rows(city)] == ["trunk", "tertiary"]
+
+
 def test_areas_get_a_centreline_with_lanes_by_width() -> None:
     city = derive_road_links(roads(shapely.box(0, 0, 100, 7), shapely.box(100, 0, 180, 7), shapely.box(0, 7, 180, 10),
                                    function=["rijbaan lokale weg", "rijbaan lokale weg", "voetpad"]))  # fmt: skip

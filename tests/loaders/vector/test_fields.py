@@ -91,6 +91,8 @@ def test_the_road_decks_of_delft_are_bridges_for_what_reads_roads(shared_data: C
     [
         ([{"道路编号": "甲"}, {"道路编号": "乙"}], ["乙", "甲"]),
         ([{"ROAD_ID": "a"}, {"ROAD_ID": "b"}], ["a", "b"]),
+        ([{"道路编": "甲"}, {"道路编": "乙"}], ["乙", "甲"]),  # 道路编号 in a shapefile in UTF-8
+        ([{"邮编": "210000"}, {"邮编": "210001"}], None),
         ([{"道路编号": "甲"}, {"道路编号": "甲"}, {"道路编号": "乙"}], None),  # pieces of roads: the number is that of the road
         ([{"道路编号": "甲"}, {"道路编号": None}, {"道路编号": "乙"}], None),
         ([{"用地代码": "R2"}, {"用地代码": "G1"}], None),  # names a class
