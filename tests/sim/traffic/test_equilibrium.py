@@ -273,4 +273,6 @@ def test_a_gap_that_says_nothing_is_refused(gap: float) -> None:
 def test_an_assignment_says_in_one_line_what_was_assigned_and_how_well() -> None:
     two = RoadNetwork.of(["a", "b"], [0, 0], [1, 1], ids=["long", "short"], free_flow_time=[90.0, 60.0], capacity=1000.0, b=1.0, power=1.0)
     said = repr(assign(two, ODMatrix(np.array([0]), np.array([1]), np.array([1000.0])), closed=["long"]))
-    assert said.startswith("Assignment(2 links, 1,000 veh/h between 1 pairs of zones, 1 links closed, 33.3333 veh h/h; relative gap 0.0e+00")
+    assert said.startswith(
+        "Assignment(2 links, 1,000 veh/h between 1 pairs of zones, 1 links closed, 33.3333 veh h/h; relative gap 0.0e+00"
+    )
