@@ -170,10 +170,13 @@ def _joined(city: City, names: list[str], shapes: Shapes, most: int, faults: lis
     lost = [names[k] for k in np.setdiff1d(empty, zone).tolist()]
     where = f"no place, or no junction of the main network within {REACH:g} m"
     refuse([*faults, *([f"{len(lost)} zones with trips have {where}: {_shown(lost, 50)}"] if lost else [])])
-    guessed = f"{int((blank & (inside >= 0)).sum()):,} buildings of unknown floor area count as the mean of the others"
-    told.append(f"zones are joined to up to {most} junctions, those next to most of their floor area; {guessed}")
+    guessed = int((blank & (inside >= 0)).sum())
+    told.append(f"zones are joined to up to {most} junctions, those next to most of their floor area")
+    if guessed:
+        told.append(f"{guessed:,} buildings of unknown floor area count there as the mean of the others")
     if len(empty):
-        told.append(f"{len(empty):,} zones without a building near a road are joined to junctions within them or next to them")
+        told.append(f"{len(empty):,} zones without a building near a road are joined to junctions within them or next to them, "
+                    f"at most {away.max(initial=0.0):,.0f} m from their inside")  # fmt: skip
     zoning = Zoning(tuple(names), (None,) * len(names), np.append(inside, zone))
     joined = connect(network, zoning, np.concatenate([places, shapely.get_coordinates(centre)]), np.append(weight, np.ones(len(zone))),
                      np.append(node, near), np.append(distance, away), most)  # fmt: skip

@@ -73,6 +73,7 @@ def test_a_matrix_of_zones_loads_the_streets_between_them(city: City, tmp_path: 
         assert "matrix: 406 veh/h between 3 zones, objects of LandUse by TAZ" in said
         assert "1 more zones have no trips in the matrix and are left out" in said
         assert "connectors of zones are assumed" in said
+        assert "1 zones without a building near a road are joined to junctions within them or next to them, at most 1" in said
         links = result.table("links").to_pandas()
         assert links.loc[links["object"].notna(), "flow"].sum() > 300.0
     assert found[1].run.balance["vehicles"] == 400.0  # of a time of an hour: 400.5 leave their zones
@@ -96,6 +97,7 @@ def test_zones_are_named_by_id_identifier_name_or_an_attribute(names: tuple[str,
 
 
 def test_omx_of_zones_is_read_by_its_lookup(city: City, tmp_path: Path) -> None:
+    pytest.importorskip("h5py", reason="OMX needs h5py: pip install 'cim-toolkit[traffic]'")
     path = tmp_path / "od.omx"
     three = RoadNetwork.of(["7", "101", "12"], [0, 1], [1, 2], free_flow_time=1.0, capacity=1.0)
     write_omx(ODMatrix.of(three, ["7", "12"], ["101", "7"], [80.0, 20.0]), three, path)
@@ -197,7 +199,8 @@ def test_a_road_that_an_option_closes_moves_no_zone(city: City, tmp_path: Path) 
 
 
 def test_the_command_runs_a_scenario_with_a_matrix_of_zones_of_a_shapefile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    geopandas = pytest.importorskip("geopandas")
+    import geopandas
+
     boxes = [shapely.box(*one) for one in ZONES.values()]
     geopandas.GeoDataFrame({"TAZ": NUMBER}, geometry=boxes, crs="EPSG:28992").to_file(tmp_path / "zones.shp")
     layer = read(tmp_path / "zones.shp", mapping={"class": "GenericThematicSurface"})
