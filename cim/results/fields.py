@@ -163,8 +163,9 @@ class Fields:
         """Return fields and tables in one line."""
         sizes = " × ".join(f"{size} {name}" for name, size in self.dataset.sizes.items())
         tables = ", ".join(f"{name} ({table.num_rows:,} rows)" for name, table in self.tables.items())
-        fields = ", ".join(map(str, self.dataset.data_vars)) or "no field"
-        return f"<Fields {self.name}: {fields} on {sizes or 'nothing'}; tables {tables or 'none'}>"
+        held = [f"{', '.join(map(str, self.dataset.data_vars))} on {sizes or 'no axis'}"] if self.dataset.data_vars else []
+        held += [f"tables {tables}"] if tables else []
+        return f"<Fields {self.name}: {'; '.join(held) or 'empty'}>"
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -52,7 +52,7 @@ def figure_table(rows: Iterable[tuple[str, float | None, str, str]]) -> pa.Table
 
 
 def sum_of_known(values: pa.ChunkedArray, what: str) -> tuple[float | None, str]:
-    """Return the sum of what is known, None where nothing is of some, and of how many it is known; the sum of nothing is 0.
+    """Return the sum of what is known and of how many it is known; None where no more than zeros are known of some; that of nothing is 0.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ def sum_of_known(values: pa.ChunkedArray, what: str) -> tuple[float | None, str]
     known = known[np.isfinite(known)]
     if len(values) and not len(known):
         return None, f"none of {len(values):,} {what}"
+    if len(known) < len(values) and not known.any():
+        return None, f"0 in {len(known):,} of {len(values):,} {what.partition(' ')[0]}, none of the rest {what.partition(' ')[2]}"
     return float(known.sum()), f"known of {len(known):,} of {len(values):,} {what.partition(' ')[0]}" if len(values) else ""
 
 

@@ -82,3 +82,10 @@ def test_a_status_that_only_one_result_has_is_zero_in_the_other() -> None:
     found = {row["figure"]: (row["base"], row["option"]) for row in rows}
     assert found["buildings: wet"] == (2.0, 0.0)
     assert found["buildings: not assessed"] == (0.0, 1.0)
+
+
+def test_zeros_that_are_known_of_some_are_no_sum_of_all() -> None:
+    found = {one.name: one for one in main_figures(people([0.0, None, 0.0], ["unaffected", "not_assessed", "unaffected"]))}
+    assert found["people affected"].value is None
+    assert found["people affected"].note == "0 in 2 of 3 buildings, none of the rest says how many"
+    assert main_figures(people([0.0, 0.0], ["unaffected"] * 2))[-1].value == 0.0

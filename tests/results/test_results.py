@@ -332,3 +332,10 @@ def test_a_table_too_long_for_a_sheet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LimitError, match="1,048,576 rows"):
         to_excel(long, tmp_path / "long.xlsx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_of_tables_only_says_so_in_one_line() -> None:
+    tables = Fields("reach", xr.Dataset(), {"objects": pa.table({"object": ["a", "b"]})}, record())
+    assert repr(tables) == "<Fields reach: tables objects (2 rows)>"
+    assert repr(Fields("reach", xr.Dataset(), {}, record())) == "<Fields reach: empty>"
+    assert "inflow on" in repr(fields())
