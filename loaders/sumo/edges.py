@@ -175,23 +175,34 @@ def connections(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) 
     classes = [permission(kind) for kind in network.links["class"].to_pylist()]
     lane_class = [[classes[row] for row in rows for _ in range(edges.many_lanes[row])] for rows in edges.links]
     by_source: dict[int, dict[int, dict[int, set[int]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(set)))
+    lanes_named = _named(network, edges)
     for one, other in pairs.tolist():
-        by_source[int(edges.of_link[one])][int(edges.of_link[other])][one].add(other)
+        target = int(edges.of_link[other])
+        if other in lanes_named.get((one, target), (other,)):
+            by_source[int(edges.of_link[one])][target][one].add(other)
     made, unserved = [], 0
     for source, targets in by_source.items():
         size = len(edges.links[source])
-        whole = size == 1 and all(len(found) == len(edges.links[t]) for t, links in targets.items() for found in links.values())
+        whole = size == 1 and all(
+            len(edges.links[t]) == 1 or (len(found) == len(edges.links[t]) and (row, t) not in lanes_named)
+            for t, links in targets.items() for row, found in links.items()
+        )  # fmt: skip
         if whole:
-            last = [(int(edges.lanes[source]) - 1, int(edges.lanes[target]) - 1) if edges.tail[source] == edges.head[target] and
-                    len(targets) == 1 else (-1, -1) for target in targets]  # fmt: skip  # netconvert drops a way back but by lane
-            made += [Connection(source, target, *pair) for target, pair in zip(targets, last, strict=True)]
+            for t in targets:  # by lane where there is no choice: otherwise netconvert drops ways back, and adds ways into lanes for buses
+                last = int(edges.lanes[source]) - 1, int(edges.lanes[t]) - 1
+                sure = len(targets) == 1 and (edges.tail[source] == edges.head[t] or last == (0, 0))
+                made.append(Connection(source, t, *(last if sure else (-1, -1))))
             continue
         for target, by_link in targets.items():
-            lanes = [k for row in sorted(by_link, key=edges.first_lane.__getitem__) for k in _own(edges, row)]
-            onto = sorted({k for found in by_link.values() for row in found for k in _own(edges, row)})
-            found_pairs = _lane_pairs(lanes, onto, lane_class[source], lane_class[target], int(edges.lanes[source]))
+            free = [row for row in by_link if (row, target) not in lanes_named]
+            groups = [([row], {other}) for row, others in by_link.items() if (row, target) in lanes_named for other in others]
+            groups += [(free, {other for row in free for other in by_link[row]})] if free else []
+            found_pairs: set[tuple[int, int]] = set()
+            for rows, others in groups:
+                lanes, onto = (sorted(k for row in some for k in _own(edges, row)) for some in (rows, others))
+                found_pairs |= set(_lane_pairs(lanes, onto, lane_class[source], lane_class[target], int(edges.lanes[source])))
             unserved += not found_pairs
-            made += [Connection(source, target, *pair) for pair in found_pairs]
+            made += [Connection(source, target, *pair) for pair in sorted(found_pairs)]
     notes = [f"{back} turns back into the same road are left out, for other ways lead there"] if back else []
     notes += [f"{unserved} turns join lanes that no vehicle class may both use; they are left out"] if unserved else []
     return made, notes
@@ -226,6 +237,17 @@ def _turns(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) -> tu
     return np.stack([one[keep], other[keep]], axis=1), len(dropped)
 
 
+def _named(network: RoadNetwork, edges: Edges) -> dict[tuple[int, int], set[int]]:
+    """Return, of a link and the edge that follows, the lanes that greens and rules of giving way name: whoever turns takes one of them."""
+    found: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for table, one, other in (
+        (network.signals, "from_link", "to_link"), (network.yields, "from_link", "to_link"), (network.yields, "before_from", "before_to"),
+    ):  # fmt: skip
+        for source, target in zip(table[one].to_pylist(), table[other].to_pylist(), strict=True):
+            found[source, int(edges.of_link[target])].add(target)
+    return found
+
+
 def _own(edges: Edges, row: int) -> range:
     return range(int(edges.first_lane[row]), int(edges.first_lane[row] + edges.many_lanes[row]))
 
@@ -233,9 +255,9 @@ def _own(edges: Edges, row: int) -> range:
 def _lane_pairs(
     lanes: Sequence[int], onto: Sequence[int], mine: Sequence[frozenset[str]], theirs: Sequence[frozenset[str]], width: int
 ) -> list[tuple[int, int]]:
-    """Return which lane leads into which: side by side, from the right for those on the right, from the left for the others."""
+    """Return which lane leads into which: side by side, from the right where the rightmost one leads there, from the left otherwise."""
     made: set[tuple[int, int]] = set()
-    right = 0 in lanes and width - 1 not in lanes
+    right = 0 in lanes
     by_target: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for lane in lanes:
         best = [k for k in onto if "passenger" in theirs[k]] if "passenger" in mine[lane] else []

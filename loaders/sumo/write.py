@@ -49,9 +49,10 @@ _PLAIN = {kind: f"network.{kind}.xml" for kind in ("nod", "edg", "con", "tll", "
 
 _OPTIONS = (
     "--xml-validation", "never", "--offset.disable-normalization", "true", "--no-turnarounds", "true", "--precision", "3",
-    "--junctions.limit-turn-speed", "-1", "--tls.default-type", "static",
+    "--junctions.limit-turn-speed", "-1", "--tls.default-type", "static", "--check-lane-foes.all", "true",
 )  # fmt: skip
-"""Of netconvert: places stay, ways back are those that are asked for, and free-flow times hold turns already."""
+"""Of netconvert: places stay, ways back are those that are asked for, free-flow times hold turns already, and turns into different lanes of
+a road do not hinder each other."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,10 @@ def _net(
     short = write_edges(work / _PLAIN["edg"], network, edges, nodes, types, found.inside)
     plan = plan._replace(inside=found.inside, made=made)
     found, warned = _convert(plan, work, _NET)
-    lacking = {(edges.names[a], edges.names[b]) for a, b in asked} - found.pairs
+    wanted = {(edges.names[a], edges.names[b]) for a, b in asked}
     counted = {
-        "turns could not be built by netconvert": len(lacking),
+        "turns could not be built by netconvert": len(wanted - found.pairs),
+        "turns that the network bans were added by netconvert": len(found.pairs - wanted),
         "turns give way to each other; geometry and priority decide": mutual,
         "edges are hardly longer than the way over their junction; they are a fifth of their length": short,
         "lanes out of junctions with signals know no signal themselves; they are always green": free,

@@ -138,6 +138,25 @@ def test_where_another_way_leads_round_there_is_no_turning_back() -> None:
     assert notes == ["3 turns back into the same road are left out, for other ways lead there"]
 
 
+def fork(**options: Any) -> RoadNetwork:
+    """Return a road of two lanes that leads into one of three; lanes are links."""
+    length = np.array([300.0] * 5)
+    return RoadNetwork.of(list("abc"), [0, 0, 1, 1, 1], [1, 1, 2, 2, 2], ids=["a0", "a1", "b0", "b1", "b2"], objects=list("aabbb"), lanes=1,
+                          length=length, free_flow_time=length / 12.5, capacity=1800.0, x=[0, 300, 600], y=[0, 0, 0], **options)  # fmt: skip
+
+
+def test_lanes_lead_into_those_that_greens_and_rules_of_giving_way_name() -> None:
+    def lanes(network: RoadNetwork) -> list[tuple[int, int]]:
+        return sorted((one.from_lane, one.to_lane) for one in connections(network, edges_of(network), set())[0])
+
+    assert lanes(fork()) == [(0, 0), (1, 1), (1, 2)]  # nothing is known: from the right
+    lit = turns(SIGNALS, *((*pair, 60.0, 0.0, 30.0) for pair in ((0, 2), (0, 3), (1, 4))))
+    assert lanes(replace(fork(), signals=lit)) == [(0, 0), (0, 1), (1, 2)]
+    first = replace(fork(), signals=lit.slice(0, 2))
+    assert lanes(first)[:2] == [(0, 0), (0, 1)]  # of the other lane nothing is known
+    assert lanes(replace(fork(), yields=turns(YIELDS, (1, 2, 0, 4)))) == [(0, 2), (1, 0)]
+
+
 def test_places_in_degrees_become_metres_and_missing_ones_are_told() -> None:
     network = street(x=[24.0, 24.018, np.nan], y=[60.0, 60.0, np.nan], crs="EPSG:4326")
     found = layout(network)
@@ -286,6 +305,18 @@ def test_a_turn_that_gives_way_gives_way_in_sumo(tmp_path: Path) -> None:
 
 
 @needs_sumo
+def test_netconvert_opens_no_turn_that_is_banned(tmp_path: Path) -> None:
+    network = crossing()
+    rows = {name: k for k, name in enumerate(network.links["id"].to_pylist())}
+    kinds = [("allow bus" if name == "e out" else None) for name in rows]
+    links = network.links.set_column(network.links.column_names.index("class"), network.links.schema.field("class"), pa.array(kinds))
+    only = [(rows["s in"], rows[name]) for name in ("e out", "w out", "s out")]
+    found = write_sumo(replace(network, links=links, banned=turns(BANNED, *only)), tmp_path / "out")
+    assert {target for source, target in found.built.pairs if source == "s_in"} == {"n_out"}
+    assert not any("added by netconvert" in note for note in found.notes)
+
+
+@needs_sumo
 def test_ids_of_any_text_come_back(tmp_path: Path) -> None:
     ids = ['路 "7" <a&b>:1>2', "路 '7' <a&b>:2>1"]
     network = RoadNetwork.of([":x y", ":x_y", "ü"], [0, 1], [1, 2], free_flow_time=10.0, length=100.0, capacity=1800.0, ids=ids,
@@ -349,7 +380,7 @@ def test_bologna_runs_with_its_fleet(shared_data: Callable[..., Path]) -> None:
     fleet = Fleet(**routes.columns())
     found = referee(network, fleet, until=300.0)  # the whole hour runs too, and takes a minute
     assert len(found.files.vehicles) == len(fleet.departure) == 11176
-    assert not any("could not be built" in note for note in found.notes)
+    assert not any("could not be built" in note or "added by netconvert" in note for note in found.notes)
     due = np.asarray(fleet.departure) < 250
     assert np.isfinite(found.started[due]).mean() > 0.95  # the rest waits for a gap, as it does in SUMO's own network
     assert found.moved == 0
