@@ -77,9 +77,10 @@ def load_run(folder: str | Path) -> dict[str, Verdicts | Fields]:
 def zone_of(folder: str | Path) -> tzinfo | None:
     """Return the zone in which the scenario of a run folder, or of the folder of one of its results, states its start; None without."""
     for place in (Path(folder), Path(folder).parent):
-        if (place / "run.json").is_file():
-            start = json.loads((place / "run.json").read_text(encoding="utf-8")).get("start")
-            return None if start is None else datetime.fromisoformat(start).tzinfo
+        try:
+            return datetime.fromisoformat(json.loads((place / "run.json").read_text(encoding="utf-8"))["start"]).tzinfo
+        except (OSError, ValueError, KeyError, TypeError):  # no run, one of before, or one without a start
+            continue
     return None
 
 

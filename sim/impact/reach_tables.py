@@ -152,7 +152,7 @@ def _step_columns(course: Course, targets: Targets, steps: Steps, limit: float) 
     }  # fmt: skip
     for name, values in (("people", targets.people), ("floor_area", targets.floor_area)):
         own = np.where(assessed, values, np.nan)
-        blind, whole = (reached > 0) & ~(hit & np.isfinite(own)).any(axis=1), float(np.nansum(own))  # of none of them it is known
+        blind, whole = ~(hit & np.isfinite(own)).any(axis=1) & ((reached > 0) | (total == 0)), float(np.nansum(own))  # nobody knows
         columns[f"{name}_reached"] = np.where(blind, np.nan, hit @ np.nan_to_num(own))
         columns[f"{name}_share"] = columns[f"{name}_reached"] / whole if whole > 0 else np.full(len(moments), np.nan)
     fresh, gone = (np.array([one[at] for one in course.times]) for at in (2, 3))

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "reach"]
 
-VERSION = "1"
+VERSION = "2"
 
 
 def reach(

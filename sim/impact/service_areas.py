@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AREAS", "service_area"]
 
-_VERSION = "1"
+_VERSION = "2"
 _LENGTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(m|km|米|公里|千米)\s*", re.IGNORECASE)
 _METRES = {"m": 1.0, "米": 1.0, "km": 1000.0, "公里": 1000.0, "千米": 1000.0}
 _TEXT, _REAL = pa.string(), pa.float64()
@@ -266,8 +266,9 @@ def _area_columns(
     length = np.nan_to_num(case.network.column("length").astype(float))[_links_of(case, way)]
     sums = {}
     for name, values in (("people", case.targets.people), ("floor_area", case.targets.floor_area)):
-        blind, all_of_them = inside.any() and np.isnan(values[inside]).all(), float(np.nansum(values[assessed]))
-        sums[name] = np.nan if blind else float(np.nansum(values[inside]))  # of none of them it is known
+        blind = np.isnan(values[inside]).all() and (inside.any() or not assessed.any())  # nobody knows
+        all_of_them = float(np.nansum(values[assessed]))
+        sums[name] = np.nan if blind else float(np.nansum(values[inside]))
         sums[f"{name}_share"] = sums[name] / all_of_them if all_of_them > 0 else np.nan
     count, whole = int(inside.sum()), int(assessed.sum())
     numbers = {

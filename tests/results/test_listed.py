@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cim.model import CityBuilder
 from cim.results import Fields, RunRecord, result_text
 from cim.results.listed import clock_text, listed
+from cim.results.runs import save_run, zone_of
 from cim.scenario import Change, Scenario
 from cim.sim.coupling.tables import ROAD_LINKS
 from cim.sim.impact.reachability import reach
@@ -144,3 +145,12 @@ def test_the_start_of_a_run_keeps_the_zone_it_is_stated_in_else_that_of_the_city
         (date(2026, 7, 1), "2026-07-01T00:00:00+08:00"),
     ):
         assert _stated_start(replace(plan, sections={"impact": {}, "flood": {"start": stated}}), city) == said
+
+
+def test_the_zone_of_a_run_is_found_from_its_folder_and_from_that_of_a_result(tmp_path: Path) -> None:
+    save_run({"roads": roads()}, tmp_path / "run", {"start": "2026-07-01T15:00:00+08:00"})
+    assert [zone_of(place) for place in (tmp_path / "run", tmp_path / "run" / "roads")] == [EAST, EAST]
+    save_run({"roads": roads()}, tmp_path / "old", {})
+    assert zone_of(tmp_path / "old") is None
+    (tmp_path / "run.json").write_text("[]", encoding="utf-8")  # of another program
+    assert zone_of(tmp_path / "nothing") is None

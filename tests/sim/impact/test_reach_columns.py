@@ -40,6 +40,14 @@ def test_people_within_are_not_known_where_nobody_says_how_many_and_0_where_nobo
     assert [(row["objects"], row["people"]) for row in areas] == [(0, 0.0), (1, None)]  # the one is "north", of whom nobody knows
 
 
+def test_where_nothing_is_assessed_nobody_knows_how_many_are_reached() -> None:
+    far = street(far=500.0)
+    steps = reach(far, stations="fire", roads=road_states(*both("main:b>c", 0.0, 600.0)), objects=["north"]).table("steps").to_pylist()
+    assert {(row["objects"], row["reached_share"], row["people_reached"]) for row in steps} == {(0, None, None)}
+    (area,) = service_area(far, "fire", objects=["north"]).table("areas").to_pylist()
+    assert (area["objects_share"], area["people"], area["floor_area"]) == (None, None, None)
+
+
 def test_an_evacuation_of_unknown_people_has_no_sums() -> None:
     found = evacuation(street(), ["post"], capacity=100.0, objects=["north"])
     assert set(found.run.balance) == {"places"}
