@@ -40,6 +40,8 @@ __all__ = ["AddRoad", "CloseRoad", "RemoveRoad"]
 
 WAYS = ("Road", "Railway", "Square", "Track", "Waterway", "Section", "Intersection", "TrafficSpace", "TrafficArea")
 """Classes that can be closed and removed as roads."""
+_UNSTATED = "unclassified"
+"""Class of a new road that states none: the least one that carries through traffic (OpenStreetMap's name)."""
 _ON_A_NODE = 1e-6
 """Ends nearer to a node than this [m] lie on it."""
 
@@ -162,7 +164,9 @@ class AddRoad(Step):
     snap: float = Field(
         default=1.0, ge=0, allow_inf_nan=False, description="vertices this near to a node, and ends this near to a road, join it [m]"
     )
-    road_class: str | None = Field(default=None, min_length=1, description="rank in the network, such as secondary")
+    road_class: str | None = Field(
+        default=None, min_length=1, description="rank in the network, such as secondary; left out: unclassified, which is told"
+    )
     name: str | None = Field(default=None, description="name")
 
     def apply(self, city: City, method: str) -> City:
@@ -206,7 +210,7 @@ class AddRoad(Step):
             builder.add_claims(keys, name, [json.dumps(value, ensure_ascii=False)], unit=unit or None, source=source, method=method)
         run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(joined.points, axis=0).T))])
         said = {"lanes": self.lanes, "speed_limit": self.speed_limit, **({"width": self.width} if self.width is not None else {}),
-                **({"class": self.road_class} if self.road_class is not None else {})}  # fmt: skip
+                **self._class_said()}  # fmt: skip
         first, last = joined.breaks[:-1], joined.breaks[1:]
         builder.add_links(
             np.repeat(keys, len(first)), self.network, joined.nodes[:-1], joined.nodes[1:],
@@ -215,10 +219,19 @@ class AddRoad(Step):
         )  # fmt: skip
         return builder.build()
 
+    def _class_said(self) -> dict[str, Any]:
+        """Return what the links say of their class; a road of the road network without one would be no road to traffic."""
+        if self.road_class is not None:
+            return {"class": self.road_class}
+        return {"class": _UNSTATED, "assumed": ["class"]} if self.network == "road" else {}
+
     def _told(self, city: City, joined: _Joined, method: str) -> list[dict[str, Any]]:
         """Return issues: what was moved and cut to join, where it ends free, what it crosses."""
         key = int(city.key_of([self.id])[0])
         told = []
+        if "assumed" in self._class_said():
+            text = f"the class of {self.id!r} is not stated: taken as {_UNSTATED}, which decides its capacity; give road_class"
+            told.append(("assumed", "warning", text))
         if joined.moved > _ON_A_NODE:
             text = f"vertices of {self.id!r} were moved by up to {joined.moved:.2g} m onto nodes of the network {self.network!r}"
             told.append(("assumed", "info", text))

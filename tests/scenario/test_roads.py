@@ -10,6 +10,7 @@ from typing import Any
 
 import networkx
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import shapely
 
@@ -17,6 +18,7 @@ from cim.errors import ObjectNotFoundError, UsageError
 from cim.model import City, CityBuilder, Column
 from cim.scenario import Change, closures
 from cim.scenario.network import network_of
+from cim.sim.traffic import road_network
 
 MAIN = shapely.LineString([(0, 0), (50, 0), (100, 0), (150, 0)])
 SIDE = shapely.LineString([(100, 0), (100, 80)])
@@ -118,6 +120,19 @@ def test_a_road_that_passes_nodes_becomes_a_link_between_each() -> None:
     assert [(row["from_node"], row["to_node"]) for row in rows] == [("new/start", "n0"), ("n0", "n3"), ("n3", "new/end")]
     assert [row["attributes"]["vertices"] for row in rows] == [[0, 1], [1, 3], [3, 4]]
     assert sum(row["length"] for row in rows) == pytest.approx(option["new"].footprint.length)
+
+
+def test_a_new_road_of_no_stated_class_carries_traffic_by_an_assumed_one() -> None:
+    option = Change("A").add_road("new", [[0, 0], [100, 80]], lanes=2, speed_limit=8.3).apply(make_city())
+    (row,) = links_of(option, "new")
+    assert (row["attributes"]["class"], row["attributes"]["assumed"]) == ("unclassified", ["class"])
+    assert "class of 'new' is not stated: taken as unclassified" in " ".join(one["message"] for one in option["new"].issues)
+    links = road_network(option).links
+    new = links.filter(pc.equal(links["object"], "new"))
+    assert new.num_rows == 2
+    assert all("class" in one for one in new["assumed"].to_pylist())
+    rails = Change("A").add_road("new", [[0, 0], [100, 80]], lanes=1, speed_limit=8.3, network="rail").apply(make_city())
+    assert "class" not in links_of(rails, "new")[0]["attributes"]
 
 
 @pytest.mark.parametrize(("x", "new_vertex"), [(30.0, True), (50.0, False)])
