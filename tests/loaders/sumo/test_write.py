@@ -138,11 +138,11 @@ def test_where_another_way_leads_round_there_is_no_turning_back() -> None:
     assert notes == ["3 turns back into the same road are left out, for other ways lead there"]
 
 
-def fork(**options: Any) -> RoadNetwork:
+def fork() -> RoadNetwork:
     """Return a road of two lanes that leads into one of three; lanes are links."""
     length = np.array([300.0] * 5)
     return RoadNetwork.of(list("abc"), [0, 0, 1, 1, 1], [1, 1, 2, 2, 2], ids=["a0", "a1", "b0", "b1", "b2"], objects=list("aabbb"), lanes=1,
-                          length=length, free_flow_time=length / 12.5, capacity=1800.0, x=[0, 300, 600], y=[0, 0, 0], **options)  # fmt: skip
+                          length=length, free_flow_time=length / 12.5, capacity=1800.0, x=[0, 300, 600], y=[0, 0, 0])  # fmt: skip
 
 
 def test_lanes_lead_into_those_that_greens_and_rules_of_giving_way_name() -> None:
