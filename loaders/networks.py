@@ -72,7 +72,7 @@ def read_network(path: str | Path, format: str | None = None, **options: Any) ->
 
     Examples
     --------
-    >>> read_network("SiouxFalls_net.tntp", length_unit=1609.344)  # doctest: +SKIP
+    >>> read_network("SiouxFalls_net.tntp", length_unit="mile")  # doctest: +SKIP
     """
     place = _place(path)
     return _call(NETWORKS, format or _network_format(place), place, (), options, RoadNetwork)
@@ -190,7 +190,9 @@ def _matrix_format(path: Path) -> str:
 
 
 def _is_tntp(head: bytes) -> bool:
-    return b"END OF METADATA" in head.upper() and b"<" in head
+    from cim.loaders.tntp.read import ENDS
+
+    return ENDS.search(head.decode("latin-1")) is not None
 
 
 def _head(path: Path) -> bytes:

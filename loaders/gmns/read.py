@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from cim.errors import CorruptFileError, FormatError, InputError, UsageError
 from cim.loaders.gmns.signals import read_signals, read_yields
 from cim.loaders.gmns.tables import TextTable, read_table, shown
-from cim.loaders.gmns.turns import LinkRows, for_cars, read_banned
+from cim.loaders.gmns.turns import FOR_CARS, NOT_FOR_CARS, LinkRows, for_cars, read_banned, uses_of
 from cim.loaders.gmns.units import Units, units_of
 from cim.loaders.limits import Limits
 from cim.model.road_network import RoadNetwork
@@ -38,6 +38,10 @@ NO_ROADS = frozenset({
     "tram", "light_rail",
 })  # fmt: skip
 """Values of ``facility_type`` that are no road for cars."""
+_UNREAD = (
+    "geometry", "link_tod", "lane", "lane_tod", "segment", "segment_tod", "segment_lane", "segment_lane_tod", "movement_tod", "location",
+    "curb_seg", "use_definition", "use_group", "time_set_definitions", "signal_controller", "signal_detector",
+)  # fmt: skip
 AGREES = 1e-9
 """Relative difference between a column of the specification and the exact copy beside it, below which the copy is used."""
 _MINUTE = 60.0
@@ -50,7 +54,7 @@ def read_network(
 ) -> RoadNetwork:  # fmt: skip
     """Return the road network of a GMNS folder, or of the folder that a ``link.csv`` stands in.
 
-    Links that only serve people on foot, bicycles or rail are left out; undirected links become two. Where ``movement.csv`` lists
+    Links that are not open to every car are left out; undirected links become two. Where ``movement.csv`` lists
     turns at a node, the others are banned there. The column ``zone`` of the nodes holds zones that are not named like their node.
 
     Parameters
@@ -84,7 +88,8 @@ def read_network(
     banned = read_banned(folder, made, rows, encoding, limits, notes)
     signals = read_signals(folder, made, rows, encoding, limits, notes)
     yields = read_yields(folder, made, encoding, limits)
-    notes += [*nodes.ignored(), *links.ignored()]
+    unread = [f"{name}.csv" for name in _UNREAD if (folder / f"{name}.csv").is_file()]
+    notes += [*nodes.ignored(), *links.ignored(), *([f"tables that are not read: {', '.join(unread)}"] if unread else [])]
     return RoadNetwork(made.nodes, made.links, units.crs, tuple(notes), banned, signals, yields)
 
 
@@ -108,9 +113,10 @@ def _kept(links: TextTable, names: list[str], notes: list[str]) -> LinkRows:
         reason = f"{len(lost)} links end at nodes that node.csv does not have ({shown([ids[k] for k in lost])}; {links.lines(lost)})"
         raise CorruptFileError(links.path, reason, "add these nodes, or take the links out")
     tail, head = (one.to_numpy(zero_copy_only=False).astype(np.int64) for one in ends)
-    road = _for_cars(links)
-    if not road.all():
-        notes.append(f"{int((~road).sum())} links that no car may use are left out (facility_type, allowed_uses)")
+    road = _for_cars(links, notes)
+    blank = road & np.array([one is None for one in links.text("directed")], bool)
+    if blank.any():
+        notes.append(f"directed is not stated of {int(blank.sum())} links: they are taken as one-way")
     both = road & ~links.flags("directed", default=True)
     if both.any():
         notes.append(f"{int(both.sum())} undirected links became two, the second one named id:reverse")
@@ -121,9 +127,20 @@ def _kept(links: TextTable, names: list[str], notes: list[str]) -> LinkRows:
     return LinkRows(ids, source, back, np.where(back, head[source], tail[source]), np.where(back, tail[source], head[source]))
 
 
-def _for_cars(links: TextTable) -> Flags:
+def _for_cars(links: TextTable, notes: list[str]) -> Flags:
     kinds = np.array([(kind or "").lower() not in NO_ROADS for kind in links.text("facility_type")], bool)
-    return kinds & for_cars(links.text("allowed_uses"))
+    uses = links.text("allowed_uses")
+    road = kinds & for_cars(uses)
+    words = list(zip(uses_of(uses), road.tolist(), strict=True))
+    if not road.all():
+        out = sorted(set().union(*(one for one, kept in words if not kept)))
+        said = f": {shown(out, 10)}" if out else ""
+        notes.append(f"{int((~road).sum())} links that are not open to every car are left out (facility_type, allowed_uses{said})")
+    strange = [one - NOT_FOR_CARS for one, kept in words if kept and one and not one & FOR_CARS]
+    if strange:
+        said = shown(sorted(set().union(*strange)), 10)
+        notes.append(f"allowed_uses of {len(strange)} links has no word that is known but {said}: they are taken as open to cars")
+    return road
 
 
 class _Supply(NamedTuple):
@@ -142,8 +159,11 @@ def _network(
 ) -> RoadNetwork:  # fmt: skip
     source = rows.source
     supply = _supply(links, source, units, given, notes)
-    fixed = given[2] * np.nan_to_num(links.numbers("toll"))[source]
-    exact = links.numbers("cim_fixed", 0.0)[source]
+    toll, exact = np.nan_to_num(links.numbers("toll"))[source], links.numbers("cim_fixed", 0.0)[source]
+    lost, fixed = np.abs(toll[np.isnan(exact)]), np.where(np.isnan(exact), given[2] * toll, exact)
+    if lost.any() and not given[2]:
+        many = f"tolls of {np.count_nonzero(lost)} links (up to {lost.max():g})"
+        notes.append(f"{many} do not count: give toll_factor=, the seconds that a unit of them is worth")
     kinds = [one or other for one, other in zip(links.text("facility_type"), links.text("link_type_name"), strict=True)]
     laws, objects = links.text("cim_law"), links.text("cim_object")
     types = [(one or "").lower() for one in nodes.text("node_type")]
@@ -152,7 +172,7 @@ def _network(
         raise CorruptFileError(links.path, "has links named like the other direction of undirected ones (id:reverse)", "rename them")
     made = RoadNetwork.of(
         names, rows.tail, rows.head, free_flow_time=supply.time, capacity=supply.capacity, length=supply.length,
-        law=[laws[k] or "bpr" for k in source.tolist()], b=supply.b, power=supply.power, fixed=np.where(np.isnan(exact), fixed, exact),
+        law=[laws[k] or "bpr" for k in source.tolist()], b=supply.b, power=supply.power, fixed=fixed,
         through=np.array([one not in CENTROIDS for one in types], bool), x=nodes.numbers("x_coord"), y=nodes.numbers("y_coord"),
         lanes=supply.lanes, ids=ids, objects=[objects[k] for k in source.tolist()], classes=[kinds[k] for k in source.tolist()],
         assumed=supply.assumed,

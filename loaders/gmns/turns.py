@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["NOT_FOR_CARS", "LinkRows", "Movements", "all_turns", "for_cars", "movements_of", "read_banned", "read_own"]
+__all__ = [
+    "FOR_CARS", "NOT_FOR_CARS", "LinkRows", "Movements", "all_turns", "for_cars", "movements_of", "read_banned", "read_own", "uses_of",
+]  # fmt: skip
 
 NOT_FOR_CARS = frozenset({
-    "walk", "walking", "w", "ped", "pedestrian", "foot", "bike", "bicycle", "cycle", "transit", "rail", "tram", "metro",
+    "walk", "walking", "w", "ped", "pedestrian", "foot", "bike", "bicycle", "cycle", "transit", "rail", "railway", "tram", "metro", "bus",
+    "taxi", "hov", "hov2", "hov2+", "hov3", "hov3+", "truck", "trucks", "freight", "shoulder", "parking",
 })  # fmt: skip
-"""Words of ``allowed_uses`` that are no motor traffic."""
+"""Words of ``allowed_uses`` that let no car pass, or not every car."""
+FOR_CARS = frozenset({
+    "all", "any", "auto", "autos", "automobile", "car", "cars", "general", "gp", "sov", "da", "passenger", "vehicle", "vehicles", "motor",
+})  # fmt: skip
+"""Words of ``allowed_uses`` that let every car pass."""
 
 
 class LinkRows(NamedTuple):
@@ -129,20 +136,25 @@ def read_banned(
 
 
 def for_cars(uses: Sequence[str | None]) -> Flags:
-    """Return which values of ``allowed_uses`` do not leave out motor traffic.
+    """Return which values of ``allowed_uses`` do not leave out cars.
 
     Examples
     --------
-    >>> for_cars(["auto, bike", "WALK, BIKE", None]).tolist()
-    [True, False, True]
+    >>> for_cars(["auto, bike", "WALK, BIKE", "bus, hov2", None]).tolist()
+    [True, False, False, True]
     """
-    return np.array([not one or not set(re.split(r"[,;|/\s]+", one.lower())) - {""} <= NOT_FOR_CARS for one in uses], bool)
+    return np.array([not one or not one <= NOT_FOR_CARS for one in uses_of(uses)], bool)
+
+
+def uses_of(uses: Sequence[str | None]) -> list[set[str]]:
+    """Return the words of values of ``allowed_uses``."""
+    return [set(re.split(r"[,;|/\s]+", (one or "").lower())) - {""} for one in uses]
 
 
 def _tell(table: TextTable, inside: Flags, notes: list[str]) -> None:
     """Say what of the movements is not kept."""
     if not inside.all():
-        notes.append(f"{int((~inside).sum())} movements over links that no car may use are left out")
+        notes.append(f"{int((~inside).sum())} movements over links that are not open to every car are left out")
     lost = {name: int((np.nan_to_num(table.numbers(name)) > 0).sum()) for name in ("penalty", "capacity")}
     notes += [f"{name} of {count} movements is not in the network" for name, count in lost.items() if count]
 

@@ -65,14 +65,15 @@ def units_of(folder: Path, length_unit: str | None, speed_unit: str | None, limi
     for name, given, known in (("long_length", length_unit, LENGTHS), ("speed", speed_unit, SPEEDS)):
         stated = said.get(name)
         if given is not None:
-            if given.strip().lower() not in known:
+            if str(given).strip().lower() not in known:
                 msg = f"the unit of {name} is {given!r}; give one of {', '.join(known)}"
                 raise UsageError(msg)
             if stated is not None and known.get(stated.lower()) != known[given.strip().lower()]:
                 notes.append(f"config.csv says {stated!r} for {name}; {given!r} was given and is used")
         elif stated is None:
-            option = "length_unit='mile'" if known is LENGTHS else "speed_unit='mph'"
-            raise FormatError(path, f"does not say the unit {name}", f"add the file with it, or give {option} or another unit")
+            option, unit = ("length_unit", "mile") if known is LENGTHS else ("speed_unit", "mph")
+            remedy = f"add the file with it, or give {option}={unit!r} or another unit (cim network: --{option.replace('_', '-')} {unit})"
+            raise FormatError(path, f"does not say the unit {name}", remedy)
         unit = (given or stated or "").strip().lower()
         if unit not in known:
             raise CorruptFileError(path, f"says the unit {unit[:40]!r} for {name}; known are {', '.join(known)}", "give the unit by hand")

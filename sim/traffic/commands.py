@@ -25,6 +25,14 @@ def network(
     path: Annotated[Path, typer.Argument(help="A .cim folder with road links, or a network: GMNS, TNTP, SUMO, Parquet.")],
     to: Annotated[str | None, typer.Option(help="Write it as gmns, sumo or parquet, into --output.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write into.")] = None,
+    *,
+    length_unit: Annotated[str | None, typer.Option(help="Unit of lengths of GMNS or TNTP, such as mile.")] = None,
+    speed_unit: Annotated[str | None, typer.Option(help="Unit of speeds of GMNS, such as mph.")] = None,
+    time_unit: Annotated[str | None, typer.Option(help="Unit of times of TNTP, such as h.")] = None,
+    toll_factor: Annotated[float | None, typer.Option(help="Time that a unit of toll costs: GMNS [s], TNTP [its unit].")] = None,
+    distance_factor: Annotated[float | None, typer.Option(help="Time that a unit of length costs, TNTP [its units].")] = None,
+    default_capacity: Annotated[float | None, typer.Option(help="Of GMNS links that state none [veh/h per lane].")] = None,
+    default_speed: Annotated[float | None, typer.Option(help="Of GMNS links that state none [m/s].")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a road network 路网检查: parts, traps, numbers that cannot be; exit code 1 when a run would be refused."""
@@ -33,7 +41,11 @@ def network(
     if (to is None) != (output is None):
         msg = "--to and --output belong together: --to gmns -o folder"
         raise UsageError(msg)
-    read = _read(path)
+    options = {
+        "length_unit": length_unit, "speed_unit": speed_unit, "time_unit": time_unit, "toll_factor": toll_factor,
+        "distance_factor": distance_factor, "default_capacity": default_capacity, "default_speed": default_speed,
+    }  # fmt: skip
+    read = _read(path, {name: value for name, value in options.items() if value is not None})
     report = check_network(read)
     written = [] if to is None or output is None else _write(read, to, output)
     if as_json:
@@ -47,17 +59,20 @@ def network(
         raise typer.Exit(1)
 
 
-def _read(path: Path) -> RoadNetwork:
+def _read(path: Path, options: dict[str, str | float]) -> RoadNetwork:
     if path.suffix == ".cim" and path.is_dir():
         import cim
         from cim.model.earlier_links import NOTES
         from cim.sim.traffic.city_network import road_network
 
+        if options:
+            msg = f"{path.name} is a city, whose units are known; {', '.join(options)} is of files"
+            raise UsageError(msg)
         city = cim.open(path)
         made = road_network(city)
         loose = [row["message"] for row in city.tables["issues"].to_pylist() if row["record"] == NOTES and row["code"] == "unmatched"]
         return replace(made, notes=(*made.notes, *loose))
-    found: RoadNetwork = plugins.load("cim.networks", "network")(path)
+    found: RoadNetwork = plugins.load("cim.networks", "network")(path, **options)
     return found
 
 

@@ -91,6 +91,8 @@ def test_the_content_decides_whatever_the_name(tmp_path: Path) -> None:
     gmns.write_network(made, tmp_path / "folder")
     for path in (tmp_path / "folder", tmp_path / "folder" / "link.csv"):
         assert read_network(path).links["id"].to_pylist() == ["1-3", "3-2", "2-1"]
+    (tmp_path / "roads.dat").write_text(NET.replace("<END OF", "< END  Of"))
+    assert same(read_network(tmp_path / "roads.dat", length_unit=1.0), made)
     (tmp_path / "trips.dat").write_text(TRIPS)
     demand = read_matrix(tmp_path / "trips.dat", made)
     assert (demand.origin.tolist(), demand.destination.tolist(), demand.total) == ([0, 1], [1, 0], 70.5)

@@ -54,11 +54,39 @@ def test_what_is_left_out_or_assumed_is_counted(tmp_path: Path) -> None:
     network = read_network(folder(tmp_path))
     assert network.links["assumed"].to_pylist() == [[], [], [], ["lanes"]]
     assert network.notes == (
-        "2 links that no car may use are left out (facility_type, allowed_uses)",
+        "2 links that are not open to every car are left out (facility_type, allowed_uses: bike, walk)",
         "1 undirected links became two, the second one named id:reverse",
         "one lane is assumed of 1 links that state none",
         "cost of 4 links by the Bureau of Public Roads (1964), b 0.15 and power 4: not stated",
     )
+
+
+def test_links_for_buses_carpools_or_trucks_alone_are_left_out_and_unknown_uses_told(tmp_path: Path) -> None:
+    for uses in ("bus", "hov2,hov3", "TRUCK; bus", "hov2, sov", "general", "d;h;bus"):
+        kept = uses in {"hov2, sov", "general", "d;h;bus"}
+        notes = read_network(folder(tmp_path, link=LINKS.replace("AUTO, BIKE", uses))).notes
+        told = "2 links that" if kept else "3 links that"
+        assert notes[0].startswith(f"{told} are not open to every car are left out"), uses
+        assert [one for one in notes if "known" in one] == (
+            ["allowed_uses of 1 links has no word that is known but d, h: they are taken as open to cars"] if "d;h" in uses else []
+        )
+
+
+def test_a_blank_direction_is_told(tmp_path: Path) -> None:
+    network = read_network(folder(tmp_path, link=LINKS.replace("10,1,2,1,", "10,1,2,,")))
+    assert "directed is not stated of 1 links: they are taken as one-way" in network.notes
+
+
+def test_tolls_that_do_not_count_and_tables_that_are_not_read_are_told(tmp_path: Path) -> None:
+    lines = LINKS.strip().splitlines()
+    tolled = "\n".join([f"{lines[0]},toll", *(f"{line},{toll}" for line, toll in zip(lines[1:], (2.5, 0, 9, 9, ""), strict=True))])
+    place = folder(tmp_path, link=tolled, link_tod="link_id\n10\n", lane="lane_id\n1\n")
+    notes = read_network(place).notes
+    assert "tolls of 1 links (up to 2.5) do not count: give toll_factor=, the seconds that a unit of them is worth" in notes
+    assert notes[-1] == "tables that are not read: link_tod.csv, lane.csv"
+    network = read_network(place, toll_factor=60.0)
+    assert network.column("fixed").tolist() == [150.0, 0.0, 0.0, 0.0]
+    assert not any("toll" in one for one in network.notes)
 
 
 def test_columns_that_are_not_used_are_told_once(tmp_path: Path) -> None:
@@ -79,6 +107,8 @@ def test_units_may_be_given_by_hand_and_a_contradiction_is_told(tmp_path: Path) 
     assert told == "config.csv says 'mile' for long_length; 'km' was given and is used"
     with pytest.raises(UsageError, match="the unit of speed is 'knots'"):
         read_network(place, speed_unit="knots")
+    with pytest.raises(UsageError, match="the unit of long_length is 1000"):
+        read_network(place, length_unit=1000)  # type: ignore[arg-type]
 
 
 def test_capacity_and_speed_that_are_missing_are_refused_or_assumed_by_hand(tmp_path: Path) -> None:
@@ -96,7 +126,8 @@ def test_times_of_other_tools_win_over_length_and_speed_and_are_told(tmp_path: P
     text = "link_id,from_node_id,to_node_id,length,capacity,free_speed,lanes,VDF_fftt1,VDF_alpha1,VDF_beta1\n1,1,2,1,900,60,1,3,0.5,2\n"
     network = read_network(folder(tmp_path, link=text))
     assert [network.column(name)[0] for name in ("free_flow_time", "b", "power")] == [180.0, 0.5, 2.0]
-    assert network.notes[0].startswith("free-flow time of 1 links is vdf_fftt, which differs")
+    assert network.notes[0] == "directed is not stated of 1 links: they are taken as one-way"
+    assert network.notes[1].startswith("free-flow time of 1 links is vdf_fftt, which differs")
 
 
 def test_zones_that_are_not_named_like_their_node_find_it(tmp_path: Path) -> None:
@@ -126,7 +157,7 @@ def test_turns_that_are_not_listed_at_a_node_are_banned_there(tmp_path: Path) ->
     banned = {(ids[one["from_link"]], ids[one["to_link"]]) for one in network.banned.to_pylist()}
     assert banned == {("11:reverse", "11"), ("11", "11:reverse")}  # U-turns: at node 2 only 10 -> 11, at node 3 only 11 -> 14 is listed
     assert "penalty of 1 movements is not in the network" in network.notes
-    assert "1 movements over links that no car may use are left out" in network.notes
+    assert "1 movements over links that are not open to every car are left out" in network.notes
 
 
 @pytest.mark.parametrize(

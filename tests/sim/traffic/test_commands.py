@@ -64,3 +64,16 @@ def test_a_format_nobody_writes_is_named_with_those_that_are(tmp_path: Path, cap
     assert run(["network", str(tmp_path / "net"), "--to", "visum", "-o", str(tmp_path / "out")]) == 2
     assert "gmns, parquet, sumo" in capsys.readouterr().err
     assert run(["network", str(tmp_path / "net"), "--to", "gmns"]) == 2
+
+
+def test_units_that_a_file_does_not_state_go_in_by_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "node.csv").write_text("node_id\na\nb\n")
+    (tmp_path / "link.csv").write_text("link_id,from_node_id,to_node_id,directed,length,capacity,free_speed,lanes\n1,a,b,0,0.5,,30,1\n")
+    assert run(["network", str(tmp_path)]) == 3
+    assert "cim network: --length-unit mile" in capsys.readouterr().err
+    said = ["--length-unit", "mile", "--speed-unit", "mph", "--default-capacity", "900"]
+    assert run(["network", str(tmp_path), *said, "--to", "parquet", "-o", str(tmp_path / "out")]) == 0
+    assert read_network(tmp_path / "out").links["length"].to_pylist() == [804.672] * 2
+    capsys.readouterr()
+    assert run(["network", str(tmp_path), "--time-unit", "s"]) == 2
+    assert "has no option time_unit" in capsys.readouterr().err
