@@ -248,6 +248,24 @@ def test_a_run_prints_main_figures_and_what_was_assumed_and_gives_them_in_json(r
     assert told["notes"] == list(load_result(runs / "again" / "height_control").run.assumptions)
 
 
+def test_a_run_prints_who_is_cut_off_and_where_all_of_them_stand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cim
+    from tests.sim.impact.reach_city import street
+
+    cim.save(street(), tmp_path / "street.cim")
+    closing = 'do = "close_road"\nid = "main"\nstart = 2026-07-01T07:10:00Z\nuntil = 2026-07-01T07:20:00Z'
+    text = f'city = "street.cim"\n[[change]]\n{closing}\n[reach]\nstations = "fire"\n'
+    (tmp_path / "works.toml").write_text(text, encoding="utf-8")
+    assert run(["run", str(tmp_path / "works.toml"), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "fire, emergency: cut off, the longest first (4):" in said
+    rows = [line.split("  ") for line in said.splitlines() if line.startswith("  east ")]
+    assert [[cell.strip() for cell in row if cell] for row in rows] == [
+        ["east", "0:00 h after the start", "0:10 h after the start", "10", "30"],
+    ]
+    assert str(tmp_path / "out" / "reach" / "tables" / "objects.parquet") in said
+
+
 def test_a_run_that_holds_tables_only_is_not_drawn(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import pyarrow as pa
     import xarray as xr
