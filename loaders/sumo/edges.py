@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -180,6 +180,7 @@ def connections(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) 
         target = int(edges.of_link[other])
         if other in lanes_named.get((one, target), (other,)):
             by_source[int(edges.of_link[one])][target][one].add(other)
+    leading = Counter(target for targets in by_source.values() for target in targets)
     made, unserved = [], 0
     for source, targets in by_source.items():
         size = len(edges.links[source])
@@ -200,7 +201,8 @@ def connections(network: RoadNetwork, edges: Edges, used: set[tuple[int, int]]) 
             found_pairs: set[tuple[int, int]] = set()
             for rows, others in groups:
                 lanes, onto = (sorted(k for row in some for k in _own(edges, row)) for some in (rows, others))
-                found_pairs |= set(_lane_pairs(lanes, onto, lane_class[source], lane_class[target], int(edges.lanes[source])))
+                fill = leading[target] == 1 or len(lanes) == edges.lanes[source]
+                found_pairs |= set(_lane_pairs(lanes, onto, lane_class[source], lane_class[target], fill=fill))
             unserved += not found_pairs
             made += [Connection(source, target, *pair) for pair in sorted(found_pairs)]
     notes = [f"{back} turns back into the same road are left out, for other ways lead there"] if back else []
@@ -253,7 +255,7 @@ def _own(edges: Edges, row: int) -> range:
 
 
 def _lane_pairs(
-    lanes: Sequence[int], onto: Sequence[int], mine: Sequence[frozenset[str]], theirs: Sequence[frozenset[str]], width: int
+    lanes: Sequence[int], onto: Sequence[int], mine: Sequence[frozenset[str]], theirs: Sequence[frozenset[str]], *, fill: bool
 ) -> list[tuple[int, int]]:
     """Return which lane leads into which: side by side, from the right where the rightmost one leads there, from the left otherwise."""
     made: set[tuple[int, int]] = set()
@@ -269,6 +271,6 @@ def _lane_pairs(
             continue
         for k, lane in enumerate(sources):
             made.add((lane, best_lanes[min(k, m - 1) if right else max(m - n + k, 0)]))
-        spare = range(0) if n < width else range(n, m) if right else range(m - n)  # further lanes, where all of the edge lead there
+        spare = range(0) if not fill or n < len(lanes) else range(n, m) if right else range(m - n)  # lanes that nobody else would fill
         made |= {(sources[-1] if right else sources[0], best_lanes[k]) for k in spare}
     return sorted(made)

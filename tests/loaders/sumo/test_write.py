@@ -157,6 +157,19 @@ def test_lanes_lead_into_those_that_greens_and_rules_of_giving_way_name() -> Non
     assert lanes(replace(fork(), yields=turns(YIELDS, (1, 2, 0, 4)))) == [(0, 2), (1, 0)]
 
 
+def test_lanes_that_only_one_road_can_fill_are_filled() -> None:
+    ids = ["a0", "a1", "a2", "b0", "b1", "b2", "c0", "d0"]
+    ends = [0, 0, 0, 1, 1, 1, 1, 3], [1, 1, 1, 2, 2, 2, 4, 1]  # the left lane of a goes to c; d comes from the side
+    network = RoadNetwork.of(list("pqrst"), *ends, free_flow_time=20.0, length=300.0, capacity=1800.0, lanes=1, ids=ids,
+                             objects=[one[0] for one in ids])  # fmt: skip
+    aside = [(0, 6), (1, 6), *((2, lane) for lane in (3, 4, 5))]
+    alone = replace(network, banned=turns(BANNED, *aside, *((7, lane) for lane in (3, 4, 5))))
+    for one, wanted in ((alone, [(0, 0), (1, 1), (1, 2)]), (replace(network, banned=turns(BANNED, *aside)), [(0, 0), (1, 1)])):
+        edges = edges_of(one)
+        made = connections(one, edges, set())[0]
+        assert sorted(pair[2:] for pair in made if (edges.names[pair[0]], edges.names[pair[1]]) == ("a", "b")) == wanted
+
+
 def test_places_in_degrees_become_metres_and_missing_ones_are_told() -> None:
     network = street(x=[24.0, 24.018, np.nan], y=[60.0, 60.0, np.nan], crs="EPSG:4326")
     found = layout(network)
