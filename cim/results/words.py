@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 import numpy as np
 import pyarrow.compute as pc
@@ -121,12 +122,19 @@ def _aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = (1,)) -> list
     """Return rows as lines of columns of one width each; nothing for a heading alone."""
     if len(rows) < 2:
         return []
-    wide = [max(map(len, one)) for one in zip(*rows, strict=True)]
+    wide = [max(map(_width, one)) for one in zip(*rows, strict=True)]
     to_right = set(right)
-    return [
-        "  " + "  ".join(cell.rjust(wide[at]) if at in to_right else cell.ljust(wide[at]) for at, cell in enumerate(row)).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        gaps = [" " * (most - _width(cell)) for most, cell in zip(wide, row, strict=True)]
+        cells = [gap + cell if at in to_right else cell + gap for at, (cell, gap) in enumerate(zip(row, gaps, strict=True))]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return lines
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: Chinese characters take two."""
+    return sum(2 if east_asian_width(one) in "WF" else 1 for one in text)
 
 
 def comparison_text(comparison: Comparison, zone: tzinfo | None = None) -> str:

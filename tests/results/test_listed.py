@@ -154,3 +154,10 @@ def test_the_zone_of_a_run_is_found_from_its_folder_and_from_that_of_a_result(tm
     assert zone_of(tmp_path / "old") is None
     (tmp_path / "run.json").write_text("[]", encoding="utf-8")  # of another program
     assert zone_of(tmp_path / "nothing") is None
+
+
+def test_columns_stand_below_each_other_where_names_are_chinese() -> None:
+    text = result_text(roads(closed("r1", "car", 0.0, 60.0, 0.3), closed("r2", "car", 0.0, 60.0, 0.2)), zone=EAST, names={"r1": "人民路"})
+    first, second = [line for line in text.splitlines() if line.startswith(("  r1", "  r2"))]
+    assert first.startswith("  r1 (人民路)  15:00")
+    assert second.startswith("  r2           15:00")  # three characters that are two columns wide each
