@@ -675,6 +675,8 @@ def render(
     from cim.scenes import Scene
 
     found = [] if run_folder is None else _results(run_folder)
+    if run_folder is not None:
+        city = _as_run(city, run_folder)
     lying = any(_is_drawn(result) for result in found)  # it lies on the ground, which therefore hides what is below
     empty = Scene(city, title=title, language=language, underground=False if lying else None)
     scene = _with_results(empty, found, coloured=bool(color_by))
@@ -701,6 +703,29 @@ def _results(folder: Path) -> list[Verdicts | Fields]:
     from cim.results import load_result, load_run
 
     return [load_result(folder)] if (folder / "result.json").is_file() else list(load_run(folder).values())
+
+
+def _as_run(city: City, folder: Path) -> City:
+    """Return the city as a run saw it, which says so: with the changes of its scenario, where they are not made already."""
+    from cim.results import city_fingerprint
+    from cim.scenario import Change
+
+    summary = next((one for one in (folder / "run.json", folder.resolve().parent / "run.json") if one.is_file()), None)
+    said = {} if summary is None else json.loads(summary.read_text(encoding="utf-8"))
+    mine = city_fingerprint(city) if said.get("change") else None
+    if mine is None or mine == said.get("city"):
+        return city
+    change = Change.from_dict(said)
+    steps = ", ".join(f"{step['do']} {step.get('id', '')}".strip() for step in said["change"][:3])
+    more = f" and {len(change) - 3:,} more" if len(change) > 3 else ""
+    other = "" if mine == said.get("base") else "; it is not the city that the run was made on"
+    try:
+        changed = change.apply(city)
+    except CimError as error:
+        msg = f"the changes of the run cannot be made on this city{other}: {error}"
+        raise UsageError(msg) from error
+    _say(f"drawn with the changes of the run: {steps}{more}{other}")
+    return changed
 
 
 def _is_drawn(result: Verdicts | Fields) -> bool:

@@ -286,6 +286,43 @@ def test_a_run_that_holds_tables_only_is_not_drawn(runs: Path, capsys: pytest.Ca
     assert "holds no result" in capsys.readouterr().err
 
 
+def test_a_city_is_drawn_as_its_run_changed_it_and_render_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import xarray as xr
+
+    import cim
+    from cim.results import Fields, RunRecord, city_fingerprint, save_run
+    from cim.sim.traffic import road_network
+    from tests.sim.impact.reach_city import street
+
+    base = street()
+    change = cim.Change("new road").add_road("N-1", [[0.0, 0.0], [0.0, 300.0]], lanes=2, speed_limit=10.0)
+    option = change.apply(base)
+    links = road_network(option).links
+    new = links.filter(pc.equal(links["object"], "N-1"))["id"].to_pylist()
+    table = pa.table({"object": ["N-1"] * len(new), "link": new, "flow": [3.0] * len(new)})  # a city without the road is refused
+    result = Fields("traffic", xr.Dataset(), {"links": table}, RunRecord("traffic", "1"))
+    facts = {"base": city_fingerprint(base), "city": city_fingerprint(option), **change.to_dict()}
+    save_run({"traffic": result}, tmp_path / "out", facts)
+    other = cim.Change("other").remove_building("north")
+    cases = [
+        (base, 0, "drawn with the changes of the run: add_road N-1\n"),
+        (option, 0, ""),
+        (other.apply(base), 0, "add_road N-1; it is not the city that the run was made on"),
+        (other.apply(option), 2, "the changes of the run cannot be made on this city; it is not the city that the run was made on"),
+    ]
+    for number, (city, code, said) in enumerate(cases):
+        cim.save(city, tmp_path / f"{number}.cim")
+        for folder in ("out", "out/traffic"):
+            capsys.readouterr()
+            asked = ["render", str(tmp_path / f"{number}.cim"), "--run", str(tmp_path / folder), "-o", str(tmp_path / "page.html")]
+            assert run(asked) == code
+            heard = capsys.readouterr().err
+            assert said in heard
+            assert ("changes of the run" in heard) == bool(said)
+
+
 def test_checking_a_scenario_names_ids_that_its_city_lacks_and_plots_that_nobody_gives(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
