@@ -77,7 +77,7 @@ def road_state(
     if network is None:
         from cim.sim.traffic.city_network import road_network
 
-        network = road_network(city)
+        network = road_network(city, closed=True)
     read = read_water(city, water, held.wet_depth)
     clock, told = clock_of(water)
     rain, said = rain_of(water, clock, asked)

@@ -117,7 +117,7 @@ def steps_of(
     times
         Instants, or durations since the beginning; left out: every instant at which a road or the traffic changes.
     closed
-        Closures of roads that begin or end.
+        Closures of roads that concern somebody.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def steps_of(
     start, shift, notes = beginning(roads, traffic, closed)
     changes, until = _changes(roads, traffic, shift, _instants(closed, start))
     if times is None:
-        begin = changes if len(changes) else (np.array([0.0]) if traffic is not None or roads is not None else np.empty(0))
+        begin = changes if len(changes) else (np.array([0.0]) if closed or not (traffic is None and roads is None) else np.empty(0))
     else:
         begin = np.unique([_moment(one, start, time_zone) for one in times])
         skipped = int((~np.isin(changes, begin)).sum())
@@ -161,8 +161,9 @@ def beginning(
         return min((when for each in closed for when in (each.start, each.until) if when is not None), default=None), 0.0, []
     both = roads is not None and traffic is not None
     told = ["roads and traffic are taken to begin together: one of them does not say when"] if both else []
-    if one is None and other is None and closed:
-        told.append(f"{len(closed)} closures that begin or end are left out: neither roads nor traffic say when they begin")
+    dated = sum(not (each.start is None and each.until is None) for each in closed)
+    if one is None and other is None and dated:
+        told.append(f"{dated} closures that begin or end are left out: neither roads nor traffic say when they begin")
     return one or other, 0.0, told
 
 
@@ -233,20 +234,23 @@ def closed_by_people(
 ) -> tuple[tuple[float, float, Ints], ...]:  # fmt: skip
     """Return from when till when [s since `start`] people close which links.
 
-    These are closures of the city that begin or end, and the roads that a traffic run was asked to close all the time.
+    These are closures of the city, and the roads that a traffic run was asked to close all the time. Where nobody says when second 0 is,
+    only those count that neither begin nor end.
     """
     on_foot = vehicle_class == ON_FOOT
     asked = [] if traffic is None or on_foot else traffic.run.parameters.get("closed") or []
     spans = [(-np.inf, np.inf, _known(network, asked))]
-    mine = [one for one in closures(city) if (one.start or one.until) and (not one.classes or vehicle_class in one.classes)]
-    if start is None or not mine:
+    mine = [one for one in closures(city) if not one.classes or vehicle_class in one.classes]
+    if start is None:
+        mine = [one for one in mine if one.start is None and one.until is None]
+    if not mine:
         return tuple(spans)
     names = walked_ids(city) if on_foot else _driven_ids(city)
     for one in mine:
         both = names.get(one.link, ["", ""])
         ids = both if on_foot else [both[back] for back, side in enumerate(("forward", "backward")) if one.direction in ("both", side)]
-        begin = -np.inf if one.start is None else (one.start - start).total_seconds()
-        end = np.inf if one.until is None else (one.until - start).total_seconds()
+        begin = -np.inf if one.start is None or start is None else (one.start - start).total_seconds()
+        end = np.inf if one.until is None or start is None else (one.until - start).total_seconds()
         spans.append((begin, end, _known(network, ids)))
     return tuple(spans)
 

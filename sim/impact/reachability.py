@@ -106,8 +106,7 @@ def reach(
     if isinstance(traffic, RoadNetwork):
         traffic, network = None, traffic
     found, targets = read_stations(city, limits.stations), read_targets(city, limits.objects, living)
-    timed = _timed(city, limits.classes)
-    steps, notes = steps_of(roads, traffic, limits.times, city.time_zone, timed)
+    steps, notes = steps_of(roads, traffic, limits.times, city.time_zone, _closures(city, limits.classes))
     wet = flooded(exposed, found, steps)
     notes = [*found.notes, *targets.notes, *notes, *wet.notes]
     courses: list[Course] = []
@@ -135,9 +134,9 @@ def reach(
     return Fields("reach", plain_dataset(), tables, watch.stop(run))
 
 
-def _timed(city: City, classes: Sequence[str]) -> list[Closure]:
-    """Return the closures of the city that begin or end and concern some classes."""
-    return [one for one in closures(city) if (one.start or one.until) and (not one.classes or set(classes) & set(one.classes))]
+def _closures(city: City, classes: Sequence[str]) -> list[Closure]:
+    """Return the closures of the city that concern some classes."""
+    return [one for one in closures(city) if not one.classes or set(classes) & set(one.classes)]
 
 
 def _always(base: Fields | None, traffic: Fields | None, limits: ReachParameters) -> list[str]:
@@ -205,7 +204,7 @@ class _Case:
         notes: list[str],
     ) -> _Case:
         walking = vehicle == "pedestrian"
-        own = network or (walking_network(city, speed=limits.walking_speed) if walking else road_network(city))
+        own = network or (walking_network(city, speed=limits.walking_speed) if walking else road_network(city, closed=True))
         ways = ways_of(own, city, families=FAMILIES)
         factor = city.crs.linear_unit_factor
         posts, objects = (attach(one.shapes, ways, reach=limits.access_reach, factor=factor) for one in (found, targets))

@@ -13,6 +13,7 @@ import pyarrow as pa
 from cim.errors import UsageError
 from cim.results import Fields, RunRecord, Stopwatch, city_fingerprint
 from cim.results.columns import column
+from cim.scenario.network import closures
 from cim.sim.buildings import require_measurable
 from cim.sim.impact.assess import plain_dataset, table_of
 from cim.sim.impact.parameters import impact_parameters
@@ -21,6 +22,7 @@ from cim.sim.impact.reach_search import Found, Search
 from cim.sim.impact.reach_stations import Stations, read_stations
 from cim.sim.impact.reach_tables import say_limit
 from cim.sim.impact.reach_targets import Targets, read_targets
+from cim.sim.impact.reach_times import closed_by_people
 from cim.sim.impact.reach_ways import Sites, Ways, attach, ways_of
 from cim.sim.impact.walking import FAMILIES, walking_network
 from cim.sim.times import seconds
@@ -131,20 +133,28 @@ def service_area(
         raise UsageError(msg)
     found, targets = read_stations(city, said.stations, what="service_area"), read_targets(city, said.objects, impact_parameters(None, {}))
     walking = said.classes[0] == "pedestrian"
-    own = network or (walking_network(city, speed=said.walking_speed) if walking else road_network(city))
+    own = network or (walking_network(city, speed=said.walking_speed) if walking else road_network(city, closed=True))
     ways, factor = ways_of(own, city, families=FAMILIES), city.crs.linear_unit_factor
     posts, sites = (attach(one.shapes, ways, reach=said.access_reach, factor=factor) for one in (found, targets))
     pace = {"s": said.access_speed, "m": 1.0}[unit]
     access = [np.zeros(len(one)) if pace is None else one.access / pace for one in (posts, sites)]
     start = seconds(said.turnout) if unit == "s" else 0.0
     cost = own.column("free_flow_time" if unit == "s" else "length").astype(float)
+    for _, _, rows in closed_by_people(city, own, said.classes[0], None, None):
+        cost[rows] = np.inf
     case = _Case(own, ways, posts, found, targets, sites, cost, unit, start + access[0], access[1], factor)
     tables = _tables(case, limits, said.access_reach / factor, each=each)
-    notes = [*found.notes, *targets.notes, *own.notes, *_told(case, said.access_reach)]
+    notes = [*found.notes, *targets.notes, *own.notes, *_told(case, said.access_reach), *_for_a_time(city, said.classes[0])]
     inputs = {"city": city_fingerprint(city)}
     record = {**said.model_dump(exclude={"within", "times"}), "within": [_said(one, unit) for one in limits], "each": each}
     run = RunRecord("service_area", _VERSION, inputs, record, assumptions=tuple(notes))
     return Fields("service_area", plain_dataset(), tables, watch.stop(run))
+
+
+def _for_a_time(city: City, vehicle_class: str) -> list[str]:
+    """Tell of closures that begin or end: this result is of no instant."""
+    mine = [one for one in closures(city) if (one.start or one.until) and (not one.classes or vehicle_class in one.classes)]
+    return [f"{len(mine)} closures of links that begin or end are not looked at: this is of no instant"] if mine else []
 
 
 def _limits(within: Any) -> tuple[list[float], str]:

@@ -48,7 +48,7 @@ def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameter
 
     city = None if isinstance(place, RoadNetwork) else place
     asked = _in_zone(replaced(TrafficParameters, "traffic", parameters, options), "UTC" if city is None else city.time_zone)
-    network = place if isinstance(place, RoadNetwork) else road_network(place)
+    network = place if isinstance(place, RoadNetwork) else road_network(place, closed=True)  # closed roads are roads: their flow is 0
     network, trips, told = _trips(city, network, demand if demand is not None else asked.demand, asked)
     inputs = {"network": table_fingerprint(network.links), "trips": table_fingerprint(_trip_rows(network, trips))}
     if city is not None:
@@ -149,15 +149,13 @@ def _trips(city: City | None, network: RoadNetwork, given: Any, asked: TrafficPa
     if city is None:
         msg = "traffic: a network without a city has no buildings whose floor area makes trips; give demand="
         raise UsageError(msg)
-    from cim.sim.traffic.city_network import road_network
     from cim.sim.traffic.demand import Gate, demand_of
 
-    whole = road_network(city, closed=True)  # a road that an option closes changes the ways of trips, not the trips
-    through = {(_node(whole, one.origin), _node(whole, one.destination)): one.trips for one in asked.through}
+    through = {(_node(network, one.origin), _node(network, one.destination)): one.trips for one in asked.through}
     gates = {node: Gate() for pair in through for node in pair}
-    gates |= {_node(whole, one.at): Gate(one.inbound, one.outbound) for one in asked.gate}
+    gates |= {_node(network, one.at): Gate(one.inbound, one.outbound) for one in asked.gate}
     made = demand_of(
-        city, whole, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates, unknown_use=asked.unknown_use,
+        city, network, hour=asked.hour, zones=asked.zones, zone_size=asked.zone_size, rates=asked.rates, unknown_use=asked.unknown_use,
         mean_trip_length=asked.mean_trip_length, mean_trip_time=asked.mean_trip_time, gates=gates, through=through,
     ).on(network)  # fmt: skip
     return made.network, made.matrix, tuple(made.notes)

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from cim.model import City
     from cim.model.road_network import RoadNetwork
 
-__all__ = ["merged", "timed_closures"]
+__all__ = ["city_closures", "merged"]
 
 
-def timed_closures(city: City, network: RoadNetwork, vehicle: str, start: datetime) -> list[LinkChange]:
-    """Return the closures of a city for a time, or for a class of vehicle, as changes of links in the order of time.
-
-    Those for everybody and for good are not among them: their links are not in the network.
+def city_closures(city: City, network: RoadNetwork, vehicle: str, start: datetime) -> list[LinkChange]:
+    """Return the closures of a city that concern a class of vehicle, as changes of links in the order of time.
 
     Parameters
     ----------
+    network
+        Of the city; links that it does not have are passed over.
     start
         Of the run, UTC; a closure that has begun by then holds from the first second, one that is over is left out.
     """
-    held = [one for one in closures(city) if vehicle in one.classes or (not one.classes and (one.start or one.until))]
+    held = [one for one in closures(city) if not one.classes or vehicle in one.classes]
     if not held:
         return []
     names, known = directed_ids(city), set(network.links["id"].to_pylist())

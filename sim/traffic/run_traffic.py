@@ -53,7 +53,7 @@ def simulate(
     place
         A city, whose road links become the network, or a network.
     demand
-        An `ODMatrix` of the network, a `Demand`, or the path of a matrix; without, trips from the floor area and use of the buildings.
+        An `ODMatrix` of the network, a `Demand`, or the path of a matrix, whose ids with `zones` are those of objects; without, trips from the floor area and use of the buildings.
     roads
         What water leaves of the roads: result of `cim.sim.coupling.road_state`.
     parameters, options
@@ -99,13 +99,13 @@ def _start(asked: TrafficParameters, roads: Fields | None) -> datetime:
 
 def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     """Return flows in equilibrium on the roads as they are at one instant."""
-    from cim.sim.traffic.closed_links import timed_closures
+    from cim.sim.traffic.closed_links import city_closures
     from cim.sim.traffic.equilibrium import assign
 
     asked, network = case.asked, case.network
     at = 0.0 if asked.at is None else length_of(asked.at, start)
     closed = np.zeros(network.links.num_rows, bool)
-    for change in timed_closures(case.city, network, asked.vehicle, start) if case.city is not None else []:
+    for change in city_closures(case.city, network, asked.vehicle, start) if case.city is not None else []:
         if change.time <= at:
             closed[network.rows_of(change.links)] = bool(change.closed)
     closed[network.rows_of(asked.closed)] = True
@@ -185,7 +185,7 @@ def _roads_only(network: RoadNetwork) -> NDArray[np.bool_]:
 
 def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
     """Return every vehicle's way through queues, roads changing in time."""
-    from cim.sim.traffic.closed_links import merged, timed_closures
+    from cim.sim.traffic.closed_links import city_closures, merged
     from cim.sim.traffic.departures import Profile, fleet_of
     from cim.sim.traffic.dynamic import LinkChange, load_fleet
     from cim.sim.traffic.road_states import changes_of
@@ -196,7 +196,7 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
     fleet = replace(made.fleet, class_names=(asked.vehicle,))
     shut_by_people = [LinkChange(0.0, asked.closed, closed=True)] if asked.closed else []
     if case.city is not None:
-        shut_by_people += timed_closures(case.city, network, asked.vehicle, start)
+        shut_by_people += city_closures(case.city, network, asked.vehicle, start)
     water: list[LinkChange] = []
     if roads is not None:
         begun = None if roads.run.start is None else start

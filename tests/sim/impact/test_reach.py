@@ -182,6 +182,15 @@ def test_a_road_that_the_city_closes_for_a_time_is_closed_at_the_steps_between()
     assert not reach(cars, stations="fire", within="4min").table("cut_off").num_rows
 
 
+@pytest.mark.parametrize("classes", [None, ["emergency"]])
+def test_roads_closed_for_good_cut_off_who_lives_beyond_whether_for_all_or_for_the_class(classes: list[str] | None) -> None:
+    shut = Change("works").close_road("main", classes=classes).close_road("loop", classes=classes).apply(street())
+    found = {name: row["status"] for name, row in by_object(reach(shut, stations="fire", within="4min")).items()}
+    assert found == {"post": "in_time", **dict.fromkeys(["north", "west", "middle", "east"], "cut_off")}
+    others = {row["status"] for row in by_object(reach(shut, stations="fire", within="10min", vehicle_class="car")).values()}
+    assert others == ({"in_time"} if classes else {"in_time", "cut_off"})
+
+
 @pytest.mark.parametrize("one_way", [False, True])
 def test_a_street_closed_for_a_time_is_closed_to_who_walks_against_its_traffic(*, one_way: bool) -> None:
     city = street(one_way=one_way)

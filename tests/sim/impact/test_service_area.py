@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cim.errors import UsageError
+from cim.scenario import Change
 from cim.sim.impact.service_areas import _joined, service_area
 from tests.sim.impact.reach_city import by_object, street
 
@@ -45,6 +46,15 @@ def test_pedestrians_walk_against_a_one_way_street_and_cars_do_not() -> None:
     walked, driven = (service_area(city, [(600.0, 5.0)], within="300m", vehicle_class=one) for one in ("pedestrian", "car"))
     assert shares(walked, "stations, 300m") == pytest.approx({"main:a>b": 2 * (300.0 - 5.0) / 1000.0})
     assert shares(driven, "stations, 300m") == pytest.approx({"main:a>b": (300.0 - 5.0) / 1000.0})
+
+
+def test_closed_roads_lead_nowhere_and_those_closed_for_a_time_are_told() -> None:
+    shut = Change("works").close_road("main", classes=["car"]).apply(street())
+    assert shares(service_area(shut, [(600.0, 5.0)], within="300m", vehicle_class="car"), "stations, 300m") == {}
+    assert shares(service_area(shut, [(600.0, 5.0)], within="300m"), "stations, 300m") != {}
+    later = Change("works").close_road("main", start="2026-07-01T07:00:00Z").apply(street())
+    found = service_area(later, [(600.0, 5.0)], within="300m")
+    assert "2 closures of links that begin or end are not looked at: this is of no instant" in found.run.assumptions
 
 
 def test_the_outline_is_what_lies_near_the_roads_within() -> None:

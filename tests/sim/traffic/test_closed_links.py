@@ -13,7 +13,7 @@ from cim.model import City, CityBuilder
 from cim.model.road_network import RoadNetwork
 from cim.scenario import Change
 from cim.sim.traffic import road_network
-from cim.sim.traffic.closed_links import merged, timed_closures
+from cim.sim.traffic.closed_links import city_closures, merged
 from cim.sim.traffic.dynamic import LinkChange
 
 START = datetime(2026, 7, 1, 7, 30, tzinfo=UTC)
@@ -42,7 +42,7 @@ def shut_at(changes: list[LinkChange], link: str, seconds: float) -> bool:
 def test_a_closure_holds_from_its_first_to_its_last_instant(city: City) -> None:
     closed = Change("works").close_road("r1", start="2026-07-01T08:15:00Z", until="2026-07-01T10:00:00Z").apply(city)
     network = road_network(closed)
-    found = timed_closures(closed, network, "car", START)
+    found = city_closures(closed, network, "car", START)
     assert [(one.time, one.closed, sorted(one.links)) for one in found] == [
         (2700.0, True, ["r1:a>b", "r1:b>a"]),
         (9000.0, False, ["r1:a>b", "r1:b>a"]),
@@ -52,21 +52,21 @@ def test_a_closure_holds_from_its_first_to_its_last_instant(city: City) -> None:
 def test_one_that_has_begun_holds_from_the_first_second_and_one_that_is_over_is_left_out(city: City) -> None:
     closed = Change("works").close_road("r1", start="2026-07-01T06:00:00Z", until="2026-07-01T08:00:00Z").apply(city)
     closed = Change("early").close_road("r2", start="2026-07-01T05:00:00Z", until="2026-07-01T07:30:00Z").apply(closed)
-    found = timed_closures(closed, road_network(closed), "car", START)
+    found = city_closures(closed, road_network(closed), "car", START)
     assert [(one.time, one.closed) for one in found] == [(0.0, True), (1800.0, False)]
 
 
 def test_a_closure_concerns_its_direction_and_its_vehicles_only(city: City) -> None:
     closed = Change("works").close_road("r2", start="2026-07-01T08:00:00Z", direction="forward", classes=["truck"]).apply(city)
     network = road_network(closed)
-    assert timed_closures(closed, network, "car", START) == []
-    assert [(one.time, list(one.links)) for one in timed_closures(closed, network, "truck", START)] == [(1800.0, ["r2:b>c"])]
+    assert city_closures(closed, network, "car", START) == []
+    assert [(one.time, list(one.links)) for one in city_closures(closed, network, "truck", START)] == [(1800.0, ["r2:b>c"])]
 
 
 def test_closures_of_one_road_that_overlap_open_it_when_the_last_one_ends(city: City) -> None:
     closed = Change("one").close_road("r1", start="2026-07-01T08:00:00Z", until="2026-07-01T09:00:00Z").apply(city)
     closed = Change("two").close_road("r1", start="2026-07-01T08:30:00Z", until="2026-07-01T09:30:00Z").apply(closed)
-    found = timed_closures(closed, road_network(closed), "car", START)
+    found = city_closures(closed, road_network(closed), "car", START)
     assert [(one.time, one.closed) for one in found] == [(1800.0, True), (7200.0, False)]
 
 
@@ -103,16 +103,16 @@ def test_times_are_those_of_the_run_whatever_the_zone_of_its_start(city: City) -
     closed = Change("works").close_road("r1", start="2026-07-01T08:15:00Z").apply(city)
     network = road_network(closed)
     east = START.astimezone(timezone(timedelta(hours=8)))
-    assert timed_closures(closed, network, "car", east) == timed_closures(closed, network, "car", START)
-    assert np.isclose(timed_closures(closed, network, "car", START)[0].time, 2700.0)
+    assert city_closures(closed, network, "car", east) == city_closures(closed, network, "car", START)
+    assert np.isclose(city_closures(closed, network, "car", START)[0].time, 2700.0)
 
 
 def test_a_street_that_is_shut_to_cars_for_good_stays_open_to_the_fire_engine(city: City) -> None:
     closed = Change("pedestrians").close_road("r1", classes=["car"]).apply(city)
     network = road_network(closed)
     assert network.links.num_rows == 4
-    assert [(one.time, one.closed, len(one.links)) for one in timed_closures(closed, network, "car", START)] == [(0.0, True, 2)]
-    assert timed_closures(closed, network, "emergency", START) == []
+    assert [(one.time, one.closed, len(one.links)) for one in city_closures(closed, network, "car", START)] == [(0.0, True, 2)]
+    assert city_closures(closed, network, "emergency", START) == []
     assert road_network(Change("gone").close_road("r1").apply(city)).links.num_rows == 2
 
 
@@ -131,7 +131,7 @@ def test_a_link_is_closed_by_its_own_id_whatever_its_nodes_are_called() -> None:
     closed = plain.replace_tables(links=links.select(plain.tables["links"].column_names))
     network = road_network(closed)
     assert network.links["id"].to_pylist() == ["r:a>b#2", "r:b#2>a", "r:a>b#2#2", "r:b#2>a#2", "r:b#2>c", "r:c>b#2"]
-    found = timed_closures(closed, network, "car", START)
+    found = city_closures(closed, network, "car", START)
     assert [(one.time, one.closed, sorted(one.links)) for one in found] == [
         (1800.0, True, ["r:a>b#2#2", "r:b#2>a#2"]),
         (5400.0, False, ["r:a>b#2#2", "r:b#2>a#2"]),
@@ -141,6 +141,6 @@ def test_a_link_is_closed_by_its_own_id_whatever_its_nodes_are_called() -> None:
 def test_a_road_closed_all_the_time_stays_closed_when_its_works_end(city: City) -> None:
     closed = Change("works").close_road("r1", start="2026-07-01T08:00:00Z", until="2026-07-01T09:00:00Z").apply(city)
     network = road_network(closed)
-    people = [LinkChange(0.0, ["r1"], closed=True), *timed_closures(closed, network, "car", START)]
+    people = [LinkChange(0.0, ["r1"], closed=True), *city_closures(closed, network, "car", START)]
     found = merged(network, people, [])
     assert [shut_at(found, "r1:a>b", at) for at in (0.0, 1800.0, 5400.0, 9000.0)] == [True] * 4

@@ -46,9 +46,12 @@ def test_a_street_that_an_option_closes_keeps_the_trips_and_shows_on_the_others(
     base, closed = (simulate(one, method="equilibrium", zone_size=200.0) for one in (city, option))
     assert base.run.inputs["trips"] == closed.run.inputs["trips"]
     assert closed.run.balance["trips_veh_h"] == base.run.balance["trips_veh_h"]
-    assert "south" not in closed.tables["links"]["object"].to_pylist()
     moved = {one["link"]: one for one in compare(base, closed).table("links").to_pylist()}
-    assert moved["south:a>b"]["change"] == "only in base"
+    assert moved["south:a>b"]["change"] == "changed"
+    south = closed.table("links").to_pandas().set_index("link").loc["south:a>b"]
+    assert (south["flow"], south["closed"]) == (0.0, True)
+    same = simulate(city, method="equilibrium", zone_size=200.0, closed=["south"])
+    assert same.table("links")["flow"].to_pylist() == closed.table("links")["flow"].to_pylist()
     assert moved["north:d>c" if "north:d>c" in moved else "north:c>d"]["change"] == "changed"
 
 
