@@ -41,6 +41,7 @@ __all__ = [
     "StoreLockedError",
     "UnsafeInputError",
     "UsageError",
+    "faults_in",
 ]
 
 
@@ -144,3 +145,15 @@ class DisplayError(CimError, RuntimeError):
 
 class RunError(CimError, RuntimeError):
     """A simulation or check stopped; the message says where and why."""
+
+
+def faults_in(error: Exception) -> list[str]:
+    r"""Return the faults that an error lists below its first line, or else its message.
+
+    Examples
+    --------
+    >>> faults_in(UsageError("traffic: 2 faults:\n  a is 1\n  b is 2")), faults_in(UsageError("no such file"))
+    (['a is 1', 'b is 2'], ['no such file'])
+    """
+    lines = [one.strip() for one in str(error).splitlines()]
+    return lines[1:] or lines

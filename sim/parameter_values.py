@@ -19,7 +19,7 @@ __all__ = ["At", "Duration", "File", "Files", "Folder", "Instant", "Pairs", "Pla
 T = TypeVar("T", bound=BaseModel)
 
 
-def replaced(kind: type[T], name: str, given: T | None, options: Mapping[str, Any]) -> T:
+def replaced(kind: type[T], name: str, given: T | None, options: Mapping[str, Any], faults: list[str] | None = None) -> T:
     """Return the parameters of a section with some of them replaced.
 
     Parameters
@@ -28,6 +28,8 @@ def replaced(kind: type[T], name: str, given: T | None, options: Mapping[str, An
         Of the section, which the message names.
     given
         Parameters to begin with; the defaults without.
+    faults
+        Receives every fault, and what is wrong is left out of the parameters, for whoever has more to check; None: they are refused.
 
     Raises
     ------
@@ -38,8 +40,12 @@ def replaced(kind: type[T], name: str, given: T | None, options: Mapping[str, An
     try:
         return kind.model_validate({**base, **options})
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
-        msg = f"{name}: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(faults)
+        told = [f"{'.'.join(map(str, one['loc'])) or 'parameters'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
+        if faults is not None:
+            faults += told
+            wrong = {one["loc"][0] for one in error.errors() if one["loc"]}
+            return kind.model_validate({key: value for key, value in {**base, **options}.items() if key not in wrong} if wrong else {})
+        msg = f"{name}: {len(told)} fault{'s' if len(told) > 1 else ''}:\n  " + "\n  ".join(told)
         raise UsageError(msg) from error
 
 

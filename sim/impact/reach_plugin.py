@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cim.errors import CimError, UsageError
+from cim.errors import CimError, UsageError, faults_in
 from cim.sim.buildings import require_measurable
 from cim.sim.impact.parameters import impact_parameters
 from cim.sim.impact.reach_parameters import ReachParameters, reach_parameters
@@ -69,8 +69,7 @@ class Reach:
             try:
                 check()
             except CimError as error:
-                lines = [one.strip() for one in str(error).splitlines()]
-                faults += lines[1:] or lines
+                faults += faults_in(error)
         if faults:
             msg = f"reach: {len(faults)} fault{'s' if len(faults) > 1 else ''}:\n  " + "\n  ".join(dict.fromkeys(faults))
             raise UsageError(msg)

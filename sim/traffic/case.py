@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cim.errors import UsageError
+from cim.errors import CimError, ObjectNotFoundError, UsageError, faults_in
+from cim.model.road_network import faults_of, refuse
 from cim.results import city_fingerprint, table_fingerprint
 from cim.sim.parameter_values import replaced
 from cim.sim.times import instant, seconds, zone_is_assumed
+from cim.sim.traffic.pairs import not_joined, pairs_of
 from cim.sim.traffic.parameters import TrafficParameters
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
     from cim.model import City
     from cim.model.road_network import ODMatrix, RoadNetwork
+    from cim.results import Fields
 
-__all__ = ["NO_DATE", "Case", "case_of", "length_of", "time_faults_beside"]
+__all__ = ["NO_DATE", "Case", "case_of", "length_of", "start_of", "time_faults_beside"]
 
 NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 """Start of a run that states none."""
@@ -41,26 +44,72 @@ class Case:
     city: City | None
 
 
-def case_of(place: City | RoadNetwork, demand: Any, parameters: TrafficParameters | None, options: dict[str, Any]) -> Case:
-    """Return the checked case of a run."""
-    from cim.model.road_network import RoadNetwork, checked
+def case_of(
+    place: City | RoadNetwork, demand: Any, parameters: TrafficParameters | None, options: dict[str, Any], roads: Fields | None = None
+) -> Case:  # fmt: skip
+    """Return the checked case of a run.
+
+    Raises
+    ------
+    UsageError
+        With every fault of parameters, network, trips and roads in one message.
+    """
+    from cim.model.road_network import RoadNetwork
     from cim.sim.traffic.city_network import road_network
 
-    city = None if isinstance(place, RoadNetwork) else place
-    asked = _in_zone(replaced(TrafficParameters, "traffic", parameters, options), "UTC" if city is None else city.time_zone)
-    network = place if isinstance(place, RoadNetwork) else road_network(place, closed=True)  # closed roads are roads: their flow is 0
-    network, trips, told = _trips(city, network, demand if demand is not None else asked.demand, asked)
+    city, faults = None if isinstance(place, RoadNetwork) else place, list[str]()
+    asked = _in_zone(replaced(TrafficParameters, "traffic", parameters, options, faults), "UTC" if city is None else city.time_zone)
+    given = demand if demand is not None else asked.demand
+    try:
+        network = place if isinstance(place, RoadNetwork) else road_network(place, closed=True)  # closed roads are roads: their flow is 0
+    except CimError as error:
+        raise _with(error, [*faults, *_time_faults(asked)]) from error
+    faults += [*_unknown(network, asked.closed), *_time_faults(asked), *_road_faults(roads, network, asked)]
+    if given is not None and (asked.gate or asked.through):
+        faults.append("gate and through belong to trips from floor area; a matrix of demand holds its own, so leave them out")
+    try:
+        network, trips, told = _trips(city, network, given, asked)
+    except CimError as error:
+        raise _with(error, [*faults, *faults_of(network)]) from error
+    trips = replace(trips, trips=np.asarray(trips.trips, float) * asked.demand_factor)
+    if not len(trips.trips) or trips.total == 0:
+        faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
+    pairs = pairs_of(network, trips, faults)
+    refuse([*faults, *(not_joined(network, pairs, "take them out of the matrix") if given is not None else [])])
     inputs = {"network": table_fingerprint(network.links), "trips": table_fingerprint(_trip_rows(network, trips))}
     if city is not None:
         inputs["city"] = city_fingerprint(city)
-    trips = replace(trips, trips=np.asarray(trips.trips, float) * asked.demand_factor)
-    faults = [*_unknown(network, asked.closed), *_time_faults(asked)]
-    if (demand is not None or asked.demand is not None) and (asked.gate or asked.through):
-        faults.append("gate and through belong to trips from floor area; a matrix of demand holds its own, so leave them out")
-    if not len(trips.trips) or not trips.total > 0:
-        faults.append("there are no trips; give demand= (a matrix), or a city whose buildings have floor area and use")
-    checked(network, faults)
     return Case(network, trips, asked, inputs, (*network.notes, *told), city)
+
+
+def _with(error: CimError, faults: list[str]) -> CimError:
+    """Return an error with the faults that were found before it."""
+    if not faults:
+        return error
+    told = [*faults, *(one.removeprefix("traffic: ") for one in faults_in(error))]
+    kind = ObjectNotFoundError if isinstance(error, ObjectNotFoundError) else UsageError
+    return kind(f"traffic: {len(told)} faults:\n  " + "\n  ".join(told))
+
+
+def _road_faults(roads: Fields | None, network: RoadNetwork, asked: TrafficParameters) -> list[str]:
+    """Return why the state of the roads cannot drive the run."""
+    if roads is None:
+        return []
+    from cim.sim.traffic.road_states import state_faults
+
+    start = start_of(asked, roads)
+    begun = None if roads.run.start is None else start
+    span = asked.at if asked.method == "equilibrium" else asked.until
+    long = 0.0 if span is None else length_of(span, start)
+    first = long if asked.method == "equilibrium" else 0.0
+    return state_faults(roads, network, begun, (first, long), beyond=asked.beyond, classes=[asked.vehicle])
+
+
+def start_of(asked: TrafficParameters, roads: Fields | None) -> datetime:
+    """Return the first instant of a run: as asked, else that of the water, else a day that stands for none."""
+    if asked.start is not None:
+        return instant(asked.start)
+    return roads.run.start if roads is not None and roads.run.start is not None else NO_DATE
 
 
 def _unknown(network: RoadNetwork, ids: Sequence[str]) -> list[str]:

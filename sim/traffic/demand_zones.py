@@ -181,6 +181,11 @@ def nearest_node(network: RoadNetwork, access: Ints, places: Reals) -> tuple[Int
     return node, distance
 
 
+def are_roads(network: RoadNetwork) -> Flags:
+    """Return which links are roads, not connectors of zones."""
+    return np.asarray([one != CONNECTOR for one in network.links["class"].to_pylist()], bool)
+
+
 def access_nodes(network: RoadNetwork) -> tuple[Ints, list[str]]:
     """Return nodes from which every other one of them can be reached and that no motorway alone leads to, and what was left out."""
     from scipy.sparse import coo_array

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cim.errors import ObjectNotFoundError, RunError, UsageError
-from cim.model.road_network import faults_of, refuse
+from cim.model.road_network import refuse
 from cim.progress import track
 from cim.sim.traffic.equilibrium_noise import noise_of, settled
+from cim.sim.traffic.pairs import Pairs, not_joined, pairs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,21 +52,6 @@ class Paths:
     """Links of all paths, in the order they are driven."""
     flow: Reals
     """[veh/h], shape (paths,)."""
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Pairs of zones with trips, by origin."""
-
-    origins: Ints
-    start: Ints
-    """Where the pairs of each origin begin, shape (origins + 1,)."""
-    origin: Ints
-    destination: Ints
-    trips: Reals
-    """Both ends and trips of each pair."""
-    inside: float
-    """Trips within zones."""
 
 
 @dataclass(frozen=True)
@@ -187,11 +173,12 @@ def assign(
     """
     shut, faults = _closed(network, closed)
     faults += [f"gap is {gap}, expected 0 or more and less than 1"] * (not 0 <= gap < 1)
-    pairs = _pairs(network, demand, faults)
     faults += [f"unserved = {unserved!r}, expected 'refuse' or 'tell'"] * (unserved not in ("refuse", "tell"))
+    faults += ["the matrix holds no trips"] * (not len(demand.trips))
+    pairs = pairs_of(network, demand, faults)
     faults += _other(start, network, pairs)
     if unserved == "refuse":
-        faults += _not_joined(network, pairs)
+        faults += not_joined(network, pairs, "leave them out with unserved='tell'")
     refuse(faults)
     run = _Run(network, pairs, shut, start)
     gaps: list[float] = []
@@ -224,7 +211,7 @@ def assign(
 class _Run:
     """Paths, flows and costs on the way to equilibrium."""
 
-    def __init__(self, network: RoadNetwork, pairs: _Pairs, shut: Flags, start: Assignment | None) -> None:
+    def __init__(self, network: RoadNetwork, pairs: Pairs, shut: Flags, start: Assignment | None) -> None:
         self.network, self.pairs, self.shut = network, pairs, shut
         self.law, self.graph = _law(network), network.turn_graph
         self.store, self.flow = _begin(start, pairs, shut)
@@ -328,53 +315,7 @@ def _closed(network: RoadNetwork, ids: Sequence[str]) -> tuple[Flags, list[str]]
     return shut, []
 
 
-def _pairs(network: RoadNetwork, demand: ODMatrix, faults: list[str]) -> _Pairs:
-    """Return the pairs of zones by origin.
-
-    Raises
-    ------
-    UsageError
-        If the network or the trips hold faults; the message has the others too.
-    """
-    nodes = network.nodes.num_rows
-    origin, destination = np.asarray(demand.origin, np.int64), np.asarray(demand.destination, np.int64)
-    trips = np.asarray(demand.trips, float)
-    own = [*faults_of(network), *demand.faults_on(network)]
-    if not len(origin) == len(destination) == len(trips):
-        own.append(f"the trips have {len(origin)} origins, {len(destination)} destinations and {len(trips)} numbers")
-    else:
-        outside = (origin < 0) | (origin >= nodes) | (destination < 0) | (destination >= nodes)
-        bad = ~(trips >= 0) | ~np.isfinite(trips)
-        told = {"pairs of zones name a node that is not there": outside, "numbers of trips are negative or no numbers": bad}
-        own += [f"{int(one.sum())} {said} (first: row {np.argmax(one)})" for said, one in told.items() if one.any()]
-        own += ["the matrix holds no trips"] * (not len(trips))
-    refuse([*own, *faults] if own else [])
-    keep = (origin != destination) & (trips > 0)
-    key, total = origin[keep] * nodes + destination[keep], trips[keep]
-    if not (np.diff(key) > 0).all():
-        key, inverse = np.unique(key, return_inverse=True)
-        total = np.asarray(np.bincount(inverse, total, len(key)), float)
-    begins, ends = key // max(nodes, 1), key % max(nodes, 1)
-    origins, first = np.unique(begins, return_index=True)
-    inside = float(trips[origin == destination].sum())
-    return _Pairs(origins, np.append(first, len(key)).astype(np.int64), begins, ends, total, inside)
-
-
-def _not_joined(network: RoadNetwork, pairs: _Pairs) -> list[str]:
-    """Return the fault that trips lie between zones that no path joins, whatever is closed, with the first pairs by id."""
-    from cim.sim.traffic.equilibrium_kernels import apart
-
-    cut = np.flatnonzero(apart(pairs.origins, pairs.start, pairs.destination, network.turn_graph))
-    if not len(cut):
-        return []
-    names = network.nodes["id"].take(pairs.origin[cut[:5]]), network.nodes["id"].take(pairs.destination[cut[:5]])
-    first = ", ".join(f"{a} to {z}" for a, z in zip(*(one.to_pylist() for one in names), strict=True))
-    more = " ..." if len(cut) > 5 else ""
-    said = f"{len(cut)} pairs of zones with {pairs.trips[cut].sum():g} trips per hour are joined by no path ({first}{more})"
-    return [f"{said}; mend the network, or leave them out with unserved='tell'"]
-
-
-def _other(start: Assignment | None, network: RoadNetwork, pairs: _Pairs) -> list[str]:
+def _other(start: Assignment | None, network: RoadNetwork, pairs: Pairs) -> list[str]:
     """Return the fault that an equilibrium to begin with is one of other links or other trips."""
     if start is None:
         return []
@@ -404,7 +345,7 @@ def _no_ways(start: Assignment, network: RoadNetwork) -> int:
     return int(bad.sum())
 
 
-def _begin(start: Assignment | None, pairs: _Pairs, shut: Flags) -> tuple[tuple[Any, ...], Reals]:
+def _begin(start: Assignment | None, pairs: Pairs, shut: Flags) -> tuple[tuple[Any, ...], Reals]:
     """Return paths and flows to begin with: none, or those of another equilibrium of the same trips."""
     if start is None:
         nothing = (np.zeros(len(pairs.trips) + 1, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from cim.errors import UsageError
 from cim.results.columns import column
+from cim.sim.traffic.demand_zones import are_roads
 from cim.sim.traffic.dynamic import LinkChange
 from cim.sim.traffic.dynamic_arrays import QUICK
 
@@ -129,7 +130,7 @@ def changes_of(
     share the capacity, the least that the state of any of them leaves, as changes of its own.
     """
     classes = _assessed(states) if vehicle_class is None else [vehicle_class]
-    _refuse([*_class_faults(states, classes), *state_faults(states, network, start, until, beyond=beyond)])
+    _refuse(state_faults(states, network, start, (0.0, until or 0.0), beyond=beyond, classes=classes))
     offset, (first, last) = _offset(states, start), _span(states)
     held = _read(states, network, classes)
     free, capacity = np.nan_to_num(_free(network), nan=QUICK), network.column("capacity")
@@ -179,21 +180,25 @@ def _shared(time: Floats, link: Ints, kind: Ints, capacity: Floats, free: Floats
 
 
 def state_faults(
-    states: Fields, network: RoadNetwork, start: datetime | str | None = None, until: float | None = None, *, beyond: Beyond = "refuse"
+    states: Fields, network: RoadNetwork, start: datetime | str | None, span: tuple[float, float], *, beyond: Beyond, classes: Sequence[str]
 ) -> list[str]:  # fmt: skip
     """Return why states cannot drive a traffic run, each fault as a sentence.
 
     Parameters
     ----------
-    start, until
-        Of the traffic run: instant, and seconds since it; None: that of the states, and no end.
+    network
+        Its roads must be in the states; connectors are under no water.
+    start, span
+        Of the traffic run: instant (None: that of the states), and from when till when it looks at the roads [s since the start].
+    classes
+        Of vehicles.
     """
-    faults = _link_faults(states, network)
+    faults = [*_class_faults(states, classes), *_link_faults(states, network)]
     try:
         offset = _offset(states, start)
     except UsageError as error:
         return [*faults, str(error)]
-    return [*faults, *_time_faults(states, offset, offset if until is None else offset + until, beyond)]
+    return [*faults, *_time_faults(states, offset + span[0], offset + span[1], beyond)]
 
 
 def _refuse(faults: list[str]) -> None:
@@ -217,7 +222,7 @@ def _class_faults(states: Fields, classes: Sequence[str]) -> list[str]:
 def _link_faults(states: Fields, network: RoadNetwork) -> list[str]:
     if "links" not in states.tables:
         return []
-    ids = network.links["id"]
+    ids = network.links["id"].filter(pa.array(are_roads(network)))
     known = pc.is_in(ids, value_set=pc.unique(states.tables["links"]["link"]))
     lost = ids.filter(pc.invert(known))
     if not len(lost):

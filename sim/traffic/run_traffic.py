@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from cim.results import Fields, RunRecord, Stopwatch, figure_table, table_fingerprint
-from cim.sim.times import instant, seconds
-from cim.sim.traffic.case import NO_DATE, Case, case_of, length_of
+from cim.sim.times import seconds
+from cim.sim.traffic.case import NO_DATE, Case, case_of, length_of, start_of
+from cim.sim.traffic.demand_zones import are_roads
 from cim.sim.traffic.outputs import equilibrium_links, interval_table, loaded_links, origin_delay, total_delay, trip_table, vehicle_table
 from cim.sim.traffic.parameters import TrafficParameters
 
@@ -53,7 +54,8 @@ def simulate(
     place
         A city, whose road links become the network, or a network.
     demand
-        An `ODMatrix` of the network, a `Demand`, or the path of a matrix, whose ids with `zones` are those of objects; without, trips from the floor area and use of the buildings.
+        An `ODMatrix` of the network, a `Demand`, or the path of a matrix; with `zones` its ids are those of objects of the city. Without,
+        trips from the floor area and use of the buildings.
     roads
         What water leaves of the roads: result of `cim.sim.coupling.road_state`.
     parameters, options
@@ -70,13 +72,13 @@ def simulate(
     UsageError
         If parameters, network, trips or the state of the roads hold faults; all of them in one message, before anything is computed.
     """
-    return run_case(case_of(place, demand, parameters, options), roads)
+    return run_case(case_of(place, demand, parameters, options, roads), roads)
 
 
 def run_case(case: Case, roads: Fields | None = None) -> Fields:
     """Return the traffic, on roads in a state that `cim.sim.coupling.road_state` made, or dry ones."""
     watch = Stopwatch()
-    start = _start(case.asked, roads)
+    start = start_of(case.asked, roads)
     result = (_equilibrium if case.asked.method == "equilibrium" else _dynamic)(case, roads, start)
     inputs = {**case.inputs, **({"roads": table_fingerprint(roads.tables["states"])} if roads is not None else {})}
     said = {**case.asked.model_dump(mode="json"), "start": start.isoformat()}
@@ -86,12 +88,6 @@ def run_case(case: Case, roads: Fields | None = None) -> Fields:
     import xarray as xr
 
     return Fields("traffic", xr.Dataset(), result.tables, watch.stop(run))
-
-
-def _start(asked: TrafficParameters, roads: Fields | None) -> datetime:
-    if asked.start is not None:
-        return instant(asked.start)
-    return roads.run.start if roads is not None and roads.run.start is not None else NO_DATE
 
 
 # ---------------------------------------------------------------- the runs
@@ -117,7 +113,7 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     driven = found.trips.sum() - found.unserved
     free = float(found.flow @ empty) / 3600.0
     hours = float(np.sum(found.flow[~closed] * (found.time - held.column("fixed"))[~closed])) / 3600.0
-    way = np.where(_roads_only(network), np.nan_to_num(held.column("length")), 0.0)
+    way = np.where(are_roads(network), np.nan_to_num(held.column("length")), 0.0)
     figures = [
         ("trips that find a way", driven, "veh/h", ""),
         ("trips that find no way", found.unserved, "veh/h", "between zones that no open road joins" if found.unserved else ""),
@@ -146,41 +142,20 @@ def _held(
     """Return the network with the speeds and capacities that the state of the roads leaves; what it closes is marked in `closed`."""
     from cim.sim.traffic.road_states import at_time
 
-    known = _known(network)
     begun = roads.run.start
     shift = 0.0 if begun is None else (start - begun).total_seconds()
-    speed, capacity, shut = at_time(roads, known.network, asked.vehicle, shift + at, beyond=asked.beyond)
+    speed, capacity, shut = at_time(roads, network, asked.vehicle, shift + at, beyond=asked.beyond)
     links = network.links
     time, most = (links[name].to_numpy().copy() for name in ("free_flow_time", "capacity"))
-    length = known.network.column("length")
-    slow = np.isfinite(speed) & (speed > 0)
-    time[known.rows[slow]] = np.maximum(time[known.rows[slow]], length[slow] / speed[slow])
+    length = network.column("length")
+    slow = np.isfinite(speed) & (speed > 0) & np.isfinite(length)
+    time[slow] = np.maximum(time[slow], length[slow] / speed[slow])
     open_ = ~shut & (capacity > 0) & (speed > 0)
-    most[known.rows[open_]] *= capacity[open_]
-    closed[known.rows[~open_]] = True
+    most[open_] *= capacity[open_]
+    closed[~open_] = True
     for name, values in (("free_flow_time", time), ("capacity", most)):
         links = links.set_column(links.column_names.index(name), links.schema.field(name), pa.array(values))
     return replace(network, links=links)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The links that are roads: connectors of zones are under no water."""
-
-    network: RoadNetwork
-    rows: NDArray[np.int64]
-
-
-def _known(network: RoadNetwork) -> _Known:
-    roads = _roads_only(network)
-    return _Known(network.without(np.flatnonzero(~roads)), np.flatnonzero(roads))
-
-
-def _roads_only(network: RoadNetwork) -> NDArray[np.bool_]:
-    """Return which links are roads, not connectors of zones."""
-    from cim.sim.traffic.demand_zones import CONNECTOR
-
-    return np.asarray([one != CONNECTOR for one in network.links["class"].to_pylist()], bool)
 
 
 def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
@@ -200,7 +175,7 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
     water: list[LinkChange] = []
     if roads is not None:
         begun = None if roads.run.start is None else start
-        water = changes_of(roads, _known(network).network, asked.vehicle, begun, until=until, beyond=asked.beyond)
+        water = changes_of(roads, network, asked.vehicle, begun, until=until, beyond=asked.beyond)
     changes = merged(network, shut_by_people, water)
     midnight = start.astimezone(_zone(case.city)).replace(hour=0, minute=0, second=0, microsecond=0)
     run = load_fleet(
@@ -264,7 +239,7 @@ def _dynamic_figures(
     waited, waiting = origin_delay(run)
     queues = intervals.group_by("time").aggregate([("queue", "sum")])
     longest = pc.max(queues["queue_sum"]).as_py() or 0.0
-    way = np.where(_roads_only(network), np.nan_to_num(network.column("length")), 0.0)
+    way = np.where(are_roads(network), np.nan_to_num(network.column("length")), 0.0)
     return [
         ("vehicles", float(len(run.departure)), "veh", ""),
         ("arrived", float(counts["arrived"]), "veh", ""),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import shapely
 
-from cim.errors import UsageError
+from cim.errors import ObjectNotFoundError, UsageError
 from cim.model import City, CityBuilder
 from cim.model.road_network import ODMatrix, RoadNetwork
 from cim.sim.flood.parameters import FloodParameters
@@ -103,3 +103,24 @@ def test_select_link_takes_rows_that_are_there() -> None:
     for wrong in (1, -1):
         with pytest.raises(UsageError, match="expected the row of a link, 0 to 0"):
             found.through(wrong)
+
+
+@pytest.mark.parametrize(("row", "word"), [("a,z,1", "'z'"), ("a,b,-1", "below 0")])
+def test_faults_of_parameters_network_trips_and_roads_come_in_one_message(city: City, tmp_path: Path, row: str, word: str) -> None:
+    file = tmp_path / "trips.csv"
+    file.write_text(f"origin,destination,trips\n{row}\n", encoding="utf-8")
+    asked = {"start": "2026-07-01T08:00", "until": "2026-07-01T07:00", "output_every": "0s", "closed": ["no road"], "gap": 3.0}
+    with pytest.raises((UsageError, ObjectNotFoundError)) as told:
+        simulate(city, demand=str(file), **asked)
+    said = str(told.value)
+    assert said.startswith("traffic: 5 faults:"), said
+    assert all(one in said for one in ("gap", "no road", "until is", "output_every", word)), said
+
+
+def test_zones_that_no_road_joins_are_refused_in_both_methods() -> None:
+    apart = RoadNetwork.of(list("abcd"), [0, 2], [1, 3], free_flow_time=60.0, capacity=900.0, length=500.0)
+    for method in ("equilibrium", "dynamic"):
+        with pytest.raises(UsageError, match=r"1 pairs of zones with 5 trips per hour are joined by no path \(a to d\)"):
+            simulate(apart, demand=ODMatrix.of(apart, ["a", "a"], ["b", "d"], [9.0, 5.0]), method=method)
+    with pytest.raises(UsageError, match="1 pairs of zones name a node that is not there"):
+        simulate(apart, demand=ODMatrix(np.array([0]), np.array([9]), np.array([1.0])))

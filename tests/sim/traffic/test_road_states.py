@@ -126,9 +126,9 @@ def test_all_faults_come_in_one_message() -> None:
     other = RoadNetwork.of(["a", "b"], [0], [1], free_flow_time=[1.0], capacity=[1.0], length=[1.0], ids=["x"])
     with pytest.raises(UsageError, match=r"(?s)3 faults:.*'bicycle' is not assessed in roads; there are bus, car.*first: x.*9000"):
         at_time(WET, other, "bicycle", 9000.0)
-    assert len(state_faults(WET, other, "2026-07-01T06:00:00", 10.0)) == 2
-    assert state_faults(WET, NETWORK, START, 3600.0) == []
-    assert "states no start" in state_faults(made(start=None), NETWORK, START)[0]
+    assert len(state_faults(WET, other, "2026-07-01T06:00:00", (0.0, 10.0), beyond="refuse", classes=["bicycle"])) == 3
+    assert state_faults(WET, NETWORK, START, (0.0, 3600.0), beyond="refuse", classes=["car"]) == []
+    assert "states no start" in state_faults(made(start=None), NETWORK, START, (0.0, 0.0), beyond="refuse", classes=["car"])[0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("pqr"), st.integers(0, 5), st.integers(1, 6), st.sampled_from([1.0, 2.0, None]), st.booleans())))
