@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from cim.loaders.sumo.edges import CLASSES, names_for
+from cim.loaders.sumo.network import SPACING
 from cim.loaders.sumo.plain import Node, write_xml
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ __all__ = ["Vehicles", "fleet_faults", "passed", "write_routes"]
 
 _AS = {"car": "passenger"}
 """SUMO's name of our vehicle classes, where it is another one."""
+_CARS = ("passenger", "taxi", "ignoring")
+GAP = SPACING - 5.0
+"""Gap of cars at rest [m], so that they take the way in a jam that they take here; SUMO's are 5 m long and keep 2.5 m."""
 
 
 class Vehicles(Protocol):
@@ -126,11 +130,16 @@ def write_routes(
     if len(fleet.stop_time) and np.any(fleet.stop_time):
         notes.append(f"{int(np.count_nonzero(fleet.stop_time))} stops are in the middle of their edge; the network does not say where")
 
+    known = [_AS.get(name, name) if _AS.get(name, name) in (*CLASSES, "ignoring") else "passenger" for name in fleet.class_names]
+    gaps = [{"minGap": f"{GAP:g}"} if kind in _CARS and "minGap" not in types.get(name, {}) else {}
+            for name, kind in zip(fleet.class_names, known, strict=True)]  # fmt: skip
+    if any(gaps):
+        notes.append(f"cars keep {GAP:g} m between them at rest, as in the dynamic model (SUMO's default is 2.5 m)")
+
     def parts() -> Iterator[Node]:
-        for name, kind in zip(fleet.class_names, kinds, strict=True):
-            known = _AS.get(name, name)
+        for name, kind, shape, gap in zip(fleet.class_names, kinds, known, gaps, strict=True):
             own = {key: str(value) for key, value in types.get(name, {}).items()}
-            yield Node("vType", {"id": kind, "vClass": known if known in (*CLASSES, "ignoring") else "passenger", **own})
+            yield Node("vType", {"id": kind, "vClass": shape, **gap, **own})
         for row in kept.tolist():
             yield _vehicle(row, fleet, edges, nodes, kinds, lengths)
 

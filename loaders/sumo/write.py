@@ -106,7 +106,8 @@ def write_sumo(
     fleet
         A `cim.sim.traffic.dynamic.Fleet`: vehicles with their own paths keep them, for the others SUMO finds ways.
     vehicle_types
-        Attributes of SUMO's ``vType`` by vehicle class, such as ``{"car": {"tau": 1.2, "sigma": 0}}``.
+        Attributes of SUMO's ``vType`` by vehicle class, such as ``{"car": {"tau": 1.2, "sigma": 0}}``. Cars have ``minGap``
+        1.5 m unless told otherwise, so that they take 6.5 m in a jam, as in the dynamic model.
     clock
         Second of the day at the start: signals count from midnight.
     until

@@ -359,6 +359,18 @@ def test_paths_stops_and_classes_are_those_of_the_fleet() -> None:
 
 
 @needs_sumo
+def test_cars_take_the_way_in_a_jam_that_they_take_here(tmp_path: Path) -> None:
+    fleet = replace(cars(2, 5.0, 0, 2), vehicle_class=np.array([0, 1], np.int8), class_names=("car", "bus", "taxi"))
+    found = write_sumo(street(), tmp_path / "out", fleet=fleet, vehicle_types={"taxi": {"minGap": 2}})
+    assert found.routes is not None
+    text = found.routes.read_text(encoding="utf-8")
+    assert '<vType id="car" vClass="passenger" minGap="1.5"/>' in text
+    assert '<vType id="bus" vClass="bus"/>' in text
+    assert '<vType id="taxi" vClass="taxi" minGap="2"/>' in text
+    assert any("cars keep 1.5 m" in note for note in found.notes)
+
+
+@needs_sumo
 def test_a_program_that_takes_too_long_or_fails_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"takes longer than 0 s; give more by seconds="):
         write_sumo(street(), tmp_path / "slow", seconds=0.0001)
