@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +48,10 @@ _STATION_SHUT = CLOSED_COLOUR
 _PIN = (7.0, 26.0, 8)  # radius [m], height [m], sides
 _STATIONS = Text("Stations", "站点")
 _WORDS = {**VEHICLES, "fire": "消防", "hospital": "医院", "police": "公安", "school": "学校", "shelter": "避难场所", "stations": "站点"}
-_TOLD = ("status", "reason", "time_dry", "time_worst", "station", "cut_off_at", "cut_off_minutes", "late_minutes", "people")
+_LONGER = "the end of the run or longer 至模拟结束或更晚"
+_TOLD = ("status", "reason", "time_dry", "time_worst", "station", "cut_off_at", "cut_off_until_at", "cut_off_minutes", "late_minutes",
+         "people")  # fmt: skip
+_OF_STATION = ("closed_at", "closed_minutes")
 
 
 def is_reach(result: Fields) -> bool:
@@ -79,8 +83,8 @@ def reach_layers(scene: Scene, result: Fields, *, by: str = "status", place: str
     title = _title(table)
     layer = Layer(
         name="reach", label=title, points=mesh[0], triangles=mesh[1], cell_object=mesh[2], ids=_ids(scene, rows), legend=Legend(title),
-        colours=np.zeros((len(rows), 3), np.uint8), overlay=True, told=_told(table, rows[:, 2]), notes=_notes(table, rows),
-        point_shade=_shades(scene, rows),
+        colours=np.zeros((len(rows), 3), np.uint8), overlay=True, told=_told(table, rows[:, 2], scene.city.time_zone, _TOLD),
+        notes=_notes(table, rows), point_shade=_shades(scene, rows),
     )  # fmt: skip
     made = _over_time(layer, result, table, rows[:, 2], place) if by == "status" else _still(layer, table, rows[:, 2], by)
     return (made, *_stations(scene, result, place))
@@ -158,10 +162,11 @@ def _notes(table: pa.Table, rows: Ints) -> tuple[Text, ...]:
     return (Text(f"{unseen:,} objects of the reach are not drawn", f"{unseen:,} 个对象未绘制"),) if unseen else ()
 
 
-def _told(table: pa.Table, of: Ints) -> tuple[Told, ...]:
-    """Return what a click tells: columns of the table, seconds as minutes."""
+def _told(table: pa.Table, of: Ints, zone: str, names: tuple[str, ...]) -> tuple[Told, ...]:
+    """Return what a click tells: columns of the table, seconds as minutes, instants in the zone of the city."""
     told = []
-    for name in (one for one in _TOLD if one in table.column_names):
+    stays = table["cut_off_at_end"].to_pylist() if "cut_off_at_end" in table.column_names else [None] * table.num_rows
+    for name in (one for one in names if one in table.column_names):
         field = table.schema.field(name)
         said = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
         plain = name.replace("_", " ")
@@ -170,6 +175,11 @@ def _told(table: pa.Table, of: Ints) -> tuple[Told, ...]:
         if counts == "s" or (not counts and name.startswith("time_")):
             values, counts = [None if one is None else one / 60.0 for one in values], "min"
         title = Text(said.get("label_en") or plain, said.get("label_zh") or plain)
+        if pa.types.is_timestamp(field.type):
+            title = Text(title.en.removesuffix(", UTC"), title.zh.removesuffix("（UTC）"))
+            values = [None if one is None else f"{one.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" for one in values]
+        if name == "cut_off_until_at":
+            values = [_LONGER if open_ else one for open_, one in zip(stays, values, strict=True)]
         told.append(Told(title, [values[row] for row in of.tolist()], counts))
     return tuple(told)
 
@@ -230,8 +240,20 @@ def _over_time(layer: Layer, result: Fields, table: pa.Table, of: Ints, place: s
     if "cut_off" in result.tables:
         _apply(codes, scale, _of_place(result, "cut_off", place), result, table, times)
     peak = int((codes == CLOSED).sum(axis=1).argmax())
+    layer = replace(layer, notes=(*layer.notes, *_strangers(result)))
     motion = States(times.astype("M8[us]"), dated, peak, layer, (Shade(scale, codes[:, of]),), layer.notes)
     return motion.frame(replace(layer, motion=motion), peak)
+
+
+def _strangers(result: Fields) -> tuple[Text, ...]:
+    """Count the objects that are cut off but are not in the table of objects."""
+    if "cut_off" not in result.tables:
+        return ()
+    ids = result.tables["cut_off"]["object"].unique()
+    known = pc.is_in(ids, result.tables["objects"]["object"].combine_chunks())
+    lost = len(ids) - int(pc.sum(known).as_py() or 0)
+    said = Text(f"{lost:,} objects that are cut off are not listed and are not drawn", f"{lost:,} 个中断对象未列出，未绘制")
+    return (said,) if lost else ()
 
 
 def _apply(codes: Bytes, scale: Scale, events: pa.Table, result: Fields, table: pa.Table, times: Ints) -> None:
@@ -264,8 +286,12 @@ def _stations(scene: Scene, result: Fields, place: str | None) -> tuple[Layer, .
     taken = objects.take(pa.array(np.maximum(row, 0)))
     shapes = shapely.from_wkb(np.asarray(taken["footprint"].to_pylist(), object)) if len(row) else np.empty(0, object)
     known = (row >= 0) & ~shapely.is_missing(shapes) & ~shapely.is_empty(shapes)
+    lost = int((~known).sum())
+    notes = (
+        (Text(f"{lost:,} stations are no objects of the city and are not drawn", f"{lost:,} 个站点不是城市对象，未绘制"),) if lost else ()
+    )
     if not known.any():
-        return ()
+        return (replace(_EMPTY, notes=notes),) if lost else ()
     middle = shapely.get_coordinates(shapely.point_on_surface(shapes[known])) - scene.origin[:2]
     roof = floats(taken["z_roof"])[known]
     foot = np.fmax(np.where(np.isfinite(roof), roof, -np.inf), scene.context.ground.at(middle[:, 0], middle[:, 1])) + 2.0
@@ -278,15 +304,19 @@ def _stations(scene: Scene, result: Fields, place: str | None) -> tuple[Layer, .
     counts = ((_STATION, Text("station", "站点"), int((~shut).sum()), False),
               (_STATION_SHUT, Text("closed in at times", "曾被封闭"), int(shut.sum()), True))  # fmt: skip
     entries = tuple(LegendEntry(*one) for one in counts if one[2])
-    lost = int((~known).sum())
-    notes = (
-        (Text(f"{lost:,} stations are no objects of the city and are not drawn", f"{lost:,} 个站点不是城市对象，未绘制"),) if lost else ()
-    )
     return (Layer(
         name="stations", label=_STATIONS, points=points, triangles=triangles, cell_object=owner, ids=ids[known],
         colours=np.where(shut[:, None], _STATION_SHUT, _STATION).astype(np.uint8), legend=Legend(_STATIONS, entries), labels=labels,
-        hatched=shut if shut.any() else None, told=(Told(Text("state", "状态"), status.tolist()),), notes=notes,
+        hatched=shut if shut.any() else None, notes=notes,
+        told=(Told(Text("state", "状态"), ["closed in at times 曾被封闭" if one else "open 开放" for one in shut.tolist()]),
+              *_told(table, np.flatnonzero(known), scene.city.time_zone, _OF_STATION)),
     ),)  # fmt: skip
+
+
+_EMPTY = Layer(
+    name="stations", label=_STATIONS, points=np.empty((0, 3)), triangles=np.empty((0, 3), np.int32), cell_object=np.empty(0, np.int32),
+    ids=np.empty(0, object), colours=np.empty((0, 3), np.uint8), legend=Legend(_STATIONS),
+)  # fmt: skip
 
 
 def _pins(feet: Reals) -> Mesh:

@@ -9,19 +9,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cim.errors import UsageError
+from cim.scenes.clock import Clock
 from cim.scenes.layer import Layer, Text, Told
+from cim.scenes.traffic_closures import closures_of
 from cim.scenes.traffic_links import LANE, Ways, plain_column, ways_of
 from cim.scenes.traffic_motion import Shade, States, painted
 from cim.scenes.traffic_quantities import QUANTITIES, Links, Quantity
 from cim.scenes.traffic_scale import CLOSED, HIDDEN, NONE, difference_scale
-from cim.scenes.traffic_times import instants_from, lengths_of, numbers_of, texts_of
+from cim.scenes.traffic_times import intervals_from, numbers_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from cim.results import Comparison, Fields
@@ -36,6 +39,7 @@ __all__ = ["difference_layer", "is_traffic", "traffic_layer"]
 
 _TITLE = Text("Traffic", "交通")
 _CHANGE = Text("Change of traffic", "交通变化")
+_SOME_TIME = "at some time, it is not said when 曾封闭，时段不详"
 
 
 def is_traffic(result: Fields) -> bool:
@@ -67,7 +71,7 @@ def traffic_layer(scene: Scene, result: Fields, *, by: str = "flow", drives: str
     links = Links.of(table, ways.rows)
     intervals = result.tables.get("intervals")
     if intervals is None or not intervals.num_rows:
-        return _still(ways, links, by, scene)
+        return _still(ways, links, by, scene, ever=intervals is not None)
     return _moving(ways, links, result, intervals, by, scene)
 
 
@@ -79,14 +83,14 @@ def _chosen(by: str, usable: dict[str, Quantity]) -> str:
     raise UsageError(msg)
 
 
-def _still(ways: Ways, links: Links, by: str, scene: Scene) -> Layer:
+def _still(ways: Ways, links: Links, by: str, scene: Scene, *, ever: bool) -> Layer:
     values = {name: quantity.still(links) for name, quantity in QUANTITIES.items()}
     usable = {name: QUANTITIES[name] for name, one in values.items() if one is not None and np.isfinite(one).any()}
     chosen = usable[_chosen(by, usable)]
     numbers = values[by]
     if numbers is None:  # a quantity that is usable has numbers
         numbers = np.full(len(ways), np.nan)
-    scale = chosen.scale(numbers)
+    scale = chosen.scale(numbers).ever if ever else chosen.scale(numbers)
     layer, of = ways.mesh("traffic", _TITLE, links.closed, over=_water_over(scene, ways))
     codes = _with_marks(np.where(links.closed, CLOSED, scale.encode(numbers)).astype(np.uint8)[None], links.closed)[0]
     return _finished(painted(layer, scale, codes, scale.legend(codes)), links.told(), of)
@@ -122,42 +126,61 @@ def _water_over(scene: Scene, ways: Ways) -> Reals:
 
 
 def _moving(ways: Ways, links: Links, result: Fields, intervals: pa.Table, by: str, scene: Scene) -> Layer:
-    place, times, dated, step = instants_from(result, intervals["time"])
+    place, begins, dated, length = intervals_from(result, intervals)
     row = numbers_of(intervals["link"], ways.keys)
     mine = row >= 0
-    length = lengths_of(result, times, step)
-    sparse = _Sparse(len(times), place[mine], row[mine], length[place[mine]], {
+    sparse = _Sparse(place[mine], row[mine], length[place[mine]], {
         name: plain_column(intervals, name)[mine] for name in ("entered", "left", "speed", "queue", "delay")})  # fmt: skip
-    shut = links.closed & (np.bincount(sparse.row, sparse.values["entered"], len(ways)) == 0)
+    closures = closures_of(result, ways.keys)
+    until = begins[-1] + np.timedelta64(round(length[-1] * 1e6), "us")
+    changes = np.concatenate([closures.first, closures.last]).astype("M8[us]")
+    times = np.unique(np.concatenate([begins, changes[changes < until]]))
+    of_time = np.searchsorted(begins, times, side="right") - 1  # an interval may hold several states of closures
+    shut = closures.at(times, len(ways))
+    ever = np.asarray(shut.any(axis=0), bool)
     shades = {}
     for name, quantity in QUANTITIES.items():
         numbers = quantity.moving(links, sparse)
         if numbers is None or not np.isfinite(numbers).any():
             continue
         scale = quantity.scale(numbers)
-        codes = np.full((len(times), len(ways)), NONE, np.uint8)
+        codes = np.full((len(begins) + 1, len(ways)), NONE, np.uint8)  # the last row: before the first interval
         codes[sparse.place, sparse.row] = scale.encode(numbers)
-        codes[:, shut] = CLOSED
-        shades[name] = Shade(scale, _with_marks(codes, shut))
+        shades[name] = Shade(scale, _with_marks(np.where(shut, CLOSED, codes[of_time]).astype(np.uint8), ever))
     first = _chosen(by, {name: QUANTITIES[name] for name in shades})
     ordered = (shades[first], *(shade for name, shade in shades.items() if name != first))
-    peak = int(np.bincount(sparse.place, np.nan_to_num(sparse.values["entered"]), len(times)).argmax())
-    part = int((links.closed & ~shut).sum())
-    told = (Text(f"{part:,} links are closed for a part of the time and are marked by the state of the roads only",
-                 f"{part:,} 条路段仅部分时段封闭，由道路状态图层标示"),) if part else ()  # fmt: skip
-    layer, of = ways.mesh("traffic", _TITLE, shut, over=_water_over(scene, ways))
-    until = times[-1] + np.timedelta64(round(length[-1] * 1e6), "us")
-    layer = replace(layer, notes=(*layer.notes, *told))
+    busiest = np.bincount(sparse.place, np.nan_to_num(sparse.values["entered"]), len(begins)).argmax()
+    peak = int(np.searchsorted(times, begins[busiest]))
+    layer, of = ways.mesh("traffic", _TITLE, ever, over=_water_over(scene, ways))
+    layer = replace(layer, notes=(*layer.notes, *_unlisted(result), *_undated(links.closed & ~ever)))
     motion = States(times, dated, peak, layer, ordered, layer.notes, until)
-    layer = _finished(replace(layer, motion=motion), links.told(means=True), of)
+    spans = closures.texts(len(ways), Clock(np.empty(0, "M8[us]"), scene.city.time_zone, dated))
+    closed = [_SOME_TIME if one and span is None else span for one, span in zip(links.closed.tolist(), spans, strict=True)]
+    told = links.told(means=True) + ((Told(Text("closed", "封闭时段"), closed),) if any(closed) else ())
+    layer = _finished(replace(layer, motion=motion), told, of)
     return motion.frame(layer, peak)
+
+
+def _unlisted(result: Fields) -> tuple[Text, ...]:
+    """Count the links that were under way or closed but are not in the table of links."""
+    said = [result.tables[name]["link"].cast(pa.string()) for name in ("intervals", "closures") if name in result.tables]
+    links = pa.chunked_array([chunk for one in said for chunk in one.chunks], pa.string()).unique()
+    lost = len(links) - int(pc.sum(pc.is_in(links, result.tables["links"]["link"].cast(pa.string()).combine_chunks())).as_py() or 0)
+    return (Text(f"{lost:,} links with vehicles or closures are not among the links of the result and are not drawn",
+                 f"{lost:,} 条有车辆或封闭的路段不在结果路段表中，未绘制"),) if lost else ()  # fmt: skip
+
+
+def _undated(links: Bools) -> tuple[Text, ...]:
+    """Count the links of which a result says that they were closed, and not when."""
+    many = int(links.sum())
+    return (Text(f"{many:,} links are closed at some time, the result does not say when, and they are not marked: run it again",
+                 f"{many:,} 条路段曾封闭，结果未记录时段，未标示：请重新计算"),) if many else ()  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Sparse:
     """Rows of the intervals that are drawn: see `cim.scenes.traffic_quantities.Moments`."""
 
-    times: int
     place: Ints
     row: Ints
     step: Reals
@@ -198,6 +221,7 @@ def difference_layer(scene: Scene, comparison: Comparison, *, by: str = "flow", 
     title = Text(f"{quantity.title.en}, change", f"{quantity.title.zh}变化")
     scale = difference_scale(np.where(ghost | fresh, np.nan, gap), title, quantity.unit, _SAME, note)
     scale = replace(scale, closed=Text("closed in the option", "方案中封闭"))
+    scale = scale.ever if "intervals" in comparison.tables else scale
     layer, of = ways.mesh("traffic change", _CHANGE, fresh)
     codes = np.where(ghost, NONE, scale.encode(gap)).astype(np.uint8)
     codes = _with_marks(np.where(fresh, CLOSED, codes).astype(np.uint8)[None], fresh)[0]

@@ -45,6 +45,11 @@ class Shade:
         """Classes without counts: the same at every time."""
         return self.scale.legend(self.codes)
 
+    @cached_property
+    def legend_ever(self) -> Legend:
+        """The classes of the worst over all times."""
+        return self.scale.ever.legend(self.codes)
+
     def at(self, place: int | None) -> Bytes:
         """Return the codes of a time, of None the worst; before the first time nothing is drawn."""
         if place is None:
@@ -70,7 +75,8 @@ class States:
     def frame(self, layer: Layer, place: int | None) -> Layer:
         """Return the layer at one of its times, at None the worst over all."""
         shade = self.shades[0]
-        return painted(replace(self.whole(layer), motion=layer.motion), shade.scale, shade.at(place), shade.legend)
+        legend = shade.legend_ever if place is None else shade.legend
+        return painted(replace(self.whole(layer), motion=layer.motion), shade.scale, shade.at(place), legend)
 
     def whole(self, layer: Layer) -> Layer:
         """Return the mesh that all times share."""
@@ -94,8 +100,10 @@ class States:
                 "title": {"en": shade.scale.title.en, "zh": shade.scale.title.zh}, "unit": shade.scale.unit,
                 "none": {"en": shade.scale.none.en, "zh": shade.scale.none.zh},
                 "closed": {"en": shade.scale.closed.en, "zh": shade.scale.closed.zh},
+                "closed_ever": {"en": shade.scale.ever.closed.en, "zh": shade.scale.ever.closed.zh},
                 "names": [{"en": one.en, "zh": one.zh} for one in shade.scale.names],
-                "legend": described_legend(shade.legend), "palette": shade.scale.palette.ravel().tolist(), "numbers": numbers,
+                "legend": described_legend(shade.legend), "legend_ever": described_legend(shade.legend_ever),
+                "palette": shade.scale.palette.ravel().tolist(), "numbers": numbers,
                 "halves": halves, "codes": add(np.diff(codes, axis=0, prepend=np.zeros_like(codes[:1]))),
             })  # fmt: skip
         return {"kind": "states", "quantities": quantities}

@@ -79,7 +79,7 @@ class Links:
         Parameters
         ----------
         means
-            Whether what the vehicles make of a link is a mean of the whole run, and said to be.
+            Whether what the vehicles make of a link is a mean of the whole run, and said to be; closures then have times of their own.
         """
         table = self.table
         told = [Told(Text("link", "路段"), table["link"].to_pylist())]
@@ -97,7 +97,7 @@ class Links:
                               ("assumed", Text("assumed", "假定"))):  # fmt: skip
             if column in table.column_names:
                 told.append(Told(title, table[column].to_pylist()))
-        if self.closed.any():
+        if self.closed.any() and not means:
             told.append(Told(Text("state", "状态"), ["closed 封闭" if one else "open 开放" for one in self.closed.tolist()]))
         return tuple(told)
 

@@ -15,10 +15,11 @@ from cim.scenes.clock import Clock
 from cim.scenes.layer import Layer, Legend, Text, Told
 from cim.scenes.sheet import BOUNDS, COLOURS
 from cim.scenes.style import hex_colour
+from cim.scenes.traffic_closures import Closures
 from cim.scenes.traffic_links import LANE, plain_column, ways_of
-from cim.scenes.traffic_motion import Shade, States
+from cim.scenes.traffic_motion import Shade, States, painted
 from cim.scenes.traffic_scale import CLOSED, HIDDEN, Scale
-from cim.scenes.traffic_times import micros_of, numbers_of, texts_of
+from cim.scenes.traffic_times import end_of, micros_of, numbers_of, texts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,8 +83,7 @@ def road_state_layer(
     place[ways.rows] = np.arange(len(ways))
     drawn = place[row] >= 0
     table, row = table.filter(pa.array(drawn)), place[row[drawn]]
-    (first, dated), (last, _) = (micros_of(result, table[name]) for name in ("from_time", "until_time"))
-    micros = np.unique(np.concatenate([first, last]))
+    first, last, micros, dated = _times(result, table)
     spans = _Spans(np.searchsorted(micros, first), np.searchsorted(micros, last), row, len(micros), len(ways))
     shut = np.asarray(pc.fill_null(table["closed"], fill_value=False).to_numpy(), bool)
     depth, speed = plain_column(table, "depth"), plain_column(table, "speed") * 3.6
@@ -97,12 +97,25 @@ def road_state_layer(
     deepest = np.zeros(len(ways))
     np.maximum.at(deepest, row, np.nan_to_num(depth))
     layer, of = ways.mesh("road state", _TITLE, ever, wet=True, over=deepest)
+    closed = ["closed 封闭" if one else None for one in ever.tolist()]
+    if len(micros) > 1:
+        clock = Clock(np.empty(0, "M8[us]"), scene.city.time_zone, dated)
+        closed = Closures(row[shut], first[shut], last[shut], end_of(result)).texts(len(ways), clock)
+    told = _told(result, vehicle, ways.keys, closed, (row, depth, speed))
+    made = replace(layer, told=tuple(replace(one, values=[one.values[k] for k in of.tolist()]) for one in told))
+    if len(micros) == 1:
+        return painted(made, ordered[0].scale, ordered[0].codes[0], ordered[0].legend)
     peak = _peak(shades["depth"].codes)
-    times = micros.astype("M8[us]")
-    motion = States(times, dated, peak, layer, ordered, layer.notes)
-    told = _told(scene, result, vehicle, ways.keys, (first, last, row, shut, depth, speed), dated=dated)
-    made = replace(layer, motion=motion, told=tuple(replace(one, values=[one.values[k] for k in of.tolist()]) for one in told))
-    return motion.frame(made, peak)
+    motion = States(micros.astype("M8[us]"), dated, peak, layer, ordered, layer.notes)
+    return motion.frame(replace(made, motion=motion), peak)
+
+
+def _times(result: Fields, table: pa.Table) -> tuple[Ints, Ints, Ints, bool]:
+    """Return from when until when rows hold, all instants [µs], and whether they are dates; one instant where the water has no times."""
+    if pa.types.is_floating(table["until_time"].type) and np.isinf(table["until_time"].to_numpy()).any():
+        return np.zeros(table.num_rows, np.int64), np.ones(table.num_rows, np.int64), np.zeros(1, np.int64), False
+    (first, dated), (last, _) = (micros_of(result, table[name]) for name in ("from_time", "until_time"))
+    return first, last, np.unique(np.concatenate([first, last])), dated
 
 
 def _of_vehicle(table: pa.Table, vehicle: str, name: str) -> pa.Table:
@@ -178,13 +191,11 @@ def _speeds(values: Reals) -> Scale:
     )  # fmt: skip
 
 
-_Rows = tuple["Ints", "Ints", "Ints", "Bools", "Reals", "Reals"]
-
-
-def _told(scene: Scene, result: Fields, vehicle: str, keys: NDArray[np.object_], rows: _Rows, *, dated: bool) -> tuple[Told, ...]:
+def _told(
+    result: Fields, vehicle: str, keys: NDArray[np.object_], closed: list[str | None], rows: tuple[Ints, Reals, Reals]
+) -> tuple[Told, ...]:
     """Return what a click tells of each link: since when and till when it is closed, and how deep the water gets."""
-    first, last, row, shut, depth, speed = rows
-    closed = _closures(first[shut], last[shut], row[shut], len(keys), Clock(np.empty(0, "M8[us]"), scene.city.time_zone, dated))
+    row, depth, speed = rows
     deepest, slowest = np.full(len(keys), -np.inf), np.full(len(keys), np.inf)
     np.maximum.at(deepest, row, np.nan_to_num(depth, nan=-np.inf))
     np.minimum.at(slowest, row, np.nan_to_num(speed, nan=np.inf))
@@ -200,19 +211,3 @@ def _told(scene: Scene, result: Fields, vehicle: str, keys: NDArray[np.object_],
         place = pc.index_in(pa.array(keys.tolist(), pa.string()), mine["link"].combine_chunks())
         told.append(Told(Text("cause", "原因"), mine["cause"].combine_chunks().take(place).to_pylist()))
     return tuple(told)
-
-
-def _closures(first: Ints, last: Ints, row: Ints, count: int, clock: Clock) -> list[str | None]:
-    """Return from when until when each link is closed, as people write it; intervals that follow each other are one."""
-    order = np.lexsort((first, row))
-    first, last, row = first[order], last[order], row[order]
-    starts = np.append([True], (row[1:] != row[:-1]) | (first[1:] > last[:-1])) if len(row) else np.zeros(0, bool)
-    begin = np.flatnonzero(starts)
-    end = np.append(begin[1:] - 1, len(row) - 1) if len(row) else begin
-    named = [replace(clock, instants=one.astype("M8[us]")).labels for one in (first[begin], last[end])]
-    found: list[str | None] = [None] * count
-    for link, since, until in zip(row[begin].tolist(), *named, strict=True):  # over closures
-        same = since[:10] == until[:10] and len(since) > 10
-        span = f"{since} – {until[11:] if same else until}"
-        found[link] = span if found[link] is None else f"{found[link]}; {span}"
-    return found

@@ -7,7 +7,7 @@ a part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -69,6 +69,11 @@ class Scale:
     closed: Text = _SHUT
     names: tuple[Text, ...] = ()
     """Of the classes, where they are no ranges of numbers: class k then is the number k."""
+
+    @property
+    def ever(self) -> Scale:
+        """The same of all times together: what is closed was so at some time."""
+        return replace(self, closed=Text(f"{self.closed.en} at some time", f"曾{self.closed.zh}"))
 
     @property
     def _parts(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["instants_from", "lengths_of", "micros_of", "numbers_of", "start_of", "texts_of"]
+__all__ = ["end_of", "intervals_from", "micros_of", "numbers_of", "start_of", "texts_of"]
+
+_NEVER = 2 * 10**17
+"""Later than any end of a run [µs]."""
 
 
 def texts_of(column: pa.ChunkedArray | pa.Array) -> NDArray[np.object_]:
@@ -76,32 +80,36 @@ def micros_of(result: Fields, column: pa.ChunkedArray) -> tuple[Ints, bool]:
     return base + np.rint(seconds * 1e6).astype(np.int64), start is not None
 
 
-def instants_from(result: Fields, column: pa.ChunkedArray) -> tuple[Ints, Instants, bool, float]:
-    """Return which instant each row is of, all instants, whether they are dates, and their step [s].
+def intervals_from(result: Fields, table: pa.Table) -> tuple[Ints, Instants, bool, NDArray[np.float64]]:
+    """Return which interval each row is of, when each begins, whether these are dates, and how long each lasts [s].
 
-    A sparse table leaves out times at which nothing happened; they are filled in where all others lie on one step.
+    A sparse table leaves out times at which nothing happened. It says itself which intervals there are; else they are filled in where
+    all others lie on one step, and the end of the run cuts the last one off.
     """
-    micros, dated = micros_of(result, column)
+    micros, dated = micros_of(result, table["time"])
+    edges = json.loads((table.schema.metadata or {}).get(b"intervals", b"[]"))
+    if len(edges) > 1:
+        ends = micros_of(result, pa.chunked_array([pa.array(edges, pa.float64())]))[0]
+        if np.isin(micros, ends[:-1]).all():
+            return np.searchsorted(ends, micros), ends[:-1].astype("M8[us]"), dated, np.diff(ends) / 1e6
     known = np.unique(micros)
     step = int(np.diff(known).min()) if len(known) > 1 else _step(result)
     grid = np.arange(known[0], known[-1] + 1, step)
     times = grid if len(grid) <= 4 * len(known) and np.isin(known, grid).all() else known
-    return np.searchsorted(times, micros), times.astype("M8[us]"), dated, step / 1e6
+    rest = end_of(result) - times
+    return np.searchsorted(times, micros), times.astype("M8[us]"), dated, np.where((rest > 0) & (rest < step), rest, step) / 1e6
 
 
-def lengths_of(result: Fields, times: Instants, step: float) -> NDArray[np.float64]:
-    """Return how long each interval lasts [s]: one step, and less where the end of the run cuts it off, shape (n,)."""
+def end_of(result: Fields) -> int:
+    """Return the end of a run as its parameter ``until`` says it, a duration or an instant [µs]; without it, later than anything."""
     said = result.run.parameters.get("until")
     if said is None:
-        return np.full(len(times), step)
+        return _NEVER
     begun = start_of(result)
-    zero = np.datetime64(0, "us") if begun is None else begun
     try:
-        end = zero.astype("M8[us]") + np.timedelta64(round(seconds(said) * 1e6), "us")
+        return (0 if begun is None else int(begun.astype("M8[us]").astype(np.int64))) + round(seconds(said) * 1e6)
     except UsageError:  # an instant
-        end = np.datetime64(instant(said).astimezone(UTC).replace(tzinfo=None), "us")
-    rest = (end - times) / np.timedelta64(1, "s")
-    return np.where((rest > 0) & (rest < step), rest, step)
+        return int(np.datetime64(instant(said).astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
 
 
 def _step(result: Fields) -> int:

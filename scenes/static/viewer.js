@@ -366,6 +366,7 @@ function sky() { // two bands of a gradient, by clearing strips: cheap and needs
 // ------------------------------------------------------------------------------------------------ time
 const now = { place: scene.clock && scene.clock.place, playing: false, last: 0 }; // place null: the highest values over all times
 function goto(place) {
+  const other = (place === null) !== (now.place === null);
   now.place = place === null ? null : Math.max(0, Math.min(scene.clock.labels.length - 1, place));
   for (const layer of scene.layers) {
     const { motion } = layer;
@@ -380,7 +381,7 @@ function goto(place) {
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RED_INTEGER, gl.UNSIGNED_BYTE, motion.codes.subarray(wanted * cells, (wanted + 1) * cells));
     gl.activeTexture(gl.TEXTURE0);
   }
-  timeline(); if (chosen) details();
+  if (other) panel(); else { timeline(); if (chosen) details(); }
   dirty = true;
 }
 function timeline() {
@@ -505,7 +506,8 @@ function panel() {
     slide.title = word('opacity'); slide.setAttribute('aria-label', `${say(layer.label)}: ${word('opacity')}`);
     box.onchange = () => { layer.visible = box.checked; dirty = true; };
     slide.oninput = () => { layer.opacity = slide.value / 100; dirty = true; };
-    const line = make('div', undefined, 'line'), only = layer.legend.entries, single = only.length === 1 && !layer.legend.ramp.length && !only[0].hatch && !layer.legend.note.en;
+    const { motion } = layer, classes = motion && motion.kind === 'states' ? motion.quantities[motion.by || 0][now.place === null ? 'legend_ever' : 'legend'] : layer.legend;
+    const line = make('div', undefined, 'line'), only = classes.entries, single = only.length === 1 && !classes.ramp.length && !only[0].hatch && !classes.note.en;
     head.append(box, ...(single ? [swatch(only[0].colour)] : []), make('span', say(layer.label), 'name'));
     if (layer.named && !isGround(layer) && !layer.results) head.append(make('span', layer.count.toLocaleString('en'), 'count'));
     line.append(head, slide); item.append(line);
@@ -514,10 +516,10 @@ function panel() {
       const choice = make('select');
       choice.setAttribute('aria-label', word('colour')); choice.title = word('colour');
       layer.motion.quantities.forEach((one, at) => choice.append(new Option(say(one.title), at, false, at === layer.motion.by)));
-      choice.onchange = () => { layer.motion.by = +choice.value; layer.legend = layer.motion.quantities[layer.motion.by].legend; paint(layer); panel(); dirty = true; };
+      choice.onchange = () => { layer.motion.by = +choice.value; paint(layer); panel(); dirty = true; };
       item.append(choice);
     }
-    if (!single) item.append(legend(layer.legend));
+    if (!single) item.append(legend(classes));
     if (layer.notes.length) { const note = make('div', '⚠ ' + layer.notes.map(say).join('; '), 'note'); note.title = word('notDrawn'); item.append(note); }
     list.append(item);
   }
@@ -559,10 +561,10 @@ function told(table, layer, row, heading) { // what a result says of an object, 
   const { motion } = layer, moving = motion && motion.kind === 'states' && motion.shown >= 0;
   if (heading) { const tr = make('tr'), cell = make('th', say(layer.label), 'part'); cell.colSpan = 2; tr.append(cell); table.append(tr); }
   if (moving && !heading) line(table, word('time'), $('instant').textContent, '');
-  for (const { title, unit, names, none, closed, codes, numbers, halves } of moving ? motion.quantities : []) {
+  for (const { title, unit, names, none, closed, closed_ever, codes, numbers, halves } of moving ? motion.quantities : []) {
     const rows = layer.details.keys ? layer.rows(row) : [row], own = rows.map(at => codes[motion.shown * layer.count + at]), code = Math.max(...own.filter(one => one !== 2));
     const value = numbers[code], number = !(code > 2) ? null : names.length ? say(names[Math.round(value)]) : `${+value.toPrecision(3)} ± ${+halves[code].toPrecision(1)}${unit ? ` ${unit}` : ''}`;
-    const text = own.includes(2) ? [say(closed), number].filter(Boolean).join(' · ') : number || (code === 1 ? say(none) : '–');
+    const text = own.includes(2) ? [say(now.place === null ? closed_ever : closed), number].filter(Boolean).join(' · ') : number || (code === 1 ? say(none) : '–');
     line(table, say(title), text, '');
   }
   for (const column of layer.details.told) if (!heading || column.en !== 'link') line(table, say(column), column.values[row], column.unit);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_the_step_with_most_objects_cut_off_is_shown_first(scene: Scene) -> None
 
 
 def test_the_maximum_shows_every_object_that_was_ever_cut_off(scene: Scene) -> None:
-    assert [id for id, said in status(scene.add(reach()).at("maximum")).items() if said == "cut off"] == ["b1", "b2", "part"]
+    assert [id for id, said in status(scene.add(reach()).at("maximum")).items() if said == "cut off at some time"] == ["b1", "b2", "part"]
 
 
 def test_a_part_takes_the_value_of_its_building_and_what_is_not_drawn_is_counted(scene: Scene) -> None:
@@ -125,6 +126,36 @@ def test_stations_stand_over_their_buildings_and_are_named(scene: Scene) -> None
     assert layer.hatched is not None
     assert layer.hatched.tolist() == [False, True]
     assert layer.notes[0].en.startswith("1 stations are no objects of the city")
+
+
+def test_a_click_tells_instants_in_the_zone_of_the_city_and_what_the_end_leaves_open(scene: Scene) -> None:
+    result, when = reach(), datetime(2026, 7, 21, 6, 20, tzinfo=UTC)
+    shut = [end == "cut_off" for end in WORST]
+    table = result.tables["objects"]
+    for name, said in (
+        ("cut_off_at", [when if one else None for one in shut]),
+        ("cut_off_until_at", [when if id == "b1" else None for id in IDS]),
+    ):
+        kind = pa.timestamp("us", tz="UTC")
+        table = table.append_column(column(name, kind, en=f"{name}, UTC", zh="时刻（UTC）"), pa.array(said, kind))
+    table = table.append_column("cut_off_at_end", pa.array([one and id != "b1" for one, id in zip(shut, IDS, strict=True)]))
+    layer = scene.add(replace(result, tables={**result.tables, "objects": table})).layer("reach")
+    told = {one.title.en: dict(zip(layer.ids.tolist(), one.values, strict=True)) for one in layer.told}
+    assert (told["cut_off_at"]["b1"], told["cut_off_at"]["b0"]) == ("2026-07-21 14:20", None)
+    assert told["cut_off_until_at"]["b1"] == "2026-07-21 14:20"
+    assert told["cut_off_until_at"]["b2"] == "the end of the run or longer 至模拟结束或更晚"
+    assert "时刻" in [one.title.zh for one in layer.told]
+
+
+def test_objects_and_stations_that_the_city_lacks_are_counted(scene: Scene) -> None:
+    result = reach()
+    stations = pa.table({"object": ["point 1"], "place": [PLACE], "status": ["open"]})
+    row = {**result.tables["cut_off"].slice(0, 1).to_pylist()[0], "object": "x"}
+    events = pa.concat_tables([result.tables["cut_off"], pa.Table.from_pylist([row], result.tables["cut_off"].schema)])
+    shown = scene.add(replace(result, tables={**result.tables, "stations": stations, "cut_off": events}))
+    assert shown.layer("reach").notes[-1].en == "1 objects that are cut off are not listed and are not drawn"
+    assert shown.layer("stations").notes[0].en.startswith("1 stations are no objects of the city")
+    page(shown)
 
 
 def test_reach_runs_on_the_clock_of_the_water(scene: Scene) -> None:

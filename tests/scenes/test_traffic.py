@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -326,9 +326,9 @@ def test_water_and_traffic_run_on_one_clock_and_traffic_ends_where_its_run_does(
     assert roads is not None
     assert wet is not None
     assert scene.times.tolist() == sorted({*water.tolist(), *roads.tolist(), *wet.tolist()})
-    at = scene.at("2026-07-21T06:10")  # the interval that began at 06:08 is an empty one
+    at = scene.at("2026-07-21T14:10")  # 06:10 UTC; the interval that began at 06:08 is an empty one
     assert {tuple(colour) for colour in at.layer("traffic").colours.tolist()} == {NONE_COLOUR}
-    assert len(scene.at("2026-07-21T06:20").layer("traffic").triangles) == 0  # the run ended at 06:16
+    assert len(scene.at("2026-07-21T14:20").layer("traffic").triangles) == 0  # the run ended at 06:16
     assert len(scene.at(TIMES[-1]).layer("water depth").triangles) > 0
 
 
@@ -370,6 +370,82 @@ def test_a_page_leaves_quantities_out_before_times(empty: Scene, monkeypatch: py
     assert any("every 3th time" in note.en for note in least.notes)
 
 
+# ------------------------------------------------------------------ closures over time
+
+
+def closing(*rows: tuple[str, float, float | None], until: str | None = "20min", closed: tuple[str, ...] = ()) -> Fields:
+    """Return traffic over time on roads of which some are closed from when until when [s]."""
+    run = over_time()
+    links = [link for link, _, _ in rows]
+    table = pa.table({"object": [one.split(":")[0] for one in links], "link": links, "from_time": [one[1] for one in rows],
+                      "until_time": pa.array([one[2] for one in rows], pa.float64())})  # fmt: skip
+    named = traffic(closed=(*closed, *links)).tables["links"] if set(links) <= set(LINKS) else run.tables["links"]
+    said = {} if until is None else {"until": until, "output_every": "5min"}
+    return replace(run, tables={**run.tables, "links": named, "closures": table}, run=RunRecord("traffic", "1", {}, said, start=START))
+
+
+def marked(scene: Scene, minute: int | str) -> list[str]:
+    """Return the links that a picture shows closed so many minutes after the start, or at the maximum."""
+    moment = minute if isinstance(minute, str) else START + timedelta(minutes=minute)
+    layer = scene.at(moment).layer("traffic")
+    assert layer.keys is not None
+    shown = np.isin(np.arange(len(layer)), layer.cell_object) & (np.zeros(len(layer), bool) if layer.hatched is None else layer.hatched)
+    return sorted(layer.keys[shown].tolist())
+
+
+def test_a_picture_shows_what_is_closed_at_its_moment_and_no_other_link(empty: Scene) -> None:
+    scene = empty.add(closing(("side:b>e", 420.0, 900.0), ("side:e>b", 600.0, None), ("main:a>b", 300.0, 600.0)))
+    assert scene.times.tolist() == [datetime(2026, 7, 21, 6, minute) for minute in (0, 5, 7, 10, 15)]  # noqa: DTZ001  # UTC, as numpy gives it
+    expected = {0: [], 5: ["main:a>b"], 7: ["main:a>b", "side:b>e"], 10: ["side:b>e", "side:e>b"], 15: ["side:e>b"]}
+    assert {minute: marked(scene, minute) for minute in expected} == expected
+    assert marked(scene, "maximum") == ["main:a>b", "side:b>e", "side:e>b"]
+    legends = [scene.at(one).layer("traffic").legend.entries[-1].label for one in (0, "maximum")]
+    assert legends == [Text("closed", "封闭"), Text("closed at some time", "曾封闭")]
+    flow = scene.at(2).layer("traffic")  # a closure within an interval leaves its numbers
+    assert flow.values is not None
+    assert flow.values[1] == pytest.approx(20 * 3600 / 300, rel=0.05)
+
+
+def test_a_click_tells_when_a_link_is_closed_and_what_the_end_of_the_run_leaves_open(empty: Scene) -> None:
+    layer = empty.add(closing(("side:b>e", 300.0, 600.0), ("side:b>e", 900.0, None), ("side:e>b", 0.0, 60.0))).layer("traffic")
+    assert layer.keys is not None
+    told = {one.title.en: one.values for one in layer.told}
+    said = {link: told["closed"][layer.keys.tolist().index(link)] for link in LINKS}
+    end = "from 2026-07-21 14:15, to the end of the run or longer 起，至模拟结束或更晚"
+    assert said == {**dict.fromkeys(LINKS), "side:b>e": f"2026-07-21 14:05 – 14:10; {end}", "side:e>b": "2026-07-21 14:00 – 14:01"}
+    assert "state" not in told
+
+
+def test_closures_without_times_are_told_and_not_marked(empty: Scene) -> None:
+    run = over_time()
+    scene = empty.add(replace(run, tables={**run.tables, "links": traffic(closed=("side:b>e",)).tables["links"]}))
+    assert [marked(scene, one) for one in (0, "maximum")] == [[], []]
+    layer = scene.layer("traffic")
+    assert any(note.en.startswith("1 links are closed at some time, the result does not say when") for note in layer.notes)
+    assert layer.keys is not None
+    told = {one.title.en: one.values for one in layer.told}
+    assert "not said when" in str(told["closed"][layer.keys.tolist().index("side:b>e")])
+
+
+def test_links_of_closures_and_intervals_that_the_result_does_not_list_are_counted(empty: Scene) -> None:
+    run = closing(("nowhere:x>y", 0.0, 60.0), ("nowhere:y>x", 0.0, 60.0))
+    row = {**run.tables["intervals"].slice(0, 1).to_pylist()[0], "link": "nowhere:x>y"}
+    intervals = pa.concat_tables([run.tables["intervals"], pa.Table.from_pylist([row], run.tables["intervals"].schema)])
+    layer = empty.add(replace(run, tables={**run.tables, "intervals": intervals})).layer("traffic")
+    assert any(note.en.startswith("2 links with vehicles or closures are not among the links") for note in layer.notes)
+
+
+def test_intervals_without_vehicles_at_the_end_of_a_run_are_shown(empty: Scene) -> None:
+    run = over_time()
+    said = run.tables["intervals"].replace_schema_metadata({"intervals": json.dumps([0.0, 300.0, 600.0, 900.0, 1200.0, 1800.0])})
+    scene = empty.add(replace(run, tables={**run.tables, "intervals": said}))
+    motion = scene.layer("traffic").motion
+    assert isinstance(motion, States)
+    assert (len(motion.times), motion.until) == (5, np.datetime64("2026-07-21T06:30"))
+    last = scene.at(-1).layer("traffic")
+    assert {tuple(colour) for colour in last.colours.tolist()} == {NONE_COLOUR}
+
+
 # ------------------------------------------------------------------ roads under water
 
 
@@ -396,8 +472,32 @@ def test_a_click_tells_from_when_until_when_a_road_is_closed_and_how_deep_the_wa
     assert (told["deepest water"][row], told["deepest water"][1 - row]) == (0.6, 0.2)
 
 
+def test_a_road_closed_when_the_run_ends_may_stay_closed(empty: Scene) -> None:
+    result = replace(states(), run=RunRecord("roads", "1", {}, {"until": 1200.0}, start=START))
+    layer = empty.add(result).layer("road state")
+    told = {one.title.en: one.values for one in layer.told}
+    assert layer.keys is not None
+    row = layer.keys.tolist().index("side:b>e")
+    assert told["closed to a car"][row] == "from 2026-07-21 14:10, to the end of the run or longer 起，至模拟结束或更晚"
+
+
+def test_water_without_times_gives_roads_that_stand_still(empty: Scene) -> None:
+    table = pa.table({"object": ["side"] * 2, "link": ["side:b>e", "side:e>b"], "class": ["car"] * 2, "from_time": [0.0] * 2,
+                      "until_time": [np.inf] * 2, "depth": [0.6, 0.2], "speed": [1.0, 6.0], "closed": [True, False]})  # fmt: skip
+    scene = empty.add(Fields("roads", xr.Dataset(), {"states": table}, RunRecord("roads", "1", {}, {"until": None})))
+    layer = scene.layer("road state")
+    assert scene.clock is None
+    assert layer.keys is not None
+    assert layer.hatched is not None
+    assert layer.keys[layer.hatched].tolist() == ["side:b>e"]
+    told = {one.title.en: one.values for one in layer.told}
+    assert told["closed to a car"] == ["closed 封闭", None, "closed 封闭"]
+    assert "closed by water" in [entry.label.en for entry in layer.legend.entries]
+    page(scene)
+
+
 def test_a_closure_lies_over_the_water(empty: Scene) -> None:
-    scene = empty.add(rising()).add(states()).at("2026-07-21T06:10")
+    scene = empty.add(rising()).add(states()).at("2026-07-21T14:10")
     marks = ribbon(scene.layer("road state"), "side:b>e", mark=True)
     lowest = scene.context.ground.at(marks[:, 0], marks[:, 1]).min()
     assert marks[:, 2].min() > lowest + 0.6
