@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cim.errors import UsageError
 from cim.scenario.network import VEHICLE_CLASSES
 from cim.sim.parameter_values import replaced
-from cim.sim.times import seconds
+from cim.sim.times import marked_instant, seconds
 
 __all__ = ["ReachParameters", "reach_parameters"]
 
@@ -59,6 +60,16 @@ class ReachParameters(BaseModel):
         if not limits:
             msg = 'within is empty; give a time such as "8min"'
             raise ValueError(msg)
+        return given
+
+    @field_validator("times")
+    @classmethod
+    def _times(cls, given: Any) -> Any:
+        for one in given or ():
+            try:
+                seconds(one)
+            except UsageError:
+                marked_instant(one)
         return given
 
     @field_validator("vehicle_class")

@@ -13,6 +13,7 @@ from cim.sim.impact.parameters import impact_parameters
 from cim.sim.impact.reach_parameters import ReachParameters, reach_parameters
 from cim.sim.impact.reach_stations import read_stations
 from cim.sim.impact.reach_targets import read_targets
+from cim.sim.impact.reach_times import times_after
 from cim.sim.impact.reachability import VERSION, reach
 from cim.sim.impact.walking import walking_network
 from cim.sim.traffic.city_network import road_network
@@ -46,9 +47,17 @@ class Reach:
         return self.prepare(city, **parameters)(roads=roads, traffic=traffic, exposed=exposed)
 
     def beside(self, own: BaseModel, others: Mapping[str, BaseModel]) -> list[str]:
-        """Return why the water of the same scenario would not count."""
-        del own
-        return [UNHEEDED] if "flood" in others and "roads" not in others else []
+        """Return why the water of the same scenario would not count, or is over before the reach is looked at."""
+        if "flood" not in others:
+            return []
+        if "roads" not in others:
+            return [UNHEEDED]
+        late = times_after(getattr(own, "times", None), getattr(others["flood"], "until", None))
+        return (
+            [f"looks at {', '.join(late)}, after the end of the water of [flood]: make that longer, or leave these times out"]
+            if late
+            else []
+        )
 
     def prepare(self, city: City, **parameters: Any) -> Callable[..., Fields]:
         """Check parameters, stations, objects and network, and return what runs them.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["CRAWL", "ON_FOOT", "LinkTimes", "Steps", "beginning", "closed_by_people", "link_times", "steps_of"]
+__all__ = ["CRAWL", "ON_FOOT", "LinkTimes", "Steps", "beginning", "closed_by_people", "link_times", "steps_of", "times_after"]
 
 ON_FOOT = "pedestrian"
 CRAWL = 1.0 / 3.6
@@ -145,6 +145,17 @@ def steps_of(
     if late:
         notes.append(f"{late} steps lie after the end of the traffic run: its last interval is taken to hold on")
     return Steps(begin, end, start), notes
+
+
+def times_after(times: Iterable[Any] | None, until: Any) -> list[str]:
+    """Return the times since the beginning that lie after the end, as far as durations alone say so."""
+    durations = []
+    for one in [until, *(times or ())]:
+        try:
+            durations.append(seconds(one))
+        except UsageError:
+            durations.append(np.nan)
+    return [str(one) for one, passed in zip(times or (), durations[1:], strict=True) if passed > durations[0]]
 
 
 def beginning(

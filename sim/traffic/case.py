@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cim.model.road_network import ODMatrix, RoadNetwork
     from cim.results import Fields
 
-__all__ = ["NO_DATE", "Case", "case_of", "length_of", "start_of", "time_faults_beside"]
+__all__ = ["NO_DATE", "Case", "case_of", "held_beyond", "length_of", "start_of", "time_faults_beside"]
 
 NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 """Start of a run that states none."""
@@ -103,6 +103,12 @@ def _road_faults(roads: Fields | None, network: RoadNetwork, asked: TrafficParam
     long = 0.0 if span is None else length_of(span, start)
     first = long if asked.method == "equilibrium" else 0.0
     return state_faults(roads, network, begun, (first, long), beyond=asked.beyond, classes=[asked.vehicle])
+
+
+def held_beyond(case: Case, roads: Fields | None) -> list[str]:
+    """Tell that the run looks at the roads at times of which nobody knows their state."""
+    beyond = _road_faults(roads, case.network, case.asked.model_copy(update={"beyond": "refuse"})) if case.asked.beyond == "hold" else []
+    return [f"the nearest known state of the roads holds on: {one.split(';')[0]}" for one in beyond]
 
 
 def start_of(asked: TrafficParameters, roads: Fields | None) -> datetime:

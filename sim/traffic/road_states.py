@@ -243,9 +243,9 @@ def _time_faults(states: Fields, first: float, last: float, beyond: Beyond) -> l
         return []
     begin, end = _span(states)
     if first < begin or last > end:
-        remedy = 'make the flood longer or the traffic shorter, or say beyond = "hold" to keep the nearest known state'
+        remedy = 'make the flood longer or the other run shorter; in traffic beyond = "hold" keeps the nearest known state'
         where = f"from {first:g} to {last:g} s after the start of {states.name}"
-        return [f"traffic is looked at {where}, which goes from {begin:g} to {end:g} s; {remedy}"]
+        return [f"the roads are looked at {where}, which goes from {begin:g} to {end:g} s; {remedy}"]
     return []
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cim.results import Fields, RunRecord, Stopwatch, figure_table, table_fingerprint
 from cim.sim.times import seconds
-from cim.sim.traffic.case import NO_DATE, Case, case_of, length_of, start_of
+from cim.sim.traffic.case import NO_DATE, Case, case_of, held_beyond, length_of, start_of
 from cim.sim.traffic.demand_zones import are_roads
 from cim.sim.traffic.outputs import equilibrium_links, interval_table, loaded_links, origin_delay, total_delay, trip_table, vehicle_table
 from cim.sim.traffic.parameters import TrafficParameters
@@ -84,7 +84,7 @@ def run_case(case: Case, roads: Fields | None = None) -> Fields:
     said = {**case.asked.model_dump(mode="json"), "start": start.isoformat()}
     seed = None if case.asked.method == "equilibrium" else case.asked.seed
     run = RunRecord("traffic", VERSION, inputs, said, seed=seed, start=start, balance=result.balance,
-                    assumptions=tuple(dict.fromkeys((*case.notes, *result.notes))))  # fmt: skip
+                    assumptions=tuple(dict.fromkeys((*case.notes, *held_beyond(case, roads), *result.notes))))  # fmt: skip
     import xarray as xr
 
     return Fields("traffic", xr.Dataset(), result.tables, watch.stop(run))

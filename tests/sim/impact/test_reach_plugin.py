@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cim.errors import UsageError
 from cim.results import Fields, Preparing, RunRecord, Simulator, Using, city_fingerprint
+from cim.sim.flood.parameters import FloodParameters
 from cim.sim.impact.reach_plugin import SIMULATOR
 from cim.sim.impact.reachability import reach
 from tests.sim.impact.reach_city import START, both, by_object, road_states, street
@@ -74,3 +75,13 @@ def test_nobody_leaves_a_station_while_water_that_comes_in_stands_around_it() ->
     dry = reach(street(), stations="fire", roads=ROADS, exposed=exposed("not_assessed"))
     assert by_object(dry)["north"]["status"] == "in_time"
     assert any("may have water inside, which is not assessed" in text for text in dry.run.assumptions)
+
+
+def test_times_that_cannot_be_looked_at_are_refused_before_anything_is_computed() -> None:
+    with pytest.raises(ValidationError, match="-1h"):
+        SIMULATOR.parameters.model_validate({"stations": "fire", "times": ["30min", "-1h"]})
+    own = SIMULATOR.parameters.model_validate({"stations": "fire", "times": ["30min", "5h", "2026-07-01T07:00"]})
+    flood = FloodParameters.model_validate({"until": "2h", "rain": {"kind": "none"}})
+    (said,) = SIMULATOR.beside(own, {"flood": flood, "roads": own})
+    assert said.startswith("looks at 5h, after the end of the water")
+    assert SIMULATOR.beside(own, {"roads": own}) == []

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cim.errors import UsageError
-from cim.model.road_network import RoadNetwork
+from cim.model.road_network import ODMatrix, RoadNetwork
 from cim.results import Fields, RunRecord
 from cim.sim.impact.assess import plain_dataset
 from cim.sim.traffic.dynamic import Fleet, LinkChange, load_fleet
 from cim.sim.traffic.road_states import ROAD_STATES, at_time, changes_of, state_faults
+from cim.sim.traffic.run_traffic import simulate
 
 NETWORK = RoadNetwork.of(
     ["a", "b", "c"], [0, 1, 2], [1, 2, 0], free_flow_time=[10.0, 20.0, 0.0], capacity=[1800.0, 900.0, 600.0], length=[200.0, 200.0, 50.0],
@@ -56,7 +57,7 @@ def test_a_speed_above_the_free_one_does_not_make_a_link_faster() -> None:
 def test_the_last_interval_holds_at_the_very_end_and_not_beyond() -> None:
     late = made(("q", "car", 3000, 3600, None, 1.0, True))
     assert at_time(late, NETWORK, "car", 3600.0)[2].tolist() == [False, True, False]
-    with pytest.raises(UsageError, match=r'from 3700 to 3700 s .* 0 to 3600 s; make the flood longer .* or say beyond = "hold"'):
+    with pytest.raises(UsageError, match=r'from 3700 to 3700 s .* 0 to 3600 s; make the flood longer .* beyond = "hold" keeps'):
         at_time(late, NETWORK, "car", 3700.0)
     assert at_time(late, NETWORK, "car", 3700.0, beyond="hold")[2][1]
     early = made(("q", "car", 0, 600, None, 1.0, True))
@@ -153,3 +154,11 @@ def test_changes_played_one_after_the_other_give_the_state_at_any_instant(drawn:
         assert closed.tolist() == now[2].tolist()
         assert capacity.tolist() == (now[1] * NETWORK.column("capacity")).tolist()
         assert speed[:2].tolist() == now[0][:2].tolist()
+
+
+def test_a_run_that_holds_on_to_the_nearest_known_state_says_so() -> None:
+    asked: dict[str, Any] = {"start": START, "until": "2h", "demand": ODMatrix.of(NETWORK, ["a"], ["b"], [10.0]), "roads": WET}
+    with pytest.raises(UsageError, match="the roads are looked at from 0 to 7200 s"):
+        simulate(NETWORK, **asked)
+    held = simulate(NETWORK, beyond="hold", **asked).run.assumptions
+    assert any(one.startswith("the nearest known state of the roads holds on: the roads are looked at from 0 to 7200 s") for one in held)
