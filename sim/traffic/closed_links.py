@@ -9,7 +9,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
+from cim.results.columns import column
 from cim.scenario.network import closures
 from cim.sim.traffic.city_network import directed_ids
 from cim.sim.traffic.dynamic import LinkChange
@@ -21,7 +23,14 @@ if TYPE_CHECKING:
     from cim.model import City
     from cim.model.road_network import RoadNetwork
 
-__all__ = ["city_closures", "merged"]
+__all__ = ["CLOSURES", "city_closures", "closure_table", "merged"]
+
+CLOSURES = pa.schema([
+    pa.field("object", pa.string()), column("link", pa.string(), en="link", zh="路段"),
+    column("from_time", pa.float64(), unit="s", en="closed from, after the start", zh="封闭开始历时"),
+    column("until_time", pa.float64(), unit="s", en="closed until; none: the end of the run or longer", zh="封闭结束历时（空：超出模拟）"),
+])  # fmt: skip
+"""When links are closed in a dynamic run, a row each time."""
 
 
 def city_closures(city: City, network: RoadNetwork, vehicle: str, start: datetime) -> list[LinkChange]:
@@ -63,6 +72,33 @@ def _transitions(spans: Iterable[tuple[float, float]]) -> list[tuple[float, bool
             made += [(last, False)] * bool(np.isfinite(last)) + [(begin, True)]
         last = max(last, end)
     return [*made, *[(last, False)] * bool(np.isfinite(last))]
+
+
+def closure_table(network: RoadNetwork, changes: Iterable[LinkChange], until: float) -> pa.Table:
+    """Return when each link is closed in a run that ends at `until` [s] (schema `CLOSURES`).
+
+    Parameters
+    ----------
+    changes
+        In the order of time, for every vehicle of the run; of those at one instant the last counts.
+    """
+    due = [(one.time, row, bool(one.closed)) for one in changes if one.closed is not None and one.time < until
+           for row in network.rows_of(one.links).tolist()]  # fmt: skip
+    last = {(row, time): shut for time, row, shut in due}
+    spans: list[tuple[int, float, float | None]] = []
+    for row, own in groupby(sorted(last.items()), key=lambda one: one[0][0]):
+        begin: float | None = None
+        for (_, time), shut in own:
+            if shut and begin is None:
+                begin = time
+            elif not shut and begin is not None:
+                spans.append((row, begin, time))
+                begin = None
+        if begin is not None:
+            spans.append((row, begin, None))
+    links = network.links.select(["object", "id"]).take(pa.array([row for row, _, _ in spans], pa.int64()))
+    times = [pa.chunked_array([[one[at] for one in spans]], pa.float64()) for at in (1, 2)]
+    return pa.Table.from_arrays([*links.columns, *times], schema=CLOSURES)
 
 
 def merged(network: RoadNetwork, people: Sequence[LinkChange], water: Sequence[LinkChange]) -> list[LinkChange]:

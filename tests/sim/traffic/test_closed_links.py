@@ -13,7 +13,7 @@ from cim.model import City, CityBuilder
 from cim.model.road_network import RoadNetwork
 from cim.scenario import Change
 from cim.sim.traffic import road_network
-from cim.sim.traffic.closed_links import city_closures, merged
+from cim.sim.traffic.closed_links import city_closures, closure_table, merged
 from cim.sim.traffic.dynamic import LinkChange
 
 START = datetime(2026, 7, 1, 7, 30, tzinfo=UTC)
@@ -95,6 +95,17 @@ def test_a_link_is_open_only_when_nobody_closes_it(people: list[tuple[int, int]]
     for at in range(90):
         expected = any(a <= at < a + long for a, long in [*people, flood])
         assert shut_at(found, "a-b", at) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["a-b", "b-c"]), st.booleans()), max_size=12))
+def test_the_table_of_closures_says_what_is_closed_at_every_instant_before_the_end(told: list[tuple[int, str, bool]]) -> None:
+    network = RoadNetwork.of(["a", "b", "c"], [0, 1], [1, 2], free_flow_time=10.0, capacity=1000.0, length=100.0)
+    changes = [LinkChange(time, [link], closed=shut) for time, link, shut in sorted(told, key=lambda one: one[0])]
+    rows = closure_table(network, changes, 25.0).to_pylist()
+    for at in range(25):
+        found = {row["link"] for row in rows if row["from_time"] <= at and (row["until_time"] is None or at < row["until_time"])}
+        assert found == {link for link in ("a-b", "b-c") if shut_at(changes, link, at)}
+    assert all(row["until_time"] is None or row["from_time"] < row["until_time"] < 25.0 for row in rows)
 
 
 def test_times_are_those_of_the_run_whatever_the_zone_of_its_start(city: City) -> None:
