@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURED", "PairWater", "Places", "instants", "line_places", "measure", "measured", "reasons", "ring_places", "roof_cells"]
 
+_ON_EDGE = 1e-6
+"""Share of a cell within which a line runs along its edge."""
 _CLASS_NAMES = np.array([None, *DEFRA_CLASSES], object)
 _ARR_NAMES = np.array([None, "H1", "H2", "H3", "H4", "H5", "H6"], object)
 
@@ -130,6 +132,8 @@ def ring_places(shapes: NDArray[Any], roofs: Bools, grid: Raster, reach: float, 
 def line_places(lines: NDArray[Any], grid: Raster, missing: str = "missing_line") -> Places:
     """Return the cells that lines cross, each piece with its exact length in units of the map; -1 for pieces beyond the grid.
 
+    A piece that runs along the edge between two cells counts half in each: round coordinates on a round grid put roads there.
+
     Parameters
     ----------
     lines : shape (n,)
@@ -144,13 +148,28 @@ def line_places(lines: NDArray[Any], grid: Raster, missing: str = "missing_line"
     joined = part[1:] == part[:-1] if len(part) else np.zeros(0, bool)
     start, end, row = xy[:-1][joined], xy[1:][joined], owner[part[1:][joined]] if len(part) else np.empty(0, np.int64)
     segment, middle, length = _cut(start, end, grid)
-    column_, row_ = np.floor((middle[:, 0] - grid.x_min) / grid.dx), np.floor((grid.y_max - middle[:, 1]) / grid.dy)
     ny, nx = grid.shape
+    across, down = (middle[:, 0] - grid.x_min) / grid.dx, (grid.y_max - middle[:, 1]) / grid.dy
+    piece, column_, share = _beside(across, nx)
+    segment, length, down = segment[piece], length[piece] * share, down[piece]
+    piece, row_, share = _beside(down, ny)
+    segment, length, column_ = segment[piece], length[piece] * share, column_[piece]
     here = (column_ >= 0) & (column_ < nx) & (row_ >= 0) & (row_ < ny)
     cell = np.where(here, row_ * nx + column_, -1).astype(np.int64)
     mine = row[segment].astype(np.int64)
     outside = np.bincount(mine[~here], minlength=count) > 0
     return Places(count, mine, cell, length, outside, reasons(absent, missing))
+
+
+def _beside(place: Floats, count: int) -> tuple[Ints, Floats, Floats]:
+    """Return the row or column of each piece, two where it runs along their edge on the grid: piece, number, share of the piece."""
+    edge = np.round(place)
+    near = np.abs(place - edge) < _ON_EDGE
+    both = near & (edge > 0) & (edge < count)
+    number = np.where(near, edge - (both | (edge == count)), np.floor(place))
+    piece = np.repeat(np.arange(len(place)), np.where(both, 2, 1))
+    second = np.append(False, piece[1:] == piece[:-1]) if len(piece) else np.zeros(0, bool)
+    return piece, number[piece] + second, np.where(both, 0.5, 1.0)[piece]
 
 
 def _cut(start: Floats, end: Floats, grid: Raster) -> tuple[Ints, Floats, Floats]:

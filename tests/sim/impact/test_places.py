@@ -52,7 +52,8 @@ def test_a_line_counts_every_cell_by_the_length_it_has_in_it(coordinates: list[t
             cell = shapely.box(x, y - DX, x + DX, y)
             expected = sum(shapely.LineString(pair).intersection(cell).length for pair in itertools.pairwise(coordinates))
             inner = shapely.box(x + 1e-6, y - DX + 1e-6, x + DX - 1e-6, y - 1e-6)
-            if math.isclose(line.intersection(inner).length, line.intersection(cell).length, abs_tol=1e-4):  # not along an edge of cells
+            outer = shapely.box(x - 1e-5, y - DX - 1e-5, x + DX + 1e-5, y + 1e-5)
+            if math.isclose(line.intersection(inner).length, line.intersection(outer).length, abs_tol=1e-4):  # not along an edge of cells
                 assert inside[row * NX + column] == pytest.approx(expected, abs=1e-4)
 
 
@@ -63,6 +64,19 @@ def test_a_line_beyond_the_grid_says_so() -> None:
     assert set(places.cell[places.row == 0].tolist()) == {-1}
     assert places.weight[(places.row == 1) & (places.cell >= 0)].sum() == 2.0
     assert places.reason.tolist() == [None, None, "missing_line"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("at", "cells"), [(4.0, 2), (4.001, 1), (0.0, 1)])
+def test_a_line_along_the_edge_of_cells_counts_half_in_each_of_both(at: float, cells: int, *, turned: bool) -> None:
+    line = shapely.LineString([(at, 2.0), (at, 8.0)] if turned else [(2.0, at), (8.0, at)])
+    places = line_places(np.array([line], object), GRID)
+    assert (places.cell >= 0).all()
+    assert not places.beyond.any()
+    lengths = np.bincount(places.cell, places.weight, NX * NY).reshape(NY, NX)
+    across = lengths.sum(axis=0 if turned else 1)
+    np.testing.assert_allclose(across[across > 0], np.full(cells, 6.0 / cells))
+    np.testing.assert_allclose(places.weight.sum(), 6.0)
 
 
 def test_a_line_from_another_part_of_the_world_costs_no_memory() -> None:
