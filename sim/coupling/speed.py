@@ -85,11 +85,13 @@ def ponding_capacity(speed: ArrayLike, free: ArrayLike, how: str) -> Floats:
 def rain_class(intensity: ArrayLike, parameters: RoadParameters) -> Ints:
     """Return 0 without rain, 1 in light, 2 in medium, 3 in heavy rain; intensity in mm/h, a class ends with its limit.
 
+    A ten-thousandth above the limit is still at it: sums over a domain round.
+
     Examples
     --------
     >>> from cim.sim.coupling.parameters import RoadParameters
-    >>> rain_class([0.0, 2.54, 3.0, 80.0], RoadParameters()).tolist()
-    [0, 1, 2, 3]
+    >>> rain_class([0.0, 2.54, 2.5400001, 3.0, 80.0], RoadParameters()).tolist()
+    [0, 1, 1, 2, 3]
     """
     rain = np.asarray(intensity, float)
-    return np.where(rain > 0, np.searchsorted(parameters.rain_intensity, rain, side="left") + 1, 0).astype(np.int64)
+    return np.where(rain > 0, np.searchsorted(np.asarray(parameters.rain_intensity) * 1.0001, rain, side="left") + 1, 0).astype(np.int64)
