@@ -220,8 +220,8 @@ def difference_layer(scene: Scene, comparison: Comparison, *, by: str = "flow", 
     fresh = shut[1] & ~shut[0]
     title = Text(f"{quantity.title.en}, change", f"{quantity.title.zh}变化")
     scale = difference_scale(np.where(ghost | fresh, np.nan, gap), title, quantity.unit, _SAME, note)
-    scale = replace(scale, closed=Text("closed in the option", "方案中封闭"))
-    scale = scale.ever if "intervals" in comparison.tables else scale
+    over_time = Text("closed in the option at some time", "方案中曾封闭")
+    scale = replace(scale, closed=over_time if "intervals" in comparison.tables else Text("closed in the option", "方案中封闭"))
     layer, of = ways.mesh("traffic change", _CHANGE, fresh)
     codes = np.where(ghost, NONE, scale.encode(gap)).astype(np.uint8)
     codes = _with_marks(np.where(fresh, CLOSED, codes).astype(np.uint8)[None], fresh)[0]

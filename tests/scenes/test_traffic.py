@@ -528,6 +528,8 @@ def test_differences_within_the_noise_are_neutral_and_others_signed(empty: Scene
     assert less[2] > less[0]  # teal
     assert [(one.label.en, one.count) for one in layer.legend.entries][-2:] == [
         ("no change, or within the noise", 8), ("closed in the option", 1)]  # fmt: skip
+    moving = empty.add(compare(over_time(), closing(("side:b>e", 0.0, 60.0)))).layer("traffic change")
+    assert moving.legend.entries[-1].label == Text("closed in the option at some time", "方案中曾封闭")
     told = {one.title.en: one.values[layer.keys.tolist().index("main:c>b")] for one in layer.told}
     assert (told["Traffic flow, change"], told["Traffic flow, noise of the change"]) == (300.0, 10.0)
 
