@@ -65,7 +65,8 @@ def simulate(
     -------
     Fields
         Tables ``links`` (flow [veh/h], travel time [s], speed [m/s], delay [veh h/h]; of an equilibrium with what the gap leaves open as
-        ``…_noise``), ``figures``; of a dynamic run also ``intervals`` and ``trips`` (what became of the vehicles, with the cause).
+        ``…_noise``), ``figures``; of a dynamic run also ``intervals``, ``closures`` (when links are closed) and ``trips``
+        (what became of the vehicles, with the cause).
 
     Raises
     ------
@@ -160,7 +161,7 @@ def _held(
 
 def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
     """Return every vehicle's way through queues, roads changing in time."""
-    from cim.sim.traffic.closed_links import city_closures, merged
+    from cim.sim.traffic.closed_links import city_closures, closure_table, merged
     from cim.sim.traffic.departures import Profile, fleet_of
     from cim.sim.traffic.dynamic import LinkChange, load_fleet
     from cim.sim.traffic.road_states import changes_of
@@ -187,7 +188,8 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
         if one.closed and one.time < until:
             shut[network.rows_of(one.links)] = True
     every = seconds(asked.output_every)
-    tables = {"links": loaded_links(network, run, shut, every), "intervals": interval_table(network, run, every), "trips": trip_table(run)}
+    tables = {"links": loaded_links(network, run, shut, every), "intervals": interval_table(network, run, every),
+              "closures": closure_table(network, changes, until), "trips": trip_table(run)}  # fmt: skip
     if asked.vehicles:
         tables["vehicles"] = vehicle_table(network, made.fleet.origin, made.fleet.destination, run)
     counts = run.count()

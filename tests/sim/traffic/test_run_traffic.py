@@ -68,6 +68,9 @@ def test_a_street_closed_for_a_time_holds_up_those_who_do_not_know(city: City) -
     south = [one for one in stuck.tables["intervals"].to_pylist() if one["object"] == "south"]
     assert sum(one["entered"] for one in south) > 0
     assert all(one["entered"] == 0 for one in south if 300.0 <= one["time"] < 2100.0)
+    shut = {(one["object"], one["from_time"], one["until_time"]) for one in stuck.tables["closures"].to_pylist()}
+    assert shut == {("south", 300.0, 2100.0)}
+    assert free.tables["closures"].num_rows == 0
     behind = [one["queue"] for one in stuck.tables["intervals"].to_pylist() if one["time"] == 1800.0]
     assert max(behind) > 1.0  # before the closure: on the connectors of the zones that would set out on it
 
