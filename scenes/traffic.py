@@ -66,13 +66,26 @@ def traffic_layer(scene: Scene, result: Fields, *, by: str = "flow", drives: str
     UsageError
         If there is no such quantity, the city has none of the links, or the times make no sense.
     """
-    table = result.tables["links"]
+    table, told = _roads(result.tables["links"], "road_class")
     ways = ways_of(scene, texts_of(table["link"]), plain_column(table, "lanes"), drives=drives, lane=lane)
+    ways = replace(ways, notes=(*told, *ways.notes))
     links = Links.of(table, ways.rows)
     intervals = result.tables.get("intervals")
     if intervals is None or not intervals.num_rows:
         return _still(ways, links, by, scene, ever=intervals is not None)
     return _moving(ways, links, result, intervals, by, scene)
+
+
+def _roads(table: pa.Table, name: str) -> tuple[pa.Table, tuple[Text, ...]]:
+    """Return the links that are roads, and how many join zones to them."""
+    from cim.sim.traffic.demand_zones import CONNECTOR
+
+    if name not in table.column_names:
+        return table, ()
+    roads = table.filter(pc.fill_null(pc.not_equal(table[name], CONNECTOR), fill_value=True))
+    many = table.num_rows - roads.num_rows
+    said = Text(f"{many:,} links only join zones to roads and are not drawn", f"{many:,} 条小区连接线未绘制")
+    return roads, (said,) if many else ()
 
 
 def _chosen(by: str, usable: dict[str, Quantity]) -> str:
@@ -208,8 +221,10 @@ def difference_layer(scene: Scene, comparison: Comparison, *, by: str = "flow", 
         msg = f"by={by!r}: the comparison has {have}; compare two traffic results of the same links"
         raise UsageError(msg)
     column, quantity = names[by], QUANTITIES[by]
+    table, told = _roads(table, "road_class_base")
     ways = ways_of(scene, texts_of(table["link"]), np.fmax(*(plain_column(table, f"lanes_{side}") for side in ("base", "option"))),
                    drives=drives, lane=lane)  # fmt: skip
+    ways = replace(ways, notes=(*told, *ways.notes))
     taken = table.take(ways.rows)
     gap = plain_column(taken, f"{column}_difference") * quantity.factor
     noise = np.nan_to_num(plain_column(taken, f"{column}_noise")) * quantity.factor

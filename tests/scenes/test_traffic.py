@@ -219,6 +219,15 @@ def test_links_that_the_city_lacks_are_counted_and_told(empty: Scene) -> None:
         empty.add(Fields("traffic", xr.Dataset(), bare, alone.run))
 
 
+def test_links_that_join_zones_to_roads_are_no_roads_that_the_city_lacks(empty: Scene) -> None:
+    result = traffic(more=("zone 1>a", "zone 1<a"))
+    kinds = pa.array([None] * len(LINKS) + ["connector"] * 2, pa.string())
+    result = replace(result, tables={"links": result.tables["links"].append_column("road_class", kinds)})
+    said = ["2 links only join zones to roads and are not drawn"]
+    assert [note.en for note in empty.add(result).layer("traffic").notes] == said
+    assert [note.en for note in empty.add(compare(result, result)).layer("traffic change").notes] == said
+
+
 def test_a_side_or_a_quantity_that_does_not_exist_is_refused(empty: Scene) -> None:
     with pytest.raises(UsageError, match="give 'right' or 'left'"):
         empty.add(traffic(), drives="both")
