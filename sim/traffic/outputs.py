@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +13,12 @@ import pyarrow as pa
 from cim.results.columns import column
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from cim.model.road_network import RoadNetwork
-    from cim.sim.traffic.dynamic import DynamicRun
+    from cim.sim.traffic.dynamic import DynamicRun, LinkChange
     from cim.sim.traffic.equilibrium import Assignment
 
     Reals = NDArray[np.float64]
@@ -178,27 +182,27 @@ def _ends(run: DynamicRun, every: float) -> NDArray[np.int64]:
     return np.unique(np.concatenate([[0], np.flatnonzero(whole), [len(run.times) - 1]]))
 
 
-def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Table:
+def interval_table(network: RoadNetwork, run: DynamicRun, every: float, changes: Sequence[LinkChange] = ()) -> pa.Table:
     """Return what passed on each link in each interval, where there was a vehicle.
 
     Parameters
     ----------
     every
         Length of an interval [s], a multiple of the time between two counts; the last one may be shorter.
+    changes
+        Of the run: no vehicle is faster than they let it.
 
     Notes
     -----
-    Speed is way over time of all vehicles on the link (Edie 1963), never above the free speed; a vehicle that is on the link at the begin
+    Speed is way over time of all vehicles on the link (Edie 1963), never above what is possible; a vehicle that is on the link at the begin
     or at the end of the interval counts with half its way. The queue at the end of an interval are the vehicles that would have left the
     link by then on an empty road and have not.
     """
-    length, free = network.column("length"), network.column("free_flow_time")
+    length = network.column("length")
     ids, objects = network.links["id"], network.links["object"]
     ends = _ends(run, every)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fastest = np.where(free > 0, length / free, np.inf)
     parts = []
-    for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+    for fastest, first, last in zip(_fastest(network, changes, run.times[ends]), ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         entered, left = run.entered[last] - run.entered[first], run.left[last] - run.left[first]
         spent, passed = run.spent[last] - run.spent[first], (entered + left) / 2.0
         rows = np.flatnonzero((spent > 1e-6) | (passed > 0))
@@ -215,18 +219,39 @@ def interval_table(network: RoadNetwork, run: DynamicRun, every: float) -> pa.Ta
     return made.replace_schema_metadata({"intervals": json.dumps(run.times[ends].tolist())})
 
 
+def _fastest(network: RoadNetwork, changes: Sequence[LinkChange], ends: Reals) -> Iterator[Reals]:
+    """Give the greatest speed that each link has at any time of each interval [m/s]."""
+    length, free = network.column("length"), network.column("free_flow_time")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        now = np.where(free > 0, length / free, np.inf)
+    coming = sorted(((one.time, one.speed, network.rows_of(one.links)) for one in changes if one.speed is not None), key=itemgetter(0))
+    at = 0
+    for first, last in pairwise(ends.tolist()):
+        most = np.zeros(len(now))
+        while at < len(coming) and coming[at][0] < last:
+            time, speed, rows = coming[at]
+            if time > first:
+                np.maximum(most, now, out=most)
+            now[rows] = speed
+            at += 1
+        yield np.maximum(most, now)
+
+
 def total_delay(run: DynamicRun) -> float:
     """Return the time lost on all roads until the end [veh s]."""
     return max(float(run.lost[-1].sum()), 0.0)
 
 
 def origin_delay(run: DynamicRun) -> tuple[float, int]:
-    """Return the time that vehicles waited before their first road [veh s], and how many still wait there at the end."""
-    end = float(run.times[-1])
-    due = run.departure <= end
-    out = due & ~np.isfinite(run.started) & ~np.isfinite(run.arrival)
-    waited = np.where(out, end - run.departure, np.nan_to_num(run.started - run.departure))
-    return float(waited[due].sum()), int(out.sum())
+    """Return the time that vehicles waited for space before their first road [veh s], and how many still do at the end.
+
+    Those that are stranded there lost more than time, and are not among them.
+    """
+    from cim.sim.traffic.dynamic_outcome import CAUSES
+
+    waiting = run.cause == CAUSES.index("waiting at the origin for space")
+    waited = np.where(waiting, run.times[-1] - run.departure, np.nan_to_num(run.started - run.departure))
+    return float(waited.sum()), int(waiting.sum())
 
 
 def trip_table(run: DynamicRun) -> pa.Table:

@@ -188,7 +188,7 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
         if one.closed and one.time < until:
             shut[network.rows_of(one.links)] = True
     every = seconds(asked.output_every)
-    tables = {"links": loaded_links(network, run, shut, every), "intervals": interval_table(network, run, every),
+    tables = {"links": loaded_links(network, run, shut, every), "intervals": interval_table(network, run, every, changes),
               "closures": closure_table(network, changes, until), "trips": trip_table(run)}  # fmt: skip
     if asked.vehicles:
         tables["vehicles"] = vehicle_table(network, made.fleet.origin, made.fleet.destination, run)

@@ -6,7 +6,7 @@ import pytest
 from cim.model.road_network import ODMatrix, RoadNetwork
 from cim.results import compare
 from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, load_fleet
-from cim.sim.traffic.outputs import interval_table, loaded_links, total_delay, trip_table
+from cim.sim.traffic.outputs import interval_table, loaded_links, origin_delay, total_delay, trip_table
 from cim.sim.traffic.run_traffic import simulate
 
 
@@ -182,3 +182,22 @@ def test_trips_of_a_demand_follow_an_option_that_closes_a_road_for_good() -> Non
     trips = ODMatrix.of(chain(), ["a"], ["d"], [600.0])
     other = RoadNetwork.of(["d", "c", "b", "a"], [3, 2, 1], [2, 1, 0], free_flow_time=30.0, capacity=1800.0, length=500.0)
     assert simulate(other, demand=trips, method="equilibrium").tables["links"]["flow"].to_pylist() == [600.0] * 3
+
+
+def test_no_interval_is_faster_than_its_roads_allow_at_any_time_of_it() -> None:
+    network = chain()
+    slow = [LinkChange(120.0, ["b-c"], speed=2.0), LinkChange(330.0, ["b-c"], speed=750.0 / 45.0), LinkChange(450.0, ["b-c"], speed=1.0)]
+    run = loaded(network, 40, 10.0, changes=slow)
+    rows = {one["time"]: one["speed"] for one in interval_table(network, run, 60.0, slow).to_pylist() if one["link"] == "b-c"}
+    allowed = {0.0: 750 / 45, 60.0: 750 / 45, 120.0: 2.0, 180.0: 2.0, 240.0: 2.0, 300.0: 750 / 45, 360.0: 750 / 45, 420.0: 750 / 45}
+    assert all(speed <= allowed.get(time, 1.0) * (1 + 1e-9) for time, speed in rows.items())
+    assert rows[180.0] == pytest.approx(2.0, rel=0.5)
+
+
+def test_the_stranded_are_not_said_to_wait() -> None:
+    network = chain()
+    fleet = Fleet(np.arange(0.0, 100.0), np.repeat([0, 3], 50), np.repeat([3, 0], 50))
+    long, short = (load_fleet(network, fleet, until=until) for until in (3600.0, 36000.0))
+    assert origin_delay(long) == origin_delay(short)
+    assert origin_delay(long)[1] == 0
+    assert long.count()["stranded"] == 50
