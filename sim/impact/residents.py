@@ -126,7 +126,11 @@ def people(city: City, exposed: Fields, *, parameters: ImpactParameters | None =
     tables = {"people": table_of(columns, PEOPLE), "floors": _floor_table(buildings, floors, over, hit, count)}
     inputs = {"city": city_fingerprint(city), "exposure": table_fingerprint(exposed.table("buildings"))}
     said = limits.model_dump(include={"storey_height", "floor_area_per_person", "uses"})
-    sums = {"people_affected": float(np.nansum(columns["people_affected"])), "not_assessed_buildings": float((~assessed).sum())}
+    people = columns["people_affected"]
+    sums = {
+        "people_affected": float(np.nansum(people)) if np.isfinite(people).any() else np.nan,
+        "not_assessed_buildings": float((~assessed).sum()),
+    }
     notes = _notes(source, reason, assumed, limits)
     run = RunRecord("people", _VERSION, inputs, said, start=exposed.run.start, balance=sums, assumptions=notes)
     return Fields("people", plain_dataset(), tables, watch.stop(run))
