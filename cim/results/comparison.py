@@ -25,7 +25,7 @@ from cim.results.pairing import (
     series_keys,
     summarise_series,
 )
-from cim.results.tolerance import Tolerance
+from cim.results.tolerance import Tolerance, numbers_of, within_noise
 from cim.results.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from cim.results.run_record import RunRecord
 
-__all__ = ["Comparison", "Noise", "compare", "within_noise"]
+__all__ = ["Comparison", "Noise", "compare"]
 
 _VERDICT_COLUMNS = ("object", "place", "unit", "value", "limit", "verdict", "reason")
 
@@ -110,7 +110,7 @@ class Comparison:
             gap = np.abs(np.asarray(changed[title].to_numpy(), float))
             if title.removesuffix("difference") + "noise" in changed.column_names:
                 gap[within_noise(changed, title.removesuffix("_difference"))] = 0.0
-            both = [np.abs(_numbers(changed[title.removesuffix("difference") + word])) for word in ("base", "option")]
+            both = [np.abs(numbers_of(changed[title.removesuffix("difference") + word])) for word in ("base", "option")]
             scale = np.fmax(*both)
             most = np.max(scale, initial=0.0, where=np.isfinite(scale))
             size = np.fmax(size, np.nan_to_num(gap / most if most > 0 else gap, posinf=1.0))
@@ -277,16 +277,10 @@ def _is_noise(name: str, columns: Sequence[str]) -> bool:
     return name.endswith("_noise") and name in columns and name.removesuffix("_noise") in columns
 
 
-def within_noise(columns: Mapping[str, Any] | pa.Table, name: str) -> np.ndarray:
-    """Return where a difference of two runs is no larger than what both runs may be off; nowhere without a column that says it."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.abs(_numbers(columns[f"{name}_difference"])) <= _numbers(columns[f"{name}_noise"]), bool)
-
-
 def _same(a: Any, b: Any, kind: pa.Field, tolerance: Tolerance) -> np.ndarray:
     """Return where two columns hold the same: measured numbers and instants within the tolerance, everything else exactly."""
     if pa.types.is_floating(kind.type):
-        return tolerance.same(_numbers(a), _numbers(b), unit(kind))
+        return tolerance.same(numbers_of(a), numbers_of(b), unit(kind))
     missing = pc.and_(pc.is_null(a, nan_is_null=True), pc.is_null(b, nan_is_null=True))
     same = np.asarray(pc.or_(pc.fill_null(pc.equal(a, b), False), missing).to_numpy(), bool)
     if pa.types.is_timestamp(kind.type):
@@ -294,11 +288,6 @@ def _same(a: Any, b: Any, kind: pa.Field, tolerance: Tolerance) -> np.ndarray:
         apart = pc.fill_null(pc.less_equal(pc.abs(pc.subtract(two, one)), round(tolerance.absolute * 1e6)), False)
         same |= np.asarray(apart.to_numpy(), bool)
     return same
-
-
-def _numbers(values: Any) -> np.ndarray:
-    """Return a column as numbers, NaN where there is none."""
-    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), float)
 
 
 def _words(no_base: np.ndarray, no_option: np.ndarray, same: np.ndarray, columns: Mapping[str, Any]) -> pa.Array:

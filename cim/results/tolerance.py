@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from cim.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-__all__ = ["Tolerance"]
+__all__ = ["Tolerance", "numbers_of", "within_noise"]
 
 _UNITS = frozenset({"m", "m²", "m³", "m/s", "m²/s", "m³/s", "s"})
 """Units of measured quantities, for which the absolute tolerance holds; counts, persons and money have the relative one only."""
@@ -54,3 +57,14 @@ class Tolerance:
         """Return it in words."""
         units = "m, m², m³, m/s, m²/s, m³/s or s"
         return f"{self.relative:g} of the value, or {self.absolute:g} in {units} ({self.absolute * _SHARE:g} without a unit)"
+
+
+def within_noise(columns: Mapping[str, Any] | pa.Table, name: str) -> np.ndarray:
+    """Return where a difference of two runs is no larger than what both runs may be off; nowhere without a column that says it."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(numbers_of(columns[f"{name}_difference"])) <= numbers_of(columns[f"{name}_noise"]), bool)
+
+
+def numbers_of(values: Any) -> np.ndarray:
+    """Return a column as numbers, NaN where there is none."""
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), float)

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from cim.results.columns import unit
-from cim.results.comparison import within_noise
 from cim.results.figures import main_figures, mass_ledger
 from cim.results.listed import MOST_LISTED, clock_text, listed
+from cim.results.tolerance import within_noise
 
 if TYPE_CHECKING:
     from datetime import tzinfo

@@ -107,7 +107,8 @@ def test_words_for_classes(word: str, expected: str) -> None:
 
 @pytest.mark.parametrize("field", ["道路等级", "道路等", "等级", "技术等级", "类型"])
 def test_the_class_is_read_from_chinese_fields_that_a_reader_leaves_alone(field: str) -> None:
-    city = derive_road_links(roads(WEST, EAST, **{field: ["快速路", "城市支路"]}))
+    said: dict[str, Any] = {field: ["快速路", "城市支路"]}
+    city = derive_road_links(roads(WEST, EAST, **said))
     assert [row["said"]["class"] for row in rows(city)] == ["trunk", "tertiary"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cim.results import Fields, RunRecord, compare, comparison_text
 from cim.results.columns import column
-from cim.results.comparison import within_noise
+from cim.results.tolerance import within_noise
 
 
 def flows(links: list[str], flow: list[float], noise: list[float]) -> Fields:

@@ -37,7 +37,7 @@ def flood(**more: Any) -> FloodParameters:
 
 
 def test_an_instant_without_a_zone_is_in_that_of_the_city(city: City) -> None:
-    asked = {"demand": TRIPS, "departures": "5min"}
+    asked: dict[str, Any] = {"demand": TRIPS, "departures": "5min"}
     bare = simulate(city, start="2026-07-01T08:00:00", until="2026-07-01T08:10", **asked)
     told = simulate(city, start="2026-07-01T08:00:00+08:00", until="10min", **asked)
     assert bare.run.start == told.run.start == datetime(2026, 7, 1, tzinfo=UTC)
@@ -47,8 +47,8 @@ def test_an_instant_without_a_zone_is_in_that_of_the_city(city: City) -> None:
 def test_a_traffic_beyond_its_flood_is_found_beforehand_where_the_zones_can_be_compared() -> None:
     late = datetime(2026, 7, 1, 12)  # noqa: DTZ001 - the case itself
     bare, own = flood(start=datetime(2026, 7, 1, 8)), TrafficParameters(start=late)  # noqa: DTZ001
-    assert len(SIMULATOR.beside(own, {"flood": bare, "roads": None})) == 1
-    assert SIMULATOR.beside(own, {"flood": flood(), "roads": None}) == []  # one states its zone, the other does not
+    assert len(SIMULATOR.beside(own, {"flood": bare, "roads": own})) == 1
+    assert SIMULATOR.beside(own, {"flood": flood(), "roads": own}) == []  # one states its zone, the other does not
 
 
 def test_gates_beside_a_matrix_are_refused(city: City, tmp_path: Path) -> None:
@@ -109,9 +109,15 @@ def test_select_link_takes_rows_that_are_there() -> None:
 def test_faults_of_parameters_network_trips_and_roads_come_in_one_message(city: City, tmp_path: Path, row: str, word: str) -> None:
     file = tmp_path / "trips.csv"
     file.write_text(f"origin,destination,trips\n{row}\n", encoding="utf-8")
-    asked = {"start": "2026-07-01T08:00", "until": "2026-07-01T07:00", "output_every": "0s", "closed": ["no road"], "gap": 3.0}
+    asked: dict[str, Any] = {
+        "start": "2026-07-01T08:00",
+        "until": "2026-07-01T07:00",
+        "output_every": "0s",
+        "closed": ["no road"],
+        "gap": 3.0,
+    }
     with pytest.raises((UsageError, ObjectNotFoundError)) as told:
-        simulate(city, demand=str(file), **asked)
+        simulate(city, demand=str(file), gap=3.0, **asked)
     said = str(told.value)
     assert said.startswith("traffic: 5 faults:"), said
     assert all(one in said for one in ("gap", "no road", "until is", "output_every", word)), said
