@@ -117,7 +117,7 @@ def test_faults_of_parameters_network_trips_and_roads_come_in_one_message(city: 
         "gap": 3.0,
     }
     with pytest.raises((UsageError, ObjectNotFoundError)) as told:
-        simulate(city, demand=str(file), gap=3.0, **asked)
+        simulate(city, demand=str(file), **asked)
     said = str(told.value)
     assert said.startswith("traffic: 5 faults:"), said
     assert all(one in said for one in ("gap", "no road", "until is", "output_every", word)), said
