@@ -97,7 +97,7 @@ class DynamicRun:
     arrival: Reals
     """[s]; not a number for a vehicle that is not there at the end."""
     status: NDArray[np.int8]
-    """`dynamic_kernels.WAITING`, `ON_THE_WAY`, `ARRIVED`, or why it was taken off: `NO_ROUTE`, `ORIGIN_CLOSED`, `CIRCLES`."""
+    """`dynamic_kernels.WAITING`, `ON_THE_WAY`, `ARRIVED`, or why it has no way or is off: `NO_ROUTE`, `ORIGIN_CLOSED`, `CIRCLES`."""
     cause: NDArray[np.int8]
     """What became of each vehicle, a row of `dynamic_outcome.CAUSES`."""
     times: Reals
@@ -110,7 +110,7 @@ class DynamicRun:
     queue: NDArray[np.int32]
     """Vehicles on each link that would have left it by then on an empty road, shape (k, links)."""
     lost: Reals
-    """Time lost on each link until then, against the time on it when empty [veh s], shape (k, links)."""
+    """Time lost on each link until then, against the time on it when empty [veh s], shape (k, links); who is faster loses none."""
     moves: int
     """Passages of links in all."""
     notes: tuple[str, ...]
@@ -182,7 +182,7 @@ def load_fleet(  # noqa: PLR0913  # one argument per parameter of the model
     checked(network, faults_of_run(network, fleet, changes, numbers, places, priority))
     order = np.argsort(fleet.departure, kind="stable").astype(np.int32)
     rows = class_rows(fleet.class_names, changes)
-    roads, vary, notes = roads_of(kernels, network, rows.many, spacing=jam_spacing, wave=wave_speed, priority=priority,
+    roads, vary, notes = roads_of(kernels, network, rows.many, len(order), spacing=jam_spacing, wave=wave_speed, priority=priority,
                                   origin_priority=origin_priority)  # fmt: skip
     most = int(np.diff(fleet.path_start).max(initial=0)) + 3 * network.nodes.num_rows + 100 if most_links is None else most_links
     rules = rules_of(kernels, network, roads, clock=clock, gap=gap, lost=lost, most=most)
@@ -227,7 +227,6 @@ def _advance(
     table = detour = ways(_times(roads, vary, state, 0.0))
     know = kernels.LEARN if behaviour != "unaware" else kernels.UNAWARE
     counts: list[tuple[Any, ...]] = []
-    free = roads.length / np.maximum(vary.speed.reshape(rows.many, -1).max(axis=0), 1e-9)
     with track(total=until, label="traffic", unit="s") as progress:
         for k, stop in enumerate(stops.tolist()):
             if stop > 0:  # changes at the start hold before anybody departs
@@ -242,11 +241,11 @@ def _advance(
                         table = ways(time)
                     detour = table if behaviour == "unaware" else ways(np.where(_closed(vary, rows), np.inf, time))
                     table = detour if behaviour == "informed" else table
-                kernels.decide_again(stop, roads, vary, state)
+                kernels.decide_again(stop, roads, vary, trips, state, rules, table, detour, know)
             if count[k]:
                 spent = state.stay + (state.entered - state.left) * stop
-                queue, lost = np.zeros(len(free), np.int32), np.zeros(len(free))
-                kernels.late(stop, roads, state, free, queue, lost)
+                queue, lost = np.zeros(len(spent), np.int32), np.zeros(len(spent))
+                kernels.late(stop, roads, state, queue, lost)
                 counts.append((stop, state.entered.astype(np.int32), state.left.astype(np.int32), spent, queue, lost))
             progress.update(stop)
     return counts

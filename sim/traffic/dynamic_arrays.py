@@ -22,11 +22,15 @@ __all__ = ["QUICK", "ClassRows", "class_rows", "headway", "lanes_of", "roads_of"
 
 QUICK = 1e6
 """Speed on a link that takes no time [m/s]."""
+_BROAD, _MANY = 50.0, 1000.0
+"""Lanes, and vehicles at least, beyond which no link stores any: files give connectors any capacity, and with it any lanes."""
+_UNLIMITED = 1e12
+"""Capacity from which on a link is held up by nothing but space [veh/h]: finite, so that shares and headways are numbers."""
 
 
 def headway(capacity: float) -> float:
     """Return the least time between two vehicles [s] at a capacity [veh/h]; infinite for none."""
-    return 3600.0 / capacity if capacity > 0 else np.inf
+    return 3600.0 / min(capacity, _UNLIMITED) if capacity > 0 else np.inf
 
 
 class ClassRows(NamedTuple):
@@ -76,11 +80,16 @@ def lanes_of(network: RoadNetwork) -> Ints:
 
 
 def roads_of(
-    kernels: Any, network: RoadNetwork, rows: int, *, spacing: float, wave: float, priority: Reals | None, origin_priority: float
-) -> tuple[Any, Any, tuple[str, ...]]:
+    kernels: Any, network: RoadNetwork, rows: int, vehicles: int, *, spacing: float, wave: float, priority: Reals | None,
+    origin_priority: float,
+) -> tuple[Any, Any, tuple[str, ...]]:  # fmt: skip
     """Return what is fixed and what varies of the links, and what was assumed."""
+    from cim.model.network_checks import THIN
+
     first, out = network.forward_star
     length, time, capacity = (np.ascontiguousarray(network.column(name), float) for name in ("length", "free_flow_time", "capacity"))
+    thin, endless = (capacity > 0) & (capacity < THIN), ~(capacity < _UNLIMITED)
+    capacity = np.fmin(capacity, _UNLIMITED)  # a link of constant time may have none
     tail, head = network.column("from_node"), network.column("to_node")
     place = np.empty(len(out), np.int64)
     place[out] = np.arange(len(out)) - first[tail[out]]
@@ -88,14 +97,26 @@ def roads_of(
     quick = time <= 0
     speed = np.where(quick, QUICK, length / np.where(quick, 1.0, time))
     notes = [f"{int(quick.sum())} links take no time when empty; their vehicles pass them at once"] if quick.any() else []
+    if thin.any():
+        name = network.links["id"][int(np.argmax(thin))].as_py()
+        few = f"{int(thin.sum())} links have a capacity below {THIN:g} veh/h (first: {name})"
+        notes.append(f"{few}: another unit, or held by b of the cost law?")
+    if endless.any():
+        notes.append(f"{int(endless.sum())} links have no limit of capacity; only what lies ahead holds their vehicles up")
     lanes, said = _lanes(network.column("lanes"), capacity, speed, spacing, wave)
     storage = np.maximum(length * lanes / spacing, 1.0)
     wave_time = storage * spacing / lanes / wave  # of the same length as the storage, or short links would choke
-    size = np.ceil(storage).astype(np.int64) + 2
+    most = np.maximum(length * _BROAD / spacing, _MANY)
+    broad = (storage > most) & (vehicles > most)
+    if broad.any():
+        notes.append(f"{int(broad.sum())} links store as many vehicles as {_BROAD:g} lanes, {_MANY:g} at least, whatever their capacity")
+    storage = np.minimum(storage, most)
+    size = np.minimum(np.ceil(storage), vehicles).astype(np.int64) + 2
     share = capacity if priority is None else np.asarray(priority, float)
     roads = kernels.Roads(
         network.turn_graph.state_of_link, np.concatenate([[0], np.cumsum(degree)])[:-1].astype(np.int64), place, length, wave_time, storage,
-        np.concatenate([[0], np.cumsum(size)]).astype(np.int64), np.concatenate([share, origin_priority * share]).astype(float), first, out,
+        length / speed, np.concatenate([[0], np.cumsum(size)]).astype(np.int64),
+        np.concatenate([share, origin_priority * share]).astype(float), first, out,
     )  # fmt: skip
     with np.errstate(divide="ignore"):
         gaps = np.where(capacity > 0, 3600.0 / capacity, np.inf)
@@ -244,6 +265,7 @@ def state_of(kernels: Any, roads: Any, vehicles: int) -> Any:
         none(links), none(links), np.full(vehicles, -1, np.int32), none(links), none(2 * links), none(2 * links), np.zeros(turns),
         np.zeros(links), np.zeros(links), np.zeros(vehicles, np.int8), np.full(vehicles, np.nan), np.full(vehicles, np.nan),
         np.zeros(vehicles, np.int32), np.zeros(vehicles, bool), np.zeros(links, np.int64), np.zeros(links), np.zeros(links),
+        np.zeros(links),
     )  # fmt: skip
 
 

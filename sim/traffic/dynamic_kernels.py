@@ -21,8 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 WAITING, ON_THE_WAY, ARRIVED, NO_ROUTE, ORIGIN_CLOSED, CIRCLES = 0, 1, 2, 3, 4, 5
-"""What a vehicle does: not departed or in the queue at its origin; on a link; there; taken off, for no way leads on; for every link out of
-its origin is closed; for it passed more links than anybody needs."""
+"""What a vehicle does: not departed or in the queue at its origin; on a link; there; taken off, for no way leads on, or at its origin until
+one does; there until a link out of it opens; taken off, for it passed more links than anybody needs."""
 UNAWARE, LEARN = 0, 1
 """What a driver before a closed link does: waits; takes the detour from there."""
 _LATE = 0.05  # single precision keeps an instant after a week to 0.03 s: who is later than this is late [s]
@@ -49,8 +49,10 @@ class Roads(NamedTuple):
     """Time of the backward wave from end to end [s]."""
     storage: Any
     """Vehicles on the jammed link, kappa, at least 1."""
+    free: Any
+    """Time on the empty link [s], as it is at the start."""
     ring: Any
-    """Where the ring of a link begins, shape (links + 1,)."""
+    """Where the ring of a link begins, shape (links + 1,): places for kappa and two more, or for all vehicles if these are fewer."""
     priority: Any
     """Share of a link, and after them of each origin's queue, where several wait for one link, shape (2 links,)."""
     first: Any
@@ -160,6 +162,8 @@ class State(NamedTuple):
     """Vehicles that left a link since this was last emptied, and their time on it [s]."""
     stay: Any
     """Instants at which vehicles left each link, summed, less those at which they entered it [s]."""
+    early: Any
+    """Time that vehicles took less than on the empty link at the start, for its speed was raised, summed [s]."""
 
 
 # ---------------------------------------------------------------- events by time: a 4-ary heap with places
@@ -282,10 +286,10 @@ def _room(r, c, s, a):
         return np.inf
     soonest = s.last_in[a] + c.headway[a]
     beyond = s.entered[a] + 1 - r.storage[a]
-    if beyond > 0.0:
+    size = r.ring[a + 1] - r.ring[a]
+    if beyond > 0.0 and r.storage[a] <= size - 2:  # a link that could hold all vehicles is never full
         whole = np.int64(np.floor(beyond))
         part = beyond - whole
-        size = r.ring[a + 1] - r.ring[a]
         if s.left[a] < whole + (1 if part > 0.0 else 0):
             return np.inf
         if whole >= 1:
@@ -405,7 +409,10 @@ def _leave(r, c, t, s, e, now):
         at = r.ring[e] + s.left[e] % (r.ring[e + 1] - r.ring[e])
         s.mark[at] = now
         s.passed[e] += 1
-        s.spent[e] += now - s.entry_time[at]
+        took = now - s.entry_time[at]
+        s.spent[e] += took
+        if r.free[e] - took > _LATE:
+            s.early[e] += r.free[e] - took
         s.stay[e] += now
         s.left[e] += 1
         s.number[2] += 1
@@ -464,7 +471,7 @@ def _wait(r, c, t, s, v, e, a, now):
 
 @_inlined
 def _end(r, c, t, s, v, a, now):
-    """Take a vehicle off: it is there, or has no way on."""
+    """Take a vehicle off: it is there, or has no way on; at its origin, it may have one later."""
     s.arrival[v] = now
     s.status[v] = ARRIVED if a == -2 else NO_ROUTE
     if a == -1 and s.step[v] == 0:
@@ -473,6 +480,24 @@ def _end(r, c, t, s, v, a, now):
             open_ = open_ or not _barred(c, t, v, r.out[k])
         if not open_:
             s.status[v] = ORIGIN_CLOSED
+
+
+@_inlined
+def _depart(r, c, t, s, x, v, now, table, detour, behaviour):
+    """Put a vehicle into the queue before its first link, if it has a way."""
+    links = r.length.shape[0]
+    a = _choice(r, c, t, s, x, v, np.int64(-1), np.int64(t.origin[v]), table, detour, behaviour)
+    if a < 0:
+        _end(r, c, t, s, v, a, now)
+        return
+    s.status[v] = WAITING
+    s.queue_next[v] = -1
+    if s.queue_last[a] >= 0:
+        s.queue_next[s.queue_last[a]] = v
+    else:
+        s.queue_first[a] = v
+        _plan(s, links + a, now)
+    s.queue_last[a] = v
 
 
 @_inlined
@@ -569,17 +594,7 @@ def run(until, r, c, t, s, x, table, detour, behaviour):
         if departs <= event:
             v = s.number[1]
             s.number[1] += 1
-            a = _choice(r, c, t, s, x, v, np.int64(-1), np.int64(t.origin[v]), table, detour, behaviour)
-            if a < 0:
-                _end(r, c, t, s, v, a, departs)
-                continue
-            s.queue_next[v] = -1
-            if s.queue_last[a] >= 0:
-                s.queue_next[s.queue_last[a]] = v
-            else:
-                s.queue_first[a] = v
-                _plan(s, links + a, departs)
-            s.queue_last[a] = v
+            _depart(r, c, t, s, x, v, departs, table, detour, behaviour)
             continue
         item = np.int64(s.heap[0])
         _drop(s, item)
@@ -615,8 +630,8 @@ def _change(now, a, speed, headway, closed, r, c, t, s):
 
 
 @_jit
-def decide_again(now, r, c, s):
-    """Let every head that waits choose its next link anew: the tables have changed, or what is closed.
+def decide_again(now, r, c, t, s, x, table, detour, behaviour):
+    """Let every head that waits choose its next link anew, and who had no way at its origin: the tables have changed, or what is closed.
 
     On a link that carries nothing it stays until that changes.
     """
@@ -629,6 +644,9 @@ def decide_again(now, r, c, s):
             s.waits_for[e] = -1
             if e >= links or c.headway[e] < np.inf:
                 _plan(s, e, now)
+    for v in range(s.number[1]):
+        if s.step[v] == 0 and (s.status[v] == NO_ROUTE or s.status[v] == ORIGIN_CLOSED):
+            _depart(r, c, t, s, x, v, now, table, detour, behaviour)
 
 
 @_jit
@@ -646,10 +664,10 @@ def places(r, s, place):
 
 
 @_jit
-def late(now, r, s, free, queue, lost):
+def late(now, r, s, queue, lost):
     """Write how many vehicles on each link would have left it by now had nobody held them up, and the time lost on it so far [veh s].
 
-    `free` is the time on the empty link [s]. Vehicles that have left lost what they took beyond it, those that are late what they are late.
+    Vehicles that have left lost what they took beyond the time on the empty link, those that are late what they are late; nobody wins time.
     """
     for a in range(r.length.shape[0]):
         size = r.ring[a + 1] - r.ring[a]
@@ -657,11 +675,11 @@ def late(now, r, s, free, queue, lost):
         for m in range(s.left[a], s.entered[a]):
             entry = s.entry_time[r.ring[a] + m % size]
             here += entry
-            if now - entry - free[a] > _LATE:
+            if now - entry - r.free[a] > _LATE:
                 waiting += 1
-                behind += now - entry - free[a]
+                behind += now - entry - r.free[a]
         queue[a] = waiting
-        lost[a] = s.stay[a] + here - free[a] * s.left[a] + behind
+        lost[a] = max(s.stay[a] + here - r.free[a] * s.left[a] + s.early[a] + behind, 0.0)
 
 
 @_jit

@@ -21,7 +21,7 @@ CAUSES = (
 behind a link that is closed to whoever is first, or carries nothing; the road it would set out on is full; it departs after the end; it
 passed more links than anybody needs; it stands on or behind links that are full and wait for each other, all round."""
 STRANDED = ("origin closed", "no route", "behind a closed link", "sent in circles", "in a ring of full roads")
-"""Causes that time alone does not heal."""
+"""Causes that time alone does not heal: as it is at the end for those at their origin; who has no route under way is taken off."""
 
 
 def causes_of(kernels: Any, roads: Any, vary: Any, trips: Any, state: Any) -> NDArray[np.int8]:

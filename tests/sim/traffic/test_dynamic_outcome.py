@@ -9,7 +9,9 @@ import pytest
 
 from cim.errors import UsageError
 from cim.model.road_network import RoadNetwork
+from cim.sim.traffic import dynamic_kernels
 from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, load_fleet
+from cim.sim.traffic.dynamic_arrays import roads_of
 from cim.sim.traffic.dynamic_outcome import CAUSES, STRANDED
 
 SPEED = 12.5
@@ -158,3 +160,90 @@ def test_changes_after_the_end_are_told() -> None:
 def test_what_time_does_not_heal_is_a_cause() -> None:
     assert set(STRANDED) < set(CAUSES)
     assert not {"arrived", "still travelling", "not departed"} & set(STRANDED)
+
+
+@pytest.mark.parametrize("behaviour", ["unaware", "learn", "informed"])
+@pytest.mark.parametrize("end", [1500.0, 2000.0, 7200.0])
+def test_who_finds_every_way_closed_waits_at_the_origin_and_goes_when_one_opens(behaviour: Any, end: float) -> None:
+    road = roads([(0, 1), (0, 2), (1, 3), (2, 3)])
+    times = (("0-1", 900.0, 2400.0), ("0-2", 1200.0, 1800.0))
+    changes = [LinkChange(at, [link], closed=at == shut) for link, shut, opened in times for at in (shut, opened)]
+    fleet = trips(np.arange(0.0, 3600.0, 9.0), 0, 3)
+    found = run(road, fleet, end, changes=changes, behaviour=behaviour, table_every=1e9)
+    held = (fleet.departure > 1200.0) & (fleet.departure <= min(end, 1800.0))
+    if end == 1500.0:
+        assert found.count()["stranded"] >= held.sum()
+        assert {CAUSES[row] for row in found.cause[held]} == {"origin closed"}
+    elif behaviour == "unaware":  # their first choice is the road that opens last
+        assert (found.count()["arrived"] == len(held)) == (end == 7200.0)
+    else:
+        assert found.count()["stranded"] == 0
+        assert (found.started[held] >= 1800.0).sum() == (~np.isnan(found.started[held])).sum() > 0
+        assert np.nanmin(found.started[held]) == 1800.0  # as soon as it opens, in order, at 1800 veh/h but for one headway of credit
+        assert np.diff(found.started[held & (found.started > 0)])[1:] == pytest.approx(2.0, abs=1e-3)
+    if end == 7200.0:
+        assert causes(found) == {"arrived": len(fleet.departure)}
+
+
+def test_who_has_no_route_at_the_origin_waits_for_one() -> None:
+    changes = [LinkChange(at, ["1-3", "2-3"], closed=at == 50.0) for at in (50.0, 1000.0)]
+    fleet = trips([0.0, 100.0, 200.0], 0, 3)
+    assert causes(run(roads(WAYS), fleet, 900.0, changes=changes[:1], behaviour="informed")) == {"arrived": 1, "no route": 2}
+    found = run(roads(WAYS), fleet, 3000.0, changes=changes, behaviour="informed")
+    assert causes(found) == {"arrived": 3}
+    assert found.started == pytest.approx([0.0, 1000.0, 1000.0], abs=1e-3)  # credit of one headway
+
+
+def test_who_is_faster_than_at_the_start_loses_no_time_and_makes_up_for_nobody() -> None:
+    faster = [LinkChange(500.0, ["0-1"], speed=2 * SPEED), LinkChange(900.0, ["0-1"], speed=SPEED / 2)]
+    found = run(roads([(0, 1), (1, 2)]), trips([0.0, 600.0, 650.0, 1000.0], 0, 2), 1500.0, changes=faster)
+    assert found.arrival - found.departure == pytest.approx([40.0, 30.0, 30.0, 60.0])
+    assert (np.diff(found.lost, axis=0) >= -1e-9).all()
+    assert found.lost[-1] == pytest.approx([20.0, 0.0], abs=1e-3)
+
+
+def test_a_capacity_without_limit_is_as_good_as_a_large_one_and_costs_no_memory() -> None:
+    random = np.random.default_rng(1)
+    tail, head = random.integers(0, 30, (2, 200))
+    fleet = Fleet(random.uniform(0.0, 600.0, 300), random.integers(0, 30, 300), random.integers(0, 30, 300))
+    large = np.arange(200) % 4 == 0
+    changes = [LinkChange(200.0, ["l7", "l8"], closed=True), LinkChange(400.0, ["l7", "l8"], closed=False)]
+
+    def of(capacity: float) -> DynamicRun:
+        road = roads(list(zip(tail.tolist(), head.tolist(), strict=True)), ids=[f"l{k}" for k in range(200)],
+                     capacity=np.where(large, capacity, 900.0), b=0.0)  # fmt: skip
+        more = LinkChange(100.0, ["l4"], capacity=1e6 if np.isnan(capacity) else capacity)
+        return run(road, fleet, 1800.0, changes=[*changes, more])
+
+    expected = of(1e6)
+    for capacity in (1e9, 1e12, 1e30, np.inf, np.nan):
+        found = of(capacity)
+        assert found.causes() == expected.causes()
+        assert np.array_equal(found.left, expected.left)
+        # a headway at 1e6 veh/h is 3.6 ms; a few of them add up
+        assert found.arrival == pytest.approx(expected.arrival, abs=0.05, nan_ok=True)
+        assert any("50 links have no limit of capacity" in note for note in found.notes) == (not capacity < 1e12)
+
+
+def test_many_links_of_large_capacity_store_no_more_than_the_vehicles_or_50_lanes() -> None:
+    many = 2000
+    road = roads([(k, k + 1) for k in range(many)], capacity=1e9)
+    fleet = trips(np.zeros(50), 0, 3)
+    for vehicles, stored, told in ((50, 50, False), (10**9, 1924, True)):  # 50 lanes of 250 m, 6.5 m each
+        made, _, notes = roads_of(dynamic_kernels, road, 1, vehicles, spacing=6.5, wave=5.0, priority=None, origin_priority=1.0)
+        assert made.ring[-1] == many * (stored + 2)
+        assert made.wave == pytest.approx(np.full(many, 50.0))
+        assert any("2000 links store as many vehicles as 50 lanes" in note for note in notes) == told
+    assert causes(run(road, fleet, 600.0)) == {"arrived": 50}
+
+
+def test_a_taxi_that_passes_a_large_link_more_often_than_there_are_vehicles_is_not_held_up() -> None:
+    ring, laps = roads([(0, 1), (1, 0)], capacity=1e9), 20
+    path = np.tile([0, 1], laps)
+    found = run(ring, trips([0.0], 0, 0, path_start=np.array([0, len(path)]), path_links=path), 3600.0, most_links=1000)
+    assert found.arrival == pytest.approx([laps * 40.0])
+
+
+def test_a_capacity_that_no_road_has_is_told() -> None:
+    said = "2 links have a capacity below 50 veh/h (first: 1-3): another unit, or held by b of the cost law?"
+    assert run(roads(WAYS, capacity=[1800.0, 1.0, 49.0, 50.0]), trips([0.0], 0, 3), 100.0).notes == (said,)
