@@ -13,7 +13,8 @@ from cim.errors import CimError, ObjectNotFoundError, UsageError, faults_in
 from cim.model.road_network import faults_of, refuse
 from cim.results import city_fingerprint, table_fingerprint
 from cim.sim.parameter_values import replaced
-from cim.sim.times import instant, seconds, zone_is_assumed
+from cim.sim.times import instant, seconds, zone_is_assumed, zone_told
+from cim.sim.traffic.demand_zones import trips_on_no_road
 from cim.sim.traffic.pairs import not_joined, pairs_of
 from cim.sim.traffic.parameters import TrafficParameters
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cim.model import City
     from cim.model.road_network import ODMatrix, RoadNetwork
     from cim.results import Fields
+    from cim.sim.traffic.pairs import Pairs
 
 __all__ = ["NO_DATE", "Case", "case_of", "held_beyond", "length_of", "start_of", "time_faults_beside"]
 
@@ -58,7 +60,7 @@ def case_of(
     from cim.sim.traffic.city_network import road_network
 
     city, faults = None if isinstance(place, RoadNetwork) else place, list[str]()
-    asked = _in_zone(replaced(TrafficParameters, "traffic", parameters, options, faults), "UTC" if city is None else city.time_zone)
+    asked, bare = _in_zone(replaced(TrafficParameters, "traffic", parameters, options, faults), city)
     given = demand if demand is not None else asked.demand
     try:
         network = place if isinstance(place, RoadNetwork) else road_network(place, closed=True)  # closed roads are roads: their flow is 0
@@ -79,7 +81,7 @@ def case_of(
     inputs = {"network": table_fingerprint(network.links), "trips": table_fingerprint(_trip_rows(network, trips))}
     if city is not None:
         inputs["city"] = city_fingerprint(city)
-    return Case(network, trips, asked, inputs, (*network.notes, *told), city)
+    return Case(network, trips, asked, inputs, (*network.notes, *told, *bare, *_on_no_road(network, pairs)), city)
 
 
 def _with(error: CimError, faults: list[str]) -> CimError:
@@ -147,7 +149,8 @@ def time_faults_beside(own: Any, flood: Any) -> list[str]:
     """Return the fault that the traffic of a scenario goes beyond its flood, from both sections alone."""
     until = own.at if own.method == "equilibrium" else own.until
     bare = {zone_is_assumed(one) for one in (own.start, until, flood.start, flood.until) if isinstance(one, datetime)}
-    if own.beyond == "hold" or len(bare) > 1:  # some in a zone of their own, some in that of the city, which is not known here
+    dated = any(isinstance(one, datetime) for one in (until, flood.until))
+    if own.beyond == "hold" or len(bare) > 1 or (True in bare and dated):  # the zone of the city is not known here: the run checks it
         return []
     begun = NO_DATE if flood.start is None else instant(flood.start)
     start = begun if own.start is None else instant(own.start)
@@ -161,10 +164,21 @@ def time_faults_beside(own: Any, flood: Any) -> list[str]:
     return [f'is looked at from {spans}: make the flood longer or the traffic shorter, or say beyond = "hold"']
 
 
-def _in_zone(asked: TrafficParameters, time_zone: str) -> TrafficParameters:
-    """Return parameters whose instants all state their zone: that of the city where they did not."""
-    given = {name: getattr(asked, name) for name in ("start", "until", "at")}
-    return asked.model_copy(update={name: instant(one, time_zone) for name, one in given.items() if isinstance(one, datetime)})
+def _in_zone(asked: TrafficParameters, city: City | None) -> tuple[TrafficParameters, list[str]]:
+    """Return parameters whose instants all state their zone, that of the city where they did not, and which did not."""
+    zone = "UTC" if city is None else city.time_zone
+    given = {name: value for name in ("start", "until", "at") if isinstance(value := getattr(asked, name), datetime)}
+    told = [one for name, value in given.items() for one in zone_told(name, value, zone)]
+    return asked.model_copy(update={name: instant(value, zone) for name, value in given.items()}), told
+
+
+def _on_no_road(network: RoadNetwork, pairs: Pairs) -> list[str]:
+    """Tell how many trips may load no road, because their zones are joined to one junction."""
+    many, total = trips_on_no_road(network, pairs.origin, pairs.destination, pairs.trips), float(pairs.trips.sum())
+    if many < 0.01 * total:
+        return []
+    said = f"{many:,.0f} of {total:,.0f} veh/h go between zones that share a junction, and may load no road"
+    return [f"{said}: smaller zones, or fewer connectors, put them on streets"]
 
 
 def _trip_rows(network: RoadNetwork, trips: ODMatrix) -> pa.Table:

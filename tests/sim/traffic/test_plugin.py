@@ -49,6 +49,9 @@ def test_a_traffic_beyond_its_flood_is_found_beforehand_where_the_zones_can_be_c
     bare, own = flood(start=datetime(2026, 7, 1, 8)), TrafficParameters(start=late)  # noqa: DTZ001
     assert len(SIMULATOR.beside(own, {"flood": bare, "roads": own})) == 1
     assert SIMULATOR.beside(own, {"flood": flood(), "roads": own}) == []  # one states its zone, the other does not
+    spring, day = datetime(2026, 3, 28, 20), datetime(2026, 3, 29, 8)  # noqa: DTZ001 - 11 h where summer time begins, 12 h elsewhere
+    assert SIMULATOR.beside(TrafficParameters(until="12h"), {"flood": flood(start=spring, until=day), "roads": own}) == []
+    assert SIMULATOR.beside(TrafficParameters(start=spring, until=day), {"flood": flood(start=spring, until="11h"), "roads": own}) == []
 
 
 def test_gates_beside_a_matrix_are_refused(city: City, tmp_path: Path) -> None:
