@@ -95,7 +95,8 @@ def run(scenario: Scenario | str | Path, out: str | Path, *, city: City | None =
 
 def _stated_start(plan: Scenario, city: City) -> str | None:
     """Return the first start that a section states, in the zone it is stated in, else that of the city: people read instants there."""
-    starts = [values["start"] for values in plan.sections.values() if isinstance(values, Mapping) and values.get("start") is not None]
+    stated = {name: values.get("start") for name, values in plan.sections.items() if isinstance(values, Mapping)}
+    starts = [start for name, own in stated.items() if (start := plan.settings.get(f"{name}.start", own)) is not None]
     if not starts:
         return None
     if has_zone(starts[0]):

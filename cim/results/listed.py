@@ -89,8 +89,9 @@ def listed(result: Verdicts | Fields, zone: tzinfo | None = None) -> Iterable[Li
 
 
 def _cut_off(result: Fields, table: pa.Table, place: str, zone: tzinfo | None) -> Iterable[Listed]:
-    rows = table.filter(pc.equal(table["status"], "cut_off")).sort_by(
-        [("cut_off_minutes", "descending"), ("people", "descending"), ("cut_off_from", "ascending"), ("object", "ascending")]
+    rows = table.filter(pc.equal(table["status"], "cut_off"))
+    rows = rows.append_column("longest", pc.fill_null(rows["cut_off_minutes"], np.inf)).sort_by(  # not known: till nobody knows when
+        [("longest", "descending"), ("people", "descending"), ("cut_off_from", "ascending"), ("object", "ascending")]
     )
     if rows.num_rows:
         told = tuple(
@@ -126,7 +127,8 @@ def _day(result: Fields, zone: tzinfo | None) -> str:
 def _span(result: Fields, row: Mapping[str, Any], name: str, zone: tzinfo | None) -> tuple[str, str]:
     """Return since when and until when."""
     since, until = row[f"{name}_from"], row[f"{name}_until"]
-    if row[f"{name}_minutes"] is None or not np.isfinite(row[f"{name}_minutes"]):
+    known = row["cut_off_from" if name == "cut_off" else "closed_minutes"]  # a link may be closed nobody knows when
+    if known is None or not np.isfinite(known):
         return "not known", "not known"
     end = "still at the end" if row[f"{name}_at_end"] else "not known" if until is None else clock_text(result.run.start, until, zone)
     return clock_text(result.run.start, since, zone), end

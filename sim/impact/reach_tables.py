@@ -12,7 +12,7 @@ from cim.results import figure_table
 from cim.results.columns import column
 from cim.results.figures import sum_of_known
 from cim.sim.impact.assess import table_of
-from cim.sim.impact.reach_course import CUT_OFF, NEVER, NOT_ASSESSED, STATUS, Course
+from cim.sim.impact.reach_course import CUT_OFF, LATE, NEVER, NOT_ASSESSED, STATUS, Course
 from cim.sim.times import say_seconds
 
 if TYPE_CHECKING:
@@ -108,6 +108,9 @@ def object_table(courses: Sequence[Course], targets: Targets, stations: Stations
 def _object_columns(course: Course, targets: Targets, stations: Stations, steps: Steps, limits: Sequence[float]) -> dict[str, Any]:
     assessed, still = course.status != NOT_ASSESSED, course.now == CUT_OFF
     until, followed = np.where(still, np.nan, course.last), assessed & (course.status_dry != NEVER)
+    endless = len(steps.end) > 0 and steps.end[-1] <= steps.begin[-1]  # nobody says how long the last step lasts
+    cut = np.where(followed & ~(endless & still), course.cut / 60.0, np.nan)
+    late = np.where(followed & ~(endless & (still | (course.now == LATE))), course.late / 60.0, np.nan)
     names = np.array([*stations.ids.tolist(), None], object)
 
     def known(values: Floats) -> Floats:
@@ -122,9 +125,8 @@ def _object_columns(course: Course, targets: Targets, stations: Stations, steps:
         "status_dry": STATUS[course.status_dry], "access_link": course.link, "access_distance": course.sites.access,
         "station": names[course.station], "time_dry": known(course.dry), "time_worst": known(course.worst), "cut_off_from": course.first,
         "cut_off_at": steps.at(course.first), "cut_off_until": until, "cut_off_until_at": steps.at(until),
-        "cut_off_at_end": np.where(followed, still, None), "cut_off_minutes": np.where(followed, course.cut / 60.0, np.nan),
-        "late_minutes": np.where(followed, course.late / 60.0, np.nan), "people": targets.people, "floor_area": targets.floor_area,
-        **flags,
+        "cut_off_at_end": np.where(followed, still, None), "cut_off_minutes": cut, "late_minutes": late,
+        "people": targets.people, "floor_area": targets.floor_area, **flags,
     }  # fmt: skip
 
 

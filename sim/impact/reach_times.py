@@ -201,9 +201,9 @@ def _changes(roads: Fields | None, traffic: Fields | None, shift: float, closed:
         found += [np.array([begin]), states["from_time"].to_numpy(), states["until_time"].to_numpy()]
     slices = _interval_starts(traffic) + shift
     every = np.unique(np.concatenate([*found, slices]))
+    if len(slices) and not np.isfinite(until):
+        until = shift + _span(traffic)[1]
     every = every[(every >= begin) & (every < (until if np.isfinite(until) else np.inf)) & np.isfinite(every)]
-    if traffic is not None and len(slices) and not np.isfinite(until) and "output_every" in traffic.run.parameters:
-        until = float(slices[-1]) + seconds(traffic.run.parameters["output_every"])
     return every, until
 
 

@@ -73,6 +73,19 @@ def test_what_is_still_cut_off_at_the_end_has_no_end_and_the_table_says_so() -> 
     assert lines_of(result_text(found, zone=EAST), "fire, emergency: cut off on")[0][2] == "still at the end"
 
 
+def test_for_how_long_a_closure_for_good_cuts_off_is_not_known_and_not_0() -> None:
+    shut = Change("works").close_road("main", start="2026-07-01T07:10:00Z").apply(street())
+    found = reach(shut, stations="fire", within="4min")
+    row = next(row for row in found.table("objects").to_pylist() if row["object"] == "west")
+    assert (row["cut_off_from"], row["cut_off_at_end"], row["cut_off_minutes"], row["late_minutes"]) == (0.0, True, None, None)
+    (line,) = [line for line in lines_of(result_text(found, zone=EAST), "fire, emergency: cut off on") if line[0] == "west"]
+    assert line[1:] == ["15:10+08:00", "still at the end", "not known", "10"]
+    names = found.table("objects").column_names
+    some = found.table("objects").set_column(names.index("cut_off_minutes"), "cut_off_minutes", pa.array([None, 99.0, None, None, 5.0]))
+    (cut,) = listed(replace(found, tables={"objects": some}))
+    assert [(row[0], row[3]) for row in cut.rows][-2:] == [("north", "99"), ("east", "5")]  # till nobody knows when is the longest
+
+
 def test_an_object_that_no_road_leads_to_when_dry_has_no_minutes_at_all() -> None:
     found = reach(street(one_way=True), stations=[(600.0, 5.0)], roads=road_states(*both("main:b>c", 0.0, 600.0)), objects=["post", "west"])
     post = next(row for row in found.table("objects").to_pylist() if row["object"] == "post")
@@ -145,6 +158,8 @@ def test_the_start_of_a_run_keeps_the_zone_it_is_stated_in_else_that_of_the_city
         (date(2026, 7, 1), "2026-07-01T00:00:00+08:00"),
     ):
         assert _stated_start(replace(plan, sections={"impact": {}, "flood": {"start": stated}}), city) == said
+        member = replace(plan, sections={"flood": {"start": "2026-12-24T08:00Z"}}, settings={"flood.start": stated})
+        assert _stated_start(member, city) == said
 
 
 def test_the_zone_of_a_run_is_found_from_its_folder_and_from_that_of_a_result(tmp_path: Path) -> None:

@@ -177,6 +177,10 @@ def test_a_road_that_the_city_closes_for_a_time_is_closed_at_the_steps_between()
     run = traffic_of("intervals", [("main:a>b", 0.0, 10.0)], ["link", "time", "speed"], until="30min", output_every="5min")
     found = reach(works, run, stations="fire", within="4min")
     assert [(row[0], row[3]) for row in steps(found, 240.0)] == [(None, 0), (0.0, 0), (600.0, 4), (1200.0, 0)]
+    good = Change("works").close_road("main", start="2026-07-01T07:10:00Z").apply(street())
+    assert by_object(reach(good, run, stations="fire", within="4min"))["west"]["cut_off_minutes"] == 20.0  # to the end of the run
+    late = Change("works").close_road("main", start="2026-07-01T07:30:00Z").apply(street())
+    assert [(row[0], row[3]) for row in steps(reach(late, run, stations="fire", within="4min"), 240.0)] == [(None, 0), (0.0, 0)]
     assert not set(reach(works, stations="fire", vehicle_class="truck", within="4min").table("cut_off")["object"].to_pylist()) ^ {*HOUSES}
     cars = Change("works").close_road("main", start="2026-07-01T07:10:00Z", classes=["car"]).apply(street())
     assert not reach(cars, stations="fire", within="4min").table("cut_off").num_rows
