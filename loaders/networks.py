@@ -230,17 +230,17 @@ def _call(readers: dict[str, str], format: str, path: Path, more: tuple[Any, ...
     return made
 
 
-def _read_tntp_trips(path: Path, network: RoadNetwork | None) -> ODMatrix:
+def _read_tntp_trips(path: Path, network: RoadNetwork | None, *, hours: float = 1.0) -> ODMatrix:
     """Return the trips of a TNTP file; its zone k is the zone that the network calls k."""
-    from cim.loaders.matrices.zones import matrix_of
+    from cim.loaders.matrices.zones import hourly, matrix_of
     from cim.loaders.tntp import read_trips
 
     found = read_trips(path)
     if network is None:
         zones = [str(k + 1) for k in range(int(max(found.origin.max(initial=-1), found.destination.max(initial=-1))) + 1)]
-        return matrix_of(None, zones, found.origin, found.destination, found.trips, 1.0, found.notes, path)
+        return matrix_of(None, zones, found.origin, found.destination, found.trips, hours, found.notes, path)
     names = [[str(k + 1) for k in rows.tolist()] for rows in (found.origin, found.destination)]
-    return ODMatrix.of(network, names[0], names[1], found.trips, notes=found.notes)
+    return ODMatrix.of(network, names[0], names[1], found.trips / hours, notes=(*found.notes, *([] if hours == 1 else [hourly(hours)])))
 
 
 # ---------------------------------------------------------------- networks as Parquet

@@ -44,7 +44,10 @@ def replaced(kind: type[T], name: str, given: T | None, options: Mapping[str, An
         if faults is not None:
             faults += told
             wrong = {one["loc"][0] for one in error.errors() if one["loc"]}
-            return kind.model_validate({key: value for key, value in {**base, **options}.items() if key not in wrong} if wrong else {})
+            try:
+                return kind.model_validate({key: value for key, value in {**base, **options}.items() if key not in wrong} if wrong else {})
+            except ValidationError:  # what is left fits together no more without what was wrong
+                return kind.model_validate({})
         msg = f"{name}: {len(told)} fault{'s' if len(told) > 1 else ''}:\n  " + "\n  ".join(told)
         raise UsageError(msg) from error
 

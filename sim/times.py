@@ -11,7 +11,7 @@ import numpy as np
 
 from cim.errors import UsageError
 
-__all__ = ["TIME_TOLERANCE", "has_zone", "instant", "marked_instant", "say_seconds", "seconds", "zone_is_assumed"]
+__all__ = ["TIME_TOLERANCE", "has_zone", "instant", "marked_instant", "say_seconds", "seconds", "zone_is_assumed", "zone_told"]
 
 _PARTS = {
     "d": (86400.0, "d day days 天 日"),
@@ -25,7 +25,7 @@ _PART = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d_]+)\s*")
 _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)")
 _CHINESE_DATE = re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日\s*(?:(\d{1,2})[时点:]\s*(?:(\d{1,2})(?:分|:(?=\d)|$)\s*(?:(\d{1,2})秒?)?)?)?")
 _SLASHED = re.compile(r"(\d{4})[/.\-](\d{1,2})[/.\-](\d{1,2})(?:[T\s]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.0*)?)?)?")
-_ASSUMED = timezone(timedelta(0), "UTC, not stated")
+_ASSUMED = timezone(timedelta(0), "not stated")
 """Stands for the zone of instants that do not say theirs, until `instant` takes them in that of a place."""
 TIME_TOLERANCE = 1e-3
 """Two times nearer than this [s] are the same: files write minutes and hours with few digits."""
@@ -147,6 +147,14 @@ def zone_is_assumed(value: Any) -> bool:
     """Return whether a value is a time that does not say its zone, or was made of one by `marked_instant`."""
     found = _moment(value)
     return found is not None and (found.tzinfo is None or found.tzname() == _ASSUMED.tzname(None))
+
+
+def zone_told(name: str, value: Any, time_zone: str) -> list[str]:
+    """Return a sentence on an instant that does not say its zone, with what it was taken for."""
+    if not isinstance(value, str | datetime) or not zone_is_assumed(value):
+        return []
+    taken = f"read in that of the city, {time_zone} ({instant(value, time_zone):%Y-%m-%dT%H:%M} UTC)"
+    return [f"{name} {instant(value):%Y-%m-%dT%H:%M} has no zone: {taken}"]
 
 
 def _zone(name: str) -> Any:

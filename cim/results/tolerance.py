@@ -20,6 +20,8 @@ __all__ = ["Tolerance", "numbers_of", "within_noise"]
 
 _UNITS = frozenset({"m", "m²", "m³", "m/s", "m²/s", "m³/s", "s"})
 """Units of measured quantities, for which the absolute tolerance holds; counts, persons and money have the relative one only."""
+_DUST = 1e-9
+"""What is no difference in any unit: the rounding of sums."""
 _SHARE = 1e-6
 """Part of the absolute tolerance that holds for numbers without a unit, such as shares."""
 
@@ -49,7 +51,7 @@ class Tolerance:
         """Return where two arrays of one shape and unit hold the same; two NaN are the same."""
         finite = np.isfinite(base) & np.isfinite(option)
         apart = np.abs(np.subtract(option, base, where=finite, out=np.full(base.shape, np.inf)))
-        absolute = self.absolute * (1.0 if unit in _UNITS else _SHARE if unit in {"", "1"} else 0.0)
+        absolute = self.absolute * (1.0 if unit in _UNITS else _SHARE if unit in {"", "1"} else _DUST)
         allowed = np.maximum(self.relative * np.maximum(np.abs(base), np.abs(option)), absolute)
         return np.asarray((base == option) | (np.isnan(base) & np.isnan(option)) | (np.isfinite(apart) & (apart <= allowed)), bool)
 

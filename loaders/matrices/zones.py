@@ -36,7 +36,8 @@ def hourly(hours: float) -> str:
     if not 0 < hours < np.inf:
         msg = f"hours is {hours!r}; give how many hours the trips of the file are of, 24 for those of a day"
         raise UsageError(msg)
-    return f"trips are read as those of {hours:g} h" + ("" if hours != 1 else ": the file does not say; give hours= if they are not")
+    remedy = "if they are not, give hours= in read_matrix, or demand_factor = 1 / hours in a run"
+    return f"trips are read as those of {hours:g} h" + ("" if hours != 1 else f": the file does not say; {remedy}")
 
 
 def matrix_of(

@@ -26,7 +26,7 @@ from cim.sim.flood.identity import case_fingerprint, fingerprint_of
 from cim.sim.flood.series import instant, seconds
 from cim.sim.flood.solver import FILM
 from cim.sim.flood.structures import Breach, Pump, lay_structures
-from cim.sim.flood.told import zone_told
+from cim.sim.times import zone_told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,7 +170,7 @@ def plan_of(
     notes += told_of_water
     if depth is not None:
         notes.append(f"water at the start: {depth.sum() * domain.grid.dx**2:,.1f} m³ on {int((depth > 0).sum()):,} cells")
-    notes += [*zone_told("start", when[0], place), *zone_told("until", when[1], place)]
+    notes += [*zone_told("start", when[0], zone.key), *zone_told("until", when[1], zone.key)]
     if when[0] is None:
         notes.append(f"no start given: the clock begins at {_FIRST_INSTANT.isoformat()}")
     inputs = {"elevation": array_fingerprint(domain.elevation), "forcing": case_fingerprint(case, forcing)}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from cim.sim.times import instant, zone_is_assumed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
 
-__all__ = ["STRONGEST_JET", "STRONG_JET", "deep_told", "jet_told", "outline", "rain_told", "zone_told"]
+__all__ = ["STRONGEST_JET", "STRONG_JET", "deep_told", "jet_told", "outline", "rain_told"]
 
 STRONG_JET = 50.0
 """Discharge per metre of width [m²/s] above which an inflow is told. Of the Amazon at Óbidos it is about 125: 250,000 m³/s on 2 km."""
@@ -101,12 +98,3 @@ def deep_told(deepest: NDArray[Any], before: NDArray[np.float64] | None, domain:
     where = f"({domain.grid.x[column]:.10g}, {domain.grid.y[row]:.10g})"
     found = f"{int(deep.sum())} cells that are no waters rise by more than {_DEEP:g} m, most by {rise[row, column]:.4g} m at {where}"
     return [f"warning: {found}: is a discharge or a level in another unit, or a pit in the terrain?"]
-
-
-def zone_told(name: str, value: Any, place: Any) -> list[str]:
-    """Return a sentence on an instant that does not say its zone, with what it was taken for."""
-    if not isinstance(value, str | datetime) or not zone_is_assumed(value):
-        return []
-    zone = getattr(place, "time_zone", "UTC")
-    taken = f"read in that of the city, {zone} ({instant(value, zone):%Y-%m-%dT%H:%M} UTC)"
-    return [f"{name} {instant(value):%Y-%m-%dT%H:%M} has no zone: {taken}"]

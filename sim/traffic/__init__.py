@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cim.sim.traffic.city_network import RoadClass, road_network
     from cim.sim.traffic.demand import Demand, Gate, demand_of
     from cim.sim.traffic.demand_buildings import TripRate, trip_rates
+    from cim.sim.traffic.demand_matrix import join_zones
     from cim.sim.traffic.departures import Departures, Profile, fleet_of
     from cim.sim.traffic.dynamic import DynamicRun, Fleet, LinkChange, load_fleet
     from cim.sim.traffic.equilibrium import Assignment, assign
@@ -66,6 +67,7 @@ __all__ = [
     "fleet_of",
     "furness",
     "geh",
+    "join_zones",
     "load_fleet",
     "road_network",
     "simulate",
@@ -95,6 +97,7 @@ _HOME = {
     "fleet_of": "departures",
     "furness": "gravity",
     "geh": "estimation",
+    "join_zones": "demand_matrix",
     "load_fleet": "dynamic",
     "road_network": "city_network",
     "simulate": "run_traffic",

@@ -178,7 +178,7 @@ def _on_no_road(network: RoadNetwork, pairs: Pairs) -> list[str]:
     if many < 0.01 * total:
         return []
     said = f"{many:,.0f} of {total:,.0f} veh/h go between zones that share a junction, and may load no road"
-    return [f"{said}: smaller zones, or fewer connectors, put them on streets"]
+    return [f"{said}; smaller zones put them on streets"]
 
 
 def _trip_rows(network: RoadNetwork, trips: ODMatrix) -> pa.Table:

@@ -117,6 +117,10 @@ def supply(said: pa.Table, kind: Texts, way: Direction, lights: Bools, known: Ma
     notes = [f"capacity of {count} links is assumed by class"]
     notes += [f"{name} of {int(missing.sum())} links {verb} assumed by class" for name, verb, missing in
               (("lanes", "are", no_lanes), ("free speed", "is", no_speed)) if missing.any()]  # fmt: skip
+    if no_speed.any():
+        used = np.unique(code[no_speed])
+        values = ", ".join(f"{names[one] or 'no class'} {known[names[one]].speed * 3.6:.0f}" for one in used)
+        notes.append(f"free speeds by class: {values} km/h")
     if narrow.any():
         notes.append(f"{int(narrow.sum())} links have one lane for both directions, which is counted in each")
     held = np.zeros(count, bool)

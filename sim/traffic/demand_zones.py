@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cim.errors import UsageError
+from cim.errors import ObjectNotFoundError, UsageError
 from cim.model.road_network import NODES, RoadNetwork
 from cim.model.schema import SCHEMAS
 from cim.sim.traffic.city_network import road_classes
@@ -30,8 +30,23 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 __all__ = [
-    "CONNECTOR", "CONNECTORS_ASSUMED", "REACH", "ZONE_SIZES", "Connectors", "Zoning", "access_nodes", "attach", "connect", "costs_between",
-    "nearest_node", "node_places", "rows_inside", "usual_zone_size", "zone_values", "zones_of",
+    "CONNECTOR",
+    "CONNECTORS_ASSUMED",
+    "REACH",
+    "ZONE_SIZES",
+    "Connectors",
+    "Zoning",
+    "access_nodes",
+    "attach",
+    "connect",
+    "costs_between",
+    "nearest_node",
+    "node_places",
+    "rows_inside",
+    "trips_on_no_road",
+    "usual_zone_size",
+    "zone_values",
+    "zones_of",
 ]  # fmt: skip
 
 CONNECTOR = "connector"
@@ -103,7 +118,7 @@ def zones_of(city: City, places: Reals, zones: str | Mapping[str, Any] | None, s
         return Zoning(tuple(f"{a},{b}" for a, b in found.tolist()), (None,) * len(found), zone)
     if isinstance(zones, str):
         kind, _, attribute = zones.partition(".")
-        keys = city.keys(type=kind)
+        keys = zone_keys(city, kind)
         row, values = zone_values(city, kind, keys, attribute or "id")
         ids: Sequence[str] = values.to_pylist()
         if len(row) != len(keys) or len(set(ids)) != len(keys):
@@ -127,6 +142,22 @@ def usual_zone_size(places: Reals) -> float:
     placed = places[np.isfinite(places).all(axis=1)]
     area = float(np.prod(np.ptp(placed, axis=0))) if len(placed) else 0.0
     return min(ZONE_SIZES, key=lambda one: abs(np.log(one**2 * _MANY / max(area, 1.0))))
+
+
+def zone_keys(city: City, kind: str) -> Ints:
+    """Return the keys of the objects of a class.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If the city has none; where the word is an attribute of another class, the message says how to name it.
+    """
+    if kind not in city.attributes:
+        held = [f'"{one}.{kind}"' for one in sorted(city.attributes) if kind in city.attributes.schema(one).names]
+        if held:
+            msg = f"the city holds no class {kind!r}, it is an attribute: use zones = {' or '.join(held)}"
+            raise ObjectNotFoundError(msg)
+    return city.keys(type=kind)
 
 
 def zone_values(city: City, kind: str, keys: Ints, name: str) -> tuple[Ints, pa.Array]:
@@ -184,6 +215,17 @@ def nearest_node(network: RoadNetwork, access: Ints, places: Reals) -> tuple[Int
 def are_roads(network: RoadNetwork) -> Flags:
     """Return which links are roads, not connectors of zones."""
     return np.asarray([one != CONNECTOR for one in network.links["class"].to_pylist()], bool)
+
+
+def trips_on_no_road(network: RoadNetwork, origin: Ints, destination: Ints, trips: Reals) -> float:
+    """Return the trips [veh/h] between zones that have a junction in common: they may go from connector to connector."""
+    from scipy.sparse import csr_array
+
+    rows, count = np.flatnonzero(~are_roads(network)), network.nodes.num_rows
+    tail, head = network.column("from_node")[rows], network.column("to_node")[rows]
+    leaves = ~network.nodes["through"].to_numpy()[tail]
+    out, into = (csr_array((np.ones(int(one.sum())), (tail[one], head[one])), shape=(count, count)) for one in (leaves, ~leaves))
+    return float(trips[np.asarray((out @ into)[origin, destination]).ravel() > 0].sum())
 
 
 def access_nodes(network: RoadNetwork) -> tuple[Ints, list[str]]:

@@ -231,7 +231,7 @@ def _fastest(network: RoadNetwork, changes: Sequence[LinkChange], ends: Reals) -
         while at < len(coming) and coming[at][0] < last:
             time, speed, rows = coming[at]
             if time > first:
-                np.maximum(most, now, out=most)
+                most[rows] = np.maximum(most[rows], now[rows])
             now[rows] = speed
             at += 1
         yield np.maximum(most, now)

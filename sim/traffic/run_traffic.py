@@ -102,9 +102,11 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     asked, network = case.asked, case.network
     at = 0.0 if asked.at is None else length_of(asked.at, start)
     closed = np.zeros(network.links.num_rows, bool)
-    for change in city_closures(case.city, network, asked.vehicle, start) if case.city is not None else []:
+    shut_by_people = city_closures(case.city, network, asked.vehicle, start) if case.city is not None else []
+    for change in shut_by_people:
         if change.time <= at:
             closed[network.rows_of(change.links)] = bool(change.closed)
+    later = [one for one in shut_by_people if one.closed and one.time > at]
     closed[network.rows_of(asked.closed)] = True
     held = network if roads is None else _held(network, roads, asked, start, at, closed)
     ids = network.links["id"].filter(pa.array(closed)).to_pylist()
@@ -127,6 +129,10 @@ def _equilibrium(case: Case, roads: Fields | None, start: datetime) -> _Found:
     balance = {"trips_veh_h": float(found.trips.sum()), "unserved_veh_h": found.unserved, "within_zones_veh_h": found.within_zones,
                "relative_gap": found.gap, "beckmann_objective_veh_s_h": found.objective}  # fmt: skip
     notes = (f"equilibrium of the hour at {at:g} s after the start, relative gap {found.gap:.1e} by an exact search", *_no_start(roads))
+    if later:
+        many, first = len({id for one in later for id in one.links}), min(one.time for one in later)
+        said = f"{many} links that the city closes later (first after {first / 60.0:g} min)"
+        notes = (*notes, f"{said} are open at that instant; at= names another")
     return _Found({"links": rows, "figures": figure_table(figures)}, balance, notes)
 
 

@@ -16,8 +16,8 @@ from cim.model import CityBuilder
 from cim.results import Fields, Grid
 from cim.sim.flood import Boundary, DesignStorm, Inflow, Pump, Rain, domain_from_city, simulate
 from cim.sim.flood.parameters import FloodParameters
-from cim.sim.flood.told import deep_told, jet_told, outline, zone_told
-from cim.sim.times import marked_instant, zone_is_assumed
+from cim.sim.flood.told import deep_told, jet_told, outline
+from cim.sim.times import marked_instant, zone_is_assumed, zone_told
 from tests.sim.flood.places import make_city, raster
 
 FLAT = np.zeros((9, 9))
@@ -164,9 +164,9 @@ def test_a_domain_made_before_tells_its_empty_waters_too_and_full_ones_are_not_t
 def test_a_start_without_zone_is_in_that_of_the_city_and_told() -> None:
     city = CityBuilder("EPSG:4549+5737", time_zone="Asia/Shanghai").build()
     said = ["start 2026-07-01T07:00 has no zone: read in that of the city, Asia/Shanghai (2026-06-30T23:00 UTC)"]
-    assert zone_told("start", "2026-07-01T07:00", city) == said
-    assert zone_told("start", datetime(2026, 7, 1, 7), city) == said  # noqa: DTZ001 - the case itself
-    assert zone_told("start", "2026-07-01T07:00Z", city) == zone_told("until", "6h", city) == zone_told("until", 5.0, city) == []
+    assert zone_told("start", "2026-07-01T07:00", city.time_zone) == said
+    assert zone_told("start", datetime(2026, 7, 1, 7), city.time_zone) == said  # noqa: DTZ001 - the case itself
+    assert zone_told("start", "2026-07-01T07:00Z", "UTC") == zone_told("until", "6h", "UTC") == zone_told("until", 5.0, "UTC") == []
     assert told(run(start="2026-07-01T07:00"), "has no zone: read in that of the city, UTC (2026-07-01T07:00 UTC)")
     there = run(city, terrain=raster(FLAT), roughness=0.03, infiltration=None, start="2026-07-01T07:00", until=0.1)
     assert there.run.start == datetime(2026, 6, 30, 23, tzinfo=UTC)

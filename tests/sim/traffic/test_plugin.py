@@ -133,3 +133,8 @@ def test_zones_that_no_road_joins_are_refused_in_both_methods() -> None:
             simulate(apart, demand=ODMatrix.of(apart, ["a", "a"], ["b", "d"], [9.0, 5.0]), method=method)
     with pytest.raises(UsageError, match="1 pairs of zones name a node that is not there"):
         simulate(apart, demand=ODMatrix(np.array([0]), np.array([9]), np.array([1.0])))
+
+
+def test_a_fault_is_named_when_others_depend_on_what_was_wrong(city: City) -> None:
+    with pytest.raises(UsageError, match="equilibrum"):
+        simulate(city, demand=TRIPS, method="equilibrum", at="10min")

@@ -7,6 +7,7 @@ import pytest
 import shapely
 
 from cim.model import City, CityBuilder, Column
+from cim.model.road_network import ODMatrix, RoadNetwork
 from cim.results import compare
 from cim.scenario import Change
 from cim.sim.traffic import simulate
@@ -79,3 +80,22 @@ def test_the_same_run_gives_the_same_bytes(city: City) -> None:
     first, second = (simulate(city, zone_size=200.0) for _ in range(2))
     assert all(first.tables[name].equals(second.tables[name]) for name in first.tables)
     assert np.isclose(first.run.balance["unaccounted"], 0.0)
+
+
+def test_an_equilibrium_before_a_closure_says_that_the_closure_is_not_in_force(city: City) -> None:
+    works = Change("works").close_road("south", start="2026-07-01T08:15+08:00", until="2026-07-01T10:00+08:00").apply(city)
+    asked: dict[str, Any] = {"method": "equilibrium", "zone_size": 200.0, "start": "2026-07-01T08:00"}
+    told = simulate(works, **asked).run.assumptions
+    assert any("2 links that the city closes later (first after 15 min) are open at that instant" in one for one in told)
+    assert any("start 2026-07-01T08:00 has no zone: read in that of the city, Asia/Shanghai" in one for one in told)
+    assert not any("closes later" in one for one in simulate(works, at="20min", **asked).run.assumptions)
+
+
+def test_trips_between_zones_at_one_junction_are_told_for_they_load_no_road() -> None:
+    roads = RoadNetwork.of(
+        ["p", "q", "A", "B", "C"], [0, 1, 2, 0, 3, 0, 4, 1], [1, 0, 0, 2, 0, 3, 1, 4], free_flow_time=30.0, capacity=900.0, length=300.0,
+        through=[True, True, False, False, False], classes=["primary"] * 2 + ["connector"] * 6,
+    )  # fmt: skip
+    trips = ODMatrix.of(roads, ["A", "A", "B"], ["B", "C", "A"], [10.0, 70.0, 20.0])
+    told = simulate(roads, demand=trips, method="equilibrium").run.assumptions
+    assert any(one.startswith("30 of 100 veh/h go between zones that share a junction, and may load no road") for one in told)
