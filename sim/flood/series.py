@@ -15,7 +15,7 @@ from cim.sim.flood.series_build import build, on_linear_clock, on_step_clock
 from cim.sim.flood.series_data import Gaps, Given, How, Label, Outside, SeriesData
 from cim.sim.flood.series_files import read_table
 from cim.sim.flood.series_units import scale_of
-from cim.sim.times import TIME_TOLERANCE, instant, say_seconds, seconds
+from cim.sim.times import TIME_TOLERANCE, instant, say_seconds, seconds, zone_is_assumed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["PreparedSeries", "Series", "instant", "say_seconds", "seconds"]
+
+_WEEK = 604800.0
+"""No summer time is shorter [s]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +192,9 @@ class Series(SeriesData):
                 *found,
                 f"{self.name}: its times are instants (from {self.origin.isoformat()}), the run has none; give start=, or times since it",
             ]
+        if start is not None and self._clock_changes(start):
+            zone = start.tzinfo
+            return [*found, f'{self.name}: its times cross the change to summer or winter time of {zone}: say time_zone="{zone}"']
         if found or self.outside != "refuse" or self.is_constant:
             return found
         first, last = (time + self._offset(start) for time in self.covers)
@@ -205,6 +211,15 @@ class Series(SeriesData):
             return [f"its values reach {where}, not one within the run of {say_seconds(until)}: {shift}; check start= and time_zone="]
         remedy = 'give the missing part, change start= or until=, or say outside="zero" or outside="hold"'
         return [f"its values reach {where}, the run from 0 to {say_seconds(until)}; {remedy}"]
+
+    def _clock_changes(self, start: datetime) -> bool:
+        """Return whether times that state no zone are shifted by the offset of the first one, and another one is not the same."""
+        if self.origin is None or start.tzinfo is None or not self.times.size or not zone_is_assumed(self.origin):
+            return False
+        local = self.origin.replace(tzinfo=None)
+        first, last = float(self.times.min()), float(self.times.max())
+        weeks = [*np.arange(first, last, _WEEK).tolist(), last]
+        return len({(local + timedelta(seconds=one)).replace(tzinfo=start.tzinfo).utcoffset() for one in weeks}) > 1
 
     def _offset(self, start: datetime | None) -> float:
         if self.origin is None or start is None:

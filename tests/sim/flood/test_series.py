@@ -248,6 +248,22 @@ def test_missing_values_are_refused_or_treated_as_said() -> None:
     assert line.at(300.0) == pytest.approx(2.0, rel=ROUND_OFF)
 
 
+def test_times_of_no_zone_that_cross_a_change_of_the_clock_are_refused_where_there_is_one() -> None:
+    def hours(*times: str, zone: str | None = None) -> Series:
+        return Series.of([1.0] * len(times), times=times, unit="mm/h", how="step", step="1h", gaps="zero", outside="zero", time_zone=zone)
+
+    spring, west = ("2026-03-29T00:00", "2026-03-29T06:00"), ZoneInfo("Europe/Amsterdam")
+    begin = datetime(2026, 3, 29, tzinfo=west)
+    said = 'series: its times cross the change to summer or winter time of Europe/Amsterdam: say time_zone="Europe/Amsterdam"'
+    assert fault_of(hours(*spring), begin) == said
+    assert fault_of(hours("2026-01-01T00:00", "2026-12-31T00:00"), begin) == said  # there and back
+    assert hours("2026-03-29T04:00", "2026-03-29T06:00").faults(begin, 1200.0) == []
+    assert hours(*spring).faults(begin.replace(tzinfo=ZoneInfo("Asia/Shanghai")), 1200.0) == []
+    told = hours(*spring, zone="Europe/Amsterdam")
+    assert told.faults(begin, 1200.0) == []
+    assert told.times.tolist() == [0.0, 5 * 3600.0]  # 6:00 of the new time is 5 h after midnight
+
+
 def test_a_series_that_does_not_cover_the_run_is_refused() -> None:
     short = Series.of([1, 2, 3], times=[0, 300, 600], unit="mm/h", how="step")
     assert "reach from 0 s to 15 min after the start, the run from 0 to 20 min" in fault_of(short)
