@@ -61,6 +61,9 @@ def read_model(
             words = one["msg"].removeprefix("Value error, ")
             if one["type"] == "extra_forbidden":
                 words = _unknown(kind, place, values, known)
+            elif one["type"] == "union_tag_invalid":
+                tag, known_tags = one["ctx"]["tag"], re.findall("'([^']*)'", one["ctx"]["expected_tags"])
+                words = f"there is no {tag!r}{near(tag, known_tags)}"
             elif one["type"] != "missing" and not isinstance(one["input"], dict | list):
                 words += f" (found {one['input']!r})"
             faults.append(Fault(line_of(key, lines), dotted(key), words))

@@ -55,7 +55,7 @@ class CloseRoad(Step):
 
     do: Literal["close_road"] = "close_road"
     between: tuple[str, str] | None = Field(
-        default=None, description="two nodes of the network: only the link between them is closed; left out: the whole road"
+        default=None, description="from_node and to_node of a link, which alone is closed; left out: the whole road"
     )
     direction: Literal["both", "forward", "backward"] = Field(
         default="both", description='"forward": as its line is drawn; "backward": against it'
@@ -63,6 +63,14 @@ class CloseRoad(Step):
     start: Instant | None = Field(default=None, description="from when on; without zone: in that of the city; left out: from the beginning")
     until: Instant | None = Field(default=None, description="until when; left out: for good")
     classes: tuple[VehicleClass, ...] | None = Field(default=None, description="vehicle classes; left out: all")
+
+    @field_validator("between", mode="before")
+    @classmethod
+    def _two_nodes(cls, value: Any) -> Any:
+        if value is not None and not (isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, str) for one in value)):
+            msg = 'expected the ids of two nodes, ["n1", "n2"], as from_node and to_node of the links name them'
+            raise ValueError(msg)
+        return value
 
     @field_validator("classes")
     @classmethod

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import pyarrow.compute as pc
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from cim.errors import CRSError, UsageError
+from cim.errors import CRSError, ObjectNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,11 +168,17 @@ def object_of_type(city: City, id: str, types: Sequence[str], expected: str) -> 
     Raises
     ------
     ObjectNotFoundError
-        If it is not there; the message names near ids.
+        If it is not there; the message names near ids, and the ids of those whose name it is.
     UsageError
         If it is of another type: `expected` says in words what it should be.
     """
-    view = city[id]
+    try:
+        view = city[id]
+    except ObjectNotFoundError as error:
+        mine = (pc.field("name") == id) & pc.field("type").isin(list(types))
+        ids = city.tables.scan("objects", ["id"], mine)["id"].to_pylist()
+        have = "1 object has" if len(ids) == 1 else f"{len(ids)} objects have"
+        raise ObjectNotFoundError(f"{error}; {have} that name: {named(ids)}" if ids else str(error)) from None
     if view.type not in types:
         msg = f"{id!r} is a {view.type}, expected {expected}"
         raise UsageError(msg)

@@ -68,6 +68,7 @@ outputs = ["geopackage", "excel"]
 # until = 2026-07-01T19:00:00Z
 # direction = "both"          # or "forward", "backward"
 # classes = ["car", "truck"]  # left out: all
+# between = ["n1", "n2"]      # two nodes, from_node and to_node of one of its links; left out: the whole road
 
 # [[change]]
 # do = "add_road"

@@ -25,6 +25,7 @@ from cim.sim.traffic.demand_zones import (
     nearest_node,
     node_places,
     rows_inside,
+    zone_keys,
     zone_values,
 )
 
@@ -76,7 +77,7 @@ def join_zones(city: City, network: RoadNetwork, matrix: ODMatrix, zones: str, *
     some = np.asarray(matrix.trips, float) > 0
     rows, number = np.unique(np.stack([matrix.origin[some], matrix.destination[some]]), return_inverse=True)
     names = [matrix.places[1][k] for k in np.searchsorted(matrix.places[0], rows).tolist()]
-    keys = city.keys(type=zones.partition(".")[0])
+    keys = zone_keys(city, zones.partition(".")[0])
     row, said, faults = _objects(city, keys, zones, names)
     known = np.flatnonzero(row >= 0)
     shapes = city.footprints(keys[row[known]])

@@ -170,7 +170,7 @@ def estimate(
     after = _sums(found.flow, rows, row_of, len(flow))
     used, unused, used_before, unused_before = (_fit(one[which], flow[which]) for one in (after, before) for which in (~held, held))
     left_open = model.left_open(seen[~held], matrix.trips)
-    blind = int((np.diff(seen.indptr) == 0).sum())
+    blind = [name for name, passed in zip(counts["link"].to_pylist(), np.diff(seen.indptr).tolist(), strict=True) if not passed]
     notes = (*_under(len(trips), used.counts, blind, left_open), *_worth(used, unused, unused_before), _total(matrix, prior),
              *_beyond(counts["link"].to_pylist(), flow, _sums(network.column("capacity"), rows, row_of, len(flow))))  # fmt: skip
     return Estimate(matrix, used, unused, used_before, unused_before, held, left_open, found, notes)
@@ -251,19 +251,26 @@ def _places(network: RoadNetwork, names: Sequence[str]) -> tuple[Ints, Ints, lis
     unknown = [one for one in names if one not in places]
     apart = [one for one in names if len(set(ends[places.get(one, [])].tolist())) > 1]
     faults = [f"{len(unknown)} counts name no link of the network (first: {unknown[0]!r})"] if unknown else []
-    faults += [f"{len(apart)} counts name a road of several links (first: {apart[0]!r}); name the link"] if apart else []
+    if apart:
+        ids = [network.links["id"][row].as_py() for row in places[apart[0]]]
+        faults.append(f"{len(apart)} counts name a road of several links (first: {apart[0]!r}); name the link: {_first(ids)}")
     rows = [(row, count) for count, one in enumerate(names) for row in places.get(one, [])]
     both = np.array(rows, np.int64).reshape(-1, 2)
     return both[:, 0], both[:, 1], faults
 
 
-def _under(pairs: int, used: int, blind: int, left_open: dict[str, float]) -> list[str]:
+def _under(pairs: int, used: int, blind: Sequence[str], left_open: dict[str, float]) -> list[str]:
     """Return what counts cannot tell."""
     left = [f"{100 * left_open[name]:.0f} % for {what}" for name, what in _OPEN.items()]
     known = "under-determined; what the counts do not see stays as it was known beforehand" if used < pairs else "at least as many"
     said = [f"{used} counts for {pairs:,} pairs of zones: {known}"]
     said.append(f"of the variance beforehand the counts leave {', '.join(left)}: single pairs are not recovered, do not read them")
-    return said + [f"{blind} counted links lie on no way that anybody takes; their counts change nothing"] * bool(blind)
+    lost = f"{len(blind)} counted links lie on no way that anybody takes; their counts change nothing: {_first(blind)}"
+    return said + [lost] * bool(blind)
+
+
+def _first(ids: Sequence[str]) -> str:
+    return ", ".join(map(repr, ids[:5])) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
 
 
 def _worth(used: Fit, unused: Fit, before: Fit) -> list[str]:

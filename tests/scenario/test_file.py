@@ -102,7 +102,8 @@ def test_every_fault_is_named_with_its_line_in_one_message(folder: Path) -> None
         ('city = "district.cim"\nchecks = 3\n', "line 2: checks: expected sections"),
         ('city = "district.cim"\ninundation = 3\n', "line 2: inundation"),
         ('city = "district.cim"\n[inundation]\n', "line 2: inundation.levels: Field required"),
-        ('city = "district.cim"\n[[change]]\ndo = "fly"\n', "line 2: change.0"),
+        ('city = "district.cim"\n[[change]]\ndo = "fly"\n', "line 2: change.0: there is no 'fly'; known are add_building"),
+        ('city = "district.cim"\n[[change]]\ndo = "close_raod"\n', "line 2: change.0: there is no 'close_raod'; did you mean close_road?"),
         ('city = "district.cim"\ncity = "district.cim"\n', "not TOML"),
     ],
 )

@@ -28,7 +28,10 @@ def make_city() -> City:
     """Return a main road of two links, n0 - n1 - n2 (the first with a bend), and a side road n1 - n3."""
     builder = CityBuilder("EPSG:28992", time_zone="Asia/Shanghai")
     keys = builder.add_objects(
-        "Road", ["main", "side", "bare"], footprints=np.array([MAIN, SIDE, shapely.LineString([(0, 300), (9, 300)])])
+        "Road",
+        ["main", "side", "bare"],
+        footprints=np.array([MAIN, SIDE, shapely.LineString([(0, 300), (9, 300)])]),
+        names=["人民路", "人民路", None],
     )
     builder.add_attributes(keys, "Road", {"lanes": Column([4, 2, None]), "speed_limit": Column([13.9, 8.3, None], unit="m/s")})
     builder.add_links(
@@ -191,6 +194,8 @@ def test_a_removed_road_takes_its_links_along() -> None:
         (lambda: Change("A").close_road("main", classes=["crs"]), UsageError, "classes"),
         (lambda: Change("A").close_road("main", classes=[]), UsageError, "classes"),
         (lambda: Change("A").close_road("man").apply(make_city()), ObjectNotFoundError, "did you mean main"),
+        (lambda: Change("A").close_road("人民路").apply(make_city()), ObjectNotFoundError, "; 2 objects have that name: main, side$"),
+        (lambda: Change("A").close_road("main", between=[[0, 0], [9, 0]]), UsageError, "expected the ids of two nodes"),  # type: ignore[arg-type]
         (lambda: Change("A").close_road("b").apply(make_city()), UsageError, "is a Building, expected one of Road"),
         (lambda: Change("A").close_road("main", between=("n0", "n2")).apply(make_city()), UsageError, "its links: n0 to n1, n1 to n2"),
         (

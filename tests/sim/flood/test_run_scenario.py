@@ -217,7 +217,7 @@ begin = "2min"
 
 @pytest.mark.parametrize(("old", "new", "said"), [
     ('until = "4min"\n', "", "flood.until: Field required"),
-    ('kind = "file"', 'kind = "shower"', "flood.rain: Input tag 'shower'"),
+    ('kind = "file"', 'kind = "shower"', "flood.rain: there is no 'shower'"),
     ('kind = "file"\nfile = "rain/storm.csv"\noutside = "zero"', 'kind = "chicago"\nplace = "Nowhere"\nreturn_period = 5\nduration = "1h"',
      "place 'Nowhere' has no shipped storm formula"),
 ])  # fmt: skip

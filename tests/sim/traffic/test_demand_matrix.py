@@ -146,6 +146,8 @@ def test_ids_that_no_zone_has_are_refused_together_with_known_ones_and_the_attri
         simulate(city, demand=file(tmp_path), zones="LandUse.nothing")
     with pytest.raises(ObjectNotFoundError, match="holds no 'Zone'"):
         simulate(city, demand=file(tmp_path), zones="Zone")
+    with pytest.raises(ObjectNotFoundError, match=r'no class \'TAZ\', it is an attribute: use zones = "LandUse.TAZ"$'):
+        simulate(city, demand=file(tmp_path), zones="TAZ")
     with pytest.raises(ObjectNotFoundError, match="no zones '101', '7'; a matrix names nodes, unless zones= says"):
         simulate(city, demand=file(tmp_path))  # 12 is a junction
 

@@ -73,7 +73,9 @@ def test_the_estimate_is_the_most_likely_one_by_a_slow_minimiser() -> None:
 
 def test_counts_that_say_what_is_known_change_nothing() -> None:
     demand = trips((0, 1, 100.0), (1, 2, 50.0), (2, 3, 70.0), (3, 3, 5.0))
-    found = estimate(cross(), demand, counted(["a-x", "x-c", "x-d"], [100.0, 50.0, 70.0]), held_back=[False, False, True])
+    counts = counted(["a-x", "x-c", "x-d", "x-a"], [100.0, 50.0, 70.0, 0.0])
+    found = estimate(cross(), demand, counts, held_back=[False, False, True, False])
+    assert any(one.startswith("1 counted links lie on no way") and one.endswith("change nothing: 'x-a'") for one in found.notes)
     assert found.matrix.trips.tolist() == pytest.approx([100.0, 50.0, 70.0, 5.0])
     assert found.held_back.counts == 1
     assert found.held_back.good == 1.0
@@ -114,8 +116,9 @@ def test_a_count_of_a_road_is_that_of_its_lanes_side_by_side() -> None:
 
 def test_faults_are_told_together() -> None:
     two = RoadNetwork.of(["a", "b", "c"], [0, 1], [1, 2], ids=["l0", "l1"], objects=["road", "road"], free_flow_time=60.0, capacity=500.0)
-    said = ("7 faults", "1 counts name no link", "1 counts name a road of several links", "2 counts are negative",
-            "2 links are counted twice", "held_back=1.0", "all counts are held back", "count_geh is 0")  # fmt: skip
+    said = ("7 faults", "1 counts name no link", "1 counts name a road of several links .first: 'road'.; name the link: 'l0', 'l1'",
+            "2 counts are negative", "2 links are counted twice",
+            "held_back=1.0", "all counts are held back", "count_geh is 0")  # fmt: skip
     with pytest.raises(UsageError, match="(?s)" + ".*".join(said)):
         estimate(two, trips((0, 2, 5.0)), counted(["l0", "l0", "nowhere", "road"], [1.0, 2.0, -1.0, np.nan]), held_back=1.0, count_geh=0.0)
     with pytest.raises(UsageError, match="no column 'flow'"):
