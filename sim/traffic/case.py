@@ -121,8 +121,6 @@ def start_of(asked: TrafficParameters, roads: Fields | None) -> datetime:
 
 
 def _unknown(network: RoadNetwork, ids: Sequence[str]) -> list[str]:
-    from cim.errors import ObjectNotFoundError
-
     try:
         network.rows_of(ids)
     except ObjectNotFoundError as error:
@@ -140,7 +138,9 @@ def _time_faults(asked: TrafficParameters) -> list[str]:
         if isinstance(value, datetime) and asked.start is None:
             continue  # the start is that of the water
         length = None if value is None else length_of(value, NO_DATE if asked.start is None else instant(asked.start))
-        if length is not None and (length < 0 or (name == "until" and length == 0)):
+        if length == 0 and name == "until":
+            faults.append(f"until is {value}, which leaves no time to run")
+        elif length is not None and length < 0:
             faults.append(f"{name} is {value}, which lies {-length:g} s before the start of the run, {asked.start}")
     return faults
 
