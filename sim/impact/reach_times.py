@@ -316,9 +316,10 @@ def link_times(
 
 
 def _rows(table: pa.Table, place: pa.Array, what: str, notes: list[str]) -> tuple[pa.Table, Ints]:
-    """Return the rows of a table whose link the network has, and the rows of these links."""
-    at = pc.index_in(table["link"].combine_chunks(), value_set=place)
-    lost = at.null_count
+    """Return the rows of a table whose link the network has, and the rows of these links; connectors of zones are passed over."""
+    links = table["link"].combine_chunks()
+    at = pc.index_in(links, value_set=place)
+    lost = pc.sum(pc.and_(pc.is_null(at), pc.invert(pc.starts_with(links, "zone:")))).as_py()
     if lost:
         notes.append(f"{lost} rows of {what} name links that the network does not have; they are left out")
     kept = table.filter(pc.is_valid(at))
