@@ -315,6 +315,9 @@ def info(path: Store, crs: Crs = None, as_json: Json = False) -> None:
     if facts["extent"]:
         _show("extent " + ", ".join(f"{value:,.3f}" for value in facts["extent"]) + f" [{facts['extent_unit']}] (west, south, east, north)")
     _table([{"class": name, "objects": count} for name, count in facts["classes"].items()])
+    if facts["networks"]:
+        said = [{**one, "length": "unknown" if one["length"] is None else f"{one['length'] / 1000:,.3f} km"} for one in facts["networks"]]
+        _table(said, "networks")
     if facts["sources"]:
         _table(
             [
@@ -339,6 +342,7 @@ def _facts(city: City, path: Path) -> dict[str, Any]:
         "name": city.name,
         "objects": len(city),
         "classes": city.types(),
+        "networks": _networks(city),
         "crs": city.crs.to_string(),
         "vertical": city.crs.vertical.name if city.crs.vertical is not None else "unknown",
         "time_zone": city.time_zone,
@@ -349,6 +353,14 @@ def _facts(city: City, path: Path) -> dict[str, Any]:
         "versions": _versions(path) if stored else [],
         "files": _parts(path, city.version) if stored else [],
     }
+
+
+def _networks(city: City) -> list[dict[str, Any]]:
+    """Return what each network has: links, objects that own them, and their length [m], None where no link states one."""
+    links = city.tables.scan("links", ["network", "object", "length"])
+    found = links.group_by("network").aggregate([([], "count_all"), ("object", "count_distinct"), ("length", "sum")]).sort_by("network")
+    rows = zip(*(found[name].to_pylist() for name in ("network", "count_all", "object_count_distinct", "length_sum")), strict=True)
+    return [{"network": name, "links": many, "objects": objects, "length": length} for name, many, objects, length in rows]
 
 
 def _versions(path: Path) -> list[dict[str, Any]]:

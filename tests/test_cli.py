@@ -52,6 +52,24 @@ def test_a_drafted_build_file_is_toml_and_marks_its_guesses(
     assert "buildings.gpkg" in said.err  # the table for people
 
 
+def test_info_shows_networks_and_a_length_that_nobody_states_as_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cim
+    from cim.model import CityBuilder
+
+    builder = CityBuilder("EPSG:28992")
+    keys = builder.add_objects("Road", ["r1", "r2"])
+    builder.add_links(keys, "road", ["a", "b"], ["b", "c"], length=[120.0, 80.0])
+    builder.add_links(keys[:1], "路 path", ["a"], ["c"])
+    cim.save(builder.build(), tmp_path / "net.cim")
+    assert run(["info", str(tmp_path / "net.cim"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == [
+        {"network": "road", "links": 2, "objects": 2, "length": 200.0}, {"network": "路 path", "links": 1, "objects": 1, "length": None},
+    ]  # fmt: skip
+    assert run(["info", str(tmp_path / "net.cim")]) == 0
+    assert "0.200 km" in (shown := capsys.readouterr().out)
+    assert "unknown" in shown
+
+
 def test_info_counts_what_the_city_holds(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["info", str(store), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
