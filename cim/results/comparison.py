@@ -102,7 +102,7 @@ class Comparison:
         """Return the rows that changed, the largest changes first.
 
         Verdicts and statuses that turned come first, then rows that only one has, then numbers by their difference as a share of the
-        greatest value of their column.
+        greatest value of their column. Rows of no object, such as connectors of traffic zones, come after all others.
         """
         changed = self.changed(name)
         size = np.zeros(changed.num_rows)
@@ -117,6 +117,8 @@ class Comparison:
         words = changed["change"]
         size += 4.0 * np.asarray(pc.match_substring(words, " -> ").to_numpy(zero_copy_only=False), bool)
         size += 2.0 * np.asarray(pc.starts_with(words, "only in").to_numpy(zero_copy_only=False), bool)
+        if "object" in changed.column_names:
+            size -= 8.0 * np.asarray(pc.is_null(changed["object"]).to_numpy(zero_copy_only=False), bool)
         return changed.take(pa.array(np.argsort(-size, kind="stable")))
 
     def to_pandas(self, name: str | None = None) -> pandas.DataFrame:

@@ -139,3 +139,12 @@ def test_the_largest_changes_come_first() -> None:
     assert made.largest("buildings")["object"].to_pylist() == ["b4", "b1", "b3", "b0"]
     turned = compare(buildings([1.0]), buildings([1.0], "dry"))
     assert turned.largest("buildings")["change"].to_pylist() == ["wet -> dry"]
+
+
+def test_rows_of_no_object_come_after_those_of_objects() -> None:
+    def result(*flows: float) -> Fields:
+        table = pa.table({"object": pa.array(["r1", None, "r2"]), "link": ["a", "zone:1>a", "b"], "flow": list(flows)})
+        return Fields("traffic", xr.Dataset(), {"links": table}, RunRecord("traffic", "1"))
+
+    made = compare(result(10.0, 500.0, 20.0), result(11.0, 0.0, 27.0))
+    assert made.largest("links")["link"].to_pylist() == ["b", "a", "zone:1>a"]
