@@ -20,7 +20,7 @@ from cim import __version__, plugins
 from cim.errors import CimError, FormatError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pyarrow as pa
 
@@ -532,21 +532,23 @@ def run_scenario(
         _print_json({"scenario": str(scenario), "output": str(output), "results": rows, "issues": issues})
         return
     from cim.results import result_text
+    from cim.results.listed import listed as lists_of
     from cim.results.runs import zone_of
 
     _table([{name: row[name] for name in ("result", "summary", "folder")} for row in rows], str(scenario))
-    zone, names = zone_of(output), _names(city)
+    zone = zone_of(output)
+    names = _names(city, {row[0] for result in results for one in lists_of(result) for row in one.rows})
     for result in results:
         _show(result_text(result, str(output / result.name / "result.json"), zone=zone, names=names))
     for issue in issues:
         _show(f"{issue['severity']} ({issue['code']}): {issue['message']}")
 
 
-def _names(city: City) -> dict[str, str]:
-    """Return the names of objects that have one, by id."""
+def _names(city: City, ids: Collection[str]) -> dict[str, str]:
+    """Return the names of those objects that have one, by id."""
     import pyarrow.compute as pc
 
-    named = city.tables.scan("objects", ["id", "name"], pc.field("name").is_valid())
+    named = city.tables.scan("objects", ["id", "name"], pc.field("name").is_valid() & pc.field("id").isin(list(ids)))
     return dict(zip(named["id"].to_pylist(), named["name"].to_pylist(), strict=True))
 
 

@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 __all__ = [
@@ -155,5 +156,7 @@ def faults_in(error: Exception) -> list[str]:
     >>> faults_in(UsageError("traffic: 2 faults:\n  a is 1\n  b is 2")), faults_in(UsageError("no such file"))
     (['a is 1', 'b is 2'], ['no such file'])
     """
-    lines = [one.strip() for one in str(error).splitlines()]
-    return lines[1:] or lines
+    lines = [one.strip() for one in str(error).splitlines() if one.strip()]
+    if len(lines) < 2 or not lines[0].endswith(":"):
+        return [str(error)]
+    return [one for one in lines[1:] if not re.fullmatch(r"(\w+: )?\d+ faults?:", one)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from cim import plugins
-from cim.errors import CimError, InputError, ObjectNotFoundError, UsageError
+from cim.errors import CimError, InputError, ObjectNotFoundError, UsageError, faults_in
 from cim.progress import track
 from cim.results import Fields, Looking, Needing, Preparing, Resuming, Using, Verdicts, city_fingerprint
 from cim.results.runs import export_result, save_run
@@ -156,8 +156,7 @@ def _prepared(jobs: list[Job], city: City, folder: Path) -> tuple[dict[str, Call
 
 def _listed(name: str, error: CimError) -> list[str]:
     """Return the faults of a message, one by one; each says which section it is of."""
-    lines = [one.strip() for one in str(error).splitlines()]
-    return [f"{name}: {one}" for one in lines[1:]] if len(lines) > 1 and lines[0].endswith(":") else [f"{name}: {error}"]
+    return [f"{name}: {one}" for one in faults_in(error)]
 
 
 def _refuse(name: str, faults: list[str]) -> None:

@@ -53,7 +53,6 @@ def _without(city: City, road: NDArray[np.int64], method: str) -> City:
     closed = int(pc.sum(pc.fill_null(pc.match_substring(table["attributes"].take(pa.array(road)), '"closed"'), fill_value=False)).as_py())
     kept = table.take(pa.array(np.setdiff1d(np.arange(table.num_rows), road)))
     old = pc.fill_null(pc.equal(issues["record"], NOTES), fill_value=False)
-    old = pc.or_(old, pc.starts_with(issues["message"], "derive_road_links: "))
     rows = [("info", len(road), f"{len(road)} links that an earlier run derived are made anew")]
     if closed:
         rows.append(("warning", closed, f"{closed} of the links made anew were closed: that is gone, close their roads again"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from cim.errors import CimError, UsageError
+from cim.errors import CimError, UsageError, faults_in
 from cim.results import Grid, array_fingerprint, city_fingerprint
 from cim.scenario.faults import near
 from cim.sim.flood.boundary import Boundary, Inflow, drains, lay_boundaries, lay_inflows, series_of
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["VERSION", "Options", "Plan", "faults_in", "length_of", "plan_of"]
+__all__ = ["VERSION", "Options", "Plan", "length_of", "plan_of"]
 
 VERSION = "4"
 SCHEMES = ("standard", "accurate", "screening")
@@ -277,12 +276,6 @@ def _domain(place: Any, ground: Mapping[str, Any], faults: list[str]) -> FlowDom
     except CimError as error:
         faults += faults_in(error)
     return None
-
-
-def faults_in(error: Exception) -> list[str]:
-    """Return the faults that a message lists, without its headline."""
-    lines = [one.strip() for one in str(error).splitlines() if one.strip()]
-    return [one for one in lines if not re.fullmatch(r"(flood: )?\d+ faults?:", one)]
 
 
 def _stand_in(place: Any, ground: Mapping[str, Any]) -> FlowDomain | None:

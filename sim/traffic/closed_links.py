@@ -82,23 +82,26 @@ def closure_table(network: RoadNetwork, changes: Iterable[LinkChange], until: fl
     changes
         In the order of time, for every vehicle of the run; of those at one instant the last counts.
     """
-    due = [(one.time, row, bool(one.closed)) for one in changes if one.closed is not None and one.time < until
-           for row in network.rows_of(one.links).tolist()]  # fmt: skip
-    last = {(row, time): shut for time, row, shut in due}
-    spans: list[tuple[int, float, float | None]] = []
-    for row, own in groupby(sorted(last.items()), key=lambda one: one[0][0]):
-        begin: float | None = None
-        for (_, time), shut in own:
-            if shut and begin is None:
-                begin = time
-            elif not shut and begin is not None:
-                spans.append((row, begin, time))
-                begin = None
-        if begin is not None:
-            spans.append((row, begin, None))
-    links = network.links.select(["object", "id"]).take(pa.array([row for row, _, _ in spans], pa.int64()))
-    times = [pa.chunked_array([[one[at] for one in spans]], pa.float64()) for at in (1, 2)]
-    return pa.Table.from_arrays([*links.columns, *times], schema=CLOSURES)
+    due = [(one, network.rows_of(one.links)) for one in changes if one.closed is not None and one.time < until]
+    many = [len(rows) for _, rows in due]
+    row = np.concatenate([np.empty(0, np.int64), *(rows for _, rows in due)])
+    if not len(row):
+        return CLOSURES.empty_table()
+    time = np.repeat([one.time for one, _ in due], many).astype(float)
+    shut = np.repeat([bool(one.closed) for one, _ in due], many).astype(bool)
+    order = np.lexsort((time, row))  # stable: of one instant the last one stays last
+    row, time, shut = row[order], time[order], shut[order]
+    last = np.append((row[1:] != row[:-1]) | (time[1:] != time[:-1]), True)
+    row, time, shut = row[last], time[last], shut[last]
+    new = np.append(True, row[1:] != row[:-1])
+    turn = np.where(new, shut, shut != np.roll(shut, 1))
+    row, time, shut = row[turn], time[turn], shut[turn]  # closed, open, closed ... by link
+    begin = np.flatnonzero(shut)
+    reopens = np.append((row[1:] == row[:-1]) & shut[:-1], False)[begin]
+    end = np.where(reopens, np.append(time[1:], np.nan)[begin], np.nan)
+    links = network.links.select(["object", "id"]).take(pa.array(row[begin]))
+    spans = (pa.chunked_array([pa.array(one, from_pandas=True)]) for one in (time[begin], end))
+    return pa.Table.from_arrays([*links.columns, *spans], schema=CLOSURES)
 
 
 def merged(network: RoadNetwork, people: Sequence[LinkChange], water: Sequence[LinkChange]) -> list[LinkChange]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cim.results import Fields, RunRecord, Stopwatch, figure_table, table_fingerprint
 from cim.sim.times import seconds
@@ -189,13 +190,11 @@ def _dynamic(case: Case, roads: Fields | None, start: datetime) -> _Found:
         network, fleet, until=until, changes=changes, behaviour=asked.behaviour, clock=(start - midnight).total_seconds(),
         table_every=seconds(asked.table_every), sample_every=_sample(asked), jam_spacing=asked.jam_spacing, wave_speed=asked.wave_speed,
     )  # fmt: skip
-    shut = np.zeros(network.links.num_rows, bool)
-    for one in changes:
-        if one.closed and one.time < until:
-            shut[network.rows_of(one.links)] = True
+    closures = closure_table(network, changes, until)
+    shut = np.asarray(pc.is_in(network.links["id"], closures["link"].combine_chunks()).to_numpy(), bool)
     every = seconds(asked.output_every)
     tables = {"links": loaded_links(network, run, shut, every), "intervals": interval_table(network, run, every, changes),
-              "closures": closure_table(network, changes, until), "trips": trip_table(run)}  # fmt: skip
+              "closures": closures, "trips": trip_table(run)}  # fmt: skip
     if asked.vehicles:
         tables["vehicles"] = vehicle_table(network, made.fleet.origin, made.fleet.destination, run)
     counts = run.count()
@@ -238,8 +237,6 @@ def _sample(asked: TrafficParameters) -> float:
 def _dynamic_figures(
     network: RoadNetwork, run: DynamicRun, intervals: pa.Table, shut: NDArray[np.bool_]
 ) -> list[tuple[str, float | None, str, str]]:
-    import pyarrow.compute as pc
-
     from cim.sim.traffic.dynamic_outcome import STRANDED
 
     took = (run.arrival - run.departure)[np.isfinite(run.arrival)]
