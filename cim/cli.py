@@ -546,9 +546,10 @@ def run_scenario(
 
 def _names(city: City, ids: Collection[str]) -> dict[str, str]:
     """Return the names of those objects that have one, by id."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    named = city.tables.scan("objects", ["id", "name"], pc.field("name").is_valid() & pc.field("id").isin(list(ids)))
+    named = city.tables.scan("objects", ["id", "name"], pc.field("name").is_valid() & pc.field("id").isin(pa.array(list(ids), pa.string())))
     return dict(zip(named["id"].to_pylist(), named["name"].to_pylist(), strict=True))
 
 
